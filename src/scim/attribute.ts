@@ -1,0 +1,67 @@
+/** What a schema says about one attribute (RFC 7643 §2.2, §7), as data that validation, filters, projection and discovery read. */
+
+export type AttributeType =
+  | 'string'
+  | 'boolean'
+  | 'decimal'
+  | 'integer'
+  | 'dateTime'
+  | 'reference'
+  | 'binary'
+  | 'complex';
+
+export interface Attribute {
+  readonly name: string;
+  readonly type: AttributeType;
+  readonly multiValued: boolean;
+  readonly description: string;
+  readonly required: boolean;
+  readonly caseExact: boolean;
+  readonly mutability: 'readOnly' | 'readWrite' | 'immutable' | 'writeOnly';
+  readonly returned: 'always' | 'never' | 'default' | 'request';
+  readonly uniqueness: 'none' | 'server' | 'global';
+  readonly canonicalValues?: readonly string[];
+  readonly referenceTypes?: readonly string[];
+  readonly subAttributes?: readonly Attribute[];
+}
+
+/** A schema: the core of a resource type, or one of its extensions. */
+export interface Schema {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly attributes: readonly Attribute[];
+}
+
+/** RFC 7643 §6. `endpoint` is relative to the base URL, as `/Users`. */
+export interface ResourceType {
+  readonly name: string;
+  readonly description: string;
+  readonly endpoint: string;
+  readonly schema: Schema;
+  readonly extensions: readonly { readonly schema: Schema; readonly required: boolean }[];
+}
+
+type Details = Partial<Omit<Attribute, 'name' | 'type' | 'description'>>;
+
+/** One attribute with the defaults of RFC 7643 §2.2; binary and reference are case-exact (§2.3.6, §2.3.7). */
+export function attribute(name: string, type: AttributeType, description: string, details: Details = {}): Attribute {
+  return {
+    name,
+    type,
+    multiValued: false,
+    description,
+    required: false,
+    caseExact: type === 'binary' || type === 'reference',
+    mutability: 'readWrite',
+    returned: 'default',
+    uniqueness: 'none',
+    ...details,
+  };
+}
+
+/** Attribute names are compared without case (RFC 7643 §2.1). */
+export function findAttribute(attributes: readonly Attribute[] | undefined, name: string): Attribute | undefined {
+  const wanted = name.toLowerCase();
+  return attributes?.find((a) => a.name.toLowerCase() === wanted);
+}

@@ -40,6 +40,11 @@ export interface ResourceType {
   readonly endpoint: string;
   readonly schema: Schema;
   readonly extensions: readonly { readonly schema: Schema; readonly required: boolean }[];
+  /**
+   * Everything a resource of this type can hold: the common attributes, the core schema's, and each extension as one
+   * complex attribute named by its URN. So an extension is read, patched, filtered and projected like any other.
+   */
+  readonly attributes: readonly Attribute[];
 }
 
 type Details = Partial<Omit<Attribute, 'name' | 'type' | 'description'>>;

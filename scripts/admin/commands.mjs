@@ -1,0 +1,183 @@
+/**
+ * Every admin command, one entry each: what it is called, what it takes, which call it makes and how the answer looks to
+ * people. Parsing, help, `--json` and errors are the same for all and live in ../admin.mjs.
+ *
+ *   args      positional arguments, all required; a last one that ends in `…` takes one or more
+ *   options   by name: `value` is what the help calls it, `required` as it says
+ *   run       (callAdmin, values) -> the API's answer
+ *   show      (answer, values) -> text for people
+ */
+import { columns, harmless, paint } from '../terminal.mjs';
+import { AdminError } from './transport.mjs';
+
+const org = (slug, rest = '') => `/orgs/${encodeURIComponent(slug)}${rest}`;
+const post = (body) => ({ method: 'POST', body });
+
+export const commands = [
+  {
+    name: 'org create',
+    about: 'Add an org. SCIM stays off until it is enabled.',
+    args: ['slug'],
+    options: { name: { value: 'text', about: 'what people call it (default: the slug)' } },
+    run: (callAdmin, { slug, name }) => callAdmin('/orgs', post({ slug, name })),
+    show: (created) => `${showOrg(created)}\n\nNext: npm run admin -- scim enable ${created.slug}`,
+  },
+  {
+    name: 'org list',
+    about: 'All orgs.',
+    run: (callAdmin) => callAdmin('/orgs'),
+    show: (orgs) =>
+      orgs.length === 0
+        ? 'No orgs yet. Add one: npm run admin -- org create <slug>'
+        : columns([
+            heading('SLUG', 'NAME', 'SCIM', 'ACTIVE', 'USERS', 'CREATED'),
+            ...orgs.map((it) => [it.slug, it.name, onOff(it.scimEnabled), it.activeUsers, it.users, it.createdAt]),
+          ]),
+  },
+  {
+    name: 'org show',
+    about: 'One org: its SCIM base URL, settings and counters.',
+    args: ['slug'],
+    run: (callAdmin, { slug }) => callAdmin(org(slug)),
+    show: showOrg,
+  },
+  {
+    name: 'org set',
+    about: 'Change settings of an org.',
+    args: ['slug', 'key=value…'],
+    run: (callAdmin, { slug, 'key=value': pairs }) =>
+      callAdmin(org(slug), { method: 'PATCH', body: { settings: settingsOf(pairs) } }),
+    show: showOrg,
+  },
+  {
+    name: 'org delete',
+    about: 'Remove an org with all its users, groups and tokens. This cannot be undone.',
+    args: ['slug'],
+    options: { confirm: { value: 'slug', about: 'the slug once more, so that it is no accident', required: true } },
+    run: (callAdmin, { slug, confirm }) =>
+      callAdmin(org(slug, `?confirm=${encodeURIComponent(confirm)}`), { method: 'DELETE' }),
+    show: ({ deleted, users }, { slug }) =>
+      `Deleted ${typeof deleted === 'string' ? deleted : slug} and ${users} users.`,
+  },
+  {
+    name: 'scim enable',
+    about: "Let the org's identity provider in.",
+    args: ['slug'],
+    run: (callAdmin, { slug }) => callAdmin(org(slug, '/scim'), post({ enabled: true })),
+    show: showOrg,
+  },
+  {
+    name: 'scim disable',
+    about: "Refuse the org's identity provider. Users and groups stay as they are.",
+    args: ['slug'],
+    run: (callAdmin, { slug }) => callAdmin(org(slug, '/scim'), post({ enabled: false })),
+    show: showOrg,
+  },
+  {
+    name: 'token generate',
+    about: 'Make the token that the identity provider presents. It is shown this once.',
+    args: ['slug'],
+    options: { by: { value: 'who', about: 'for whom it is recorded (default: your user name)' } },
+    run: (callAdmin, { slug, by }) => callAdmin(org(slug, '/tokens'), post({ by })),
+    show: (made) =>
+      [
+        `Token ${paint('green', harmless(made.token))}`,
+        '',
+        `Generation ${made.generation}, by ${harmless(made.createdBy)}. Copy it now: only its hash is kept.`,
+      ].join('\n'),
+  },
+  {
+    name: 'token list',
+    about: 'The tokens of an org, masked.',
+    args: ['slug'],
+    run: (callAdmin, { slug }) => callAdmin(org(slug, '/tokens')),
+    show: (tokens) => (tokens.length === 0 ? 'No tokens.' : table(tokens)),
+  },
+  {
+    name: 'token revoke',
+    about: 'Revoke every token of an org; the next request with one is refused.',
+    args: ['slug'],
+    run: (callAdmin, { slug }) => callAdmin(org(slug, '/tokens'), { method: 'DELETE' }),
+    show: ({ revoked }) => `Revoked ${revoked}.`,
+  },
+  {
+    name: 'user list',
+    about: 'All users of an org, or those that a SCIM filter matches.',
+    args: ['slug'],
+    options: { filter: { value: 'filter', about: `for example 'userName sw "ada" and active eq true'` } },
+    run: allUsers,
+    show: (users) =>
+      users.length === 0
+        ? 'No users.'
+        : columns([
+            heading('ID', 'USER NAME', 'DISPLAY NAME', 'ACTIVE'),
+            ...users.map((it) => [it.id, it.userName, it.displayName ?? it.name?.formatted, yesNo(it.active)]),
+          ]),
+  },
+  {
+    name: 'user show',
+    about: 'One user, with the instant before which sessions are dead.',
+    args: ['slug', 'id|userName'],
+    run: (callAdmin, { slug, 'id|userName': user }) => callAdmin(org(slug, `/users/${encodeURIComponent(user)}`)),
+    show: (user) => columns(leaves(user)),
+  },
+  {
+    name: 'sessions check',
+    about: 'Whether a session of a user is still good.',
+    args: ['slug', 'userId'],
+    options: { 'issued-at': { value: 'ISO or epoch ms', about: 'when the session began', required: true } },
+    run: (callAdmin, { slug, userId, 'issued-at': issuedAt }) =>
+      callAdmin(org(slug, `/sessions/check?${new URLSearchParams({ user: userId, issuedAt })}`)),
+    show: ({ valid, reason, ...rest }) =>
+      columns([['session', valid ? ['green', 'good'] : ['red', 'dead']], ['reason', reason], ...leaves(rest)]),
+  },
+];
+
+/** Page by page until all are here; the API limits a page, not the directory. */
+async function allUsers(callAdmin, { slug, filter }) {
+  const users = [];
+  for (;;) {
+    const query = new URLSearchParams({ startIndex: users.length + 1, count: 200, ...(filter && { filter }) });
+    const page = await callAdmin(org(slug, `/users?${query}`));
+    users.push(...page.users);
+    if (page.users.length === 0 || users.length >= page.totalResults) return users;
+  }
+}
+
+function settingsOf(pairs) {
+  const split = pairs.map((pair) => /^([^=]+)=(.*)$/s.exec(pair)?.slice(1) ?? pair);
+  const wrong = split.find((pair) => typeof pair === 'string');
+  if (wrong !== undefined) throw new AdminError('usage', `"${wrong}" is not of the form key=value.`);
+  return Object.fromEntries(split);
+}
+
+const heading = (...names) => names.map((name) => ['dim', name]);
+const onOff = (is) => (is ? ['green', 'on'] : ['yellow', 'off']);
+const yesNo = (is) => (is ? ['green', 'yes'] : ['yellow', 'no']);
+
+function showOrg({ slug, name, scimEnabled, scimBaseUrl, ...rest }) {
+  return columns([
+    ...leaves({ slug, name }),
+    [['dim', 'scim'], onOff(scimEnabled)],
+    ...leaves({ scimBaseUrl, ...rest }),
+  ]);
+}
+
+/** An answer of any shape as `path, value` rows: a field added to the API is shown without a change here. */
+function leaves(value) {
+  const rows = [];
+  const walk = (path, it) => {
+    if (it === null || typeof it !== 'object') return rows.push([['dim', path], it]);
+    for (const [key, inner] of Object.entries(it)) {
+      walk(Array.isArray(it) ? `${path}[${key}]` : path ? `${path}.${key}` : key, inner);
+    }
+  };
+  walk('', value);
+  return rows;
+}
+
+/** Objects of one shape as a table, the API's field names as headings. */
+function table(rows) {
+  const fields = [...new Set(rows.flatMap(Object.keys))];
+  return columns([heading(...fields), ...rows.map((row) => fields.map((field) => row[field]))]);
+}

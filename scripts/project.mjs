@@ -1,0 +1,36 @@
+/** Where things are in this checkout, and which Node runs it; every script begins here. */
+import { readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < 22 || (major === 22 && minor < 12)) {
+  // wrangler refuses older ones. The `node` dependency puts a newer one first in the PATH of npm scripts.
+  console.error(
+    `Node ${process.versions.node} is too old for wrangler. Go through npm, which brings its own: npm start`,
+  );
+  process.exit(1);
+}
+
+/** The JavaScript behind a dependency's command, to be run with this very Node and no shell between. */
+export function commandOf(dependency, name) {
+  const folder = join(root, 'node_modules', dependency);
+  return join(folder, JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).bin[name]);
+}
+
+/**
+ * The folder that holds one local service's D1, KV and Durable Objects. A relative one counts from the project, not from
+ * the working directory, so that `npm start` and `npm run admin` mean the same folder wherever they were called.
+ */
+export function stateDirOf(env) {
+  return resolve(root, env.STATE_DIR || '.wrangler/state');
+}
+
+/** A path as a person in the project folder would write it. */
+export function nameOf(path) {
+  const inside = relative(root, path);
+  return inside === '' || inside.startsWith('..') ? path : inside;
+}

@@ -1,0 +1,113 @@
+/**
+ * `npm start`: the Worker on this machine, ready to provision. Settings are environment variables: PORT (8787), STATE_DIR
+ * (.wrangler/state), ADMIN_TOKEN and HOST_TOKEN (unset: the doors they open do not exist), SWEEP_INTERVAL (60 seconds).
+ */
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stripVTControlCharacters } from 'node:util';
+import { openAdmin } from './admin/transport.mjs';
+import { nameOf, stateDirOf } from './project.mjs';
+import { freePort, ServiceError, startService } from './start/service.mjs';
+
+const { ADMIN_TOKEN, HOST_TOKEN } = process.env;
+const port = wholeNumber('PORT', 8787, 65535) || (await freePort());
+const sweepInterval = wholeNumber('SWEEP_INTERVAL', 60, 86400);
+const stateDir = stateDirOf(process.env);
+
+const service = startService({
+  port,
+  stateDir,
+  secrets: { ADMIN_TOKEN, HOST_TOKEN },
+  onLog: (text) => process.stderr.write(process.stderr.isTTY ? text : stripVTControlCharacters(text)),
+});
+let isStopping = false;
+const stop = () => {
+  isStopping = true;
+  service.stop();
+};
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop);
+watchParent();
+// Whoever read our output may be gone before us; that must not keep us from cleaning up.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
+try {
+  await service.ready;
+  service.ended.then((code) => process.exit(code));
+} catch (error) {
+  if (!isStopping) console.error(error instanceof ServiceError ? error.message : error);
+  process.exit(isStopping ? 0 : 1);
+}
+await welcome();
+if (!isStopping) console.log(`scim-worker is ready on ${service.url} (state in ${nameOf(stateDir)})`);
+await sweep();
+
+/** A first start leaves an org to try things with. Later starts, and folders that hold orgs already, are left alone. */
+async function welcome() {
+  const marker = join(stateDir, 'welcomed');
+  if (existsSync(marker)) return;
+  const { callAdmin, close } = await openAdmin({ stateDir });
+  try {
+    if ((await callAdmin('/orgs')).length === 0) {
+      await callAdmin('/orgs', { method: 'POST', body: { slug: 'demo', name: 'Demo' } });
+      const { scimBaseUrl } = await callAdmin('/orgs/demo/scim', { method: 'POST', body: { enabled: true } });
+      const { token } = await callAdmin('/orgs/demo/tokens', { method: 'POST', body: {} });
+      console.log(invitation(scimBaseUrl, token));
+    }
+    writeFileSync(marker, 'The first start has made its org.\n');
+  } catch (error) {
+    // The service is as good without it, and the next start tries again.
+    console.error(`The org "demo" could not be made: ${error.message}`);
+  } finally {
+    await close();
+  }
+}
+
+function invitation(baseUrl, token) {
+  const user = {
+    schemas: ['urn:ietf:params:scim:schemas:core:2.0:User'],
+    userName: 'ada@example.com',
+    name: { givenName: 'Ada', familyName: 'Lovelace' },
+    emails: [{ value: 'ada@example.com', type: 'work', primary: true }],
+    active: true,
+  };
+  const curl = `curl -sS '${baseUrl}/Users' -H 'Authorization: Bearer ${token}'`;
+  return `Org "demo" is made, its SCIM is on. The token is shown this once.
+
+  Base URL  ${baseUrl}
+  Token     ${token}
+
+Create a user, list them all:
+
+${curl} -H 'Content-Type: application/scim+json' -d '${JSON.stringify(user)}'
+
+${curl}
+`;
+}
+
+/** Cron does not fire by itself in local development: this is the minute hand. A sweep that fails says so in the log. */
+async function sweep() {
+  while (!isStopping && sweepInterval > 0) {
+    await fetch(`http://127.0.0.1:${port}/cdn-cgi/local/scheduled`, { signal: AbortSignal.timeout(60_000) })
+      .then((answer) => answer.body?.cancel())
+      .catch(() => {});
+    await sleep(sweepInterval * 1000);
+  }
+}
+
+/** npm, killed, tells nobody; being handed to another parent is how we hear of it. */
+function watchParent() {
+  if (!process.env.npm_lifecycle_event) return; // started by hand, as by nohup: may outlive its shell
+  const parent = process.ppid;
+  setInterval(() => process.ppid !== parent && stop(), 500).unref();
+}
+
+function wholeNumber(name, fallback, most) {
+  const given = process.env[name];
+  if (given === undefined || given === '') return fallback;
+  const number = /^\d+$/.test(given) ? Number(given) : Number.NaN;
+  if (number <= most) return number;
+  console.error(`${name} must be a whole number up to ${most}, not "${given}".`);
+  process.exit(1);
+}

@@ -1,0 +1,128 @@
+/**
+ * OrgCoordinator, one Durable Object per org, named by the org's id: the org's single line for issuing and revoking
+ * tokens, and one line per user for publishing revocations. D1 stays the truth; the object owns the order.
+ */
+import { DurableObject } from 'cloudflare:workers';
+import { type Issue, issueToken, revokeAll } from './credentials/rotation';
+import { type Env, settings } from './env';
+import type { Actor } from './events';
+import { publishState } from './sessions/publish';
+import type { Credential } from './store/credentials';
+import { OrgStore } from './store/open';
+import { pendingPublications } from './store/outbox';
+
+/** KV takes one write per second and key; a second one sooner may be refused (Cloudflare, «KV limits»). */
+const KEY_INTERVAL = 1_000;
+const RETRY_FIRST = 2_000;
+const RETRY_LONGEST = 60_000;
+/** How many users one alarm publishes before it lets the next one go on. */
+const ALARM_BATCH = 100;
+
+export class OrgCoordinator extends DurableObject<Env> {
+  #tokens: Promise<unknown> = Promise.resolve();
+  readonly #running = new Map<string, Promise<void>>();
+  readonly #waiting = new Map<string, Promise<void>>();
+  readonly #writtenAt = new Map<string, number>();
+  #failures = 0;
+
+  get #orgId(): string {
+    const { name } = this.ctx.id;
+    if (name === undefined) throw new Error('the coordinator is reached by the id of its org');
+    return name;
+  }
+
+  /** @returns not ok when the org has a token already. */
+  issueToken(by: string, actor: Actor): Promise<Issue> {
+    return this.#inLine(() => issueToken(this.#store(), this.#orgId, by, actor));
+  }
+
+  /** All of them, now. @returns those that died by it. */
+  revokeTokens(by: string, actor: Actor): Promise<Credential[]> {
+    return this.#inLine(() => revokeAll(this.#store(), by, actor));
+  }
+
+  /**
+   * Publishes the present state of a user. By the time it is true, the flag is in KV.
+   *
+   * @returns false when KV or D1 failed: the outbox still holds the intent, and the alarm tries again.
+   */
+  async publish(userId: string): Promise<boolean> {
+    try {
+      await this.#publishInLine(userId);
+      this.#failures = 0;
+      return true;
+    } catch (error) {
+      console.error(JSON.stringify({ message: 'a revocation could not be published yet', error: String(error) }));
+      await this.#retryLater();
+      return false;
+    }
+  }
+
+  /** Publishes what waits in the outbox. @returns how many are left. */
+  async drain(): Promise<number> {
+    const pending = await pendingPublications(this.env.DB, this.#orgId, ALARM_BATCH);
+    const published = await Promise.all(pending.map((userId) => this.publish(userId)));
+    if (pending.length === ALARM_BATCH) await this.#wakeAt(Date.now() + RETRY_FIRST);
+    return published.filter((isPublished) => !isPublished).length;
+  }
+
+  override async alarm(): Promise<void> {
+    await this.drain();
+  }
+
+  #store(): OrgStore {
+    return new OrgStore(this.env.DB, { kind: 'id', id: this.#orgId }, Date.now());
+  }
+
+  /** The object runs on one thread, yet lets the next call in while this one waits for D1: so a queue of promises. */
+  #inLine<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#tokens.then(work);
+    this.#tokens = turn.catch(() => undefined); // a failed turn must not block the queue
+    return turn;
+  }
+
+  /**
+   * One write at a time per user, and one that waits: whoever asks while one waits shares it, because it will read the
+   * state only when its turn comes. So fifty changes in ten seconds are ten writes, and the last state wins.
+   */
+  #publishInLine(userId: string): Promise<void> {
+    const waiting = this.#waiting.get(userId);
+    if (waiting !== undefined) return waiting;
+    const turn = this.#takeTurn(userId);
+    this.#waiting.set(userId, turn);
+    return turn;
+  }
+
+  async #takeTurn(userId: string): Promise<void> {
+    await this.#running.get(userId)?.catch(() => undefined); // its own caller hears of its failure
+    const pause = (this.#writtenAt.get(userId) ?? 0) + KEY_INTERVAL - Date.now();
+    if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
+    this.#running.set(userId, this.#waiting.get(userId)!);
+    this.#waiting.delete(userId);
+    try {
+      await publishState(this.env, settings(this.env).sessionMaxAge, this.#orgId, userId);
+      this.#remember(userId);
+    } finally {
+      this.#running.delete(userId);
+    }
+  }
+
+  /** When each key was written last, for a second: the map must not grow with the org. */
+  #remember(userId: string): void {
+    const now = Date.now();
+    this.#writtenAt.set(userId, now);
+    if (this.#writtenAt.size > 1_000) {
+      for (const [id, at] of this.#writtenAt) if (at + KEY_INTERVAL < now) this.#writtenAt.delete(id);
+    }
+  }
+
+  async #retryLater(): Promise<void> {
+    const delay = Math.min(RETRY_FIRST * 2 ** this.#failures++, RETRY_LONGEST);
+    await this.#wakeAt(Date.now() + delay);
+  }
+
+  async #wakeAt(at: number): Promise<void> {
+    const planned = await this.ctx.storage.getAlarm();
+    if (planned === null || planned > at) await this.ctx.storage.setAlarm(at);
+  }
+}

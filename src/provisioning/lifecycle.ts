@@ -1,0 +1,40 @@
+/** What a change of a user means: before x after -> created, updated, deactivated, … Pure. */
+import type { Details, EventType } from '../events';
+import type { Bends } from '../scim/quirks';
+import { isSame, type Json, type Resource } from '../scim/resource';
+
+export interface Change {
+  readonly type: EventType;
+  /** Sessions issued until now must die. */
+  readonly endsSessions: boolean;
+  /** The state that host apps see has changed: a flag must be written. */
+  readonly isPublished: boolean;
+}
+
+/** Someone created inactive is published as well, so that a host that asks KV alone hears of it. */
+export function creation(after: Resource): Change {
+  return { type: 'user.created', endsSessions: false, isPublished: after['active'] !== true };
+}
+
+export function replacement(before: Resource, after: Resource): Change {
+  const was = before['active'] === true;
+  const is = after['active'] === true;
+  if (was && !is) return { type: 'user.deactivated', endsSessions: true, isPublished: true };
+  // Reactivation leaves not-before where it is: old sessions stay dead.
+  if (!was && is) return { type: 'user.reactivated', endsSessions: false, isPublished: true };
+  return { type: 'user.updated', endsSessions: false, isPublished: false };
+}
+
+export function restoration(after: Resource): Change {
+  return { type: 'user.restored', endsSessions: after['active'] !== true, isPublished: true };
+}
+
+/** What the event says of a change: each attribute that differs, and the bends that its message needed. */
+export function detailsOf(before: Resource, after: Resource, bends: Bends): Details {
+  const changed: Record<string, { before: Json; after: Json }> = {};
+  for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
+    if (isSame(before[name], after[name])) continue;
+    changed[name] = { before: before[name] ?? null, after: after[name] ?? null };
+  }
+  return { changed, ...(bends.size > 0 && { bends: [...bends] }) };
+}

@@ -1,0 +1,174 @@
+/** Users as the product sees them: create, get, query, replace, patch, delete; restoring who comes back. */
+import { notFound, preconditionFailed, unavailable, uniqueness } from '../scim/error';
+import { hasTag, type TagCondition } from '../scim/etag';
+import { applyPatch } from '../scim/patch/apply';
+import { parsePatch } from '../scim/patch/parse';
+import type { Query } from '../scim/query';
+import type { Bends } from '../scim/quirks';
+import { isSame, type Resource } from '../scim/resource';
+import { userType } from '../scim/schema/types';
+import { readResource } from '../scim/validate';
+import { Taken, Unmet } from '../store/batch';
+import * as store from '../store/users';
+import type { StoredUser } from '../store/users';
+import { type Change, creation, detailsOf, replacement, restoration } from './lifecycle';
+import type { Org } from './org';
+
+/** How often a write is tried again from its read when others change the same user at the same time. */
+const ATTEMPTS = 25;
+
+/** @throws ScimError 404, also for another org's user. */
+export async function getUser(org: Org, id: string): Promise<StoredUser> {
+  const user = await store.getUser(org.store, id);
+  if (user === undefined) throw notFound('User');
+  return user;
+}
+
+export const queryUsers = (org: Org, query: Query) => store.queryUsers(org.store, query, org.baseUrl);
+
+/**
+ * A new user, or one who comes back: a deleted user with this externalId or userName is restored under its old id.
+ *
+ * @throws ScimError 400; 409 uniqueness when the userName is a live user's.
+ */
+export async function createUser(org: Org, body: unknown): Promise<StoredUser> {
+  const bends: Bends = new Set();
+  const resource = withActive(readResource(userType, body, bends), true);
+  return retried(async () => {
+    try {
+      return await insert(org, resource, bends);
+    } catch (error) {
+      if (error instanceof Unmet && error.expectation === 'no_tombstone') return restore(org, resource, bends);
+      if (isNameTaken(error)) return returning(org, resource, bends);
+      throw error;
+    }
+  });
+}
+
+async function insert(org: Org, resource: Resource, bends: Bends): Promise<StoredUser> {
+  const id = crypto.randomUUID();
+  const { now } = org.store;
+  const change = creation(resource);
+  const happening = { type: change.type, targetId: id, details: detailsOf({}, resource, bends) };
+  const draft = { id, resource, version: 1, createdAt: now, modifiedAt: now };
+  const user = await store.insertUser(org.store, draft, org.actor, happening, change.isPublished);
+  if (change.isPublished) await org.publish(id);
+  return user;
+}
+
+/** @returns undefined when another request was quicker. */
+async function restore(org: Org, resource: Resource, bends: Bends): Promise<StoredUser | undefined> {
+  const tombstone = await store.findTombstone(org.store, resource);
+  if (tombstone === undefined) return undefined;
+  return save(org, tombstone, resource, restoration(resource), bends);
+}
+
+/**
+ * Okta re-assigns a deactivated person by a new POST with the externalId it has used before; a bare 409 would lock them
+ * out (better-auth issue 11111). Anyone else with a live userName is a duplicate.
+ */
+async function returning(org: Org, resource: Resource, bends: Bends): Promise<StoredUser | undefined> {
+  const before = await store.findUser(org.store, resource['userName'] as string);
+  const isSamePerson =
+    before !== undefined &&
+    before.resource['active'] !== true &&
+    before.resource['externalId'] !== undefined &&
+    before.resource['externalId'] === resource['externalId'];
+  if (!isSamePerson) throw uniqueness('userName');
+  if (isSame(before.resource, resource)) return before;
+  return save(org, before, resource, replacement(before.resource, resource), bends);
+}
+
+/** PUT: what the body leaves out is unassigned, but for `active`. @throws ScimError 400, 404, 409, 412. */
+export function replaceUser(org: Org, id: string, body: unknown, ifMatch: TagCondition | undefined): Promise<StoredUser> {
+  return changeUser(org, id, ifMatch, (_, bends) => readResource(userType, body, bends));
+}
+
+/** @throws ScimError 400, 404, 409, 412. */
+export function patchUser(org: Org, id: string, body: unknown, ifMatch: TagCondition | undefined): Promise<StoredUser> {
+  const messageBends: Bends = new Set();
+  const operations = parsePatch(body, messageBends);
+  return changeUser(org, id, ifMatch, (before, bends) => {
+    for (const bend of messageBends) bends.add(bend);
+    return applyPatch(userType, before, operations, bends);
+  });
+}
+
+/** Reads, computes, writes where nothing has changed meanwhile; else from the read again, so that no update is lost. */
+function changeUser(
+  org: Org,
+  id: string,
+  ifMatch: TagCondition | undefined,
+  compute: (before: Resource, bends: Bends) => Resource,
+): Promise<StoredUser> {
+  return retried(async () => {
+    const before = await getUser(org, id);
+    if (ifMatch !== undefined && !hasTag(ifMatch, before.version)) throw preconditionFailed();
+    const bends: Bends = new Set();
+    const after = withActive(compute(before.resource, bends), before.resource['active'] === true);
+    // RFC 7644 §3.5.2.1: what changes nothing moves no version and no timestamp.
+    if (isSame(before.resource, after)) return before;
+    return save(org, before, after, replacement(before.resource, after), bends);
+  });
+}
+
+/**
+ * Only an explicit `active` changes whether someone may sign in: a PUT that leaves it out, or a `remove`, must not let
+ * a deactivated person back in.
+ */
+function withActive(resource: Resource, otherwise: boolean): Resource {
+  return resource['active'] === undefined ? { ...resource, active: otherwise } : resource;
+}
+
+/** The only way a user changes, whichever of POST, PUT or PATCH asked for it. @returns undefined when overtaken. */
+async function save(
+  org: Org,
+  before: StoredUser,
+  after: Resource,
+  change: Change,
+  bends: Bends,
+): Promise<StoredUser | undefined> {
+  const draft = {
+    id: before.id,
+    resource: after,
+    version: before.version + 1,
+    createdAt: before.createdAt,
+    modifiedAt: Math.max(org.store.now, before.modifiedAt),
+  };
+  const happening = { type: change.type, targetId: before.id, details: detailsOf(before.resource, after, bends) };
+  try {
+    const saved = await store.replaceUser(org.store, before, draft, org.actor, happening, change);
+    if (change.isPublished) await org.publish(before.id);
+    return saved;
+  } catch (error) {
+    if (error instanceof Unmet && error.expectation === 'version') return undefined;
+    if (isNameTaken(error)) throw uniqueness('userName');
+    throw error;
+  }
+}
+
+const isNameTaken = (error: unknown) => error instanceof Taken && error.columns.includes('user_name_key');
+
+async function retried(attempt: () => Promise<StoredUser | undefined>): Promise<StoredUser> {
+  for (let i = 0; i < ATTEMPTS; i++) {
+    const done = await attempt();
+    if (done !== undefined) return done;
+    // Apart from each other, or the same requests meet again.
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 10 * (i + 1)));
+  }
+  throw unavailable('The resource is being changed by many requests at once: try again');
+}
+
+/** A tombstone: the account and its history stay, SCIM answers 404 from now on. @throws ScimError 404, 412. */
+export async function deleteUser(org: Org, id: string, ifMatch: TagCondition | undefined): Promise<void> {
+  const versions = ifMatch === '*' ? undefined : ifMatch;
+  try {
+    await store.buryUser(org.store, id, versions, org.actor, { type: 'user.deleted', targetId: id });
+  } catch (error) {
+    if (!(error instanceof Unmet) || error.expectation !== 'found') throw error;
+    if (versions === undefined) throw notFound('User');
+    await getUser(org, id); // 404, unless it is the version that does not match
+    throw preconditionFailed();
+  }
+  await org.publish(id);
+}

@@ -1,0 +1,75 @@
+/**
+ * The administrator's door: one Hono sub-app behind the entrypoint `Admin`, which only a service binding reaches, and
+ * behind /admin/v1 when ADMIN_TOKEN is set.
+ */
+import { Hono } from 'hono';
+import { createMiddleware } from 'hono/factory';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { settings } from '../../env';
+import { notFound, ScimError, unavailable } from '../../scim/error';
+import { Busy } from '../../store/batch';
+import { type App, requestId } from '../context';
+import { orgs } from './orgs';
+import { sessions } from './sessions';
+import { tokens } from './tokens';
+import { users } from './users';
+
+export const admin = new Hono<App>();
+
+admin.use(async (c, next) => {
+  // A label for the journal, not a proof of who it is: the door itself is what is guarded.
+  c.set('by', (c.req.header('X-Admin-By') ?? 'admin').slice(0, 100));
+  await next();
+});
+admin.route('/orgs', orgs);
+admin.route('/orgs/:slug/tokens', tokens);
+admin.route('/orgs/:slug/users', users);
+admin.route('/orgs/:slug/sessions', sessions);
+admin.all('*', () => {
+  throw notFound('Endpoint');
+});
+
+/** Errors at this door: a word for programs and a sentence for people. */
+admin.onError((error, c) => {
+  const known =
+    error instanceof ScimError
+      ? error
+      : error instanceof Busy
+        ? unavailable('The directory is busy: try again in a moment', 2)
+        : undefined;
+  if (known === undefined) {
+    console.error(JSON.stringify({ message: 'unexpected error', requestId: c.var.requestId, error: String(error) }));
+    return c.json({ error: 'internal', detail: 'The service failed; the request id is in X-Request-Id' }, 500);
+  }
+  const { status, scimType, detail, headers } = known;
+  return c.json({ error: scimType ?? codes[status] ?? 'refused', detail }, status as ContentfulStatusCode, { ...headers });
+});
+
+const codes: Record<number, string> = {
+  401: 'unauthorized',
+  403: 'forbidden',
+  404: 'not_found',
+  405: 'method_not_allowed',
+  409: 'conflict',
+  413: 'too_large',
+  415: 'unsupported_media_type',
+  503: 'busy',
+};
+
+/** Behind the entrypoint: whoever holds a binding to it may redeploy the Worker anyway. */
+export const adminEntrypoint = new Hono<App>({ strict: false }).use(requestId).route('/', admin);
+
+/** Before /admin/v1: without ADMIN_TOKEN the path does not exist; with it, the token is compared in constant time. */
+export const guarded = createMiddleware<App>(async (c, next) => {
+  const { adminToken } = settings(c.env);
+  if (adminToken === undefined) throw notFound('Endpoint');
+  const given = /^Bearer\s+(\S+)$/i.exec(c.req.header('Authorization') ?? '')?.[1] ?? '';
+  // Digests have equal lengths, which timingSafeEqual needs, and hide that of the token.
+  const [a, b] = await Promise.all([given, adminToken].map((text) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))));
+  if (!crypto.subtle.timingSafeEqual(a!, b!)) {
+    throw new ScimError(401, undefined, 'The admin token is required as a bearer token', {
+      'WWW-Authenticate': 'Bearer realm="admin"',
+    });
+  }
+  await next();
+});

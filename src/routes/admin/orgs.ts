@@ -1,0 +1,83 @@
+/** Orgs: created, shown, set, deleted, and SCIM switched on and off. */
+import { Hono } from 'hono';
+import * as z from 'zod';
+import { newOrgId } from '../../credentials/secret';
+import { invalidValue, ScimError } from '../../scim/error';
+import { Taken } from '../../store/batch';
+import type { OrgSettings } from '../../store/open';
+import { changeOrg, deleteOrg, insertOrg, listOrgs } from '../../store/orgs';
+import { WHOLE_ORG } from '../../store/outbox';
+import { type App, actorOf } from '../context';
+import { body, orgOf, shownOrg } from './respond';
+
+/** Okta forbids "_" anywhere in a base URL, and a slug stands in one. */
+const SLUG = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
+const slug = z
+  .string('a string was expected')
+  .max(63, 'at most 63 characters are accepted')
+  .regex(SLUG, 'small letters a-z, digits and single hyphens between them were expected');
+const name = z.string('a string was expected').trim().min(1, 'a name was expected').max(200, 'at most 200 characters are accepted');
+
+/** What `org set` takes: each with what it must be. */
+const settable = z.strictObject({
+  name,
+  idp: z.enum(['okta', 'entra', 'onelogin', 'jumpcloud', 'other'], 'okta, entra, onelogin, jumpcloud or other was expected'),
+  supportContact: z.string().trim().min(1, 'a contact was expected').max(200, 'at most 200 characters are accepted'),
+});
+
+export const orgs = new Hono<App>();
+
+orgs.get('/', async (c) => c.json((await listOrgs(c.env.DB)).map((tenant) => shownOrg(c, tenant))));
+
+orgs.post('/', body(z.strictObject({ slug, name: name.optional() })), async (c) => {
+  const asked = c.req.valid('json');
+  try {
+    const org = { id: newOrgId(), slug: asked.slug, name: asked.name ?? asked.slug };
+    const tenant = await insertOrg(c.env.DB, org, actorOf(c, `admin:${c.var.by}`), Date.now());
+    return c.json(shownOrg(c, tenant), 201);
+  } catch (error) {
+    if (error instanceof Taken) throw new ScimError(409, undefined, `There is an org ${asked.slug} already`);
+    throw error;
+  }
+});
+
+orgs.get('/:slug', async (c) => c.json(shownOrg(c, await orgOf(c).store.verify())));
+
+orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.string()) })), async (c) => {
+  const { store, actor } = orgOf(c);
+  const unknown = Object.keys(c.req.valid('json').settings).find((key) => !Object.hasOwn(settable.shape, key));
+  if (unknown !== undefined) {
+    throw invalidValue(`There is no setting ${unknown.slice(0, 40)}; there are ${Object.keys(settable.shape).join(', ')}`);
+  }
+  const parsed = settable.partial().safeParse(c.req.valid('json').settings);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw invalidValue(`${issue!.path.join('.')}: ${issue!.message}`);
+  }
+  const before = await store.verify();
+  const { name, ...settings } = parsed.data;
+  const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as OrgSettings;
+  const change = { settings: { ...before.settings, ...given }, ...(name !== undefined && { name }) };
+  const happening = { type: 'org.changed', details: { settings: parsed.data } } as const;
+  return c.json(shownOrg(c, await changeOrg(store, change, actor, happening)));
+});
+
+orgs.post('/:slug/scim', body(z.strictObject({ enabled: z.boolean('true or false was expected') })), async (c) => {
+  const { store, actor } = orgOf(c);
+  const { enabled } = c.req.valid('json');
+  const tenant = await store.verify();
+  if (tenant.isScimEnabled === enabled) return c.json(shownOrg(c, tenant));
+  const happening = { type: enabled ? 'scim.enabled' : 'scim.disabled', details: {} } as const;
+  return c.json(shownOrg(c, await changeOrg(store, { isScimEnabled: enabled }, actor, happening)));
+});
+
+orgs.delete('/:slug', async (c) => {
+  const org = orgOf(c);
+  const slug = c.req.param('slug');
+  if (c.req.query('confirm') !== slug) {
+    throw invalidValue('confirm: the slug of the org was expected, for its users, tokens and journal go with it');
+  }
+  const deleted = await deleteOrg(org.store);
+  await org.publish(WHOLE_ORG);
+  return c.json({ deleted: slug, id: deleted.id, users: deleted.users });
+});

@@ -1,0 +1,58 @@
+/** What the administrator's door shows, and how it reads a body. */
+import { zValidator } from '@hono/zod-validator';
+import type { Context } from 'hono';
+import type * as z from 'zod';
+import { settings } from '../../env';
+import type { Org } from '../../provisioning/org';
+import { invalidValue } from '../../scim/error';
+import type { Credential } from '../../store/credentials';
+import type { Tenant } from '../../store/open';
+import { type App, actorOf, orgFor } from '../context';
+
+/** The org that the path names; whether it exists, the first batch says. */
+export function orgOf(c: Context<App>): Org {
+  const slug = c.req.param('slug') ?? '';
+  return orgFor(c, { kind: 'slug', slug }, actorOf(c, `admin:${c.var.by}`), scimBaseUrl(c));
+}
+
+/** PUBLIC_URL where the door has no address of its own. */
+export const scimBaseUrl = (c: Context<App>) =>
+  `${settings(c.env).publicUrl ?? new URL(c.req.url).origin}/scim/v2`;
+
+const iso = (at: number | undefined) => (at === undefined ? null : new Date(at).toISOString());
+
+export const shownOrg = (c: Context<App>, tenant: Tenant) => ({
+  id: tenant.id,
+  slug: tenant.slug,
+  name: tenant.name,
+  scimEnabled: tenant.isScimEnabled,
+  scimBaseUrl: scimBaseUrl(c),
+  settings: tenant.settings,
+  users: tenant.userCount,
+  activeUsers: tenant.activeUserCount,
+  createdAt: iso(tenant.createdAt),
+});
+
+export const shownToken = (credential: Credential) => ({
+  mask: credential.mask,
+  generation: credential.generation,
+  state: stateOf(credential),
+  createdAt: iso(credential.createdAt),
+  createdBy: credential.createdBy,
+  validUntil: iso(credential.validUntil),
+  revokedAt: iso(credential.revokedAt),
+  revokedBy: credential.revokedBy ?? null,
+});
+
+function stateOf({ revokedAt, validUntil }: Credential): 'current' | 'expired' | 'revoked' {
+  if (revokedAt !== undefined) return 'revoked';
+  return validUntil !== undefined && validUntil <= Date.now() ? 'expired' : 'current';
+}
+
+/** A JSON body of this shape, else a 400 that names the member and what was expected. */
+export const body = <T extends z.ZodType>(schema: T) =>
+  zValidator('json', schema, (result) => {
+    if (result.success) return;
+    const [issue] = result.error.issues;
+    throw invalidValue(`${issue!.path.join('.') || 'body'}: ${issue!.message}`);
+  });

@@ -1,0 +1,29 @@
+/**
+ * Authorization header -> a presented credential. No D1 call: the check itself rides in the first batch of the work
+ * (store/open.ts), and here it is made sure that no answer leaves without that check.
+ */
+import { createMiddleware } from 'hono/factory';
+import { hashOf, isWellFormed } from '../credentials/secret';
+import { unauthorized } from '../scim/error';
+import { type App, actorOf, orgFor } from './context';
+
+/**
+ * `Bearer <token>`, `<token>` alone (Okta's Header template sends it verbatim), or a token behind another scheme's name
+ * (Ping's header type is free text). Whatever is wrong with it, the caller hears the same 401.
+ */
+async function presented(header: string | undefined): Promise<string> {
+  const token = /^\s*(?:[\w-]+\s+)?(\S+)\s*$/.exec(header ?? '')?.[1];
+  if (token === undefined || !(await isWellFormed(token))) throw unauthorized();
+  return hashOf(token);
+}
+
+/** The IdP's door. A slug in the path must be that of the credential's org, or the credential is no good here. */
+export const authenticate = createMiddleware<App>(async (c, next) => {
+  const hash = await presented(c.req.header('Authorization'));
+  const { origin, pathname } = new URL(c.req.url);
+  const baseUrl = `${origin}${pathname.slice(0, pathname.indexOf('/scim/v2'))}/scim/v2`;
+  c.set('org', orgFor(c, { kind: 'credential', hash, slug: c.req.param('slug') }, actorOf(c, 'idp'), baseUrl));
+  await next();
+  // Where nothing was read (a 404, a body that is not JSON, a discovery page), a bad credential still hears its 401.
+  if (!c.var.org.store.isVerified) await c.var.org.store.verify();
+});

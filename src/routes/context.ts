@@ -1,0 +1,47 @@
+/** What a handler finds on `c.var`, and what every request is given before it is looked at. */
+import type { Context } from 'hono';
+import { createMiddleware } from 'hono/factory';
+import type { Env } from '../env';
+import type { Actor } from '../events';
+import type { Org } from '../provisioning/org';
+import { type Caller, OrgStore } from '../store/open';
+
+export interface Variables {
+  requestId: string;
+  /** The operator's label, at the administrator's door. */
+  by: string;
+  org: Org;
+}
+
+export type App = { Bindings: Env; Variables: Variables };
+
+/** Our own, never the client's: it goes into the journal. It comes back in X-Request-Id. */
+export const requestId = createMiddleware<App>(async (c, next) => {
+  c.set('requestId', crypto.randomUUID());
+  await next();
+  c.res.headers.set('X-Request-Id', c.var.requestId);
+});
+
+/** Who acts, for the journal. */
+export function actorOf(c: Context<App>, name: string): Actor {
+  const client = c.req.header('User-Agent')?.slice(0, 200);
+  return { name, requestId: c.var.requestId, ...(client && { client }) };
+}
+
+/** The org that this caller is of, for this request. Nothing is checked yet: the store's first batch does. */
+export function orgFor(c: Context<App>, caller: Caller, actor: Actor, baseUrl: string): Org {
+  const store = new OrgStore(c.env.DB, caller, Date.now());
+  return {
+    store,
+    actor,
+    baseUrl,
+    async publish(userId) {
+      try {
+        await c.env.ORG_COORDINATOR.getByName(store.tenant.id).publish(userId);
+      } catch (error) {
+        // The outbox row is committed, and the sweep will find it.
+        console.error(JSON.stringify({ message: 'the coordinator was not reached', requestId: actor.requestId, error: String(error) }));
+      }
+    },
+  };
+}

@@ -1,0 +1,67 @@
+/** What the service says of itself (RFC 7643 §5, §6, §7; RFC 7644 §4). Claims nothing that is not there. */
+import type { Attribute, ResourceType, Schema } from './attribute';
+import { MAX_OPERATIONS } from './patch/parse';
+import { MAX_PAGE } from './query';
+import type { JsonObject } from './resource';
+import { RESOURCE_TYPE, SCHEMA, SERVICE_PROVIDER_CONFIG } from './urns';
+
+/** Bytes of a request body. */
+export const MAX_BODY = 1_048_576;
+
+export function serviceProviderConfig(baseUrl: string): JsonObject {
+  return {
+    schemas: [SERVICE_PROVIDER_CONFIG],
+    patch: { supported: true },
+    // authentik requires the numbers even of what is not supported, and sends as many PATCH operations as they say.
+    bulk: { supported: false, maxOperations: MAX_OPERATIONS, maxPayloadSize: MAX_BODY },
+    filter: { supported: true, maxResults: MAX_PAGE },
+    changePassword: { supported: false },
+    sort: { supported: true },
+    etag: { supported: true },
+    authenticationSchemes: [
+      {
+        type: 'oauthbearertoken',
+        name: 'Bearer token',
+        description: 'The token of the org in the Authorization header, after "Bearer" or alone',
+        specUri: 'https://www.rfc-editor.org/info/rfc6750',
+        primary: true,
+      },
+    ],
+    meta: { resourceType: 'ServiceProviderConfig', location: `${baseUrl}/ServiceProviderConfig` },
+  };
+}
+
+export function resourceType({ name, description, endpoint, schema, extensions }: ResourceType, baseUrl: string): JsonObject {
+  return {
+    schemas: [RESOURCE_TYPE],
+    id: name,
+    name,
+    description,
+    endpoint,
+    schema: schema.id,
+    schemaExtensions: extensions.map((extension) => ({ schema: extension.schema.id, required: extension.required })),
+    meta: { resourceType: 'ResourceType', location: `${baseUrl}/ResourceTypes/${name}` },
+  };
+}
+
+export function schemaResource({ id, name, description, attributes }: Schema, baseUrl: string): JsonObject {
+  return {
+    schemas: [SCHEMA],
+    id,
+    name,
+    description,
+    attributes: attributes.map(attributeResource),
+    meta: { resourceType: 'Schema', location: `${baseUrl}/Schemas/${id}` },
+  };
+}
+
+/** Without nulls: Entra ID's discovery does not take them. */
+function attributeResource(attribute: Attribute): JsonObject {
+  const { canonicalValues, referenceTypes, subAttributes, ...characteristics } = attribute;
+  return {
+    ...characteristics,
+    ...(canonicalValues && { canonicalValues: [...canonicalValues] }),
+    ...(referenceTypes && { referenceTypes: [...referenceTypes] }),
+    ...(subAttributes && { subAttributes: subAttributes.map(attributeResource) }),
+  };
+}

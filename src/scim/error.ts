@@ -1,0 +1,67 @@
+/**
+ * What a client is told when a request is refused (RFC 7644 §3.12). A detail names attributes and what was expected;
+ * never a value, a secret, SQL, or another org's data.
+ */
+
+export type ScimType =
+  | 'invalidFilter'
+  | 'tooMany'
+  | 'uniqueness'
+  | 'mutability'
+  | 'invalidSyntax'
+  | 'invalidPath'
+  | 'noTarget'
+  | 'invalidValue'
+  | 'invalidVers'
+  | 'sensitive';
+
+export class ScimError extends Error {
+  override readonly name = 'ScimError';
+
+  constructor(
+    readonly status: number,
+    readonly scimType: ScimType | undefined,
+    readonly detail: string,
+    /** Response headers that belong to the refusal: Allow, Retry-After, WWW-Authenticate. */
+    readonly headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(detail);
+  }
+}
+
+export const invalidSyntax = (detail: string) => new ScimError(400, 'invalidSyntax', detail);
+export const invalidFilter = (detail: string) => new ScimError(400, 'invalidFilter', detail);
+export const invalidPath = (detail: string) => new ScimError(400, 'invalidPath', detail);
+export const invalidValue = (detail: string) => new ScimError(400, 'invalidValue', detail);
+export const noTarget = (detail: string) => new ScimError(400, 'noTarget', detail);
+export const mutability = (detail: string) => new ScimError(400, 'mutability', detail);
+export const tooMany = (detail: string) => new ScimError(400, 'tooMany', detail);
+
+/** RFC 7644 §3.3.1: the value of an attribute that is unique in the org is taken. */
+export const uniqueness = (attribute: string) =>
+  new ScimError(409, 'uniqueness', `${attribute} is already taken by another resource`);
+
+export const notFound = (what: string) => new ScimError(404, undefined, `${what} not found`);
+export const payloadTooLarge = (detail: string) => new ScimError(413, undefined, detail);
+
+/** RFC 7644 §3.14: the resource is not at the version that If-Match asks for. */
+export const preconditionFailed = () =>
+  new ScimError(412, undefined, 'The resource has changed: its version does not match If-Match');
+
+export const forbidden = (detail: string) => new ScimError(403, undefined, detail);
+
+/** One answer for every credential that is not good, whatever the reason (RFC 7644 §2, RFC 6750 §3). */
+export const unauthorized = () =>
+  new ScimError(401, undefined, 'A valid bearer token is required in the Authorization header', {
+    'WWW-Authenticate': 'Bearer realm="scim"',
+  });
+
+/** @param seconds an integer: Okta reads nothing else in Retry-After. */
+export const unavailable = (detail: string, seconds = 1) =>
+  new ScimError(503, undefined, detail, { 'Retry-After': String(seconds) });
+
+/** A client's own word, short and printable enough to stand in a detail. */
+export function shown(name: string): string {
+  const printable = name.replace(/[^\x20-\x7e]/g, '?');
+  return printable.length > 80 ? `${printable.slice(0, 77)}...` : printable;
+}

@@ -1,0 +1,116 @@
+/** A filter whose names and values have a meaning: syntax tree x schema -> the tree that both evaluators read. */
+import type { Attribute, ResourceType } from '../attribute';
+import { dateTime } from '../datetime';
+import { invalidFilter, shown } from '../error';
+import { foldString } from '../fold';
+import { type AttributePath, pathName, resolveAttribute, target, within } from '../path';
+import { booleanOf } from '../quirks';
+import type { Literal, Operator, Syntax } from './parse';
+
+export type Condition =
+  | { readonly kind: 'and' | 'or'; readonly terms: readonly Condition[] }
+  | { readonly kind: 'not'; readonly term: Condition }
+  /** The attribute has a value that is not empty. */
+  | { readonly kind: 'present'; readonly path: AttributePath }
+  /**
+   * `value` is folded like the stored one; dates are canonical text. On several values it holds if it holds of one of
+   * them; `ne` on a single value holds also where there is none.
+   */
+  | {
+      readonly kind: 'compare';
+      readonly path: AttributePath;
+      readonly operator: Operator;
+      readonly value: string | number | boolean;
+    }
+  /** One element of `path` satisfies `filter`, whose paths start at the element's sub-attributes. */
+  | { readonly kind: 'element'; readonly path: AttributePath; readonly filter: Condition };
+
+/** How a name in the filter finds its attribute; undefined when there is none. */
+type Resolve = (name: string) => AttributePath | undefined;
+
+/** @throws ScimError 400 invalidFilter: an unknown attribute, or an operator or a value that does not fit its type. */
+export function resolveFilter(type: ResourceType, syntax: Syntax): Condition {
+  return resolve(syntax, (name) => resolveAttribute(type, name));
+}
+
+/** The filter of a value path, against the sub-attributes of the attribute before the bracket. */
+export function resolveElementFilter(attribute: Attribute, syntax: Syntax): Condition {
+  return resolve(syntax, (name) => within(attribute.subAttributes, name));
+}
+
+function resolve(syntax: Syntax, find: Resolve): Condition {
+  switch (syntax.kind) {
+    case 'and':
+    case 'or':
+      return { kind: syntax.kind, terms: syntax.terms.map((term) => resolve(term, find)) };
+    case 'not':
+      return { kind: 'not', term: resolve(syntax.term, find) };
+    case 'present':
+      return { kind: 'present', path: known(syntax.path, find) };
+    case 'element': {
+      const path = known(syntax.path, find);
+      if (target(path).type !== 'complex') throw invalidFilter(`${pathName(path)} has no sub-attributes to filter by`);
+      return { kind: 'element', path, filter: resolveElementFilter(target(path), syntax.filter) };
+    }
+    case 'compare':
+      return comparison(known(syntax.path, find), syntax.operator, syntax.literal);
+  }
+}
+
+function known(name: string, find: Resolve): AttributePath {
+  const path = find(name);
+  if (path === undefined) throw invalidFilter(`The filter names ${shown(name)}, which is no attribute here`);
+  if (path.some((a) => a.returned === 'never')) throw invalidFilter(`${pathName(path)} cannot be filtered by`);
+  return path;
+}
+
+function comparison(written: AttributePath, operator: Operator, literal: Literal): Condition {
+  const path = valued(written);
+  const attribute = target(path);
+  if (literal.value === null) {
+    if (operator === 'eq') return { kind: 'not', term: { kind: 'present', path } };
+    if (operator === 'ne') return { kind: 'present', path };
+    throw invalidFilter(`null can be compared with eq and ne only`);
+  }
+  if (!isOrdered(attribute) && operator !== 'eq' && operator !== 'ne' && !isText(attribute, operator)) {
+    throw invalidFilter(`${pathName(path)} is ${attribute.type}: the operator ${operator} does not apply to it`);
+  }
+  return { kind: 'compare', path, operator, value: operand(path, operator, literal) };
+}
+
+/** RFC 7644 §3.4.2.2: a complex attribute compared without a sub-attribute means its `value` (`emails co "example"`). */
+function valued(path: AttributePath): AttributePath {
+  if (target(path).type !== 'complex') return path;
+  const value = within(target(path).subAttributes, 'value');
+  if (value === undefined) throw invalidFilter(`${pathName(path)} is complex: a sub-attribute of it was expected`);
+  return [...path, ...value];
+}
+
+/** RFC 7644 §3.4.2.2, table 3: boolean and binary values have no order. */
+const isOrdered = (attribute: Attribute) => attribute.type !== 'boolean' && attribute.type !== 'binary';
+
+const isSubstring = (operator: Operator) => operator === 'co' || operator === 'sw' || operator === 'ew';
+
+const isText = (attribute: Attribute, operator: Operator) =>
+  isSubstring(operator) && attribute.type !== 'boolean' && attribute.type !== 'integer' && attribute.type !== 'decimal';
+
+function operand(path: AttributePath, operator: Operator, literal: Literal): string | number | boolean {
+  const attribute = target(path);
+  const refuse = (expected: string): never => {
+    throw invalidFilter(`${pathName(path)} is ${attribute.type}: ${expected} was expected as its value`);
+  };
+  switch (attribute.type) {
+    case 'boolean':
+      // Entra ID asks for `roles[primary eq "True"]`.
+      return booleanOf(literal.value) ?? refuse('true or false');
+    case 'integer':
+    case 'decimal':
+      if (isSubstring(operator)) return refuse('another operator (eq, ne, gt, ge, lt, le)');
+      return typeof literal.value === 'number' && Number.isFinite(literal.value) ? literal.value : refuse('a number');
+    case 'dateTime':
+      if (isSubstring(operator)) return literal.text;
+      return dateTime(literal.text) ?? refuse('a date and time such as "2026-01-31T10:00:00Z"');
+    default:
+      return foldString(attribute, literal.text);
+  }
+}

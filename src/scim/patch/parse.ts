@@ -1,0 +1,64 @@
+/** A PATCH body -> operations (RFC 7644 §3.5.2). Knows no schema: what the paths mean is decided by `apply.ts`. */
+import { invalidSyntax, invalidValue, noTarget, shown, tooMany } from '../error';
+import { type PathSyntax, parsePath } from '../filter/parse';
+import type { Bends } from '../quirks';
+import { isObject } from '../resource';
+import { PATCH_OP } from '../urns';
+import { checkSchemas } from '../validate';
+
+export interface Operation {
+  readonly op: 'add' | 'replace' | 'remove';
+  /** Absent: the value's members name the attributes. */
+  readonly path?: PathSyntax;
+  /** As sent; undefined when the operation has no value. */
+  readonly value: unknown;
+}
+
+/** authentik sends one operation per member, as many as `bulk.maxOperations` says. */
+export const MAX_OPERATIONS = 1_000;
+
+/** @throws ScimError 400: no such operation, no path where one is needed, a path that cannot be read. */
+export function parsePatch(body: unknown, bends: Bends): Operation[] {
+  if (!isObject(body)) throw invalidSyntax('A JSON object with a PatchOp was expected as the body');
+  checkSchemas(body, PATCH_OP, bends);
+  const operations = member(body, 'Operations');
+  if (!Array.isArray(operations) || operations.length === 0) {
+    throw invalidSyntax('Operations: a list of at least one operation was expected');
+  }
+  if (operations.length > MAX_OPERATIONS) throw tooMany(`Operations: at most ${MAX_OPERATIONS} are accepted`);
+  return operations.map((operation, i) => parseOperation(operation, `Operations[${i}]`, bends));
+}
+
+function parseOperation(operation: unknown, name: string, bends: Bends): Operation {
+  if (!isObject(operation)) throw invalidSyntax(`${name}: an object was expected`);
+  const op = operationName(member(operation, 'op'), name, bends);
+  const value = member(operation, 'value');
+  const text = member(operation, 'path');
+  if (text !== undefined && text !== null && typeof text !== 'string') {
+    throw invalidSyntax(`${name}.path: a string was expected`);
+  }
+  const path = text ? parsePath(text) : undefined;
+  // §3.5.2.2
+  if (op === 'remove' && path === undefined) throw noTarget(`${name}: remove needs a path`);
+  if (op !== 'remove' && value === undefined) throw invalidValue(`${name}: ${op} needs a value`);
+  return { op, value, ...(path && { path }) };
+}
+
+function operationName(op: unknown, name: string, bends: Bends): Operation['op'] {
+  const word = typeof op === 'string' ? op.toLowerCase() : undefined;
+  if (word !== 'add' && word !== 'replace' && word !== 'remove') {
+    const given = typeof op === 'string' ? `, not ${shown(op)}` : '';
+    throw invalidSyntax(`${name}.op: add, replace or remove was expected${given}`);
+  }
+  // Entra ID sends "Add", "Replace" and "Remove"; §3.5.2 spells them in small letters. Microsoft Learn, «Known issues».
+  if (op !== word) bends.add('capital-op');
+  return word;
+}
+
+/** Member names of messages are read without case too, as attribute names are (RFC 7643 §2.1). */
+function member(object: Record<string, unknown>, name: string): unknown {
+  const exact = Object.hasOwn(object, name) ? object[name] : undefined;
+  if (exact !== undefined) return exact;
+  const wanted = name.toLowerCase();
+  return Object.entries(object).find(([key]) => key.toLowerCase() === wanted)?.[1];
+}

@@ -1,0 +1,82 @@
+/** Which attributes an answer carries: `attributes`, `excludedAttributes` and `returned` (RFC 7644 §3.9, RFC 7643 §7). */
+import type { Attribute, ResourceType } from './attribute';
+import { resolveAttribute } from './path';
+import { isObject, type Json, type JsonObject } from './resource';
+
+/** A tree of attribute names; an empty branch is the whole attribute. */
+type Names = Map<string, Names>;
+
+export interface Projection {
+  readonly only?: Names;
+  readonly without?: Names;
+}
+
+/**
+ * @param attributes as in the query or a SearchRequest; undefined: not asked for.
+ *
+ * Names that the type does not have are ignored; a value filter in a name (`emails[type eq "work"]`, as Microsoft's
+ * reference client sends) is read as the attribute. Where both are given, what is excluded is left out of what is asked for.
+ */
+export function projection(
+  type: ResourceType,
+  attributes: readonly string[] | undefined,
+  excluded: readonly string[] | undefined,
+): Projection {
+  return {
+    ...(attributes && { only: tree(type, attributes) }),
+    ...(excluded && { without: tree(type, excluded) }),
+  };
+}
+
+function tree(type: ResourceType, names: readonly string[]): Names {
+  const root: Names = new Map();
+  for (const name of names) {
+    const path = resolveAttribute(type, name.replace(/\[.*\]/s, '').trim());
+    if (path === undefined) continue;
+    let branch = root;
+    for (const [depth, attribute] of path.entries()) {
+      const known = branch.get(attribute.name);
+      if (known?.size === 0) break; // the whole of it is named already
+      const next: Names = known ?? new Map();
+      if (depth === path.length - 1) next.clear();
+      branch.set(attribute.name, next);
+      branch = next;
+    }
+  }
+  return root;
+}
+
+/** The representation with what this request may see of it. */
+export function project(type: ResourceType, representation: JsonObject, { only, without }: Projection): JsonObject {
+  return pick(type.attributes, representation, only, without);
+}
+
+function pick(attributes: readonly Attribute[], value: JsonObject, only?: Names, without?: Names): JsonObject {
+  const picked: JsonObject = {};
+  for (const attribute of attributes) {
+    const member = value[attribute.name];
+    if (member === undefined || attribute.returned === 'never') continue;
+    const asked = only?.get(attribute.name);
+    const excluded = without?.get(attribute.name);
+    const isAlways = attribute.returned === 'always';
+    if (!isAlways) {
+      if (only ? asked === undefined : attribute.returned === 'request') continue;
+      if (excluded?.size === 0) continue;
+    }
+    const inner = pickValue(attribute, member, asked?.size ? asked : undefined, excluded);
+    if (inner !== undefined) picked[attribute.name] = inner;
+  }
+  return picked;
+}
+
+function pickValue(attribute: Attribute, value: Json, only?: Names, without?: Names): Json | undefined {
+  if (!attribute.subAttributes) return value;
+  if (Array.isArray(value)) {
+    const elements = value.map((element) =>
+      isObject(element) ? pick(attribute.subAttributes!, element as JsonObject, only, without) : element,
+    );
+    return elements.filter((element) => !isObject(element) || Object.keys(element).length > 0);
+  }
+  const inner = pick(attribute.subAttributes, value as JsonObject, only, without);
+  return Object.keys(inner).length > 0 ? inner : undefined;
+}

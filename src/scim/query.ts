@@ -1,0 +1,155 @@
+/** What a list or search asks for (RFC 7644 §3.4.2, §3.4.3), from a query string or a SearchRequest body. */
+import type { ResourceType } from './attribute';
+import { invalidPath, invalidSyntax, invalidValue, shown } from './error';
+import { type Condition, resolveFilter } from './filter/condition';
+import { parseFilter } from './filter/parse';
+import { type AttributePath, pathName, resolveAttribute, target, within } from './path';
+import { type Projection, projection } from './projection';
+import { isObject } from './resource';
+import { SEARCH_REQUEST } from './urns';
+import { checkSchemas } from './validate';
+
+/** A page is never longer; what ServiceProviderConfig calls filter.maxResults. */
+export const MAX_PAGE = 500;
+/** Without `count`. */
+export const DEFAULT_PAGE = 100;
+
+/** A request as written, before a resource type gives its names a meaning. */
+export interface Search {
+  readonly filter?: string;
+  readonly sortBy?: string;
+  readonly isDescending: boolean;
+  /** 1-based. */
+  readonly startIndex: number;
+  readonly count: number;
+  readonly attributes?: readonly string[];
+  readonly excludedAttributes?: readonly string[];
+}
+
+export interface Query {
+  readonly filter?: Condition;
+  readonly sort?: { readonly path: AttributePath; readonly isDescending: boolean };
+  readonly startIndex: number;
+  readonly count: number;
+  readonly projection: Projection;
+}
+
+/** Parameter names are read without case: Microsoft's reference client sends `startindex`. The first of two counts. */
+function byLowerName(parameters: URLSearchParams): Map<string, string> {
+  const byName = new Map<string, string>();
+  for (const [name, value] of parameters) if (!byName.has(name.toLowerCase())) byName.set(name.toLowerCase(), value);
+  return byName;
+}
+
+/** `attributes` and `excludedAttributes` of a request for one resource (RFC 7644 §3.9). */
+export function projectionFromUrl(type: ResourceType, parameters: URLSearchParams): Projection {
+  const byName = byLowerName(parameters);
+  return projection(type, byName.get('attributes')?.split(','), byName.get('excludedattributes')?.split(','));
+}
+
+/** @throws ScimError 400 invalidValue naming the parameter. */
+export function searchFromUrl(parameters: URLSearchParams): Search {
+  const byName = byLowerName(parameters);
+  const integer = (name: string, absent: number) => {
+    const text = byName.get(name.toLowerCase());
+    if (text === undefined || text.trim() === '') return absent;
+    if (!/^[+-]?\d+$/.test(text.trim())) throw invalidValue(`${name}: an integer was expected`);
+    return Number(text);
+  };
+  const names = (name: string) => byName.get(name.toLowerCase())?.split(',');
+  return search({
+    filter: byName.get('filter'),
+    sortBy: byName.get('sortby'),
+    sortOrder: byName.get('sortorder'),
+    startIndex: integer('startIndex', 1),
+    count: integer('count', DEFAULT_PAGE),
+    attributes: names('attributes'),
+    excludedAttributes: names('excludedAttributes'),
+  });
+}
+
+/** @throws ScimError 400 invalidSyntax or invalidValue naming the member of the SearchRequest. */
+export function searchFromBody(body: unknown): Search {
+  if (!isObject(body)) throw invalidSyntax('A JSON object with a SearchRequest was expected as the body');
+  checkSchemas(body, SEARCH_REQUEST, new Set());
+  const byName = new Map(Object.entries(body).map(([name, value]) => [name.toLowerCase(), value]));
+  const get = (name: string) => byName.get(name.toLowerCase()) ?? undefined;
+  const text = (name: string) => {
+    const value = get(name);
+    if (value !== undefined && typeof value !== 'string') throw invalidValue(`${name}: a string was expected`);
+    return value;
+  };
+  const integer = (name: string, absent: number) => {
+    const value = get(name) ?? absent;
+    if (!Number.isInteger(value)) throw invalidValue(`${name}: an integer was expected`);
+    return value as number;
+  };
+  const names = (name: string) => {
+    const value = get(name);
+    if (value === undefined) return undefined;
+    if (typeof value === 'string') return value.split(',');
+    if (!Array.isArray(value) || !value.every((item): item is string => typeof item === 'string')) {
+      throw invalidValue(`${name}: a list of attribute names was expected`);
+    }
+    return value;
+  };
+  return search({
+    filter: text('filter'),
+    sortBy: text('sortBy'),
+    sortOrder: text('sortOrder'),
+    startIndex: integer('startIndex', 1),
+    count: integer('count', DEFAULT_PAGE),
+    attributes: names('attributes'),
+    excludedAttributes: names('excludedAttributes'),
+  });
+}
+
+interface Asked {
+  filter: string | undefined;
+  sortBy: string | undefined;
+  sortOrder: string | undefined;
+  startIndex: number;
+  count: number;
+  attributes: readonly string[] | undefined;
+  excludedAttributes: readonly string[] | undefined;
+}
+
+function search({ filter, sortBy, sortOrder, startIndex, count, attributes, excludedAttributes }: Asked): Search {
+  const order = sortOrder?.toLowerCase() ?? 'ascending';
+  if (order !== 'ascending' && order !== 'descending') {
+    throw invalidValue('sortOrder: ascending or descending was expected');
+  }
+  return {
+    ...(filter !== undefined && { filter }),
+    ...(sortBy && { sortBy }),
+    isDescending: order === 'descending',
+    // §3.4.2.4: below 1 counts as 1, a negative count as 0.
+    startIndex: Math.min(Math.max(startIndex, 1), Number.MAX_SAFE_INTEGER),
+    count: Math.min(Math.max(count, 0), MAX_PAGE),
+    ...(attributes && { attributes }),
+    ...(excludedAttributes && { excludedAttributes }),
+  };
+}
+
+/** @throws ScimError 400 invalidFilter, or invalidPath for sortBy. */
+export function queryOf(type: ResourceType, search: Search): Query {
+  const { filter, sortBy, isDescending, startIndex, count } = search;
+  return {
+    ...(filter !== undefined && { filter: resolveFilter(type, parseFilter(filter)) }),
+    ...(sortBy !== undefined && { sort: { path: sortPath(type, sortBy), isDescending } }),
+    startIndex,
+    count,
+    projection: projection(type, search.attributes, search.excludedAttributes),
+  };
+}
+
+/** §3.4.2.3: a simple attribute or sub-attribute; a multi-valued one means the `value` of its primary or first element. */
+function sortPath(type: ResourceType, sortBy: string): AttributePath {
+  const path = resolveAttribute(type, sortBy.trim());
+  if (path === undefined) throw invalidPath(`sortBy names ${shown(sortBy)}, which is no attribute of a ${type.name}`);
+  if (path.some((a) => a.returned === 'never')) throw invalidPath(`${pathName(path)} cannot be sorted by`);
+  if (target(path).type !== 'complex') return path;
+  const value = within(target(path).subAttributes, 'value');
+  if (value === undefined) throw invalidPath(`${pathName(path)} is complex: sortBy needs a sub-attribute of it`);
+  return [...path, ...value];
+}

@@ -1,0 +1,49 @@
+/** A stored resource -> what a client sees: with `schemas`, `id`, `meta` and what the service supplies (RFC 7643 §3.1). */
+import type { ResourceType } from './attribute';
+import { etagOf } from './etag';
+import { foldObject } from './fold';
+import type { JsonObject, Resource, Stored } from './resource';
+import { ENTERPRISE_USER } from './urns';
+
+/** RFC 7643 §3: the core URN, and that of each extension that the resource holds. */
+export function schemasOf(type: ResourceType, resource: Resource): string[] {
+  return [type.schema.id, ...type.extensions.map(({ schema }) => schema.id).filter((urn) => resource[urn] !== undefined)];
+}
+
+export const locationOf = (type: ResourceType, baseUrl: string, id: string) => `${baseUrl}${type.endpoint}/${id}`;
+
+/** @param baseUrl of the SCIM door, without a slash at the end. */
+export function represent(type: ResourceType, stored: Stored, baseUrl: string): JsonObject {
+  return {
+    schemas: schemasOf(type, stored.resource),
+    id: stored.id,
+    ...stored.resource,
+    ...suppliedManager(type, stored, baseUrl),
+    meta: {
+      resourceType: type.name,
+      created: new Date(stored.createdAt).toISOString(),
+      lastModified: new Date(stored.modifiedAt).toISOString(),
+      location: locationOf(type, baseUrl, stored.id),
+      version: etagOf(stored.version),
+    },
+  };
+}
+
+/** RFC 7643 §4.3: `$ref` and `displayName` follow from `value`; a manager who is not known gets neither. */
+function suppliedManager(type: ResourceType, { resource, manager }: Stored, baseUrl: string): JsonObject {
+  if (manager === undefined) return {};
+  const extension = resource[ENTERPRISE_USER] as JsonObject;
+  const supplied: JsonObject = { $ref: locationOf(type, baseUrl, manager.id) };
+  if (manager.displayName !== null) supplied['displayName'] = manager.displayName;
+  return { [ENTERPRISE_USER]: { ...extension, manager: { ...(extension['manager'] as JsonObject), ...supplied } } };
+}
+
+/**
+ * The folded form that filters and sorting read, whole: what can be filtered by and does not depend on who asks. The
+ * version is in it, so it is written anew with each change.
+ */
+export function searchable(type: ResourceType, { manager: _, ...own }: Stored): JsonObject {
+  const { meta, ...document } = represent(type, own, '');
+  const { location: __, ...lasting } = meta as JsonObject;
+  return foldObject(type.attributes, { ...document, meta: lasting });
+}

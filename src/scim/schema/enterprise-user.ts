@@ -1,0 +1,28 @@
+/** The enterprise extension of the User schema (RFC 7643 §4.3, §8.7.1). */
+
+import { attribute, type Schema } from '../attribute';
+import { ENTERPRISE_USER } from '../urns';
+
+export const enterpriseUserSchema: Schema = {
+  id: ENTERPRISE_USER,
+  name: 'EnterpriseUser',
+  description: 'What an organization keeps about its people',
+  attributes: [
+    attribute('employeeNumber', 'string', 'Number or code given to the person, such as a payroll number'),
+    attribute('costCenter', 'string', 'Cost center'),
+    attribute('organization', 'string', 'Organization'),
+    attribute('division', 'string', 'Division'),
+    attribute('department', 'string', 'Department'),
+    attribute('manager', 'complex', 'The person this user reports to', {
+      subAttributes: [
+        attribute('value', 'string', "Identifier of the manager's User resource", { caseExact: true }),
+        // The RFC lets the client write $ref; here it follows from value, so two ways to name a manager cannot disagree.
+        attribute('$ref', 'reference', "URI of the manager's User resource", {
+          mutability: 'readOnly',
+          referenceTypes: ['User'],
+        }),
+        attribute('displayName', 'string', 'Display name of the manager', { mutability: 'readOnly' }),
+      ],
+    }),
+  ],
+};

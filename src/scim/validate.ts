@@ -1,0 +1,156 @@
+/** Unknown JSON -> resource: names, types and shapes as the schema has them (RFC 7643 §2, §3, §7). */
+import type { Attribute, ResourceType } from './attribute';
+import { dateTime } from './datetime';
+import { invalidSyntax, invalidValue, payloadTooLarge } from './error';
+import { type Bends, bendMembers, bendValue, hasLegacyUrn } from './quirks';
+import { isObject, type Json, type JsonObject, type Resource } from './resource';
+
+/** Characters of one string; `binary` and `reference` (a photo may be a data URI) take more. */
+export const MAX_STRING_LENGTH = 16_384;
+export const MAX_BINARY_LENGTH = 262_144;
+/** Values of one multi-valued attribute. */
+export const MAX_VALUES = 1_000;
+/** Characters of a whole resource: with its folded copy it must fit into one D1 row of 2 MB. */
+export const MAX_RESOURCE_LENGTH = 524_288;
+
+/**
+ * A resource from the body of a POST or PUT. Unknown and readOnly attributes are ignored, `null` and `[]` are
+ * unassigned, a password is checked and dropped.
+ *
+ * @param bends receives the names of the bends that the body needed.
+ * @throws ScimError 400 naming the attribute and what was expected.
+ */
+export function readResource(type: ResourceType, body: unknown, bends: Bends): Resource {
+  if (!isObject(body)) throw invalidSyntax(`A JSON object with a ${type.name} was expected as the body`);
+  checkSchemas(body, type.schema.id, bends);
+  const resource = readMembers(type.attributes, bendMembers(type, body, bends), '', bends);
+  checkResource(type, resource);
+  return resource;
+}
+
+/** What must hold of a resource before it is stored, whichever of POST, PUT or PATCH made it. */
+export function checkResource(type: ResourceType, resource: Resource): void {
+  for (const { name, required, mutability } of type.attributes) {
+    if (!required || mutability === 'readOnly' || name === 'schemas') continue;
+    const value = resource[name];
+    if (value === undefined || (typeof value === 'string' && value.trim() === '')) {
+      throw invalidValue(`${name} is required: a value that is not empty was expected`);
+    }
+  }
+  if (JSON.stringify(resource).length > MAX_RESOURCE_LENGTH) {
+    throw payloadTooLarge(`The resource would be longer than ${MAX_RESOURCE_LENGTH} characters`);
+  }
+}
+
+/**
+ * The `schemas` of a resource or message (RFC 7643 §3, RFC 7644 §3.5.2, §3.7). Three real clients leave it out; where
+ * it stands, it must name what the body is. Further URNs beside the right one are ignored.
+ */
+export function checkSchemas(body: Record<string, unknown>, urn: string, bends: Bends): void {
+  const given = Object.entries(body).filter(([name]) => name.toLowerCase() === 'schemas');
+  if (given.length > 1) throw invalidSyntax('schemas is given twice');
+  const schemas = given[0]?.[1];
+  if (schemas === undefined || schemas === null || (Array.isArray(schemas) && schemas.length === 0)) {
+    bends.add('missing-schemas');
+    return;
+  }
+  if (!Array.isArray(schemas) || !schemas.every((schema): schema is string => typeof schema === 'string')) {
+    throw invalidSyntax(`schemas: a list of URNs with ${urn} was expected`);
+  }
+  if (schemas.some((schema) => schema.toLowerCase() === urn.toLowerCase())) return;
+  if (!hasLegacyUrn(schemas, bends)) throw invalidSyntax(`schemas: ${urn} was expected among the URNs`);
+}
+
+/** The members that the attributes describe; others are ignored. */
+export function readMembers(
+  attributes: readonly Attribute[],
+  members: readonly [string, unknown][],
+  prefix: string,
+  bends: Bends,
+): JsonObject {
+  const given = new Map<string, unknown>();
+  const twice = new Set<string>();
+  for (const [member, value] of members) {
+    const key = member.toLowerCase();
+    if (given.has(key)) twice.add(key);
+    given.set(key, value);
+  }
+  const object: JsonObject = {};
+  for (const attribute of attributes) {
+    if (attribute.mutability === 'readOnly' || attribute.name === 'schemas') continue;
+    const key = attribute.name.toLowerCase();
+    const name = prefix + attribute.name;
+    // JSON's own duplicates are refused before; these differ in case only, and attribute names have none.
+    if (twice.has(key)) throw invalidSyntax(`${name} is given twice`);
+    const value = readValue(attribute, given.get(key), name, bends);
+    if (value !== undefined && attribute.returned !== 'never') object[attribute.name] = value;
+  }
+  return object;
+}
+
+/**
+ * A value of this attribute.
+ *
+ * @param name as the client knows it, for the detail.
+ * @returns undefined when it is unassigned: null, [], {} (RFC 7643 §2.5).
+ */
+export function readValue(attribute: Attribute, raw: unknown, name: string, bends: Bends): Json | undefined {
+  const value = bendValue(attribute, raw, bends);
+  if (value === undefined || value === null) return undefined;
+  if (!attribute.multiValued) return readSingle(attribute, value, name, bends);
+  if (!Array.isArray(value)) throw invalidValue(`${name}: a list of ${plural(attribute)} was expected`);
+  if (value.length > MAX_VALUES) throw invalidValue(`${name}: at most ${MAX_VALUES} values are accepted`);
+  const elements = value
+    .filter((element) => element !== null)
+    .map((element) => readSingle(attribute, element, name, bends))
+    .filter((element) => element !== undefined);
+  // RFC 7643 §2.4: no more than one primary value.
+  if (elements.filter((element) => isObject(element) && element['primary'] === true).length > 1) {
+    throw invalidValue(`${name}: at most one value with primary true was expected`);
+  }
+  return elements.length > 0 ? elements : undefined;
+}
+
+const plural = (attribute: Attribute) => (attribute.type === 'complex' ? 'objects' : `${attribute.type} values`);
+
+function readSingle(attribute: Attribute, value: unknown, name: string, bends: Bends): Json | undefined {
+  const expected = (what: string) => invalidValue(`${name}: ${what} was expected`);
+  switch (attribute.type) {
+    case 'complex': {
+      if (!isObject(value)) throw expected('an object');
+      const object = readMembers(attribute.subAttributes ?? [], Object.entries(value), `${name}.`, bends);
+      return Object.keys(object).length > 0 ? object : undefined;
+    }
+    case 'boolean':
+      if (typeof value !== 'boolean') throw expected('true or false');
+      return value;
+    case 'integer':
+      if (!Number.isSafeInteger(value)) throw expected('an integer');
+      return value as number;
+    case 'decimal':
+      if (typeof value !== 'number' || !Number.isFinite(value)) throw expected('a number');
+      return value;
+    case 'dateTime': {
+      const instant = typeof value === 'string' ? dateTime(value) : undefined;
+      if (instant === undefined) throw expected('a date and time such as "2026-01-31T10:00:00Z"');
+      return instant;
+    }
+    case 'binary':
+      // RFC 7643 §2.3.6: base64; both alphabets of RFC 4648, padded or not, broken into lines or not.
+      if (typeof value !== 'string' || !/^[A-Za-z0-9+/_\-\s]*={0,2}$/.test(value.trimEnd())) throw expected('base64 text');
+      return readText(value, MAX_BINARY_LENGTH, name);
+    case 'reference':
+      if (typeof value !== 'string') throw expected('a string with a URI');
+      return readText(value, MAX_BINARY_LENGTH, name);
+    case 'string':
+      if (typeof value !== 'string') throw expected('a string');
+      return readText(value, MAX_STRING_LENGTH, name);
+  }
+}
+
+function readText(text: string, longest: number, name: string): string {
+  if (text.length > longest) throw invalidValue(`${name}: at most ${longest} characters are accepted`);
+  if (!text.isWellFormed()) throw invalidValue(`${name}: well-formed Unicode (no lone surrogate) was expected`);
+  if (text.includes('\0')) throw invalidValue(`${name}: text without the character U+0000 was expected`);
+  return text;
+}

@@ -1,0 +1,87 @@
+/**
+ * Is this session still good? For host apps: `import { checkSession } from 'scim-worker/sessions'`. Needs nothing but
+ * the KV namespace that the service writes its flags to.
+ *
+ * How instant: at once where the flag was written; elsewhere usually within about a minute and with no upper bound,
+ * because KV caches a missing key too, just where the user is active.
+ */
+import { flagKey, parseFlag } from './flag';
+
+/** What is used of a KV namespace; a binding of Workers is one. */
+export interface FlagReader {
+  get(keys: string[], options: { type: 'text'; cacheTtl?: number }): Promise<Map<string, string | null>>;
+}
+
+export interface Session {
+  /** The org's id (not its slug). */
+  readonly org: string;
+  /** The user's id, as SCIM knows it. */
+  readonly user: string;
+  /** When the session was issued: a Date, epoch milliseconds, or ISO text. A JWT's `iat` is in seconds: times 1000. */
+  readonly issuedAt: Date | number | string;
+}
+
+export type Reason =
+  /** Valid. */
+  | 'good'
+  /** The user is deactivated or deleted, or the org is gone. */
+  | 'inactive'
+  /** The user's sessions were ended after this one was issued. */
+  | 'revoked'
+  /** A flag that this version cannot read: refused, to be safe. */
+  | 'unreadable'
+  /** Strict checks only: the org has no such user. */
+  | 'unknown';
+
+export interface Verdict {
+  readonly valid: boolean;
+  readonly reason: Reason;
+}
+
+/** What a flag or a row says of a user or an org. */
+export interface State {
+  readonly active: boolean;
+  readonly notBefore: number;
+}
+
+/**
+ * One bulk read of the user's and the org's flag. A missing flag means that nothing was ever revoked, or that it was
+ * longer ago than any session lives.
+ *
+ * @throws Error when `issuedAt` is no instant, and whatever KV throws: what then to do is the host's decision.
+ */
+export async function checkSession(flags: FlagReader, { org, user, issuedAt }: Session): Promise<Verdict> {
+  const at = instant(issuedAt);
+  const keys = [flagKey(org, user), flagKey(org)];
+  const found = await flags.get(keys, { type: 'text', cacheTtl: 30 });
+  const states: State[] = [];
+  for (const key of keys) {
+    const text = found.get(key);
+    if (text === null || text === undefined) continue;
+    const flag = parseFlag(text);
+    if (flag === undefined) return { valid: false, reason: 'unreadable' };
+    states.push(flag);
+  }
+  return decide(states, at);
+}
+
+/**
+ * The rule, the same for every kind of check. A session issued in the very millisecond of the revocation is dead: of
+ * two instants that cannot be told apart, the safe one counts.
+ *
+ * @param issuedAt epoch milliseconds.
+ */
+export function decide(states: readonly State[], issuedAt: number): Verdict {
+  if (states.some((state) => !state.active)) return { valid: false, reason: 'inactive' };
+  if (states.some((state) => issuedAt <= state.notBefore)) return { valid: false, reason: 'revoked' };
+  return { valid: true, reason: 'good' };
+}
+
+/** @returns epoch milliseconds. @throws Error when the value is no instant, or seconds where milliseconds belong. */
+export function instant(value: Date | number | string): number {
+  const at = value instanceof Date ? value.getTime() : typeof value === 'number' ? value : Date.parse(value);
+  if (!Number.isFinite(at)) throw new Error('issuedAt: a Date, epoch milliseconds or ISO text was expected');
+  // Before 1973 in milliseconds, today in seconds: taken as it stands, every session would look ancient.
+  if (at > 0 && at < 100_000_000_000) throw new Error('issuedAt: milliseconds were expected, this looks like seconds');
+  return at;
+}

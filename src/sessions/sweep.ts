@@ -1,0 +1,15 @@
+/** What a crash left between a commit and its publication: found by the cron, published by the org's coordinator. */
+import type { Env } from '../env';
+import { orgsWithPending } from '../store/outbox';
+
+/** A publication younger than this is under way. */
+const GRACE = 5_000;
+const ORGS_PER_SWEEP = 500;
+
+/** @throws Error when an org could not be reached, after all others were; the next sweep tries again. */
+export async function sweep(env: Pick<Env, 'DB' | 'ORG_COORDINATOR'>): Promise<void> {
+  const orgs = await orgsWithPending(env.DB, Date.now() - GRACE, ORGS_PER_SWEEP);
+  const drained = await Promise.allSettled(orgs.map((orgId) => env.ORG_COORDINATOR.getByName(orgId).drain()));
+  const failed = drained.filter((result) => result.status === 'rejected');
+  if (failed.length > 0) throw new AggregateError(failed.map((result) => result.reason), 'the sweep left orgs behind');
+}

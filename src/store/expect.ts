@@ -1,0 +1,13 @@
+/** Conditions that abort the batch they stand in: D1's batch is atomic, and has no other "if" (migrations/0001). */
+import { type SQL, sql } from 'drizzle-orm';
+
+/** What a batch can insist on. The credential is insisted on by every write (open.ts). */
+export type Expectation = 'credential' | 'version' | 'found' | 'no_tombstone' | 'no_token';
+
+/** @param condition an expression that is 1 when the batch may go on. */
+export function expect(expectation: Expectation, condition: SQL): SQL {
+  return sql`INSERT INTO expect (is_met, name) SELECT ${condition}, ${expectation}`;
+}
+
+/** The statement before this one changed exactly one row. */
+export const expectOneChange = (expectation: Expectation): SQL => expect(expectation, sql.raw('changes()'));

@@ -1,0 +1,221 @@
+/**
+ * A filter as SQL. It reads the folded document of a row (scim/fold.ts), as `scim/filter/match.ts` does in memory, and
+ * the columns and look-up tables where a question has a cheaper place to be answered. The two agree on every filter.
+ */
+import { type SQL, sql } from 'drizzle-orm';
+import { invalidFilter } from '../scim/error';
+import type { Condition } from '../scim/filter/condition';
+import { isPlural } from '../scim/filter/match';
+import type { Operator } from '../scim/filter/parse';
+import type { AttributePath } from '../scim/path';
+
+/** Where a table keeps what a filter may ask for. */
+export interface Columns {
+  /** The folded document. */
+  readonly document: SQL;
+  /** An expression instead of a place in the document, by the attribute's path (`name.givenName`). */
+  column(path: string): SQL | undefined;
+  /** A condition on the row for "one value of this attribute equals", answered by an index. */
+  lookup(path: string, value: SQL): SQL | undefined;
+}
+
+/** SQLite on D1 takes expressions nested to 100; what else stands around the condition has room above this. */
+const MAX_HEIGHT = 80;
+
+/** @throws ScimError 400 invalidFilter when the database could not take it. */
+export function filterSql(condition: Condition, columns: Columns): SQL {
+  if (height(condition) > MAX_HEIGHT) throw invalidFilter('The filter nests too deeply');
+  return new Compiler(columns).condition(condition);
+}
+
+/** The value to sort by; of several, the primary's or the first (RFC 7644 §3.4.2.3). */
+export function sortSql(path: AttributePath, columns: Columns): { readonly value: SQL; readonly isColumn: boolean } {
+  const column = columns.column(pathKey(path));
+  if (column !== undefined) return { value: column, isColumn: true };
+  const list = path.findIndex((attribute) => attribute.multiValued);
+  if (list < 0) return { value: sql`json_extract(${columns.document}, ${jsonPath(path)})`, isColumn: false };
+  const elements = path.slice(0, list + 1);
+  const inner = jsonPath(path.slice(list + 1));
+  const first = sql`json_extract(${columns.document}, ${jsonPath(elements, '[0]', path.slice(list + 1))})`;
+  const primary = sql`(SELECT json_extract(e.value, ${inner}) FROM json_each(${columns.document}, ${jsonPath(elements)}) AS e
+    WHERE json_extract(e.value, '$."primary"') = 1 LIMIT 1)`;
+  return { value: elements.length === path.length ? first : sql`coalesce(${primary}, ${first})`, isColumn: false };
+}
+
+const pathKey = (path: AttributePath) => path.map((attribute) => attribute.name).join('.');
+
+type Names = readonly { readonly name: string }[];
+
+/** A path in a JSON document, as an SQL literal: the names come from schemas, whose grammar has no quote in it. */
+function jsonPath(names: Names, suffix = '', more: Names = []): SQL {
+  const steps = (part: Names) => part.map(({ name }) => `."${name.replaceAll(/["'?]/g, '')}"`).join('');
+  return sql.raw(`'$${steps(names)}${suffix}${steps(more)}'`);
+}
+
+/** What the compiler is inside of: the row, or one element of a list. */
+interface Scope {
+  readonly document: SQL;
+  readonly columns?: Columns;
+}
+
+class Compiler {
+  readonly #values: (string | number | boolean)[] = [];
+  #elements = 0;
+
+  constructor(private readonly columns: Columns) {}
+
+  condition(condition: Condition): SQL {
+    return this.#in({ document: this.columns.document, columns: this.columns }, condition);
+  }
+
+  #in(scope: Scope, condition: Condition): SQL {
+    switch (condition.kind) {
+      case 'and':
+      case 'or':
+        return this.#joined(
+          condition.kind,
+          condition.terms.map((term) => this.#in(scope, term)),
+        );
+      case 'not':
+        // SQL's NULL is "unknown", and not unknown is unknown: here it is false, and not false is true.
+        return sql`NOT ifnull(${this.#in(scope, condition.term)}, 0)`;
+      case 'present':
+        return this.#present(scope, condition.path);
+      case 'compare': {
+        const value = this.#value(condition.value);
+        const lookup = condition.operator === 'eq' && scope.columns?.lookup(pathKey(condition.path), value);
+        return lookup || this.#compare(scope, condition.path, condition.operator, value, condition.value);
+      }
+      case 'element':
+        return this.#element(scope, condition.path, condition.filter);
+    }
+  }
+
+  /** A balanced tree: a chain of two hundred "or" would be two hundred levels deep. */
+  #joined(word: 'and' | 'or', terms: SQL[]): SQL {
+    if (terms.length === 1) return terms[0]!;
+    const middle = Math.ceil(terms.length / 2);
+    const [left, right] = [this.#joined(word, terms.slice(0, middle)), this.#joined(word, terms.slice(middle))];
+    return word === 'and' ? sql`(${left} AND ${right})` : sql`(${left} OR ${right})`;
+  }
+
+  /** All values travel as one JSON parameter, of which each takes its place: a statement takes 100 parameters. */
+  #value(value: string | number | boolean): SQL {
+    const index = this.#values.push(value) - 1;
+    const all = sql.param(this.#values, { mapToDriverValue: (values) => JSON.stringify(values) });
+    return sql`json_extract(${all}, ${sql.raw(`'$[${index}]'`)})`;
+  }
+
+  #present(scope: Scope, path: AttributePath): SQL {
+    if (path.at(-1)!.multiValued || path.at(-1)!.type === 'complex') {
+      return this.#where(scope, path, (document, inner) => sql`json_type(${document}, ${inner}) IS NOT NULL`, true);
+    }
+    return this.#where(scope, path, (document, inner) => sql`ifnull(json_extract(${document}, ${inner}), '') <> ''`);
+  }
+
+  #compare(
+    scope: Scope,
+    path: AttributePath,
+    operator: Operator,
+    value: SQL,
+    wanted: string | number | boolean,
+  ): SQL {
+    const column = scope.columns?.column(pathKey(path));
+    if (column !== undefined) return compare(column, operator, value, wanted);
+    return this.#where(scope, path, (document, inner) =>
+      compare(sql`json_extract(${document}, ${inner})`, operator, value, wanted),
+    );
+  }
+
+  /** A test of the place where a path ends: of each element's, when a list is on the way. */
+  #where(scope: Scope, path: AttributePath, test: (document: SQL, inner: SQL) => SQL, asWhole = false): SQL {
+    const list = path.findIndex(({ multiValued }, i) => multiValued && !(asWhole && i === path.length - 1));
+    if (list < 0) return test(scope.document, jsonPath(path));
+    return this.#some(scope, path.slice(0, list + 1), (element) =>
+      list === path.length - 1
+        ? test(sql`json_array(${element})`, sql.raw(`'$[0]'`))
+        : test(element, jsonPath(path.slice(list + 1))),
+    );
+  }
+
+  #some(scope: Scope, list: Names, test: (element: SQL) => SQL): SQL {
+    const alias = sql.raw(`e${++this.#elements}`);
+    return sql`EXISTS (SELECT 1 FROM json_each(${scope.document}, ${jsonPath(list)}) AS ${alias}
+      WHERE ${test(sql`${alias}.value`)})`;
+  }
+
+  #element(scope: Scope, path: AttributePath, filter: Condition): SQL {
+    if (!isPlural(path)) {
+      const object = sql`json_extract(${scope.document}, ${jsonPath(path)})`;
+      return sql`(${object} IS NOT NULL AND ${this.#in({ document: object }, filter)})`;
+    }
+    const holds = this.#some(scope, path, (element) => this.#in({ document: element }, filter));
+    const lookup = scope.columns && this.#narrowed(scope.columns, pathKey(path), filter);
+    return lookup ? sql`(${lookup} AND ${holds})` : holds;
+  }
+
+  /** `emails[type eq "work" and value eq "…"]`: the index finds the few rows that the whole condition is tried on. */
+  #narrowed(columns: Columns, path: string, filter: Condition): SQL | undefined {
+    if (filter.kind === 'and') {
+      for (const term of filter.terms) {
+        const lookup = this.#narrowed(columns, path, term);
+        if (lookup) return lookup;
+      }
+    }
+    if (filter.kind !== 'compare' || filter.operator !== 'eq') return undefined;
+    return columns.lookup(`${path}.${pathKey(filter.path)}`, this.#value(filter.value));
+  }
+}
+
+/** LIKE is of no use: its patterns end at 50 bytes on D1, and `%` and `_` in a value are letters like others. */
+function compare(stored: SQL, operator: Operator, value: SQL, wanted: string | number | boolean): SQL {
+  switch (operator) {
+    case 'eq':
+      return sql`${stored} = ${value}`;
+    case 'ne':
+      return sql`NOT ifnull(${stored} = ${value}, 0)`;
+    case 'gt':
+      return sql`${stored} > ${value}`;
+    case 'ge':
+      return sql`${stored} >= ${value}`;
+    case 'lt':
+      return sql`${stored} < ${value}`;
+    case 'le':
+      return sql`${stored} <= ${value}`;
+    case 'co':
+      return sql`instr(${stored}, ${value}) > 0`;
+    case 'sw': {
+      // A range, so that an index serves it.
+      const end = typeof wanted === 'string' ? afterPrefix(wanted) : undefined;
+      return end === undefined
+        ? sql`substr(${stored}, 1, length(${value})) = ${value}`
+        : sql`(${stored} >= ${value} AND ${stored} < ${end})`;
+    }
+    case 'ew':
+      return wanted === ''
+        ? sql`${stored} IS NOT NULL`
+        : sql`(length(${stored}) >= length(${value}) AND substr(${stored}, -length(${value})) = ${value})`;
+  }
+}
+
+/** The first string in code point order that does not begin with this one; undefined when there is none. */
+function afterPrefix(prefix: string): string | undefined {
+  const points = [...prefix].map((character) => character.codePointAt(0)!);
+  const last = points.pop();
+  if (last === undefined || last === 0x10ffff) return undefined;
+  return String.fromCodePoint(...points, last + 1 === 0xd800 ? 0xe000 : last + 1);
+}
+
+function height(condition: Condition): number {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return Math.ceil(Math.log2(condition.terms.length)) + 1 + Math.max(...condition.terms.map(height));
+    case 'not':
+      return 2 + height(condition.term);
+    case 'element':
+      return 4 + height(condition.filter);
+    default:
+      return 6;
+  }
+}

@@ -1,0 +1,68 @@
+/** Orgs: the administrator's side of the store. */
+import { type SQL, sql } from 'drizzle-orm';
+import type { Actor, Happening } from '../events';
+import { runBatch } from './batch';
+import { count, record } from './events';
+import { OrgStore, type OrgSettings, type Tenant, tenantOf } from './open';
+import { publishLater, WHOLE_ORG } from './outbox';
+
+/** @throws Taken: the slug is another org's. */
+export async function insertOrg(
+  db: D1Database,
+  org: { readonly id: string; readonly slug: string; readonly name: string },
+  actor: Actor,
+  now: number,
+): Promise<Tenant> {
+  const store = new OrgStore(db, { kind: 'id', id: org.id }, now);
+  const [, , , rows] = await runBatch(db, [
+    sql`INSERT INTO orgs (id, slug, name, created_at) VALUES (${org.id}, ${org.slug}, ${org.name}, ${now})`,
+    count(store),
+    record(store, actor, { type: 'org.created', details: {} }),
+    sql`SELECT * FROM orgs WHERE id = ${org.id}`,
+  ]);
+  return tenantOf(rows![0]!);
+}
+
+/** All of them, by slug. */
+export async function listOrgs(db: D1Database): Promise<Tenant[]> {
+  const [rows] = await runBatch(db, [sql`SELECT * FROM orgs ORDER BY slug`]);
+  return rows!.map(tenantOf);
+}
+
+export interface OrgChange {
+  readonly name?: string;
+  readonly settings?: OrgSettings;
+  readonly isScimEnabled?: boolean;
+}
+
+/** Takes effect with the next request: nothing caches an org. @returns the org as it is now. */
+export async function changeOrg(store: OrgStore, change: OrgChange, actor: Actor, happening: Happening): Promise<Tenant> {
+  const sets: SQL[] = [];
+  if (change.name !== undefined) sets.push(sql`name = ${change.name}`);
+  if (change.settings !== undefined) sets.push(sql`settings = ${JSON.stringify(change.settings)}`);
+  if (change.isScimEnabled !== undefined) sets.push(sql`scim_enabled = ${change.isScimEnabled ? 1 : 0}`);
+  const results = await store.write(
+    sql`UPDATE orgs SET ${sql.join(sets, sql`, `)} WHERE id = ${store.org}`,
+    count(store),
+    record(store, actor, happening),
+    sql`SELECT * FROM orgs WHERE id = ${store.org}`,
+  );
+  return tenantOf(results.at(-1)![0]!);
+}
+
+/**
+ * The org and everything of it, journal included. What is left is the intent to publish that every session of it is
+ * over. @returns how many users there were.
+ */
+export async function deleteOrg(store: OrgStore): Promise<{ readonly id: string; readonly users: number }> {
+  const of = sql`WHERE org_id = ${store.org}`;
+  await store.write(
+    publishLater(store, WHOLE_ORG),
+    sql`DELETE FROM user_emails ${of}`,
+    sql`DELETE FROM users ${of}`,
+    sql`DELETE FROM credentials ${of}`,
+    sql`DELETE FROM events ${of}`,
+    sql`DELETE FROM orgs WHERE id = ${store.org}`,
+  );
+  return { id: store.tenant.id, users: store.tenant.userCount };
+}

@@ -1,0 +1,66 @@
+/** Work that must follow a commit: publishing the state of a user or an org as a revocation flag (promise 2). */
+import { type SQL, sql } from 'drizzle-orm';
+import { runBatch } from './batch';
+import type { OrgStore } from './open';
+
+/** Stands for the org itself where a user's id is expected. */
+export const WHOLE_ORG = '';
+
+/** Rides in the batch of the change. */
+export function publishLater(store: OrgStore, userId: string): SQL {
+  return sql`INSERT INTO outbox (org_id, user_id, requested_at) VALUES (${store.org}, ${userId}, ${store.now})`;
+}
+
+/** What a flag must say, as of now, and which outbox rows it settles. */
+export interface Publication {
+  /** A user of the org, or WHOLE_ORG. */
+  readonly userId: string;
+  readonly isActive: boolean;
+  readonly notBefore: number | undefined;
+  /** Rows up to this one are settled by publishing this state. */
+  readonly through: number;
+}
+
+/** The state of one subject of the org. One round trip. Who is not there any more is inactive since it was asked for. */
+export async function readPublication(db: D1Database, orgId: string, userId: string): Promise<Publication> {
+  const state =
+    userId === WHOLE_ORG
+      ? sql`SELECT 1 AS active, NULL AS deleted_at, not_before FROM orgs WHERE id = ${orgId}`
+      : sql`SELECT active, deleted_at, not_before FROM users WHERE org_id = ${orgId} AND id = ${userId}`;
+  const [pending, found] = await runBatch(db, [
+    sql`SELECT max(seq) AS through, max(requested_at) AS requested_at FROM outbox
+      WHERE org_id = ${orgId} AND user_id = ${userId}`,
+    state,
+  ]);
+  const through = (pending?.[0]?.['through'] as number | null) ?? 0;
+  const row = found?.[0];
+  if (row === undefined) {
+    const requestedAt = (pending?.[0]?.['requested_at'] as number | null) ?? undefined;
+    return { userId, isActive: false, notBefore: requestedAt, through };
+  }
+  const isActive = row['active'] === 1 && row['deleted_at'] === null;
+  return { userId, isActive, notBefore: (row['not_before'] as number | null) ?? undefined, through };
+}
+
+/** The publication has reached KV. A change that came meanwhile has a later row, and stays. */
+export async function settle(db: D1Database, orgId: string, { userId, through }: Publication): Promise<void> {
+  await runBatch(db, [
+    sql`DELETE FROM outbox WHERE org_id = ${orgId} AND user_id = ${userId} AND seq <= ${through}`,
+  ]);
+}
+
+/** Users of one org (or WHOLE_ORG) whose state waits to be published, the longest wait first. */
+export async function pendingPublications(db: D1Database, orgId: string, limit: number): Promise<string[]> {
+  const [rows] = await runBatch(db, [
+    sql`SELECT user_id FROM outbox WHERE org_id = ${orgId} GROUP BY user_id ORDER BY min(seq) LIMIT ${limit}`,
+  ]);
+  return rows!.map((row) => row['user_id'] as string);
+}
+
+/** Orgs with a publication that was due before this instant: a crash, or a KV that failed, left it behind. */
+export async function orgsWithPending(db: D1Database, dueBefore: number, limit: number): Promise<string[]> {
+  const [rows] = await runBatch(db, [
+    sql`SELECT org_id FROM outbox WHERE requested_at < ${dueBefore} GROUP BY org_id ORDER BY min(seq) LIMIT ${limit}`,
+  ]);
+  return rows!.map((row) => row['org_id'] as string);
+}

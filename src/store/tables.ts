@@ -1,0 +1,132 @@
+/**
+ * The tables; drizzle-kit turns them into migrations/, and migrations/README.md says what each holds. Every table is
+ * keyed by org first. Instants are epoch milliseconds. JSON is text: a number bound to D1 arrives as a REAL.
+ */
+import { sql } from 'drizzle-orm';
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+
+export const orgs = sqliteTable(
+  'orgs',
+  {
+    id: text('id').primaryKey(),
+    slug: text('slug').notNull(),
+    name: text('name').notNull(),
+    scimEnabled: integer('scim_enabled').notNull().default(0),
+    /** JSON: the policies that were set; what is absent has its default. */
+    settings: text('settings').notNull().default('{}'),
+    userCount: integer('user_count').notNull().default(0),
+    activeUserCount: integer('active_user_count').notNull().default(0),
+    /** The number of the org's latest event. */
+    eventSeq: integer('event_seq').notNull().default(0),
+    /** Sessions issued until then are dead, whoever's they are. */
+    notBefore: integer('not_before'),
+    createdAt: integer('created_at').notNull(),
+  },
+  (t) => [uniqueIndex('orgs_slug').on(t.slug)],
+);
+
+export const credentials = sqliteTable(
+  'credentials',
+  {
+    id: text('id').primaryKey(),
+    orgId: text('org_id').notNull(),
+    kind: text('kind', { enum: ['token'] }).notNull(),
+    /** SHA-256 of the secret, hexadecimal. */
+    hash: text('hash').notNull(),
+    /** What is shown of the secret. */
+    mask: text('mask').notNull(),
+    generation: integer('generation').notNull(),
+    createdAt: integer('created_at').notNull(),
+    createdBy: text('created_by').notNull(),
+    validUntil: integer('valid_until'),
+    revokedAt: integer('revoked_at'),
+    revokedBy: text('revoked_by'),
+  },
+  (t) => [
+    uniqueIndex('credentials_hash').on(t.hash),
+    uniqueIndex('credentials_generation').on(t.orgId, t.kind, t.generation),
+    // Promise 4, held by the database: one token of an org that is neither revoked nor limited in time.
+    uniqueIndex('credentials_current').on(t.orgId, t.kind).where(sql`revoked_at IS NULL AND valid_until IS NULL`),
+  ],
+);
+
+export const users = sqliteTable(
+  'users',
+  {
+    /** The order of lists. */
+    seq: integer('seq').primaryKey({ autoIncrement: true }),
+    orgId: text('org_id').notNull(),
+    id: text('id').notNull(),
+    /** userName, folded: unique among the org's live users. */
+    userNameKey: text('user_name_key').notNull(),
+    externalId: text('external_id'),
+    active: integer('active').notNull(),
+    version: integer('version').notNull(),
+    createdAt: integer('created_at').notNull(),
+    modifiedAt: integer('modified_at').notNull(),
+    /** Sessions issued until then are dead. Never lowered. */
+    notBefore: integer('not_before'),
+    /** A tombstone: 404 to SCIM, userName free, data kept for a restore. */
+    deletedAt: integer('deleted_at'),
+    /** JSON, as scim/resource.ts describes it. */
+    resource: text('resource').notNull(),
+    /** JSON, the same folded for comparison (scim/fold.ts), with id, schemas and meta. */
+    folded: text('folded').notNull(),
+  },
+  (t) => [
+    uniqueIndex('users_id').on(t.orgId, t.id),
+    uniqueIndex('users_user_name').on(t.orgId, t.userNameKey).where(sql`deleted_at IS NULL`),
+    index('users_external_id').on(t.orgId, t.externalId).where(sql`deleted_at IS NULL`),
+    index('users_live').on(t.orgId, t.seq).where(sql`deleted_at IS NULL`),
+    index('users_deleted_user_name').on(t.orgId, t.userNameKey).where(sql`deleted_at IS NOT NULL`),
+    index('users_deleted_external_id').on(t.orgId, t.externalId).where(sql`deleted_at IS NOT NULL`),
+  ],
+);
+
+/** The e-mail addresses of live users, folded: IdPs find people by them, and a list of JSON documents has no index. */
+export const userEmails = sqliteTable(
+  'user_emails',
+  {
+    orgId: text('org_id').notNull(),
+    valueKey: text('value_key').notNull(),
+    userSeq: integer('user_seq').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.valueKey, t.userSeq] }),
+    index('user_emails_user').on(t.orgId, t.userSeq),
+  ],
+);
+
+/** The audit journal: append-only, one gapless sequence per org. */
+export const events = sqliteTable(
+  'events',
+  {
+    orgId: text('org_id').notNull(),
+    seq: integer('seq').notNull(),
+    at: integer('at').notNull(),
+    type: text('type').notNull(),
+    /** Who: `idp`, or `admin:` and the label the operator gave. */
+    actor: text('actor').notNull(),
+    /** The credential that was presented, where there was one. */
+    credentialId: text('credential_id'),
+    /** The user (or other thing) it happened to. */
+    targetId: text('target_id'),
+    requestId: text('request_id').notNull(),
+    /** JSON: changed attributes before and after, bends applied, what else belongs to the type. */
+    details: text('details').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.seq] }), index('events_target').on(t.orgId, t.targetId, t.seq)],
+);
+
+/** Work that must follow a commit: publish the state of a user or an org. */
+export const outbox = sqliteTable(
+  'outbox',
+  {
+    seq: integer('seq').primaryKey({ autoIncrement: true }),
+    orgId: text('org_id').notNull(),
+    /** Empty: the org itself. */
+    userId: text('user_id').notNull(),
+    requestedAt: integer('requested_at').notNull(),
+  },
+  (t) => [index('outbox_org').on(t.orgId, t.userId, t.seq)],
+);

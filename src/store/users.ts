@@ -1,0 +1,306 @@
+/** Users of one org: row <-> resource. No function takes an org's id; the store knows it. */
+import { type SQL, sql } from 'drizzle-orm';
+import type { Actor, Happening } from '../events';
+import { foldCase } from '../scim/fold';
+import type { Query } from '../scim/query';
+import { searchable } from '../scim/representation';
+import type { Resource, Stored } from '../scim/resource';
+import { userType } from '../scim/schema/types';
+import { ENTERPRISE_USER } from '../scim/urns';
+import type { Row } from './batch';
+import { count, record, recordAs } from './events';
+import { expect, expectOneChange } from './expect';
+import { type Columns, filterSql, sortSql } from './filter';
+import type { OrgStore } from './open';
+import { publishLater } from './outbox';
+
+/** A user with what the product knows besides. */
+export interface StoredUser extends Stored {
+  /** Place in the order of lists. */
+  readonly seq: number;
+  readonly isDeleted: boolean;
+  /** Sessions issued until then are dead; epoch milliseconds. */
+  readonly notBefore: number | undefined;
+}
+
+/** The manager of a user, if it is a live user of the same org: its id and its display name. */
+const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.resource, '$.displayName'))
+  FROM users AS m WHERE m.org_id = users.org_id AND m.deleted_at IS NULL
+    AND m.id = json_extract(users.resource, '$."${ENTERPRISE_USER}".manager.value'))`;
+
+const SELECT = sql.raw(`SELECT users.seq, users.id, users.version, users.created_at, users.modified_at,
+  users.not_before, users.deleted_at, users.resource, ${MANAGER} AS manager FROM users`);
+
+function userOf(row: Row): StoredUser {
+  const manager = row['manager'] === null ? undefined : (JSON.parse(row['manager'] as string) as Stored['manager']);
+  return {
+    seq: row['seq'] as number,
+    id: row['id'] as string,
+    resource: JSON.parse(row['resource'] as string) as Resource,
+    version: row['version'] as number,
+    createdAt: row['created_at'] as number,
+    modifiedAt: row['modified_at'] as number,
+    notBefore: (row['not_before'] as number | null) ?? undefined,
+    isDeleted: row['deleted_at'] !== null,
+    ...(manager && { manager }),
+  };
+}
+
+const live = (store: OrgStore, id: string) =>
+  sql`users.org_id = ${store.org} AND users.id = ${id} AND users.deleted_at IS NULL`;
+
+/** One round trip. */
+export async function getUser(store: OrgStore, id: string): Promise<StoredUser | undefined> {
+  const [rows] = await store.read(sql`${SELECT} WHERE ${live(store, id)}`);
+  return rows![0] && userOf(rows![0]);
+}
+
+/** By id or by userName; one round trip. */
+export async function findUser(store: OrgStore, idOrUserName: string): Promise<StoredUser | undefined> {
+  const [rows] = await store.read(
+    sql`${SELECT} WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL
+      AND (users.id = ${idOrUserName} OR users.user_name_key = ${foldCase(idOrUserName)}) LIMIT 1`,
+  );
+  return rows![0] && userOf(rows![0]);
+}
+
+/** A page of users and how many there are in all. One round trip; without a filter nothing is counted. */
+export async function queryUsers(
+  store: OrgStore,
+  query: Query,
+  baseUrl: string,
+): Promise<{ readonly total: number; readonly users: StoredUser[] }> {
+  const columns = columnsOf(store, baseUrl);
+  const where = sql`WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL${
+    query.filter ? sql` AND ${filterSql(query.filter, columns)}` : sql``
+  }`;
+  const page = sql`${SELECT} ${where} ORDER BY ${order(query, columns)} LIMIT ${query.count} OFFSET ${query.startIndex - 1}`;
+  const statements = [
+    ...(query.filter ? [sql`SELECT count(*) AS total FROM users ${where}`] : []),
+    ...(query.count > 0 ? [page] : []),
+  ];
+  const results = await store.read(...statements);
+  return {
+    total: query.filter ? (results[0]![0]!['total'] as number) : store.tenant.userCount,
+    users: query.count > 0 ? results.at(-1)!.map(userOf) : [],
+  };
+}
+
+/** RFC 7644 §3.4.2.3: who has no value comes last in ascending order, first in descending order. */
+function order({ sort }: Query, columns: Columns): SQL {
+  if (sort === undefined) return sql`users.seq`;
+  const { value, isColumn } = sortSql(sort.path, columns);
+  const direction = sql.raw(sort.isDescending ? 'DESC' : 'ASC');
+  // userName has a value, and is in order in its index.
+  if (isColumn && sort.path[0].name === 'userName') return sql`${value} ${direction}`;
+  return sql`${value} IS NULL ${direction}, ${value} ${direction}, users.seq`;
+}
+
+function columnsOf(store: OrgStore, baseUrl: string): Columns {
+  const manager = (member: string) => sql.raw(`json_extract(${MANAGER}, '$.${member}')`);
+  const expressions: Record<string, () => SQL> = {
+    id: () => sql`users.id`,
+    userName: () => sql`users.user_name_key`,
+    externalId: () => sql`users.external_id`,
+    active: () => sql`users.active`,
+    'meta.location': () => sql`${`${baseUrl}${userType.endpoint}/`} || users.id`,
+    [`${ENTERPRISE_USER}.manager.$ref`]: () => sql`${`${baseUrl}${userType.endpoint}/`} || ${manager('id')}`,
+    [`${ENTERPRISE_USER}.manager.displayName`]: () =>
+      sql.raw(`(SELECT json_extract(m.folded, '$.displayName') FROM users AS m WHERE m.org_id = users.org_id
+        AND m.deleted_at IS NULL AND m.id = json_extract(users.folded, '$."${ENTERPRISE_USER}".manager.value'))`),
+  };
+  return {
+    document: sql`users.folded`,
+    column: (path) => (Object.hasOwn(expressions, path) ? expressions[path]!() : undefined),
+    lookup: (path, value) =>
+      path === 'emails.value'
+        ? sql`users.seq IN (SELECT user_seq FROM user_emails WHERE org_id = ${store.org} AND value_key = ${value})`
+        : undefined,
+  };
+}
+
+/** A user about to be written. */
+export interface Draft {
+  readonly id: string;
+  readonly resource: Resource;
+  readonly version: number;
+  readonly createdAt: number;
+  readonly modifiedAt: number;
+}
+
+/** What of a resource has a column of its own. */
+function columnValues(draft: Draft) {
+  const folded = searchable(userType, draft);
+  const emails = folded['emails'] as { value?: string }[] | undefined;
+  return {
+    userNameKey: folded['userName'] as string,
+    externalId: (draft.resource['externalId'] as string | undefined) ?? null,
+    isActive: draft.resource['active'] === true,
+    resource: JSON.stringify(draft.resource),
+    folded: JSON.stringify(folded),
+    emails: [...new Set(emails?.flatMap(({ value }) => value ?? []))],
+  };
+}
+
+const seqOf = (store: OrgStore, id: string) =>
+  sql`(SELECT seq FROM users WHERE org_id = ${store.org} AND id = ${id})`;
+
+const insertEmails = (store: OrgStore, id: string, emails: readonly string[]): SQL[] =>
+  emails.length === 0
+    ? []
+    : [
+        sql`INSERT INTO user_emails (org_id, value_key, user_seq)
+          SELECT ${store.org}, value, ${seqOf(store, id)} FROM json_each(${JSON.stringify(emails)})`,
+      ];
+
+const deleteEmails = (store: OrgStore, id: string): SQL =>
+  sql`DELETE FROM user_emails WHERE org_id = ${store.org} AND user_seq = ${seqOf(store, id)}`;
+
+const lookLikeTombstoneOf = (store: OrgStore, userNameKey: string, externalId: string | null) =>
+  sql`users.org_id = ${store.org} AND users.deleted_at IS NOT NULL
+    AND (users.user_name_key = ${userNameKey} OR users.external_id = ${externalId})`;
+
+/**
+ * A new user, in one round trip.
+ *
+ * @throws Unmet `no_tombstone`: a deleted user with this userName or externalId is there to be restored.
+ * @throws Taken: the userName is a live user's.
+ */
+export async function insertUser(
+  store: OrgStore,
+  draft: Draft,
+  actor: Actor,
+  happening: Happening,
+  isPublished: boolean,
+): Promise<StoredUser> {
+  const { userNameKey, externalId, isActive, resource, folded, emails } = columnValues(draft);
+  const tombstone = lookLikeTombstoneOf(store, userNameKey, externalId);
+  const results = await store.write(
+    expect('no_tombstone', sql`NOT EXISTS (SELECT 1 FROM users WHERE ${tombstone})`),
+    sql`INSERT INTO users (org_id, id, user_name_key, external_id, active, version, created_at, modified_at, resource, folded)
+      VALUES (${store.org}, ${draft.id}, ${userNameKey}, ${externalId}, ${isActive ? 1 : 0}, ${draft.version},
+        ${draft.createdAt}, ${draft.modifiedAt}, ${resource}, ${folded})`,
+    ...insertEmails(store, draft.id, emails),
+    count(store, { users: 1, activeUsers: isActive ? 1 : 0 }),
+    record(store, actor, happening),
+    ...(isPublished ? [publishLater(store, draft.id)] : []),
+    sql`${SELECT} WHERE ${live(store, draft.id)}`,
+  );
+  return userOf(results.at(-1)![0]!);
+}
+
+/** The deleted user whom a POST with these means: by externalId before userName, the latest before older ones. */
+export async function findTombstone(store: OrgStore, resource: Resource): Promise<StoredUser | undefined> {
+  const userNameKey = foldCase(resource['userName'] as string);
+  const externalId = (resource['externalId'] as string | undefined) ?? null;
+  const [rows] = await store.read(
+    sql`${SELECT} WHERE ${lookLikeTombstoneOf(store, userNameKey, externalId)}
+      ORDER BY users.external_id IS ${externalId} DESC, users.deleted_at DESC, users.seq DESC LIMIT 1`,
+  );
+  return rows![0] && userOf(rows![0]);
+}
+
+/**
+ * Never lowered, and not before the moment of the commit: a request may have waited since it began, and a session issued
+ * meanwhile must die too.
+ */
+const raisedNotBefore = (store: OrgStore): SQL =>
+  sql`max(ifnull(not_before, 0), ${store.now}, CAST(unixepoch('subsec') * 1000 AS INTEGER))`;
+
+/** How a replacement bears on the person's sessions and the org's counters. */
+export interface Effect {
+  /** Raise not-before to now. */
+  readonly endsSessions: boolean;
+  readonly isPublished: boolean;
+}
+
+/**
+ * A changed user in the place of the one that was read, a restored one in the place of its tombstone. One round trip.
+ *
+ * @throws Unmet `version`: it has changed since it was read.
+ * @throws Taken: the userName is another live user's.
+ */
+export async function replaceUser(
+  store: OrgStore,
+  before: StoredUser,
+  draft: Draft,
+  actor: Actor,
+  happening: Happening,
+  { endsSessions, isPublished }: Effect,
+): Promise<StoredUser> {
+  const { userNameKey, externalId, isActive, resource, folded, emails } = columnValues(draft);
+  const wasActive = !before.isDeleted && before.resource['active'] === true;
+  const deleted = before.isDeleted ? sql`deleted_at IS NOT NULL` : sql`deleted_at IS NULL`;
+  const notBefore = endsSessions ? sql`, not_before = ${raisedNotBefore(store)}` : sql``;
+  const hasOtherEmails =
+    before.isDeleted || JSON.stringify(columnValues(before).emails) !== JSON.stringify(emails);
+  const results = await store.write(
+    sql`UPDATE users SET user_name_key = ${userNameKey}, external_id = ${externalId}, active = ${isActive ? 1 : 0},
+        version = ${draft.version}, modified_at = ${draft.modifiedAt}, deleted_at = NULL,
+        resource = ${resource}, folded = ${folded}${notBefore}
+      WHERE org_id = ${store.org} AND id = ${before.id} AND version = ${before.version} AND ${deleted}`,
+    expectOneChange('version'),
+    ...(hasOtherEmails ? [deleteEmails(store, draft.id), ...insertEmails(store, draft.id, emails)] : []),
+    count(store, {
+      users: before.isDeleted ? 1 : 0,
+      activeUsers: (isActive ? 1 : 0) - (wasActive ? 1 : 0),
+    }),
+    record(store, actor, happening),
+    ...(isPublished ? [publishLater(store, draft.id)] : []),
+    sql`${SELECT} WHERE ${live(store, draft.id)}`,
+  );
+  return userOf(results.at(-1)![0]!);
+}
+
+/**
+ * A tombstone in the place of a live user: 404 to SCIM, the userName free, the data kept. One round trip.
+ *
+ * @param versions only at one of these versions (If-Match); undefined: at any.
+ * @throws Unmet `found`: there is no such user at such a version.
+ */
+export async function buryUser(
+  store: OrgStore,
+  id: string,
+  versions: readonly string[] | undefined,
+  actor: Actor,
+  happening: Omit<Happening, 'details'>,
+): Promise<void> {
+  const meant = versions
+    ? sql`${live(store, id)} AND CAST(users.version AS TEXT) IN (SELECT value FROM json_each(${JSON.stringify(versions)}))`
+    : live(store, id);
+  await store.write(
+    expect('found', sql`EXISTS (SELECT 1 FROM users WHERE ${meant})`),
+    count(store, { users: -1, activeUsers: sql`-(SELECT active FROM users WHERE ${live(store, id)})` }),
+    recordAs(
+      store,
+      actor,
+      happening,
+      sql`(SELECT json_object('before', json(resource), 'client', ${actor.client ?? null}) FROM users WHERE ${live(store, id)})`,
+    ),
+    deleteEmails(store, id),
+    sql`UPDATE users SET deleted_at = ${store.now}, active = 0, version = version + 1, modified_at = max(modified_at, ${store.now}),
+        not_before = ${raisedNotBefore(store)} WHERE ${live(store, id)}`,
+    publishLater(store, id),
+  );
+}
+
+/** What the strict session check needs: zero staleness, from the primary. One round trip. */
+export interface SessionState {
+  readonly isKnown: boolean;
+  readonly isActive: boolean;
+  /** The later of the user's and the org's; epoch milliseconds. */
+  readonly notBefore: number | undefined;
+}
+
+export async function readSessionState(store: OrgStore, userId: string): Promise<SessionState> {
+  const [rows] = await store.read(
+    sql`SELECT active, deleted_at, not_before FROM users WHERE org_id = ${store.org} AND id = ${userId}`,
+  );
+  const row = rows![0];
+  const instants = [row?.['not_before'] as number | null | undefined, store.tenant.notBefore].filter((at) => at != null);
+  return {
+    isKnown: row !== undefined,
+    isActive: row !== undefined && row['active'] === 1 && row['deleted_at'] === null,
+    notBefore: instants.length > 0 ? Math.max(...instants) : undefined,
+  };
+}

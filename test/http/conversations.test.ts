@@ -1,0 +1,97 @@
+// What identity providers really send, played over HTTP against a real Worker, each in an org of its own.
+
+/// <reference types="vite/types/importMeta.d.ts" />
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Conversation, play, readConversation } from '../conversations/play.ts';
+import { startServer } from '../support/server.ts';
+
+const files = import.meta.glob<unknown>('../conversations/*.json', { eager: true, import: 'default' });
+const conversations = Object.entries(files).map(([path, json]) => {
+  const file = path.slice(path.lastIndexOf('/') + 1);
+  return { slug: file.replace('.json', ''), conversation: readConversation(json, file) };
+});
+
+function conversationOf(slug: string): Conversation {
+  const found = conversations.find((candidate) => candidate.slug === slug);
+  if (!found) throw new Error(`no conversation ${slug}`);
+  return found.conversation;
+}
+
+let server: Awaited<ReturnType<typeof startServer>>;
+beforeAll(async () => {
+  server = await startServer();
+}, 60_000);
+afterAll(async () => {
+  await server?.stop();
+}, 30_000);
+
+async function stageFor(slug: string) {
+  const org = await server.newOrg(slug);
+  const checkSession = (userId: string, issuedAt: number) => server.checkSession(slug, userId, issuedAt);
+  return { baseUrl: org.baseUrl, token: org.token, checkSession };
+}
+
+describe('conversations', { timeout: 60_000 }, () => {
+  for (const { slug, conversation } of conversations) {
+    it(conversation.promise, async () => {
+      await play(conversation, await stageFor(slug));
+    });
+  }
+
+  it('every conversation goes the same way under the path of the org', async () => {
+    for (const { slug, conversation } of conversations) {
+      const stage = await stageFor(`${slug}-by-path`);
+      await play(conversation, { ...stage, baseUrl: `${server.url}/orgs/${slug}-by-path/scim/v2` });
+    }
+  });
+
+  it('two orgs are provisioned at the same time with the same people, and neither sees the other', async () => {
+    const unique = 'c0ffee15600d';
+    const okta = await stageFor('two-at-once-okta');
+    const entra = await stageFor('two-at-once-entra');
+    const [oktaSaved, entraSaved] = await Promise.all([
+      play(conversationOf('okta-oin'), { ...okta, unique }),
+      play(conversationOf('entra-default'), { ...entra, unique }),
+    ]);
+
+    const inOkta = await people(okta);
+    const inEntra = await people(entra);
+    const names = (list: Person[]) => list.map((person) => person.userName).sort();
+    expect(names(inOkta)).toEqual([`ada.${unique}@example.com`, `grace.${unique}@example.com`]);
+    expect(names(inEntra)).toEqual([...names(inOkta), `alan.${unique}@example.com`].sort());
+    expect(new Set([...inOkta, ...inEntra].map((person) => person.id)).size).toBe(inOkta.length + inEntra.length);
+    expect(inOkta.map((person) => person.id)).toContain(oktaSaved.ada);
+    expect(inEntra.map((person) => person.id)).toContain(entraSaved.ada);
+
+    // An id of the other org answers as one that never existed, and cannot be changed.
+    for (const [stage, others] of [
+      [okta, inEntra],
+      [entra, inOkta],
+    ] as const) {
+      for (const { id } of others) {
+        for (const method of ['GET', 'DELETE']) {
+          const answer = await fetch(`${stage.baseUrl}/Users/${id}`, { method, headers: bearer(stage.token) });
+          expect(`${method} ${answer.status}`).toBe(`${method} 404`);
+        }
+      }
+    }
+    expect(await people(okta)).toEqual(inOkta);
+    expect(await people(entra)).toEqual(inEntra);
+  });
+});
+
+interface Person {
+  id: string;
+  userName: string;
+}
+
+async function people(org: { baseUrl: string; token: string }): Promise<Person[]> {
+  const answer = await fetch(`${org.baseUrl}/Users?startIndex=1&count=100`, { headers: bearer(org.token) });
+  const list = (await answer.json()) as { totalResults: number; Resources: Person[] };
+  expect(list.totalResults).toBe(list.Resources.length);
+  return list.Resources;
+}
+
+function bearer(token: string) {
+  return { Authorization: `Bearer ${token}` };
+}

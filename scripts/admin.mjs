@@ -49,11 +49,7 @@ async function answer(argv) {
   const input = { ...values, ...positionals(command, words.slice(2)) };
   checkOptions(command, values);
 
-  const { callAdmin, close } = await openAdmin({
-    stateDir: stateDirOf(process.env),
-    isRemote: values.remote,
-    by: values.by,
-  });
+  const { callAdmin, close } = await openAdmin({ stateDir: stateDirOf(process.env), isRemote: values.remote });
   try {
     const result = await command.run(callAdmin, input);
     return values.json ? JSON.stringify(result) : command.show(result, input);

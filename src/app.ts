@@ -1,10 +1,10 @@
 /** Which door is where, and the one place where errors become responses. */
 import { Hono } from 'hono';
-import { notFound, ScimError, unavailable } from './scim/error';
 import { admin, guarded } from './routes/admin';
 import { type App, requestId } from './routes/context';
 import { scimError } from './routes/respond';
 import { scim } from './routes/scim';
+import { notFound, ScimError, unavailable } from './scim/error';
 import { Busy } from './store/batch';
 
 // Not strict: `/Users/?filter=…`, as Microsoft's reference client asks.
@@ -24,7 +24,12 @@ app.onError((error, c) => {
   if (error instanceof Busy) return scimError(c, unavailable('The directory is busy: try again in a moment', 2));
   // The request id leads from the answer to this line; nothing of the request's content is in either.
   console.error(
-    JSON.stringify({ message: 'unexpected error', requestId: c.var.requestId, method: c.req.method, error: String(error) }),
+    JSON.stringify({
+      message: 'unexpected error',
+      requestId: c.var.requestId,
+      method: c.req.method,
+      error: String(error),
+    }),
   );
   return scimError(c, new ScimError(500, undefined, 'The service failed; the request id is in X-Request-Id'));
 });

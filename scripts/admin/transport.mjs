@@ -23,14 +23,14 @@ export class AdminError extends Error {
  * Opens the door. `callAdmin(path, { method, body })` answers the JSON of a 2xx and throws an AdminError otherwise.
  * Always `close()` it: the binding is a process of its own.
  */
-export async function openAdmin({ stateDir, isRemote = false, by = userName() }) {
+export async function openAdmin({ stateDir, isRemote = false }) {
   // Asked first, for a good answer within a tenth of a second; wrangler needs a whole one to say less.
   if (!isRemote && !(await holderOf(stateDir))) throw notRunning(stateDir);
   prepare(stateDir, isRemote);
   const proxy = await openProxy(isRemote);
 
   async function callAdmin(path, { method = 'GET', body } = {}) {
-    const headers = { 'x-admin-by': by };
+    const headers = { 'x-admin-by': userName() };
     if (body !== undefined) headers['content-type'] = 'application/json';
     let answer;
     let text;

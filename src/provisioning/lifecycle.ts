@@ -1,4 +1,4 @@
-/** What a change of a user means: before x after -> created, updated, deactivated, … Pure. */
+/** What a change of a user means: active before x active after -> created, updated, deactivated, … Pure. */
 import type { Details, EventType } from '../events';
 import type { Bends } from '../scim/quirks';
 import { isSame, type Json, type Resource } from '../scim/resource';
@@ -12,21 +12,19 @@ export interface Change {
 }
 
 /** Someone created inactive is published as well, so that a host that asks KV alone hears of it. */
-export function creation(after: Resource): Change {
-  return { type: 'user.created', endsSessions: false, isPublished: after['active'] !== true };
+export function creation(isActive: boolean): Change {
+  return { type: 'user.created', endsSessions: false, isPublished: !isActive };
 }
 
-export function replacement(before: Resource, after: Resource): Change {
-  const was = before['active'] === true;
-  const is = after['active'] === true;
+export function replacement(was: boolean, is: boolean): Change {
   if (was && !is) return { type: 'user.deactivated', endsSessions: true, isPublished: true };
   // Reactivation leaves not-before where it is: old sessions stay dead.
   if (!was && is) return { type: 'user.reactivated', endsSessions: false, isPublished: true };
   return { type: 'user.updated', endsSessions: false, isPublished: false };
 }
 
-export function restoration(after: Resource): Change {
-  return { type: 'user.restored', endsSessions: after['active'] !== true, isPublished: true };
+export function restoration(isActive: boolean): Change {
+  return { type: 'user.restored', endsSessions: !isActive, isPublished: true };
 }
 
 /** What the event says of a change: each attribute that differs, and the bends that its message needed. */

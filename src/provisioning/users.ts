@@ -9,9 +9,9 @@ import { isSame, type Resource } from '../scim/resource';
 import { userType } from '../scim/schema/types';
 import { readResource } from '../scim/validate';
 import { Taken, Unmet } from '../store/batch';
-import * as store from '../store/users';
 import type { StoredUser } from '../store/users';
-import { type Change, creation, detailsOf, replacement, restoration } from './lifecycle';
+import * as store from '../store/users';
+import { creation, detailsOf, replacement, restoration } from './lifecycle';
 import type { Org } from './org';
 
 /** How often a write is tried again from its read when others change the same user at the same time. */
@@ -33,7 +33,7 @@ export const queryUsers = (org: Org, query: Query) => store.queryUsers(org.store
  */
 export async function createUser(org: Org, body: unknown): Promise<StoredUser> {
   const bends: Bends = new Set();
-  const resource = withActive(readResource(userType, body, bends), true);
+  const resource = withActive(readResource(userType, body, bends), true); // an IdP waits for `active` in the answer
   return retried(async () => {
     try {
       return await insert(org, resource, bends);
@@ -48,9 +48,10 @@ export async function createUser(org: Org, body: unknown): Promise<StoredUser> {
 async function insert(org: Org, resource: Resource, bends: Bends): Promise<StoredUser> {
   const id = crypto.randomUUID();
   const { now } = org.store;
-  const change = creation(resource);
+  const isActive = resource['active'] === true;
+  const change = creation(isActive);
   const happening = { type: change.type, targetId: id, details: detailsOf({}, resource, bends) };
-  const draft = { id, resource, version: 1, createdAt: now, modifiedAt: now };
+  const draft = { id, isActive, resource, version: 1, createdAt: now, modifiedAt: now };
   const user = await store.insertUser(org.store, draft, org.actor, happening, change.isPublished);
   if (change.isPublished) await org.publish(id);
   return user;
@@ -60,7 +61,7 @@ async function insert(org: Org, resource: Resource, bends: Bends): Promise<Store
 async function restore(org: Org, resource: Resource, bends: Bends): Promise<StoredUser | undefined> {
   const tombstone = await store.findTombstone(org.store, resource);
   if (tombstone === undefined) return undefined;
-  return save(org, tombstone, resource, restoration(resource), bends);
+  return save(org, tombstone, resource, resource['active'] === true, bends);
 }
 
 /**
@@ -71,17 +72,24 @@ async function returning(org: Org, resource: Resource, bends: Bends): Promise<St
   const before = await store.findUser(org.store, resource['userName'] as string);
   const isSamePerson =
     before !== undefined &&
-    before.resource['active'] !== true &&
+    !before.isActive &&
     before.resource['externalId'] !== undefined &&
     before.resource['externalId'] === resource['externalId'];
   if (!isSamePerson) throw uniqueness('userName');
   if (isSame(before.resource, resource)) return before;
-  return save(org, before, resource, replacement(before.resource, resource), bends);
+  return save(org, before, resource, resource['active'] === true, bends);
 }
 
 /** PUT: what the body leaves out is unassigned, but for `active`. @throws ScimError 400, 404, 409, 412. */
-export function replaceUser(org: Org, id: string, body: unknown, ifMatch: TagCondition | undefined): Promise<StoredUser> {
-  return changeUser(org, id, ifMatch, (_, bends) => readResource(userType, body, bends));
+export function replaceUser(
+  org: Org,
+  id: string,
+  body: unknown,
+  ifMatch: TagCondition | undefined,
+): Promise<StoredUser> {
+  return changeUser(org, id, ifMatch, (before, bends) =>
+    withActive(readResource(userType, body, bends), before.isActive),
+  );
 }
 
 /** @throws ScimError 400, 404, 409, 412. */
@@ -90,7 +98,7 @@ export function patchUser(org: Org, id: string, body: unknown, ifMatch: TagCondi
   const operations = parsePatch(body, messageBends);
   return changeUser(org, id, ifMatch, (before, bends) => {
     for (const bend of messageBends) bends.add(bend);
-    return applyPatch(userType, before, operations, bends);
+    return applyPatch(userType, before.resource, operations, bends);
   });
 }
 
@@ -99,22 +107,22 @@ function changeUser(
   org: Org,
   id: string,
   ifMatch: TagCondition | undefined,
-  compute: (before: Resource, bends: Bends) => Resource,
+  compute: (before: StoredUser, bends: Bends) => Resource,
 ): Promise<StoredUser> {
   return retried(async () => {
     const before = await getUser(org, id);
     if (ifMatch !== undefined && !hasTag(ifMatch, before.version)) throw preconditionFailed();
     const bends: Bends = new Set();
-    const after = withActive(compute(before.resource, bends), before.resource['active'] === true);
+    const after = compute(before, bends);
     // RFC 7644 §3.5.2.1: what changes nothing moves no version and no timestamp.
     if (isSame(before.resource, after)) return before;
-    return save(org, before, after, replacement(before.resource, after), bends);
+    return save(org, before, after, (after['active'] as boolean | undefined) ?? before.isActive, bends);
   });
 }
 
 /**
- * Only an explicit `active` changes whether someone may sign in: a PUT that leaves it out, or a `remove`, must not let
- * a deactivated person back in.
+ * Only an explicit `active` changes whether someone may sign in: a PUT that leaves it out must not let a deactivated
+ * person back in, nor must a PATCH that removes the attribute.
  */
 function withActive(resource: Resource, otherwise: boolean): Resource {
   return resource['active'] === undefined ? { ...resource, active: otherwise } : resource;
@@ -125,11 +133,13 @@ async function save(
   org: Org,
   before: StoredUser,
   after: Resource,
-  change: Change,
+  isActive: boolean,
   bends: Bends,
 ): Promise<StoredUser | undefined> {
+  const change = before.isDeleted ? restoration(isActive) : replacement(before.isActive, isActive);
   const draft = {
     id: before.id,
+    isActive,
     resource: after,
     version: before.version + 1,
     createdAt: before.createdAt,

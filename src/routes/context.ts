@@ -40,7 +40,13 @@ export function orgFor(c: Context<App>, caller: Caller, actor: Actor, baseUrl: s
         await c.env.ORG_COORDINATOR.getByName(store.tenant.id).publish(userId);
       } catch (error) {
         // The outbox row is committed, and the sweep will find it.
-        console.error(JSON.stringify({ message: 'the coordinator was not reached', requestId: actor.requestId, error: String(error) }));
+        console.error(
+          JSON.stringify({
+            message: 'the coordinator was not reached',
+            requestId: actor.requestId,
+            error: String(error),
+          }),
+        );
       }
     },
   };

@@ -31,7 +31,10 @@ export function serviceProviderConfig(baseUrl: string): JsonObject {
   };
 }
 
-export function resourceType({ name, description, endpoint, schema, extensions }: ResourceType, baseUrl: string): JsonObject {
+export function resourceType(
+  { name, description, endpoint, schema, extensions }: ResourceType,
+  baseUrl: string,
+): JsonObject {
   return {
     schemas: [RESOURCE_TYPE],
     id: name,

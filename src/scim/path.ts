@@ -57,7 +57,5 @@ export function target(path: AttributePath): Attribute {
 /** As a client would write it, for a detail. */
 export function pathName(path: AttributePath): string {
   const names = path.map((a) => a.name);
-  return names[0]!.startsWith('urn:') && names.length > 1
-    ? `${names[0]}:${names.slice(1).join('.')}`
-    : names.join('.');
+  return names[0]!.startsWith('urn:') && names.length > 1 ? `${names[0]}:${names.slice(1).join('.')}` : names.join('.');
 }

@@ -7,7 +7,10 @@ import { ENTERPRISE_USER } from './urns';
 
 /** RFC 7643 §3: the core URN, and that of each extension that the resource holds. */
 export function schemasOf(type: ResourceType, resource: Resource): string[] {
-  return [type.schema.id, ...type.extensions.map(({ schema }) => schema.id).filter((urn) => resource[urn] !== undefined)];
+  return [
+    type.schema.id,
+    ...type.extensions.map(({ schema }) => schema.id).filter((urn) => resource[urn] !== undefined),
+  ];
 }
 
 export const locationOf = (type: ResourceType, baseUrl: string, id: string) => `${baseUrl}${type.endpoint}/${id}`;

@@ -137,7 +137,8 @@ function readSingle(attribute: Attribute, value: unknown, name: string, bends: B
     }
     case 'binary':
       // RFC 7643 §2.3.6: base64; both alphabets of RFC 4648, padded or not, broken into lines or not.
-      if (typeof value !== 'string' || !/^[A-Za-z0-9+/_\-\s]*={0,2}$/.test(value.trimEnd())) throw expected('base64 text');
+      if (typeof value !== 'string' || !/^[A-Za-z0-9+/_\-\s]*={0,2}$/.test(value.trimEnd()))
+        throw expected('base64 text');
       return readText(value, MAX_BINARY_LENGTH, name);
     case 'reference':
       if (typeof value !== 'string') throw expected('a string with a URI');

@@ -4,8 +4,7 @@
  */
 
 /** `rev:v1:<org id>:<user id>`; without a user, the org's own. */
-export const flagKey = (orgId: string, userId?: string) =>
-  userId ? `rev:v1:${orgId}:${userId}` : `rev:v1:${orgId}`;
+export const flagKey = (orgId: string, userId?: string) => (userId ? `rev:v1:${orgId}:${userId}` : `rev:v1:${orgId}`);
 
 /** The value, as JSON. */
 export interface Flag {

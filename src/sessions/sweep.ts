@@ -11,5 +11,9 @@ export async function sweep(env: Pick<Env, 'DB' | 'ORG_COORDINATOR'>): Promise<v
   const orgs = await orgsWithPending(env.DB, Date.now() - GRACE, ORGS_PER_SWEEP);
   const drained = await Promise.allSettled(orgs.map((orgId) => env.ORG_COORDINATOR.getByName(orgId).drain()));
   const failed = drained.filter((result) => result.status === 'rejected');
-  if (failed.length > 0) throw new AggregateError(failed.map((result) => result.reason), 'the sweep left orgs behind');
+  if (failed.length > 0)
+    throw new AggregateError(
+      failed.map((result) => result.reason),
+      'the sweep left orgs behind',
+    );
 }

@@ -24,7 +24,12 @@ export function record(store: OrgStore, actor: Actor, happening: Happening): SQL
 }
 
 /** `record` with details that only the database knows. */
-export function recordAs(store: OrgStore, actor: Actor, { type, targetId }: Omit<Happening, 'details'>, details: SQL): SQL {
+export function recordAs(
+  store: OrgStore,
+  actor: Actor,
+  { type, targetId }: Omit<Happening, 'details'>,
+  details: SQL,
+): SQL {
   return sql`INSERT INTO events (org_id, seq, at, type, actor, credential_id, target_id, request_id, details)
     SELECT id, event_seq, ${store.now}, ${type}, ${actor.name}, ${store.credential}, ${targetId ?? null},
       ${actor.requestId}, ${details} FROM orgs WHERE id = ${store.org}`;

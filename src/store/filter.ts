@@ -113,13 +113,7 @@ class Compiler {
     return this.#where(scope, path, (document, inner) => sql`ifnull(json_extract(${document}, ${inner}), '') <> ''`);
   }
 
-  #compare(
-    scope: Scope,
-    path: AttributePath,
-    operator: Operator,
-    value: SQL,
-    wanted: string | number | boolean,
-  ): SQL {
+  #compare(scope: Scope, path: AttributePath, operator: Operator, value: SQL, wanted: string | number | boolean): SQL {
     const column = scope.columns?.column(pathKey(path));
     if (column !== undefined) return compare(column, operator, value, wanted);
     return this.#where(scope, path, (document, inner) =>

@@ -3,7 +3,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Happening } from '../events';
 import { runBatch } from './batch';
 import { count, record } from './events';
-import { OrgStore, type OrgSettings, type Tenant, tenantOf } from './open';
+import { type OrgSettings, OrgStore, type Tenant, tenantOf } from './open';
 import { publishLater, WHOLE_ORG } from './outbox';
 
 /** @throws Taken: the slug is another org's. */
@@ -36,7 +36,12 @@ export interface OrgChange {
 }
 
 /** Takes effect with the next request: nothing caches an org. @returns the org as it is now. */
-export async function changeOrg(store: OrgStore, change: OrgChange, actor: Actor, happening: Happening): Promise<Tenant> {
+export async function changeOrg(
+  store: OrgStore,
+  change: OrgChange,
+  actor: Actor,
+  happening: Happening,
+): Promise<Tenant> {
   const sets: SQL[] = [];
   if (change.name !== undefined) sets.push(sql`name = ${change.name}`);
   if (change.settings !== undefined) sets.push(sql`settings = ${JSON.stringify(change.settings)}`);

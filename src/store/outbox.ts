@@ -44,9 +44,7 @@ export async function readPublication(db: D1Database, orgId: string, userId: str
 
 /** The publication has reached KV. A change that came meanwhile has a later row, and stays. */
 export async function settle(db: D1Database, orgId: string, { userId, through }: Publication): Promise<void> {
-  await runBatch(db, [
-    sql`DELETE FROM outbox WHERE org_id = ${orgId} AND user_id = ${userId} AND seq <= ${through}`,
-  ]);
+  await runBatch(db, [sql`DELETE FROM outbox WHERE org_id = ${orgId} AND user_id = ${userId} AND seq <= ${through}`]);
 }
 
 /** Users of one org (or WHOLE_ORG) whose state waits to be published, the longest wait first. */

@@ -91,10 +91,7 @@ export const userEmails = sqliteTable(
     valueKey: text('value_key').notNull(),
     userSeq: integer('user_seq').notNull(),
   },
-  (t) => [
-    primaryKey({ columns: [t.orgId, t.valueKey, t.userSeq] }),
-    index('user_emails_user').on(t.orgId, t.userSeq),
-  ],
+  (t) => [primaryKey({ columns: [t.orgId, t.valueKey, t.userSeq] }), index('user_emails_user').on(t.orgId, t.userSeq)],
 );
 
 /** The audit journal: append-only, one gapless sequence per org. */

@@ -4,7 +4,7 @@ import type { Actor, Happening } from '../events';
 import { foldCase } from '../scim/fold';
 import type { Query } from '../scim/query';
 import { searchable } from '../scim/representation';
-import type { Resource, Stored } from '../scim/resource';
+import type { JsonObject, Resource, Stored } from '../scim/resource';
 import { userType } from '../scim/schema/types';
 import { ENTERPRISE_USER } from '../scim/urns';
 import type { Row } from './batch';
@@ -19,6 +19,8 @@ export interface StoredUser extends Stored {
   /** Place in the order of lists. */
   readonly seq: number;
   readonly isDeleted: boolean;
+  /** May sign in. Not the same as the attribute `active`, which a client can leave unassigned. */
+  readonly isActive: boolean;
   /** Sessions issued until then are dead; epoch milliseconds. */
   readonly notBefore: number | undefined;
 }
@@ -29,7 +31,7 @@ const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.r
     AND m.id = json_extract(users.resource, '$."${ENTERPRISE_USER}".manager.value'))`;
 
 const SELECT = sql.raw(`SELECT users.seq, users.id, users.version, users.created_at, users.modified_at,
-  users.not_before, users.deleted_at, users.resource, ${MANAGER} AS manager FROM users`);
+  users.not_before, users.deleted_at, users.active, users.resource, ${MANAGER} AS manager FROM users`);
 
 function userOf(row: Row): StoredUser {
   const manager = row['manager'] === null ? undefined : (JSON.parse(row['manager'] as string) as Stored['manager']);
@@ -42,6 +44,7 @@ function userOf(row: Row): StoredUser {
     modifiedAt: row['modified_at'] as number,
     notBefore: (row['not_before'] as number | null) ?? undefined,
     isDeleted: row['deleted_at'] !== null,
+    isActive: row['active'] === 1,
     ...(manager && { manager }),
   };
 }
@@ -122,6 +125,7 @@ function columnsOf(store: OrgStore, baseUrl: string): Columns {
 /** A user about to be written. */
 export interface Draft {
   readonly id: string;
+  readonly isActive: boolean;
   readonly resource: Resource;
   readonly version: number;
   readonly createdAt: number;
@@ -130,20 +134,19 @@ export interface Draft {
 
 /** What of a resource has a column of its own. */
 function columnValues(draft: Draft) {
-  const folded = searchable(userType, draft);
+  const folded: JsonObject = { ...searchable(userType, draft), active: draft.isActive };
   const emails = folded['emails'] as { value?: string }[] | undefined;
   return {
     userNameKey: folded['userName'] as string,
     externalId: (draft.resource['externalId'] as string | undefined) ?? null,
-    isActive: draft.resource['active'] === true,
+    active: draft.isActive ? 1 : 0,
     resource: JSON.stringify(draft.resource),
     folded: JSON.stringify(folded),
     emails: [...new Set(emails?.flatMap(({ value }) => value ?? []))],
   };
 }
 
-const seqOf = (store: OrgStore, id: string) =>
-  sql`(SELECT seq FROM users WHERE org_id = ${store.org} AND id = ${id})`;
+const seqOf = (store: OrgStore, id: string) => sql`(SELECT seq FROM users WHERE org_id = ${store.org} AND id = ${id})`;
 
 const insertEmails = (store: OrgStore, id: string, emails: readonly string[]): SQL[] =>
   emails.length === 0
@@ -173,15 +176,15 @@ export async function insertUser(
   happening: Happening,
   isPublished: boolean,
 ): Promise<StoredUser> {
-  const { userNameKey, externalId, isActive, resource, folded, emails } = columnValues(draft);
+  const { userNameKey, externalId, active, resource, folded, emails } = columnValues(draft);
   const tombstone = lookLikeTombstoneOf(store, userNameKey, externalId);
   const results = await store.write(
     expect('no_tombstone', sql`NOT EXISTS (SELECT 1 FROM users WHERE ${tombstone})`),
     sql`INSERT INTO users (org_id, id, user_name_key, external_id, active, version, created_at, modified_at, resource, folded)
-      VALUES (${store.org}, ${draft.id}, ${userNameKey}, ${externalId}, ${isActive ? 1 : 0}, ${draft.version},
+      VALUES (${store.org}, ${draft.id}, ${userNameKey}, ${externalId}, ${active}, ${draft.version},
         ${draft.createdAt}, ${draft.modifiedAt}, ${resource}, ${folded})`,
     ...insertEmails(store, draft.id, emails),
-    count(store, { users: 1, activeUsers: isActive ? 1 : 0 }),
+    count(store, { users: 1, activeUsers: active }),
     record(store, actor, happening),
     ...(isPublished ? [publishLater(store, draft.id)] : []),
     sql`${SELECT} WHERE ${live(store, draft.id)}`,
@@ -228,14 +231,12 @@ export async function replaceUser(
   happening: Happening,
   { endsSessions, isPublished }: Effect,
 ): Promise<StoredUser> {
-  const { userNameKey, externalId, isActive, resource, folded, emails } = columnValues(draft);
-  const wasActive = !before.isDeleted && before.resource['active'] === true;
+  const { userNameKey, externalId, active, resource, folded, emails } = columnValues(draft);
   const deleted = before.isDeleted ? sql`deleted_at IS NOT NULL` : sql`deleted_at IS NULL`;
   const notBefore = endsSessions ? sql`, not_before = ${raisedNotBefore(store)}` : sql``;
-  const hasOtherEmails =
-    before.isDeleted || JSON.stringify(columnValues(before).emails) !== JSON.stringify(emails);
+  const hasOtherEmails = before.isDeleted || JSON.stringify(columnValues(before).emails) !== JSON.stringify(emails);
   const results = await store.write(
-    sql`UPDATE users SET user_name_key = ${userNameKey}, external_id = ${externalId}, active = ${isActive ? 1 : 0},
+    sql`UPDATE users SET user_name_key = ${userNameKey}, external_id = ${externalId}, active = ${active},
         version = ${draft.version}, modified_at = ${draft.modifiedAt}, deleted_at = NULL,
         resource = ${resource}, folded = ${folded}${notBefore}
       WHERE org_id = ${store.org} AND id = ${before.id} AND version = ${before.version} AND ${deleted}`,
@@ -243,7 +244,7 @@ export async function replaceUser(
     ...(hasOtherEmails ? [deleteEmails(store, draft.id), ...insertEmails(store, draft.id, emails)] : []),
     count(store, {
       users: before.isDeleted ? 1 : 0,
-      activeUsers: (isActive ? 1 : 0) - (wasActive ? 1 : 0),
+      activeUsers: active - (before.isActive ? 1 : 0),
     }),
     record(store, actor, happening),
     ...(isPublished ? [publishLater(store, draft.id)] : []),
@@ -297,7 +298,9 @@ export async function readSessionState(store: OrgStore, userId: string): Promise
     sql`SELECT active, deleted_at, not_before FROM users WHERE org_id = ${store.org} AND id = ${userId}`,
   );
   const row = rows![0];
-  const instants = [row?.['not_before'] as number | null | undefined, store.tenant.notBefore].filter((at) => at != null);
+  const instants = [row?.['not_before'] as number | null | undefined, store.tenant.notBefore].filter(
+    (at) => at != null,
+  );
   return {
     isKnown: row !== undefined,
     isActive: row !== undefined && row['active'] === 1 && row['deleted_at'] === null,

@@ -42,7 +42,9 @@ admin.onError((error, c) => {
     return c.json({ error: 'internal', detail: 'The service failed; the request id is in X-Request-Id' }, 500);
   }
   const { status, scimType, detail, headers } = known;
-  return c.json({ error: scimType ?? codes[status] ?? 'refused', detail }, status as ContentfulStatusCode, { ...headers });
+  return c.json({ error: scimType ?? codes[status] ?? 'refused', detail }, status as ContentfulStatusCode, {
+    ...headers,
+  });
 });
 
 const codes: Record<number, string> = {
@@ -65,7 +67,9 @@ export const guarded = createMiddleware<App>(async (c, next) => {
   if (adminToken === undefined) throw notFound('Endpoint');
   const given = /^Bearer\s+(\S+)$/i.exec(c.req.header('Authorization') ?? '')?.[1] ?? '';
   // Digests have equal lengths, which timingSafeEqual needs, and hide that of the token.
-  const [a, b] = await Promise.all([given, adminToken].map((text) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))));
+  const [a, b] = await Promise.all(
+    [given, adminToken].map((text) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))),
+  );
   if (!crypto.subtle.timingSafeEqual(a!, b!)) {
     throw new ScimError(401, undefined, 'The admin token is required as a bearer token', {
       'WWW-Authenticate': 'Bearer realm="admin"',

@@ -16,12 +16,19 @@ const slug = z
   .string('a string was expected')
   .max(63, 'at most 63 characters are accepted')
   .regex(SLUG, 'small letters a-z, digits and single hyphens between them were expected');
-const name = z.string('a string was expected').trim().min(1, 'a name was expected').max(200, 'at most 200 characters are accepted');
+const name = z
+  .string('a string was expected')
+  .trim()
+  .min(1, 'a name was expected')
+  .max(200, 'at most 200 characters are accepted');
 
 /** What `org set` takes: each with what it must be. */
 const settable = z.strictObject({
   name,
-  idp: z.enum(['okta', 'entra', 'onelogin', 'jumpcloud', 'other'], 'okta, entra, onelogin, jumpcloud or other was expected'),
+  idp: z.enum(
+    ['okta', 'entra', 'onelogin', 'jumpcloud', 'other'],
+    'okta, entra, onelogin, jumpcloud or other was expected',
+  ),
   supportContact: z.string().trim().min(1, 'a contact was expected').max(200, 'at most 200 characters are accepted'),
 });
 
@@ -47,7 +54,9 @@ orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.stri
   const { store, actor } = orgOf(c);
   const unknown = Object.keys(c.req.valid('json').settings).find((key) => !Object.hasOwn(settable.shape, key));
   if (unknown !== undefined) {
-    throw invalidValue(`There is no setting ${unknown.slice(0, 40)}; there are ${Object.keys(settable.shape).join(', ')}`);
+    throw invalidValue(
+      `There is no setting ${unknown.slice(0, 40)}; there are ${Object.keys(settable.shape).join(', ')}`,
+    );
   }
   const parsed = settable.partial().safeParse(c.req.valid('json').settings);
   if (!parsed.success) {

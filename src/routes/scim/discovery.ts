@@ -4,7 +4,7 @@ import { resourceType, schemaResource, serviceProviderConfig } from '../../scim/
 import { forbidden, notFound } from '../../scim/error';
 import { listResponse } from '../../scim/list';
 import { resourceTypes } from '../../scim/schema/types';
-import { type App } from '../context';
+import type { App } from '../context';
 import { allowOnly } from '../method';
 import { scimJson } from '../respond';
 

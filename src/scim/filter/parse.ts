@@ -103,7 +103,8 @@ class Parser {
       if (this.#take('(')) return { kind: 'not', term: this.#group(depth) };
       this.#at = start;
     }
-    if (++this.#terms > MAX_FILTER_TERMS) throw this.refusal(`The ${this.noun} has more than ${MAX_FILTER_TERMS} terms`);
+    if (++this.#terms > MAX_FILTER_TERMS)
+      throw this.refusal(`The ${this.noun} has more than ${MAX_FILTER_TERMS} terms`);
     const path = this.#attributePath();
     return this.#take('[') ? this.#element(path, depth) : this.#comparison(path);
   }
@@ -138,7 +139,7 @@ class Parser {
 
   #literal(): Literal {
     const start = this.#at;
-    const quoted = this.#match(/"(?:[^"\\]|\\.)*"/ysu);
+    const quoted = this.#match(/"(?:[^"\\]|\\.)*"/suy);
     if (quoted !== undefined) {
       try {
         const value = JSON.parse(quoted) as string;

@@ -17,7 +17,12 @@ import type { Operation } from './parse';
  * @param bends receives the names of the bends that the operations needed.
  * @throws ScimError 400 invalidPath, invalidValue, noTarget, mutability.
  */
-export function applyPatch(type: ResourceType, before: Resource, operations: readonly Operation[], bends: Bends): Resource {
+export function applyPatch(
+  type: ResourceType,
+  before: Resource,
+  operations: readonly Operation[],
+  bends: Bends,
+): Resource {
   const resource = structuredClone(before);
   for (const { op, path, value } of operations) {
     if (path) applyAt(resource, op, locate(type, path), value, bends);
@@ -225,7 +230,12 @@ function remove({ attribute, name, bends, op }: Change, holder: JsonObject, raw:
     if (folded['value'] !== undefined && values.has(folded['value'])) return true;
     return others.some((wanted) => Object.keys(wanted).every((key) => isSame(folded[key], wanted[key])));
   };
-  settle({ attribute, name, bends, op }, holder, elements.filter((element) => !isListed(element)), new Set());
+  settle(
+    { attribute, name, bends, op },
+    holder,
+    elements.filter((element) => !isListed(element)),
+    new Set(),
+  );
 }
 
 /** Operations that select elements by a filter, or mean one sub-attribute of all of them. */
@@ -251,7 +261,12 @@ function applyToElements(change: Change, holder: JsonObject, at: Target, raw: un
   }
   if (at.sub) {
     for (const element of meant) assign({ ...change, attribute: at.sub, name: `${name}.${at.sub.name}` }, element, raw);
-    return store(change, holder, elements.filter((element) => Object.keys(element).length > 0), meant);
+    return store(
+      change,
+      holder,
+      elements.filter((element) => Object.keys(element).length > 0),
+      meant,
+    );
   }
   const value = readElement(attribute, raw, name, bends);
   const seed = at.filter ? seedOf(attribute, at.filter, name, bends) : {};

@@ -1,0 +1,15 @@
+/** What the tests' Worker is bound to. */
+import type { D1Migration } from '@cloudflare/vitest-pool-workers';
+import type { Env } from '../../src/env';
+
+declare global {
+  namespace Cloudflare {
+    interface Env extends Bindings {
+      TEST_MIGRATIONS: D1Migration[];
+    }
+    interface GlobalProps {
+      mainModule: typeof import('../../src/index');
+    }
+  }
+  interface Bindings extends Env {}
+}

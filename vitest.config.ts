@@ -1,0 +1,47 @@
+import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-pool-workers';
+import { defineConfig } from 'vitest/config';
+
+/** Nothing leaves the test process: a request to the outside gets this answer. */
+const blocked = {
+  name: 'blocked',
+  modules: true,
+  compatibilityDate: '2026-10-20',
+  script: "export default { fetch: () => new Response('blocked', { status: 599 }) }",
+};
+
+export default defineConfig(async () => ({
+  test: {
+    projects: [
+      {
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: './wrangler.toml' },
+            miniflare: {
+              bindings: { TEST_MIGRATIONS: await readD1Migrations('./migrations'), ADMIN_TOKEN: 'test-admin-token' },
+              outboundService: 'blocked',
+              workers: [blocked],
+            },
+          }),
+        ],
+        test: {
+          name: 'worker',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/http/**'],
+          setupFiles: ['./test/support/setup.ts'],
+          // One Worker for all files: a start costs more than most files take. Each file begins with empty storage.
+          isolate: false,
+          testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: 'http',
+          include: ['test/http/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+}));

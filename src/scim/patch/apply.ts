@@ -135,17 +135,23 @@ function put(holder: JsonObject, name: string, value: Json | undefined): void {
 /** add and replace on a whole attribute (§3.5.2.1, §3.5.2.3). */
 function assign(change: Change, holder: JsonObject, raw: unknown): void {
   const { op, attribute, name, bends } = change;
-  if (attribute.type === 'complex' && !attribute.multiValued) return assignComplex(change, holder, raw);
+  if (attribute.type === 'complex' && !attribute.multiValued) {
+    assignComplex(change, holder, raw);
+    return;
+  }
   const value = readValue(attribute, raw, name, bends);
   if (attribute.returned === 'never') return; // a password is checked and dropped
-  if (!attribute.multiValued || op === 'replace') return put(holder, attribute.name, value);
-  if (value !== undefined) append(change, holder, value as Json[]);
+  if (!attribute.multiValued || op === 'replace') put(holder, attribute.name, value);
+  else if (value !== undefined) append(change, holder, value as Json[]);
 }
 
 /** A complex attribute keeps the sub-attributes that the value does not name, for replace too (§3.5.2.3). */
 function assignComplex({ op, attribute, name, bends }: Change, holder: JsonObject, raw: unknown): void {
   const value = readComplex(attribute, raw, name, bends);
-  if (value === undefined) return put(holder, attribute.name, undefined);
+  if (value === undefined) {
+    delete holder[attribute.name];
+    return;
+  }
   const current = holder[attribute.name];
   const inner = isObject(current) ? (current as JsonObject) : {};
   for (const sub of attribute.subAttributes ?? []) {
@@ -207,7 +213,8 @@ function settle({ attribute, name }: Change, holder: JsonObject, elements: Json[
 function remove({ attribute, name, bends, op }: Change, holder: JsonObject, raw: unknown): void {
   const elements = holder[attribute.name];
   if (!attribute.multiValued || raw === undefined || raw === null || !Array.isArray(elements)) {
-    return put(holder, attribute.name, undefined);
+    delete holder[attribute.name];
+    return;
   }
   bends.add('remove-value-list');
   const fold = (element: JsonObject) => foldObject(attribute.subAttributes ?? [], element);
@@ -240,45 +247,56 @@ function remove({ attribute, name, bends, op }: Change, holder: JsonObject, raw:
 
 /** Operations that select elements by a filter, or mean one sub-attribute of all of them. */
 function applyToElements(change: Change, holder: JsonObject, at: Target, raw: unknown): void {
-  const { attribute, op, name, bends } = change;
+  const { attribute, op } = change;
   const current = holder[attribute.name];
   const elements = (Array.isArray(current) ? current : current === undefined ? [] : [current]) as JsonObject[];
   const condition = at.filter && resolveElementFilter(attribute, at.filter);
-  const isMeant = (element: JsonObject) =>
-    condition === undefined || matches(condition, foldObject(attribute.subAttributes ?? [], element));
-  const meant = new Set(elements.filter(isMeant));
-
-  if (op === 'remove') {
-    // Removing what is not there is success: an IdP repeats what it is not sure of.
-    const { sub } = at;
-    if (sub) for (const element of meant) delete element[sub.name];
-    const kept = elements.filter((element) => (sub ? Object.keys(element).length > 0 : !meant.has(element)));
-    return store(change, holder, kept, new Set());
-  }
-  if (meant.size === 0) {
+  const meant = new Set(
+    elements.filter(
+      (element) => condition === undefined || matches(condition, foldObject(attribute.subAttributes ?? [], element)),
+    ),
+  );
+  if (op === 'remove') store(change, holder, without(elements, meant, at.sub), new Set());
+  else if (meant.size > 0) changeElements(change, holder, elements, meant, at, raw);
+  else {
     const created = create(change, elements, at, raw);
-    return created && store(change, holder, [...elements, created], new Set([created]));
+    if (created) store(change, holder, [...elements, created], new Set([created]));
   }
+}
+
+/** Removing what is not there is success: an IdP repeats what it is not sure of. */
+function without(elements: JsonObject[], meant: ReadonlySet<JsonObject>, sub: Attribute | undefined): JsonObject[] {
+  if (sub === undefined) return elements.filter((element) => !meant.has(element));
+  for (const element of meant) delete element[sub.name];
+  return elements.filter((element) => Object.keys(element).length > 0);
+}
+
+function changeElements(
+  change: Change,
+  holder: JsonObject,
+  elements: JsonObject[],
+  meant: ReadonlySet<JsonObject>,
+  at: Target,
+  raw: unknown,
+): void {
+  const { attribute, op, name, bends } = change;
   if (at.sub) {
     for (const element of meant) assign({ ...change, attribute: at.sub, name: `${name}.${at.sub.name}` }, element, raw);
-    return store(
-      change,
-      holder,
-      elements.filter((element) => Object.keys(element).length > 0),
-      meant,
-    );
+    const kept = elements.filter((element) => Object.keys(element).length > 0);
+    store(change, holder, kept, meant);
+    return;
   }
   const value = readElement(attribute, raw, name, bends);
   const seed = at.filter ? seedOf(attribute, at.filter, name, bends) : {};
-  const replaced = new Set<JsonObject>();
+  const touched = new Set<JsonObject>();
   const next = elements.map((element) => {
     if (!meant.has(element)) return element;
     // replace takes the place of the element (§3.5.2.3), which still is the one that the filter describes.
     const changed = op === 'add' ? { ...element, ...value } : { ...seed, ...structuredClone(value) };
-    replaced.add(changed);
+    touched.add(changed);
     return changed;
   });
-  store(change, holder, next, replaced);
+  store(change, holder, next, touched);
 }
 
 /** Back into the list, or into the one object of a singular complex attribute. */

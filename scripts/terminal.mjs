@@ -14,7 +14,7 @@ export function columns(rows) {
   const widths = [];
   for (const row of cells) {
     for (const [at, cell] of row.entries()) {
-      cell[1] = harmless(cell[1] ?? '-');
+      cell[1] = harmless(cell[1] ?? '') || '-';
       widths[at] = Math.max(widths[at] ?? 0, cell[1].length);
     }
   }

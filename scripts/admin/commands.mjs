@@ -111,7 +111,7 @@ export const commands = [
         ? 'No users.'
         : columns([
             heading('ID', 'USER NAME', 'DISPLAY NAME', 'ACTIVE'),
-            ...users.map((it) => [it.id, it.userName, it.displayName ?? it.name?.formatted, yesNo(it.active)]),
+            ...users.map((it) => [it.id, it.userName, nameOf(it), yesNo(it.active)]),
           ]),
   },
   {
@@ -132,6 +132,9 @@ export const commands = [
       columns([['session', valid ? ['green', 'good'] : ['red', 'dead']], ['reason', reason], ...leaves(rest)]),
   },
 ];
+
+const nameOf = ({ displayName, name }) =>
+  displayName ?? name?.formatted ?? [name?.givenName, name?.familyName].filter(Boolean).join(' ');
 
 /** Page by page until all are here; the API limits a page, not the directory. */
 async function allUsers(callAdmin, { slug, filter }) {

@@ -2,13 +2,13 @@
  * The way to the Worker's `Admin` entrypoint, which no HTTP address reaches: a service binding, to the service running
  * on this machine or, through wrangler's own login, to the deployed one. Knows nothing of orgs or tokens.
  */
-import { createRequire, enableCompileCache } from 'node:module';
 import { userInfo } from 'node:os';
-import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { openBindings } from '../bindings.mjs';
 import { nameOf } from '../project.mjs';
 import { holderOf } from '../start/lock.mjs';
-import { localEnvironment } from '../start/wrangler.mjs';
+
+const config = fileURLToPath(new URL('./wrangler.toml', import.meta.url));
 
 /** A refusal, in the API's terms: `code` for programs, the message for people. */
 export class AdminError extends Error {
@@ -26,8 +26,7 @@ export class AdminError extends Error {
 export async function openAdmin({ stateDir, isRemote = false }) {
   // Asked first, for a good answer within a tenth of a second; wrangler needs a whole one to say less.
   if (!isRemote && !(await holderOf(stateDir))) throw notRunning(stateDir);
-  prepare(stateDir, isRemote);
-  const proxy = await openProxy(isRemote);
+  const proxy = await openProxy(stateDir, isRemote);
 
   async function callAdmin(path, { method = 'GET', body } = {}) {
     const headers = { 'x-admin-by': userName() };
@@ -53,30 +52,9 @@ export async function openAdmin({ stateDir, isRemote = false }) {
   return { callAdmin, close: () => proxy.dispose() };
 }
 
-/** Must happen before wrangler is loaded, which looks at the environment while it loads. */
-function prepare(stateDir, isRemote) {
-  if (isRemote) {
-    // A missing login is then an error to explain, not a browser that opens itself.
-    Object.assign(process.env, { CI: '1', WRANGLER_HIDE_BANNER: 'true', WRANGLER_WRITE_LOGS: 'false' });
-  } else {
-    const local = localEnvironment(process.env, stateDir);
-    for (const name of Object.keys(process.env)) if (!(name in local)) delete process.env[name];
-    Object.assign(process.env, local);
-  }
-  process.env.WRANGLER_LOG = 'none';
-}
-
-async function openProxy(isRemote) {
-  enableCompileCache();
-  // `import` would first parse all of wrangler once more, to find out which exports it has.
-  const { getPlatformProxy } = createRequire(import.meta.url)('wrangler');
+async function openProxy(stateDir, isRemote) {
   try {
-    return await getPlatformProxy({
-      configPath: fileURLToPath(new URL('./wrangler.toml', import.meta.url)),
-      envFiles: [],
-      persist: false,
-      remoteBindings: isRemote,
-    });
+    return await openBindings(config, { stateDir, isRemote });
   } catch (error) {
     if (!isRemote) throw error;
     if (/CLOUDFLARE_API_TOKEN|log ?in|not authenticated/i.test(error.message)) {

@@ -55,10 +55,8 @@ export async function pendingPublications(db: D1Database, orgId: string, limit: 
   return rows!.map((row) => row['user_id'] as string);
 }
 
-/** Orgs with a publication that was due before this instant: a crash, or a KV that failed, left it behind. */
-export async function orgsWithPending(db: D1Database, dueBefore: number, limit: number): Promise<string[]> {
-  const [rows] = await runBatch(db, [
-    sql`SELECT org_id FROM outbox WHERE requested_at < ${dueBefore} GROUP BY org_id ORDER BY min(seq) LIMIT ${limit}`,
-  ]);
+/** Orgs with something to publish, the longest wait first. */
+export async function orgsWithPending(db: D1Database, limit: number): Promise<string[]> {
+  const [rows] = await runBatch(db, [sql`SELECT org_id FROM outbox GROUP BY org_id ORDER BY min(seq) LIMIT ${limit}`]);
   return rows!.map((row) => row['org_id'] as string);
 }

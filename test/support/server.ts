@@ -1,0 +1,61 @@
+// A real Worker in real workerd behind a real port, for tests that speak HTTP from plain Node: the wire, the whole
+// stack and several orgs at once. Storage is in memory and ends with the server.
+import { createTestHarness } from 'wrangler';
+
+const adminToken = 'test-admin-token';
+const config = new URL('../../wrangler.toml', import.meta.url);
+
+export interface Server {
+  /** Without a slash at the end. */
+  readonly url: string;
+  /** Creates an org, enables its SCIM and generates its token. */
+  newOrg(slug: string): Promise<TestOrg>;
+  /** Whether a session issued at that instant (epoch milliseconds) is good, as D1 knows it. */
+  checkSession(slug: string, userId: string, issuedAt: number): Promise<{ valid: boolean; reason: string }>;
+  stop(): Promise<void>;
+}
+
+export interface TestOrg {
+  readonly slug: string;
+  readonly id: string;
+  readonly token: string;
+  /** The SCIM base URL. */
+  readonly baseUrl: string;
+}
+
+/** One start costs about two seconds: share a server between tests, and give each test an org of its own. */
+export async function startServer(): Promise<Server> {
+  const harness = createTestHarness({ workers: [{ configPath: config, secrets: { ADMIN_TOKEN: adminToken } }] });
+  try {
+    const url = (await harness.listen()).url.origin;
+    await harness.getWorker().applyD1Migrations('DB');
+    return { url, ...callsTo(url), stop: () => harness.close() };
+  } catch (error) {
+    await harness.close();
+    throw error;
+  }
+}
+
+function callsTo(url: string): Pick<Server, 'newOrg' | 'checkSession'> {
+  async function admin<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const answer = await fetch(`${url}/admin/v1${path}`, {
+      method,
+      headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    if (!answer.ok) throw new Error(`${method} /admin/v1${path} answered ${answer.status}: ${await answer.text()}`);
+    return (await answer.json()) as T;
+  }
+  return {
+    async newOrg(slug) {
+      const { id } = await admin<{ id: string }>('POST', '/orgs', { slug });
+      await admin('POST', `/orgs/${slug}/scim`, { enabled: true });
+      const { token } = await admin<{ token: string }>('POST', `/orgs/${slug}/tokens`, {});
+      return { slug, id, token, baseUrl: `${url}/scim/v2` };
+    },
+    checkSession(slug, user, issuedAt) {
+      const query = new URLSearchParams({ user, issuedAt: String(issuedAt) });
+      return admin('GET', `/orgs/${slug}/sessions/check?${query}`);
+    },
+  };
+}

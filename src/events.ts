@@ -13,7 +13,10 @@ export type EventType =
   | 'user.deactivated'
   | 'user.reactivated'
   | 'user.deleted'
-  | 'user.restored';
+  | 'user.restored'
+  | 'group.created'
+  | 'group.updated'
+  | 'group.deleted';
 
 /** What happened, as it goes into the journal beside the change itself. */
 export interface Happening {

@@ -1,9 +1,8 @@
 /** Users as the product sees them: create, get, query, replace, patch, delete; restoring who comes back. */
-import { notFound, preconditionFailed, unavailable, uniqueness } from '../scim/error';
+import { notFound, preconditionFailed, uniqueness } from '../scim/error';
 import { hasTag, type TagCondition } from '../scim/etag';
 import { applyPatch } from '../scim/patch/apply';
 import { parsePatch } from '../scim/patch/parse';
-import type { Query } from '../scim/query';
 import type { Bends } from '../scim/quirks';
 import { isSame, type Resource } from '../scim/resource';
 import { userType } from '../scim/schema/types';
@@ -13,9 +12,7 @@ import type { StoredUser } from '../store/users';
 import * as store from '../store/users';
 import { creation, detailsOf, replacement, restoration } from './lifecycle';
 import type { Org } from './org';
-
-/** How often a write is tried again from its read when others change the same user at the same time. */
-const ATTEMPTS = 25;
+import { retried } from './retry';
 
 /** @throws ScimError 404, also for another org's user. */
 export async function getUser(org: Org, id: string): Promise<StoredUser> {
@@ -23,8 +20,6 @@ export async function getUser(org: Org, id: string): Promise<StoredUser> {
   if (user === undefined) throw notFound('User');
   return user;
 }
-
-export const queryUsers = (org: Org, query: Query) => store.queryUsers(org.store, query, org.baseUrl);
 
 /**
  * A new user, or one who comes back: a deleted user with this externalId or userName is restored under its old id.
@@ -158,16 +153,6 @@ async function save(
 }
 
 const isNameTaken = (error: unknown) => error instanceof Taken && error.columns.includes('user_name_key');
-
-async function retried(attempt: () => Promise<StoredUser | undefined>): Promise<StoredUser> {
-  for (let i = 0; i < ATTEMPTS; i++) {
-    const done = await attempt();
-    if (done !== undefined) return done;
-    // Apart from each other, or the same requests meet again.
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * 10 * (i + 1)));
-  }
-  throw unavailable('The resource is being changed by many requests at once: try again');
-}
 
 /** A tombstone: the account and its history stay, SCIM answers 404 from now on. @throws ScimError 404, 412. */
 export async function deleteUser(org: Org, id: string, ifMatch: TagCondition | undefined): Promise<void> {

@@ -3,7 +3,7 @@ import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { ResourceType } from '../scim/attribute';
 import type { ScimError } from '../scim/error';
-import { etagOf } from '../scim/etag';
+import { etagOf, hasTag, parseTags } from '../scim/etag';
 import { type Projection, project } from '../scim/projection';
 import { locationOf, represent } from '../scim/representation';
 import type { JsonObject, Stored } from '../scim/resource';
@@ -30,6 +30,12 @@ export function respondWith(
     ETag: etagOf(stored.version),
     ...(status === 201 && { Location: locationOf(type, baseUrl, stored.id) }),
   });
+}
+
+/** 304 where the client has this version already (RFC 7644 §3.14, RFC 9110 §13.1.2). */
+export function respondIfChanged(c: Context, version: number, response: Response): Response {
+  const known = parseTags(c.req.header('If-None-Match'));
+  return known !== undefined && hasTag(known, version) ? c.body(null, 304, { ETag: etagOf(version) }) : response;
 }
 
 /** RFC 7644 §3.12: `status` is a string; nothing but these four members, for strict clients read no more. */

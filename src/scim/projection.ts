@@ -28,6 +28,14 @@ export function projection(
   };
 }
 
+/** Whether an answer would carry any of this attribute: what is not asked for need not be read. */
+export function isWanted({ only, without }: Projection, attribute: string): boolean {
+  return (only === undefined || only.has(attribute)) && without?.get(attribute)?.size !== 0;
+}
+
+/** Whether the client named the attribute among those it wants. */
+export const isAskedFor = ({ only }: Projection): boolean => only !== undefined;
+
 function tree(type: ResourceType, names: readonly string[]): Names {
   const root: Names = new Map();
   for (const name of names) {

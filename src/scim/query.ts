@@ -131,17 +131,24 @@ function search({ filter, sortBy, sortOrder, startIndex, count, attributes, excl
   };
 }
 
-/** @throws ScimError 400 invalidFilter, or invalidPath for sortBy. */
-export function queryOf(type: ResourceType, search: Search): Query {
+/**
+ * @param others types that the same search asks as well (RFC 7644 §3.4.2.1).
+ * @throws ScimError 400 invalidFilter, or invalidPath for sortBy.
+ */
+export function queryOf(type: ResourceType, search: Search, others: readonly ResourceType[] = []): Query {
   const { filter, sortBy, isDescending, startIndex, count } = search;
+  const isSorted = sortBy !== undefined && !isElsewhere(type, sortBy, others);
   return {
-    ...(filter !== undefined && { filter: resolveFilter(type, parseFilter(filter)) }),
-    ...(sortBy !== undefined && { sort: { path: sortPath(type, sortBy), isDescending } }),
+    ...(filter !== undefined && { filter: resolveFilter(type, parseFilter(filter), others) }),
+    ...(isSorted && { sort: { path: sortPath(type, sortBy), isDescending } }),
     startIndex,
     count,
     projection: projection(type, search.attributes, search.excludedAttributes),
   };
 }
+
+const isElsewhere = (type: ResourceType, name: string, others: readonly ResourceType[]) =>
+  resolveAttribute(type, name.trim()) === undefined && others.some((other) => resolveAttribute(other, name.trim()));
 
 /** §3.4.2.3: a simple attribute or sub-attribute; a multi-valued one means the `value` of its primary or first element. */
 function sortPath(type: ResourceType, sortBy: string): AttributePath {

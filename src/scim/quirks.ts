@@ -66,11 +66,24 @@ export function bendValue(attribute: Attribute, value: unknown, bends: Bends): u
     bends.add('boolean-string');
     return booleanOf(value);
   }
-  return isReferenceObject(attribute) ? bendReference(value, bends) : value;
+  return isReference(attribute) ? bendReference(value, bends) : value;
 }
 
-/** OneLogin's JSON template lets an admin write `emails` as one object; many clients add one member without a list. */
+/**
+ * OneLogin's JSON template lets an admin write `emails` as one object; many clients add one member without a list, and
+ * some a member as its bare id.
+ */
 function bendList(attribute: Attribute, value: unknown, bends: Bends): unknown {
+  if (isReference(attribute)) {
+    const members = Array.isArray(value) ? value : value === null || value === undefined ? value : [value];
+    if (!Array.isArray(members)) return members;
+    if (members !== value) bends.add('single-value');
+    return members.map((member) => {
+      if (typeof member !== 'string') return member;
+      bends.add('bare-string');
+      return { value: member };
+    });
+  }
   if (attribute.type === 'complex' && isObject(value)) {
     bends.add('single-value');
     return [value];
@@ -78,13 +91,9 @@ function bendList(attribute: Attribute, value: unknown, bends: Bends): unknown {
   return value;
 }
 
-/** `manager`: the one singular complex attribute whose `value` is the id of another resource. */
-function isReferenceObject(attribute: Attribute): boolean {
-  return (
-    attribute.type === 'complex' &&
-    !attribute.multiValued &&
-    attribute.subAttributes?.some((sub) => sub.name === '$ref') === true
-  );
+/** `manager`, `members`: a complex attribute whose `value` is the id of another resource. */
+export function isReference(attribute: Attribute): boolean {
+  return attribute.type === 'complex' && attribute.subAttributes?.some((sub) => sub.name === '$ref') === true;
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { ResourceType } from './attribute';
 import { etagOf } from './etag';
 import { foldObject } from './fold';
-import type { JsonObject, Resource, Stored } from './resource';
+import type { JsonObject, Related, Resource, Stored } from './resource';
 import { ENTERPRISE_USER } from './urns';
 
 /** RFC 7643 §3: the core URN, and that of each extension that the resource holds. */
@@ -22,6 +22,7 @@ export function represent(type: ResourceType, stored: Stored, baseUrl: string): 
     id: stored.id,
     ...stored.resource,
     ...suppliedManager(type, stored, baseUrl),
+    ...suppliedLists(stored, baseUrl),
     meta: {
       resourceType: type.name,
       created: new Date(stored.createdAt).toISOString(),
@@ -41,12 +42,27 @@ function suppliedManager(type: ResourceType, { resource, manager }: Stored, base
   return { [ENTERPRISE_USER]: { ...extension, manager: { ...(extension['manager'] as JsonObject), ...supplied } } };
 }
 
+/** RFC 7643 §4.1.2, §4.2: `$ref`, `type` and `display` are the service's; an empty list is unassigned (§2.5). */
+function suppliedLists({ groups = [], members = [] }: Stored, baseUrl: string): JsonObject {
+  const element = ({ id, type, display }: Related, endpoint: string): JsonObject => ({
+    value: id,
+    $ref: `${baseUrl}/${endpoint}/${id}`,
+    ...(display !== null && { display }),
+    type,
+  });
+  return {
+    ...(groups.length > 0 && { groups: groups.map((group) => element(group, 'Groups')) }),
+    ...(members.length > 0 && { members: members.map((member) => element(member, `${member.type}s`)) }),
+  };
+}
+
 /**
  * The folded form that filters and sorting read, whole: what can be filtered by and does not depend on who asks. The
  * version is in it, so it is written anew with each change.
  */
-export function searchable(type: ResourceType, { manager: _, ...own }: Stored): JsonObject {
+export function searchable(type: ResourceType, stored: Stored): JsonObject {
+  const { manager: _, groups: __, members: ___, ...own } = stored;
   const { meta, ...document } = represent(type, own, '');
-  const { location: __, ...lasting } = meta as JsonObject;
+  const { location: ____, ...lasting } = meta as JsonObject;
   return foldObject(type.attributes, { ...document, meta: lasting });
 }

@@ -18,6 +18,17 @@ export interface Stored<R extends Resource = Resource> {
   readonly modifiedAt: number;
   /** Of a user: its manager, where that is a live user of the org. `displayName` is null when it has none. */
   readonly manager?: { readonly id: string; readonly displayName: string | null };
+  /** Of a user: the groups it is in; of a group: its members. Absent: not read. */
+  readonly groups?: readonly Related[];
+  readonly members?: readonly Related[];
+}
+
+/** One end of a membership, as the other end shows it. */
+export interface Related {
+  readonly id: string;
+  /** Of a member: its resource type. Of a user's group: whether the membership is direct or through another group. */
+  readonly type: 'User' | 'Group' | 'direct' | 'indirect';
+  readonly display: string | null;
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

@@ -2,7 +2,7 @@
 import type { Attribute, ResourceType } from './attribute';
 import { dateTime } from './datetime';
 import { invalidSyntax, invalidValue, payloadTooLarge } from './error';
-import { type Bends, bendMembers, bendValue, hasLegacyUrn } from './quirks';
+import { type Bends, bendMembers, bendValue, hasLegacyUrn, isReference } from './quirks';
 import { isObject, type Json, type JsonObject, type Resource } from './resource';
 
 /** Characters of one string; `binary` and `reference` (a photo may be a data URI) take more. */
@@ -99,7 +99,9 @@ export function readValue(attribute: Attribute, raw: unknown, name: string, bend
   if (value === undefined || value === null) return undefined;
   if (!attribute.multiValued) return readSingle(attribute, value, name, bends);
   if (!Array.isArray(value)) throw invalidValue(`${name}: a list of ${plural(attribute)} was expected`);
-  if (value.length > MAX_VALUES) throw invalidValue(`${name}: at most ${MAX_VALUES} values are accepted`);
+  // A group may have as many members as a body can carry.
+  if (value.length > MAX_VALUES && !isReference(attribute))
+    throw invalidValue(`${name}: at most ${MAX_VALUES} values are accepted`);
   const elements = value
     .filter((element) => element !== null)
     .map((element) => readSingle(attribute, element, name, bends))

@@ -7,15 +7,16 @@ import type { OrgStore } from './open';
 export interface Count {
   readonly users?: SQL | number;
   readonly activeUsers?: SQL | number;
+  readonly groups?: number;
 }
 
 /**
  * The next number of the org's journal, taken together with the counters. Alone in its batch to change the org's row,
  * so that numbers have no gap: an aborted batch gives its number back.
  */
-export function count(store: OrgStore, { users = 0, activeUsers = 0 }: Count = {}): SQL {
+export function count(store: OrgStore, { users = 0, activeUsers = 0, groups = 0 }: Count = {}): SQL {
   return sql`UPDATE orgs SET event_seq = event_seq + 1, user_count = user_count + ${users},
-    active_user_count = active_user_count + ${activeUsers} WHERE id = ${store.org}`;
+    active_user_count = active_user_count + ${activeUsers}, group_count = group_count + ${groups} WHERE id = ${store.org}`;
 }
 
 /** To follow `count` in the same batch. */

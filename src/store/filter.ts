@@ -8,11 +8,14 @@ import type { Condition } from '../scim/filter/condition';
 import { isPlural } from '../scim/filter/match';
 import type { Operator } from '../scim/filter/parse';
 import type { AttributePath } from '../scim/path';
+import type { Query } from '../scim/query';
 
 /** Where a table keeps what a filter may ask for. */
 export interface Columns {
   /** The folded document. */
   readonly document: SQL;
+  /** A document for a top-level attribute that the folded one does not hold: `{"members": […]}`. */
+  documentOf?(attribute: string): SQL | undefined;
   /** An expression instead of a place in the document, by the attribute's path (`name.givenName`). */
   column(path: string): SQL | undefined;
   /** A condition on the row for "one value of this attribute equals", answered by an index. */
@@ -29,7 +32,7 @@ export function filterSql(condition: Condition, columns: Columns): SQL {
 }
 
 /** The value to sort by; of several, the primary's or the first (RFC 7644 §3.4.2.3). */
-export function sortSql(path: AttributePath, columns: Columns): { readonly value: SQL; readonly isColumn: boolean } {
+function sortSql(path: AttributePath, columns: Columns): { readonly value: SQL; readonly isColumn: boolean } {
   const column = columns.column(pathKey(path));
   if (column !== undefined) return { value: column, isColumn: true };
   const list = path.findIndex((attribute) => attribute.multiValued);
@@ -40,6 +43,20 @@ export function sortSql(path: AttributePath, columns: Columns): { readonly value
   const primary = sql`(SELECT json_extract(e.value, ${inner}) FROM json_each(${columns.document}, ${jsonPath(elements)}) AS e
     WHERE json_extract(e.value, '$."primary"') = 1 LIMIT 1)`;
   return { value: elements.length === path.length ? first : sql`coalesce(${primary}, ${first})`, isColumn: false };
+}
+
+/**
+ * RFC 7644 §3.4.2.3: who has no value comes last in ascending order, first in descending order.
+ *
+ * @param seq the lasting order of the table.
+ * @param key the attribute that has a unique index and always a value: sorting by it is reading the index.
+ */
+export function order(sort: Query['sort'], columns: Columns, seq: SQL, key: string): SQL {
+  if (sort === undefined) return seq;
+  const { value, isColumn } = sortSql(sort.path, columns);
+  const direction = sql.raw(sort.isDescending ? 'DESC' : 'ASC');
+  if (isColumn && sort.path.length === 1 && sort.path[0].name === key) return sql`${value} ${direction}`;
+  return sql`${value} IS NULL ${direction}, ${value} ${direction}, ${seq}`;
 }
 
 const pathKey = (path: AttributePath) => path.map((attribute) => attribute.name).join('.');
@@ -88,6 +105,8 @@ class Compiler {
       }
       case 'element':
         return this.#element(scope, condition.path, condition.filter);
+      case 'nothing':
+        return sql`0`;
     }
   }
 
@@ -122,7 +141,8 @@ class Compiler {
   }
 
   /** A test of the place where a path ends: of each element's, when a list is on the way. */
-  #where(scope: Scope, path: AttributePath, test: (document: SQL, inner: SQL) => SQL, asWhole = false): SQL {
+  #where(outer: Scope, path: AttributePath, test: (document: SQL, inner: SQL) => SQL, asWhole = false): SQL {
+    const scope = this.#holding(outer, path);
     const list = path.findIndex(({ multiValued }, i) => multiValued && !(asWhole && i === path.length - 1));
     if (list < 0) return test(scope.document, jsonPath(path));
     return this.#some(scope, path.slice(0, list + 1), (element) =>
@@ -138,7 +158,13 @@ class Compiler {
       WHERE ${test(sql`${alias}.value`)})`;
   }
 
-  #element(scope: Scope, path: AttributePath, filter: Condition): SQL {
+  #holding(scope: Scope, path: AttributePath): Scope {
+    const document = scope.columns?.documentOf?.(path[0].name);
+    return document ? { ...scope, document } : scope;
+  }
+
+  #element(outer: Scope, path: AttributePath, filter: Condition): SQL {
+    const scope = this.#holding(outer, path);
     if (!isPlural(path)) {
       const object = sql`json_extract(${scope.document}, ${jsonPath(path)})`;
       return sql`(${object} IS NOT NULL AND ${this.#in({ document: object }, filter)})`;

@@ -25,6 +25,7 @@ export interface Tenant {
   readonly settings: OrgSettings;
   readonly userCount: number;
   readonly activeUserCount: number;
+  readonly groupCount: number;
   readonly notBefore: number | undefined;
   readonly createdAt: number;
 }
@@ -34,6 +35,8 @@ export interface OrgSettings {
   readonly idp?: 'okta' | 'entra' | 'onelogin' | 'jumpcloud' | 'other';
   /** Whom a refused IdP's administrator may ask. */
   readonly supportContact?: string;
+  /** What a membership change does with ids of nobody: leaves them out (the default), or is refused. */
+  readonly unknownMembers?: 'skip' | 'reject';
 }
 
 export class OrgStore {
@@ -131,6 +134,7 @@ export function tenantOf(row: Row): Tenant {
     settings: JSON.parse(row['settings'] as string) as OrgSettings,
     userCount: row['user_count'] as number,
     activeUserCount: row['active_user_count'] as number,
+    groupCount: row['group_count'] as number,
     notBefore: (row['not_before'] as number | null) ?? undefined,
     createdAt: row['created_at'] as number,
   };

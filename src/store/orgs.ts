@@ -63,6 +63,8 @@ export async function deleteOrg(store: OrgStore): Promise<{ readonly id: string;
   const of = sql`WHERE org_id = ${store.org}`;
   await store.write(
     publishLater(store, WHOLE_ORG),
+    sql`DELETE FROM memberships ${of}`,
+    sql`DELETE FROM groups ${of}`,
     sql`DELETE FROM user_emails ${of}`,
     sql`DELETE FROM users ${of}`,
     sql`DELETE FROM credentials ${of}`,

@@ -16,6 +16,7 @@ export const orgs = sqliteTable(
     settings: text('settings').notNull().default('{}'),
     userCount: integer('user_count').notNull().default(0),
     activeUserCount: integer('active_user_count').notNull().default(0),
+    groupCount: integer('group_count').notNull().default(0),
     /** The number of the org's latest event. */
     eventSeq: integer('event_seq').notNull().default(0),
     /** Sessions issued until then are dead, whoever's they are. */
@@ -92,6 +93,49 @@ export const userEmails = sqliteTable(
     userSeq: integer('user_seq').notNull(),
   },
   (t) => [primaryKey({ columns: [t.orgId, t.valueKey, t.userSeq] }), index('user_emails_user').on(t.orgId, t.userSeq)],
+);
+
+export const groups = sqliteTable(
+  'groups',
+  {
+    /** The order of lists. */
+    seq: integer('seq').primaryKey({ autoIncrement: true }),
+    orgId: text('org_id').notNull(),
+    id: text('id').notNull(),
+    /** displayName, folded: unique in the org, for identity providers find a group by it. */
+    displayNameKey: text('display_name_key').notNull(),
+    externalId: text('external_id'),
+    version: integer('version').notNull(),
+    createdAt: integer('created_at').notNull(),
+    modifiedAt: integer('modified_at').notNull(),
+    memberCount: integer('member_count').notNull().default(0),
+    /** JSON, without members. */
+    resource: text('resource').notNull(),
+    /** JSON, the same folded, without meta: a membership change moves the version and rewrites nothing. */
+    folded: text('folded').notNull(),
+  },
+  (t) => [
+    uniqueIndex('groups_id').on(t.orgId, t.id),
+    uniqueIndex('groups_display_name').on(t.orgId, t.displayNameKey),
+    index('groups_external_id').on(t.orgId, t.externalId),
+    index('groups_order').on(t.orgId, t.seq),
+  ],
+);
+
+/** Who is directly in which group: a user or a group. WITHOUT ROWID in the migration: the key is the row. */
+export const memberships = sqliteTable(
+  'memberships',
+  {
+    orgId: text('org_id').notNull(),
+    groupSeq: integer('group_seq').notNull(),
+    /** 0: the member is a user, 1: a group. */
+    isGroup: integer('is_group').notNull(),
+    memberSeq: integer('member_seq').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.groupSeq, t.isGroup, t.memberSeq] }),
+    index('memberships_member').on(t.orgId, t.isGroup, t.memberSeq, t.groupSeq),
+  ],
 );
 
 /** The audit journal: append-only, one gapless sequence per org. */

@@ -10,9 +10,10 @@ import { ENTERPRISE_USER } from '../scim/urns';
 import type { Row } from './batch';
 import { count, record, recordAs } from './events';
 import { expect, expectOneChange } from './expect';
-import { type Columns, filterSql, sortSql } from './filter';
+import { type Columns, filterSql, order } from './filter';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
+import { groupsIn, groupsOfUser, leaveAllGroups, usersInGroup } from './related';
 
 /** A user with what the product knows besides. */
 export interface StoredUser extends Stored {
@@ -31,7 +32,7 @@ const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.r
     AND m.id = json_extract(users.resource, '$."${ENTERPRISE_USER}".manager.value'))`;
 
 const SELECT = sql.raw(`SELECT users.seq, users.id, users.version, users.created_at, users.modified_at,
-  users.not_before, users.deleted_at, users.active, users.resource, ${MANAGER} AS manager FROM users`);
+  users.not_before, users.deleted_at, users.active, users.resource, ${MANAGER} AS manager, ${groupsOfUser('resource')} AS groups FROM users`);
 
 function userOf(row: Row): StoredUser {
   const manager = row['manager'] === null ? undefined : (JSON.parse(row['manager'] as string) as Stored['manager']);
@@ -45,6 +46,7 @@ function userOf(row: Row): StoredUser {
     notBefore: (row['not_before'] as number | null) ?? undefined,
     isDeleted: row['deleted_at'] !== null,
     isActive: row['active'] === 1,
+    groups: groupsIn(row['groups']),
     ...(manager && { manager }),
   };
 }
@@ -67,36 +69,23 @@ export async function findUser(store: OrgStore, idOrUserName: string): Promise<S
   return rows![0] && userOf(rows![0]);
 }
 
-/** A page of users and how many there are in all. One round trip; without a filter nothing is counted. */
-export async function queryUsers(
-  store: OrgStore,
-  query: Query,
-  baseUrl: string,
-): Promise<{ readonly total: number; readonly users: StoredUser[] }> {
+/** A page of users and how many there are in all, as statements of one batch and a way to read their answers. */
+export function usersQuery(store: OrgStore, query: Query, baseUrl: string) {
   const columns = columnsOf(store, baseUrl);
   const where = sql`WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL${
     query.filter ? sql` AND ${filterSql(query.filter, columns)}` : sql``
   }`;
-  const page = sql`${SELECT} ${where} ORDER BY ${order(query, columns)} LIMIT ${query.count} OFFSET ${query.startIndex - 1}`;
-  const statements = [
-    ...(query.filter ? [sql`SELECT count(*) AS total FROM users ${where}`] : []),
-    ...(query.count > 0 ? [page] : []),
-  ];
-  const results = await store.read(...statements);
-  return {
-    total: query.filter ? (results[0]![0]!['total'] as number) : store.tenant.userCount,
-    users: query.count > 0 ? results.at(-1)!.map(userOf) : [],
-  };
-}
-
-/** RFC 7644 §3.4.2.3: who has no value comes last in ascending order, first in descending order. */
-function order({ sort }: Query, columns: Columns): SQL {
-  if (sort === undefined) return sql`users.seq`;
-  const { value, isColumn } = sortSql(sort.path, columns);
-  const direction = sql.raw(sort.isDescending ? 'DESC' : 'ASC');
-  // userName has a value, and is in order in its index.
-  if (isColumn && sort.path[0].name === 'userName') return sql`${value} ${direction}`;
-  return sql`${value} IS NULL ${direction}, ${value} ${direction}, users.seq`;
+  // Without a filter nothing is counted: the org knows.
+  const total = query.filter
+    ? sql`SELECT count(*) AS total FROM users ${where}`
+    : sql`SELECT user_count AS total FROM orgs WHERE id = ${store.org}`;
+  const page = sql`${SELECT} ${where} ORDER BY ${order(query.sort, columns, sql`users.seq`, 'userName')}
+    LIMIT ${query.count} OFFSET ${query.startIndex - 1}`;
+  const read = ([totals, rows]: Row[][]) => ({
+    total: totals![0]!['total'] as number,
+    resources: rows!.map(userOf),
+  });
+  return { statements: [total, page], total: sql`(${total})`, read };
 }
 
 function columnsOf(store: OrgStore, baseUrl: string): Columns {
@@ -114,11 +103,15 @@ function columnsOf(store: OrgStore, baseUrl: string): Columns {
   };
   return {
     document: sql`users.folded`,
+    documentOf: (attribute) =>
+      attribute === 'groups' ? sql.raw(`json_object('groups', json(${groupsOfUser('folded')}))`) : undefined,
     column: (path) => (Object.hasOwn(expressions, path) ? expressions[path]!() : undefined),
-    lookup: (path, value) =>
-      path === 'emails.value'
+    lookup: (path, value) => {
+      if (path === 'groups.value') return sql`users.seq IN (${usersInGroup(store, value)})`;
+      return path === 'emails.value'
         ? sql`users.seq IN (SELECT user_seq FROM user_emails WHERE org_id = ${store.org} AND value_key = ${value})`
-        : undefined,
+        : undefined;
+    },
   };
 }
 
@@ -279,6 +272,7 @@ export async function buryUser(
       sql`(SELECT json_object('before', json(resource), 'client', ${actor.client ?? null}) FROM users WHERE ${live(store, id)})`,
     ),
     deleteEmails(store, id),
+    ...leaveAllGroups(store, 'User', seqOf(store, id)),
     sql`UPDATE users SET deleted_at = ${store.now}, active = 0, version = version + 1, modified_at = max(modified_at, ${store.now}),
         not_before = ${raisedNotBefore(store)} WHERE ${live(store, id)}`,
     publishLater(store, id),

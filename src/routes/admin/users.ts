@@ -1,9 +1,9 @@
 /** The org's users, as the administrator sees them: SCIM's representation, and when their sessions were last ended. */
 import { type Context, Hono } from 'hono';
-import { queryUsers } from '../../provisioning/users';
+import { searchUsers } from '../../provisioning/search';
 import { notFound } from '../../scim/error';
 import { project } from '../../scim/projection';
-import { queryOf, searchFromUrl } from '../../scim/query';
+import { searchFromUrl } from '../../scim/query';
 import { represent } from '../../scim/representation';
 import { userType } from '../../scim/schema/types';
 import { findUser, type StoredUser } from '../../store/users';
@@ -13,13 +13,13 @@ import { orgOf, scimBaseUrl } from './respond';
 export const users = new Hono<App>();
 
 users.get('/', async (c) => {
-  const query = queryOf(userType, searchFromUrl(new URL(c.req.url).searchParams));
-  const { total, users } = await queryUsers(orgOf(c), query);
+  const search = searchFromUrl(new URL(c.req.url).searchParams);
+  const { total, resources } = await searchUsers(orgOf(c), search);
   return c.json({
     totalResults: total,
-    startIndex: query.startIndex,
-    itemsPerPage: users.length,
-    users: users.map((user) => shownUser(c, user)),
+    startIndex: search.startIndex,
+    itemsPerPage: resources.length,
+    users: resources.map(({ stored }) => shownUser(c, stored as StoredUser)),
   });
 });
 

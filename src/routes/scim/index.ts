@@ -4,6 +4,7 @@ import { notFound, ScimError } from '../../scim/error';
 import { authenticate } from '../authenticate';
 import type { App } from '../context';
 import { discovery } from './discovery';
+import { groups } from './groups';
 import { search } from './search';
 import { users } from './users';
 
@@ -11,6 +12,7 @@ export const scim = new Hono<App>();
 
 scim.use(authenticate);
 scim.route('/Users', users);
+scim.route('/Groups', groups);
 scim.route('/', search);
 scim.route('/', discovery);
 

@@ -1,7 +1,8 @@
 /** /Users (RFC 7644 §3.3 to §3.6). A handler parses, calls, answers. */
 import { type Context, Hono } from 'hono';
+import { searchUsers } from '../../provisioning/search';
 import { createUser, deleteUser, getUser, patchUser, replaceUser } from '../../provisioning/users';
-import { hasTag, parseTags } from '../../scim/etag';
+import { parseTags } from '../../scim/etag';
 import type { Projection } from '../../scim/projection';
 import { projectionFromUrl } from '../../scim/query';
 import type { Stored } from '../../scim/resource';
@@ -9,8 +10,8 @@ import { userType } from '../../scim/schema/types';
 import { readJson } from '../body';
 import type { App } from '../context';
 import { allowOnly } from '../method';
-import { respondWith } from '../respond';
-import { searchUsers } from './search';
+import { respondIfChanged, respondWith } from '../respond';
+import { answerSearch } from './search';
 
 export const users = new Hono<App>();
 
@@ -19,23 +20,20 @@ const ifMatch = (c: Context<App>) => parseTags(c.req.header('If-Match'));
 const answer = (c: Context<App>, user: Stored, projection: Projection, status?: 201) =>
   respondWith(c, userType, user, c.var.org.baseUrl, projection, status);
 
-users.get('/', (c) => searchUsers(c, 'url'));
+users.get('/', (c) => answerSearch(c, 'url', searchUsers));
 users.post('/', async (c) => {
   const projection = asked(c);
   return answer(c, await createUser(c.var.org, await readJson(c)), projection, 201);
 });
 users.all('/', allowOnly('GET', 'POST'));
 
-users.post('/.search', (c) => searchUsers(c, 'body'));
+users.post('/.search', (c) => answerSearch(c, 'body', searchUsers));
 users.all('/.search', allowOnly('POST'));
 
 users.get('/:id', async (c) => {
   const projection = asked(c);
   const user = await getUser(c.var.org, c.req.param('id'));
-  const response = answer(c, user, projection);
-  const known = parseTags(c.req.header('If-None-Match'));
-  // RFC 7644 §3.14, RFC 9110 §13.1.2
-  return known !== undefined && hasTag(known, user.version) ? c.body(null, 304, etagHeader(response)) : response;
+  return respondIfChanged(c, user.version, answer(c, user, projection));
 });
 users.put('/:id', async (c) => {
   const projection = asked(c);
@@ -50,5 +48,3 @@ users.delete('/:id', async (c) => {
   return c.body(null, 204);
 });
 users.all('/:id', allowOnly('GET', 'PUT', 'PATCH', 'DELETE'));
-
-const etagHeader = (response: Response) => ({ ETag: response.headers.get('ETag')! });

@@ -22,15 +22,21 @@ export type Condition =
       readonly operator: Operator;
       readonly value: string | number | boolean;
     }
+  /** Asks for an attribute that this type of resource does not have (a search across types). */
+  | { readonly kind: 'nothing' }
   /** One element of `path` satisfies `filter`, whose paths start at the element's sub-attributes. */
   | { readonly kind: 'element'; readonly path: AttributePath; readonly filter: Condition };
 
-/** How a name in the filter finds its attribute; undefined when there is none. */
-type Resolve = (name: string) => AttributePath | undefined;
+/** How a name in the filter finds its attribute; `elsewhere`: only another type has it; undefined: none has. */
+type Resolve = (name: string) => AttributePath | 'elsewhere' | undefined;
 
-/** @throws ScimError 400 invalidFilter: an unknown attribute, or an operator or a value that does not fit its type. */
-export function resolveFilter(type: ResourceType, syntax: Syntax): Condition {
-  return resolve(syntax, (name) => resolveAttribute(type, name));
+/**
+ * @param others types that the same search asks as well: what only they have holds of nothing here (RFC 7644 §3.4.2.1).
+ * @throws ScimError 400 invalidFilter: an unknown attribute, or an operator or a value that does not fit its type.
+ */
+export function resolveFilter(type: ResourceType, syntax: Syntax, others: readonly ResourceType[] = []): Condition {
+  const isElsewhere = (name: string) => others.some((other) => resolveAttribute(other, name) !== undefined);
+  return resolve(syntax, (name) => resolveAttribute(type, name) ?? (isElsewhere(name) ? 'elsewhere' : undefined));
 }
 
 /** The filter of a value path, against the sub-attributes of the attribute before the bracket. */
@@ -45,22 +51,33 @@ function resolve(syntax: Syntax, find: Resolve): Condition {
       return { kind: syntax.kind, terms: syntax.terms.map((term) => resolve(term, find)) };
     case 'not':
       return { kind: 'not', term: resolve(syntax.term, find) };
-    case 'present':
-      return { kind: 'present', path: known(syntax.path, find) };
-    case 'element': {
+    default: {
       const path = known(syntax.path, find);
-      if (target(path).type !== 'complex') throw invalidFilter(`${pathName(path)} has no sub-attributes to filter by`);
-      return { kind: 'element', path, filter: resolveElementFilter(target(path), syntax.filter) };
+      return path === 'elsewhere' ? { kind: 'nothing' } : leaf(syntax, path);
     }
-    case 'compare':
-      return comparison(known(syntax.path, find), syntax.operator, syntax.literal);
   }
 }
 
-function known(name: string, find: Resolve): AttributePath {
+type Leaf = Exclude<Syntax, { kind: 'and' | 'or' | 'not' }>;
+
+function leaf(syntax: Leaf, path: AttributePath): Condition {
+  switch (syntax.kind) {
+    case 'present':
+      return { kind: 'present', path };
+    case 'element':
+      if (target(path).type !== 'complex') throw invalidFilter(`${pathName(path)} has no sub-attributes to filter by`);
+      return { kind: 'element', path, filter: resolveElementFilter(target(path), syntax.filter) };
+    case 'compare':
+      return comparison(path, syntax.operator, syntax.literal);
+  }
+}
+
+function known(name: string, find: Resolve): AttributePath | 'elsewhere' {
   const path = find(name);
   if (path === undefined) throw invalidFilter(`The filter names ${shown(name)}, which is no attribute here`);
-  if (path.some((a) => a.returned === 'never')) throw invalidFilter(`${pathName(path)} cannot be filtered by`);
+  if (path !== 'elsewhere' && path.some((a) => a.returned === 'never')) {
+    throw invalidFilter(`${pathName(path)} cannot be filtered by`);
+  }
   return path;
 }
 

@@ -18,6 +18,8 @@ export function matches(condition: Condition, folded: JsonObject): boolean {
       return condition.terms.some((term) => matches(term, folded));
     case 'not':
       return !matches(condition.term, folded);
+    case 'nothing':
+      return false;
     case 'present':
       return values(condition.path, folded).some(isPresent);
     case 'element':

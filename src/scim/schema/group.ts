@@ -14,9 +14,9 @@ export const groupSchema: Schema = {
       multiValued: true,
       subAttributes: [
         attribute('value', 'string', 'Identifier of the member', { caseExact: true, mutability: 'immutable' }),
-        // The RFC lets the client name $ref on creation; here it follows from value and type.
+        // A client may send it; what is shown follows from value and type.
         attribute('$ref', 'reference', 'URI of the member', {
-          mutability: 'readOnly',
+          mutability: 'immutable',
           referenceTypes: ['User', 'Group'],
         }),
         attribute('type', 'string', 'Resource type of the member', {

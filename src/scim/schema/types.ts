@@ -2,6 +2,7 @@
 import { attribute, type ResourceType, type Schema } from '../attribute';
 import { commonAttributes } from './common';
 import { enterpriseUserSchema } from './enterprise-user';
+import { groupSchema } from './group';
 import { userSchema } from './user';
 
 function resourceType(
@@ -31,4 +32,6 @@ export const userType = resourceType('User', '/Users', 'A person who may sign in
   enterpriseUserSchema,
 ]);
 
-export const resourceTypes: readonly ResourceType[] = [userType];
+export const groupType = resourceType('Group', '/Groups', 'A set of users and of other groups', groupSchema);
+
+export const resourceTypes: readonly ResourceType[] = [userType, groupType];

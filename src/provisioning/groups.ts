@@ -1,0 +1,191 @@
+/** Groups as the product sees them, and who is in them. */
+import { invalidValue, notFound, preconditionFailed, uniqueness } from '../scim/error';
+import { hasTag, type TagCondition } from '../scim/etag';
+import { foldObject } from '../scim/fold';
+import { applyPatch } from '../scim/patch/apply';
+import { type MembershipChange, needsMembers, replacedBy, splitMembership } from '../scim/patch/membership';
+import { parsePatch } from '../scim/patch/parse';
+import { isAskedFor, isWanted, type Projection } from '../scim/projection';
+import type { Bends } from '../scim/quirks';
+import { isSame, type JsonObject, type Related, type Resource } from '../scim/resource';
+import { groupType } from '../scim/schema/types';
+import { readResource } from '../scim/validate';
+import { Taken, Unmet } from '../store/batch';
+import type { GroupBefore, StoredGroup } from '../store/groups';
+import * as store from '../store/groups';
+import { detailsOf } from './lifecycle';
+import type { Org } from './org';
+import { retried } from './retry';
+
+/** @throws ScimError 404, also for another org's group. */
+export async function getGroup(org: Org, id: string, projection: Projection): Promise<StoredGroup> {
+  const group = await store.getGroup(org.store, id, isWanted(projection, 'members'));
+  if (group === undefined) throw notFound('Group');
+  return group;
+}
+
+/** @throws ScimError 400; 409 uniqueness when the displayName is another group's. */
+export async function createGroup(org: Org, body: unknown): Promise<StoredGroup> {
+  const bends: Bends = new Set();
+  const { resource, memberIds } = split(readResource(groupType, body, bends));
+  const id = crypto.randomUUID();
+  const { now } = org.store;
+  const details = { ...detailsOf({}, resource, bends), ...joined(memberIds) };
+  try {
+    const draft = { id, resource, createdAt: now, modifiedAt: now };
+    return await store.insertGroup(org.store, draft, memberIds, org.actor, {
+      type: 'group.created',
+      targetId: id,
+      details,
+    });
+  } catch (error) {
+    throw refusal(error);
+  }
+}
+
+/** The members are kept apart from the group: they are rows, not part of its document. */
+function split({ members, ...resource }: Resource): { resource: Resource; memberIds: string[] } {
+  const ids = ((members ?? []) as JsonObject[]).map(({ value }) => value);
+  if (ids.some((value) => typeof value !== 'string'))
+    throw invalidValue('members.value: the id of a member was expected');
+  return { resource, memberIds: [...new Set(ids as string[])] };
+}
+
+/** PUT: what the body leaves out is unassigned, members included. @throws ScimError 400, 404, 409, 412. */
+export function replaceGroup(
+  org: Org,
+  id: string,
+  body: unknown,
+  ifMatch: TagCondition | undefined,
+  projection: Projection,
+): Promise<StoredGroup> {
+  const bends: Bends = new Set();
+  const { resource, memberIds } = split(readResource(groupType, body, bends));
+  return retried(() =>
+    changeGroup(org, id, ifMatch, projection, replacedBy(memberIds), () => ({ after: resource, bends })),
+  );
+}
+
+/**
+ * Members change as sets, so that parallel changes of one group all count; other attributes as in a user, by version.
+ *
+ * @throws ScimError 400, 404, 409, 412.
+ */
+export function patchGroup(
+  org: Org,
+  id: string,
+  body: unknown,
+  ifMatch: TagCondition | undefined,
+  projection: Projection,
+): Promise<StoredGroup> {
+  const bends: Bends = new Set();
+  const all = parsePatch(body, bends);
+  const mustKnow = needsMembers(groupType, all);
+  return retried(async () => {
+    const current = mustKnow ? await currentMembers(org, id) : [];
+    const { operations, members } = splitMembership(groupType, all, current, bends);
+    const compute = (before: Resource) => ({ after: applyPatch(groupType, before, operations, bends), bends });
+    return changeGroup(org, id, ifMatch, projection, members, compute);
+  });
+}
+
+/** Folded, as the filter of a value path compares them. One round trip more, for filters that need it. */
+async function currentMembers(org: Org, id: string): Promise<JsonObject[]> {
+  const group = await store.getGroup(org.store, id, true);
+  if (group === undefined) throw notFound('Group');
+  const { subAttributes = [] } = groupType.attributes.find(({ name }) => name === 'members')!;
+  return (group.members ?? []).map(({ id: value, type, display }) =>
+    foldObject(subAttributes, { value, type, ...(display !== null && { display }) }),
+  );
+}
+
+/** Reads what is needed, computes, writes the difference. @returns undefined when overtaken. */
+async function changeGroup(
+  org: Org,
+  id: string,
+  ifMatch: TagCondition | undefined,
+  projection: Projection,
+  members: MembershipChange,
+  compute: (before: Resource) => { readonly after: Resource; readonly bends: Bends },
+): Promise<StoredGroup | undefined> {
+  const before = await store.readGroupBefore(org.store, id, members);
+  if (before === undefined) throw notFound('Group');
+  const { group, joining, leaving, unknown } = before;
+  if (ifMatch !== undefined && !hasTag(ifMatch, group.version)) throw preconditionFailed();
+  if (unknown.length > 0 && org.store.tenant.settings.unknownMembers === 'reject') throw unknownMembers();
+  const { after, bends } = compute(group.resource);
+  const isChanged = !isSame(group.resource, after);
+  if (!isChanged && joining.length === 0 && leaving.length === 0) {
+    if (unknown.length > 0) await store.noteUnknown(org.store, org.actor, id, detailsOfChange(before, after, bends));
+    return withMembersFor(org, group, projection);
+  }
+  const isGuarded = isChanged || members.isReplaced || ifMatch !== undefined;
+  try {
+    return await store.changeGroup(
+      org.store,
+      id,
+      {
+        joining,
+        leaving,
+        ...(isGuarded && { version: group.version }),
+        ...(isChanged && { draft: { id, resource: after, createdAt: group.createdAt, modifiedAt: org.store.now } }),
+      },
+      org.actor,
+      { type: 'group.updated', targetId: id, details: detailsOfChange(before, after, bends) },
+      answered(projection),
+    );
+  } catch (error) {
+    if (error instanceof Unmet && error.expectation === 'version') return undefined;
+    throw refusal(error);
+  }
+}
+
+/** Few members go into the answer unasked; all, if the client named attributes and members are among them. */
+function answered(projection: Projection): 'all' | 'few' | 'none' {
+  if (!isWanted(projection, 'members')) return 'none';
+  return isAskedFor(projection) ? 'all' : 'few';
+}
+
+/** The unchanged group, as a change of it would be answered. */
+async function withMembersFor(org: Org, group: StoredGroup, projection: Projection): Promise<StoredGroup> {
+  const isCut =
+    answered(projection) === 'none' ||
+    (answered(projection) === 'few' && group.memberCount > store.MAX_ANSWERED_MEMBERS);
+  return isCut || group.memberCount === 0 ? group : getGroup(org, group.id, projection);
+}
+
+function detailsOfChange({ group, joining, leaving, unknown }: GroupBefore, after: Resource, bends: Bends) {
+  return {
+    ...detailsOf(group.resource, after, bends),
+    ...joined(ids(joining)),
+    ...(leaving.length > 0 && { left: ids(leaving).slice(0, store.MAX_NOTED), leftCount: leaving.length }),
+    ...(unknown.length > 0 && { unknownMembers: unknown.slice(0, store.MAX_NOTED) }),
+  };
+}
+
+const ids = (members: readonly Related[]) => members.map(({ id }) => id);
+const joined = (memberIds: readonly string[]) =>
+  memberIds.length > 0 ? { joined: memberIds.slice(0, store.MAX_NOTED), joinedCount: memberIds.length } : {};
+
+const unknownMembers = () => invalidValue('members.value: ids of users and groups of this organization were expected');
+
+function refusal(error: unknown): unknown {
+  if (error instanceof Taken && error.columns.includes('display_name_key')) return uniqueness('displayName');
+  if (error instanceof Unmet && error.expectation === 'known_members') return unknownMembers();
+  if (error instanceof Unmet && error.expectation === 'no_cycle') {
+    return invalidValue('members.value: a group cannot be a member of itself, nor of a group that is in it');
+  }
+  return error;
+}
+
+/** @throws ScimError 404, 412. */
+export async function deleteGroup(org: Org, id: string, ifMatch: TagCondition | undefined): Promise<void> {
+  const versions = ifMatch === '*' ? undefined : ifMatch;
+  try {
+    await store.deleteGroup(org.store, id, versions, org.actor, { type: 'group.deleted', targetId: id });
+  } catch (error) {
+    if (!(error instanceof Unmet) || error.expectation !== 'found') throw error;
+    if (versions === undefined || (await store.getGroup(org.store, id, false)) === undefined) throw notFound('Group');
+    throw preconditionFailed();
+  }
+}

@@ -1,0 +1,19 @@
+/** Writes that others may overtake between their read and their commit (promise 5). */
+import { unavailable } from '../scim/error';
+
+/** How often a write is tried again from its read when others change the same resource at the same time. */
+const ATTEMPTS = 25;
+
+/**
+ * @param attempt gives undefined when it was overtaken: nothing has happened, and it may be made again.
+ * @throws ScimError 503 with Retry-After after too many attempts; never loses an update.
+ */
+export async function retried<T>(attempt: () => Promise<T | undefined>): Promise<T> {
+  for (let i = 0; i < ATTEMPTS; i++) {
+    const done = await attempt();
+    if (done !== undefined) return done;
+    // Apart from each other, or the same requests meet again.
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 10 * (i + 1)));
+  }
+  throw unavailable('The resource is being changed by many requests at once: try again');
+}

@@ -1,0 +1,358 @@
+/** Groups of one org: row <-> resource, and who is in them. */
+import { type SQL, sql } from 'drizzle-orm';
+import type { Actor, Happening } from '../events';
+import { foldObject } from '../scim/fold';
+import type { MembershipChange } from '../scim/patch/membership';
+import type { Query } from '../scim/query';
+import { schemasOf } from '../scim/representation';
+import type { JsonObject, Related, Resource, Stored } from '../scim/resource';
+import { groupType } from '../scim/schema/types';
+import type { Row } from './batch';
+import { count, record, recordAs } from './events';
+import { expect, expectOneChange } from './expect';
+import { type Columns, filterSql, order } from './filter';
+import type { OrgStore } from './open';
+import { groupsWithMember, leaveAllGroups, MEMBERS_OF_GROUP, memberOf, selectMembers } from './related';
+
+export interface StoredGroup extends Stored {
+  /** Place in the order of lists. */
+  readonly seq: number;
+  readonly memberCount: number;
+}
+
+/** Members that a list page carries at the most; a page with more ends early. */
+const MAX_LISTED_MEMBERS = 100_000;
+
+const SELECT = sql.raw(`SELECT groups.seq, groups.id, groups.version, groups.created_at, groups.modified_at,
+  groups.member_count, groups.resource FROM groups`);
+
+function groupOf(row: Row, members?: readonly Related[]): StoredGroup {
+  return {
+    seq: row['seq'] as number,
+    id: row['id'] as string,
+    resource: JSON.parse(row['resource'] as string) as Resource,
+    version: row['version'] as number,
+    createdAt: row['created_at'] as number,
+    modifiedAt: row['modified_at'] as number,
+    memberCount: row['member_count'] as number,
+    ...(members && { members }),
+  };
+}
+
+const which = (store: OrgStore, id: string) => sql`groups.org_id = ${store.org} AND groups.id = ${id}`;
+const seqOf = (store: OrgStore, id: string) => sql`(SELECT seq FROM groups WHERE org_id = ${store.org} AND id = ${id})`;
+
+/** One round trip. @param withMembers false: the memberships are not touched. */
+export async function getGroup(store: OrgStore, id: string, withMembers: boolean): Promise<StoredGroup | undefined> {
+  const [rows, members] = await store.read(
+    sql`${SELECT} WHERE ${which(store, id)}`,
+    ...(withMembers ? [selectMembers(store, sql`SELECT seq FROM groups WHERE ${which(store, id)}`)] : []),
+  );
+  return rows![0] && groupOf(rows![0], members?.map(memberOf));
+}
+
+/** A page of groups and how many there are in all, as statements of one batch and a way to read their answers. */
+export function groupsQuery(store: OrgStore, query: Query, withMembers: boolean, baseUrl: string, before?: SQL) {
+  const columns = columnsOf(store, baseUrl);
+  const where = sql`WHERE groups.org_id = ${store.org}${
+    query.filter ? sql` AND ${filterSql(query.filter, columns)}` : sql``
+  }`;
+  const offset = before ? sql`max(0, ${query.startIndex - 1} - ${before})` : sql`${query.startIndex - 1}`;
+  const page = sql`${where} ORDER BY ${order(query.sort, columns, sql`groups.seq`, 'displayName')} LIMIT ${query.count} OFFSET ${offset}`;
+  const statements = [
+    query.filter
+      ? sql`SELECT count(*) AS total FROM groups ${where}`
+      : sql`SELECT group_count AS total FROM orgs WHERE id = ${store.org}`,
+    sql`${SELECT} ${page}`,
+    ...(withMembers ? [selectMembers(store, limited(page))] : []),
+  ];
+  const read = ([totals, rows, members]: Row[][]) => {
+    const byGroup = Map.groupBy(members ?? [], (row) => row['group_seq'] as number);
+    let listed = 0;
+    const groups: StoredGroup[] = [];
+    for (const row of rows!) {
+      listed += row['member_count'] as number;
+      if (withMembers && groups.length > 0 && listed > MAX_LISTED_MEMBERS) break;
+      groups.push(groupOf(row, withMembers ? (byGroup.get(row['seq'] as number) ?? []).map(memberOf) : undefined));
+    }
+    return { total: totals![0]!['total'] as number, resources: groups };
+  };
+  return { statements, read };
+}
+
+/** The groups of a page up to the limit of members, and always the first. */
+const limited = (page: SQL) => sql`SELECT seq FROM (
+  SELECT seq, row_number() OVER (ROWS UNBOUNDED PRECEDING) AS place,
+    sum(member_count) OVER (ROWS UNBOUNDED PRECEDING) AS members
+  FROM (SELECT groups.seq, groups.member_count FROM groups ${page}))
+  WHERE place = 1 OR members <= ${MAX_LISTED_MEMBERS}`;
+
+const instant = (column: string) => sql.raw(`strftime('%Y-%m-%dT%H:%M:%fZ', groups.${column} / 1000.0, 'unixepoch')`);
+
+function columnsOf(store: OrgStore, baseUrl: string): Columns {
+  const expressions: Record<string, () => SQL> = {
+    id: () => sql`groups.id`,
+    displayName: () => sql`groups.display_name_key`,
+    externalId: () => sql`groups.external_id`,
+    'meta.resourceType': () => sql`'Group'`,
+    'meta.created': () => instant('created_at'),
+    'meta.lastModified': () => instant('modified_at'),
+    'meta.version': () => sql`'W/"' || groups.version || '"'`,
+    'meta.location': () => sql`${`${baseUrl}${groupType.endpoint}/`} || groups.id`,
+  };
+  return {
+    document: sql`groups.folded`,
+    documentOf: (attribute) =>
+      attribute === 'members' ? sql.raw(`json_object('members', json(${MEMBERS_OF_GROUP}))`) : undefined,
+    column: (path) => (Object.hasOwn(expressions, path) ? expressions[path]!() : undefined),
+    lookup: (path, value) =>
+      path === 'members.value' ? sql`groups.seq IN (${groupsWithMember(store, value)})` : undefined,
+  };
+}
+
+export interface Draft {
+  readonly id: string;
+  /** Without members. */
+  readonly resource: Resource;
+  readonly createdAt: number;
+  readonly modifiedAt: number;
+}
+
+function columnValues({ id, resource }: Draft) {
+  const folded: JsonObject = foldObject(groupType.attributes, {
+    schemas: schemasOf(groupType, resource),
+    id,
+    ...resource,
+  });
+  return {
+    displayNameKey: folded['displayName'] as string,
+    externalId: (resource['externalId'] as string | undefined) ?? null,
+    resource: JSON.stringify(resource),
+    folded: JSON.stringify(folded),
+  };
+}
+
+/** The live users and the groups among these ids. */
+const among = (store: OrgStore, ids: readonly string[]): SQL => sql`
+  SELECT 0 AS is_group, users.seq AS seq, users.id AS id FROM json_each(${JSON.stringify(ids)}) AS asked
+    JOIN users ON users.org_id = ${store.org} AND users.id = asked.value AND users.deleted_at IS NULL
+  UNION ALL SELECT 1, groups.seq, groups.id FROM json_each(${JSON.stringify(ids)}) AS asked
+    JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value`;
+
+const insertMembers = (store: OrgStore, groupId: string, ids: readonly string[]): SQL[] =>
+  ids.length === 0
+    ? []
+    : [
+        sql`INSERT INTO memberships (org_id, group_seq, is_group, member_seq)
+          SELECT ${store.org}, ${seqOf(store, groupId)}, is_group, seq FROM (${among(store, ids)}) WHERE true ON CONFLICT DO NOTHING`,
+        sql`UPDATE groups SET member_count = member_count + changes() WHERE ${which(store, groupId)}`,
+      ];
+
+/** Members that a PATCH answer, or that of a POST or PUT, still carries; a larger group is answered without a body. */
+export const MAX_ANSWERED_MEMBERS = 300;
+
+/** The group as it is at the end of the batch; its members if they are few, or all if they are asked for. */
+const selectAfter = (store: OrgStore, id: string, withMembers: 'all' | 'few' | 'none'): SQL[] => {
+  const few = withMembers === 'few' ? sql` AND member_count <= ${MAX_ANSWERED_MEMBERS}` : sql``;
+  return [
+    sql`${SELECT} WHERE ${which(store, id)}`,
+    ...(withMembers === 'none'
+      ? []
+      : [selectMembers(store, sql`SELECT seq FROM groups WHERE ${which(store, id)}${few}`)]),
+  ];
+};
+
+function groupAfter(results: Row[][], withMembers: 'all' | 'few' | 'none'): StoredGroup {
+  if (withMembers === 'none') return groupOf(results.at(-1)![0]!);
+  const [rows, members] = results.slice(-2);
+  const row = rows![0]!;
+  const isLeftOut = withMembers === 'few' && (row['member_count'] as number) > MAX_ANSWERED_MEMBERS;
+  return groupOf(row, isLeftOut ? undefined : members!.map(memberOf));
+}
+
+/**
+ * A new group, in one round trip. Ids of nobody are left out and noted in the event, or refused, as the org's
+ * `unknownMembers` says.
+ *
+ * @throws Taken: the displayName is another group's. Unmet `known_members`.
+ */
+export async function insertGroup(
+  store: OrgStore,
+  draft: Draft,
+  memberIds: readonly string[],
+  actor: Actor,
+  happening: Happening,
+): Promise<StoredGroup> {
+  const { displayNameKey, externalId, resource, folded } = columnValues(draft);
+  const strangers = sql`SELECT value FROM json_each(${JSON.stringify(memberIds)})
+    WHERE value NOT IN (SELECT id FROM (${among(store, memberIds)}))`;
+  const details = sql`json_patch(${JSON.stringify({ ...happening.details, client: actor.client })},
+    CASE WHEN EXISTS (${strangers}) THEN json_object('unknownMembers',
+      (SELECT json_group_array(value) FROM (${strangers} LIMIT ${MAX_NOTED}))) ELSE '{}' END)`;
+  const results = await store.write(
+    ...(memberIds.length > 0
+      ? [expect('known_members', sql`NOT (${rejectsStrangers(store)} AND EXISTS (${strangers}))`)]
+      : []),
+    sql`INSERT INTO groups (org_id, id, display_name_key, external_id, version, created_at, modified_at, resource, folded)
+      VALUES (${store.org}, ${draft.id}, ${displayNameKey}, ${externalId}, 1, ${draft.createdAt}, ${draft.modifiedAt},
+        ${resource}, ${folded})`,
+    ...insertMembers(store, draft.id, memberIds),
+    count(store, { groups: 1 }),
+    recordAs(
+      store,
+      actor,
+      happening,
+      memberIds.length > 0 ? details : sql`${JSON.stringify({ ...happening.details, client: actor.client })}`,
+    ),
+    ...selectAfter(store, draft.id, 'few'),
+  );
+  return groupAfter(results, 'few');
+}
+
+/** Ids that an event names; it counts the rest. */
+export const MAX_NOTED = 1_000;
+
+const rejectsStrangers = (store: OrgStore) =>
+  sql`ifnull((SELECT json_extract(settings, '$.unknownMembers') FROM orgs WHERE id = ${store.org}), 'skip') = 'reject'`;
+
+/** Of a group before it is changed: itself, and what the change would come to. */
+export interface GroupBefore {
+  readonly group: StoredGroup;
+  /** Asked for, there, and not a member yet. */
+  readonly joining: readonly Related[];
+  /** Members who would leave. */
+  readonly leaving: readonly Related[];
+  /** Asked for, and nobody of the org. */
+  readonly unknown: readonly string[];
+}
+
+/** One round trip, whose cost is that of the change; of the group only when all its members are replaced. */
+export async function readGroupBefore(
+  store: OrgStore,
+  id: string,
+  { isReplaced, add, remove }: MembershipChange,
+): Promise<GroupBefore | undefined> {
+  const asked = [...add, ...(isReplaced ? [] : remove)];
+  const isMember = sql`EXISTS (SELECT 1 FROM memberships AS m WHERE m.org_id = ${store.org}
+    AND m.group_seq = ${seqOf(store, id)} AND m.is_group = found.is_group AND m.member_seq = found.seq)`;
+  const [groups, found, present] = await store.read(
+    sql`${SELECT} WHERE ${which(store, id)}`,
+    sql`SELECT found.id, CASE found.is_group WHEN 0 THEN 'User' ELSE 'Group' END AS type, NULL AS display, ${isMember} AS is_member FROM (${among(store, asked)}) AS found`,
+    ...(isReplaced ? [selectMembers(store, seqOf(store, id))] : []),
+  );
+  if (groups![0] === undefined) return undefined;
+  const isKnown = new Set(found!.map((row) => row['id'] as string));
+  const isIn = (row: Row) => row['is_member'] === 1;
+  const leaving = isReplaced
+    ? present!.filter((row) => !add.has(row['id'] as string))
+    : found!.filter((row) => isIn(row) && remove.has(row['id'] as string));
+  return {
+    group: groupOf(groups![0]),
+    joining: found!.filter((row) => !isIn(row) && add.has(row['id'] as string)).map(memberOf),
+    leaving: leaving.map(memberOf),
+    unknown: [...add].filter((memberId) => !isKnown.has(memberId)),
+  };
+}
+
+export interface GroupChange {
+  /** undefined: only the members change, and whoever else changes members at the same time does not matter. */
+  readonly version?: number | undefined;
+  /** undefined: the attributes stay. */
+  readonly draft?: Draft | undefined;
+  readonly joining: readonly Related[];
+  readonly leaving: readonly Related[];
+}
+
+/**
+ * One round trip; rows written are those of the change.
+ *
+ * @throws Unmet `version`, `no_cycle`; Taken: the displayName is another group's.
+ */
+export async function changeGroup(
+  store: OrgStore,
+  id: string,
+  { version, draft, joining, leaving }: GroupChange,
+  actor: Actor,
+  happening: Happening,
+  withMembers: 'all' | 'few' | 'none',
+): Promise<StoredGroup> {
+  const values = draft && columnValues(draft);
+  const sets = values
+    ? sql`, display_name_key = ${values.displayNameKey}, external_id = ${values.externalId}, resource = ${values.resource}, folded = ${values.folded}`
+    : sql``;
+  const sameVersion = version === undefined ? sql`` : sql` AND version = ${version}`;
+  const groupIds = joining.filter(({ type }) => type === 'Group').map((member) => member.id);
+  const leavers = JSON.stringify(leaving.map((member) => member.id));
+  const results = await store.write(
+    sql`UPDATE groups SET version = version + 1, modified_at = max(modified_at, ${store.now})${sets}
+      WHERE ${which(store, id)}${sameVersion}`,
+    expectOneChange('version'),
+    ...(groupIds.length > 0 ? [expect('no_cycle', isNoCycle(store, id, groupIds))] : []),
+    ...(leaving.length > 0
+      ? [
+          // By id whatever became of the member meanwhile: someone deleted has left already.
+          sql`DELETE FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seqOf(store, id)} AND (is_group, member_seq) IN (
+            SELECT 0, users.seq FROM json_each(${leavers}) AS asked JOIN users ON users.org_id = ${store.org} AND users.id = asked.value
+            UNION ALL SELECT 1, groups.seq FROM json_each(${leavers}) AS asked
+              JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value)`,
+          sql`UPDATE groups SET member_count = member_count - changes() WHERE ${which(store, id)}`,
+        ]
+      : []),
+    ...insertMembers(
+      store,
+      id,
+      joining.map((member) => member.id),
+    ),
+    count(store),
+    record(store, actor, happening),
+    ...selectAfter(store, id, withMembers),
+  );
+  return groupAfter(results, withMembers);
+}
+
+/** None of these groups is the group itself, or one that it is in, directly or not. */
+const isNoCycle = (store: OrgStore, id: string, groupIds: readonly string[]): SQL => sql`NOT EXISTS (
+  WITH RECURSIVE up (seq) AS (
+    SELECT ${seqOf(store, id)}
+    UNION SELECT m.group_seq FROM up JOIN memberships AS m
+      ON m.org_id = ${store.org} AND m.is_group = 1 AND m.member_seq = up.seq)
+  SELECT 1 FROM up WHERE seq IN (SELECT groups.seq FROM json_each(${JSON.stringify(groupIds)}) AS asked
+    JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value))`;
+
+/** The group and its memberships go. One round trip. @throws Unmet `found`: there is none at such a version. */
+export async function deleteGroup(
+  store: OrgStore,
+  id: string,
+  versions: readonly string[] | undefined,
+  actor: Actor,
+  happening: Omit<Happening, 'details'>,
+): Promise<void> {
+  const meant = versions
+    ? sql`${which(store, id)} AND CAST(groups.version AS TEXT) IN (SELECT value FROM json_each(${JSON.stringify(versions)}))`
+    : which(store, id);
+  const seq = seqOf(store, id);
+  await store.write(
+    expect('found', sql`EXISTS (SELECT 1 FROM groups WHERE ${meant})`),
+    count(store, { groups: -1 }),
+    recordAs(
+      store,
+      actor,
+      happening,
+      sql`(SELECT json_object('before', json(resource), 'members', member_count, 'client', ${actor.client ?? null})
+        FROM groups WHERE ${which(store, id)})`,
+    ),
+    ...leaveAllGroups(store, 'Group', seq),
+    sql`DELETE FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seq}`,
+    sql`DELETE FROM groups WHERE ${which(store, id)}`,
+  );
+}
+
+/** A change that came to nothing but ids of nobody: the journal says so, the group stays as it is. */
+export async function noteUnknown(
+  store: OrgStore,
+  actor: Actor,
+  id: string,
+  details: Happening['details'],
+): Promise<void> {
+  await store.write(count(store), record(store, actor, { type: 'group.updated', targetId: id, details }));
+}

@@ -169,8 +169,9 @@ class Compiler {
       const object = sql`json_extract(${scope.document}, ${jsonPath(path)})`;
       return sql`(${object} IS NOT NULL AND ${this.#in({ document: object }, filter)})`;
     }
-    const holds = this.#some(scope, path, (element) => this.#in({ document: element }, filter));
     const lookup = scope.columns && this.#narrowed(scope.columns, pathKey(path), filter);
+    if (lookup && filter.kind === 'compare') return lookup; // there is nothing more to it
+    const holds = this.#some(scope, path, (element) => this.#in({ document: element }, filter));
     return lookup ? sql`(${lookup} AND ${holds})` : holds;
   }
 

@@ -132,12 +132,12 @@ function columnValues({ id, resource }: Draft) {
   };
 }
 
-/** The live users and the groups among these ids. */
+/** The live users and the groups among these ids. CROSS JOIN: from the ids to the rows, never through all of the org. */
 const among = (store: OrgStore, ids: readonly string[]): SQL => sql`
   SELECT 0 AS is_group, users.seq AS seq, users.id AS id FROM json_each(${JSON.stringify(ids)}) AS asked
-    JOIN users ON users.org_id = ${store.org} AND users.id = asked.value AND users.deleted_at IS NULL
+    CROSS JOIN users ON users.org_id = ${store.org} AND users.id = asked.value AND users.deleted_at IS NULL
   UNION ALL SELECT 1, groups.seq, groups.id FROM json_each(${JSON.stringify(ids)}) AS asked
-    JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value`;
+    CROSS JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value`;
 
 const insertMembers = (store: OrgStore, groupId: string, ids: readonly string[]): SQL[] =>
   ids.length === 0
@@ -147,6 +147,19 @@ const insertMembers = (store: OrgStore, groupId: string, ids: readonly string[])
           SELECT ${store.org}, ${seqOf(store, groupId)}, is_group, seq FROM (${among(store, ids)}) WHERE true ON CONFLICT DO NOTHING`,
         sql`UPDATE groups SET member_count = member_count + changes() WHERE ${which(store, groupId)}`,
       ];
+
+/** By id, whatever has become of the member meanwhile. A list of seqs for one kind of member is what the key can seek. */
+function deleteMembers(store: OrgStore, groupId: string, type: 'User' | 'Group', members: readonly Related[]): SQL[] {
+  const leaving = members.filter((member) => member.type === type).map(({ id }) => id);
+  if (leaving.length === 0) return [];
+  const table = sql.raw(type === 'User' ? 'users' : 'groups');
+  return [
+    sql`DELETE FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seqOf(store, groupId)}
+      AND is_group = ${type === 'Group' ? 1 : 0} AND member_seq IN (SELECT member.seq FROM json_each(${JSON.stringify(leaving)}) AS asked
+        CROSS JOIN ${table} AS member ON member.org_id = ${store.org} AND member.id = asked.value)`,
+    sql`UPDATE groups SET member_count = member_count - changes() WHERE ${which(store, groupId)}`,
+  ];
+}
 
 /** Members that a PATCH answer, or that of a POST or PUT, still carries; a larger group is answered without a body. */
 export const MAX_ANSWERED_MEMBERS = 300;
@@ -282,22 +295,13 @@ export async function changeGroup(
     : sql``;
   const sameVersion = version === undefined ? sql`` : sql` AND version = ${version}`;
   const groupIds = joining.filter(({ type }) => type === 'Group').map((member) => member.id);
-  const leavers = JSON.stringify(leaving.map((member) => member.id));
   const results = await store.write(
     sql`UPDATE groups SET version = version + 1, modified_at = max(modified_at, ${store.now})${sets}
       WHERE ${which(store, id)}${sameVersion}`,
     expectOneChange('version'),
     ...(groupIds.length > 0 ? [expect('no_cycle', isNoCycle(store, id, groupIds))] : []),
-    ...(leaving.length > 0
-      ? [
-          // By id whatever became of the member meanwhile: someone deleted has left already.
-          sql`DELETE FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seqOf(store, id)} AND (is_group, member_seq) IN (
-            SELECT 0, users.seq FROM json_each(${leavers}) AS asked JOIN users ON users.org_id = ${store.org} AND users.id = asked.value
-            UNION ALL SELECT 1, groups.seq FROM json_each(${leavers}) AS asked
-              JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value)`,
-          sql`UPDATE groups SET member_count = member_count - changes() WHERE ${which(store, id)}`,
-        ]
-      : []),
+    ...deleteMembers(store, id, 'User', leaving),
+    ...deleteMembers(store, id, 'Group', leaving),
     ...insertMembers(
       store,
       id,
@@ -317,7 +321,7 @@ const isNoCycle = (store: OrgStore, id: string, groupIds: readonly string[]): SQ
     UNION SELECT m.group_seq FROM up JOIN memberships AS m
       ON m.org_id = ${store.org} AND m.is_group = 1 AND m.member_seq = up.seq)
   SELECT 1 FROM up WHERE seq IN (SELECT groups.seq FROM json_each(${JSON.stringify(groupIds)}) AS asked
-    JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value))`;
+    CROSS JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value))`;
 
 /** The group and its memberships go. One round trip. @throws Unmet `found`: there is none at such a version. */
 export async function deleteGroup(

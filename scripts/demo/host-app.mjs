@@ -6,8 +6,8 @@ import { openBindings } from '../bindings.mjs';
 const config = fileURLToPath(new URL('./host-app.toml', import.meta.url));
 
 export async function openHostApp(stateDir) {
-  const { env, dispose } = await openBindings(config, { stateDir });
   const checkSession = await loadCheck();
+  const { env, dispose } = await openBindings(config, { stateDir });
   return {
     /** What stands in KV for a user: the key and its parsed value, undefined when there is none. */
     async flag(org, user) {
@@ -27,8 +27,8 @@ async function loadCheck() {
       try {
         return next(specifier, context);
       } catch (error) {
-        if (error.code === 'ERR_MODULE_NOT_FOUND' && specifier.startsWith('.')) return next(`${specifier}.ts`, context);
-        throw error;
+        if (error.code !== 'ERR_MODULE_NOT_FOUND' || !/^\.{1,2}\/[^.]*$/.test(specifier)) throw error;
+        return next(`${specifier}.ts`, context);
       }
     },
   });

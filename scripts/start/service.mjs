@@ -35,7 +35,11 @@ export function startService({ port, stateDir, secrets = {}, onLog = () => {} })
   }
 
   async function start() {
-    mkdirSync(stateDir, { recursive: true });
+    try {
+      mkdirSync(stateDir, { recursive: true });
+    } catch (error) {
+      throw new ServiceError(`STATE_DIR cannot be a folder: ${error.message}`);
+    }
     const lock = await holdLock(stateDir, { url, pid: process.pid });
     if (lock.holder) {
       const { url: where = 'somewhere', pid } = lock.holder;

@@ -5,7 +5,7 @@
  * How instant: at once where the flag was written; elsewhere usually within about a minute and with no upper bound,
  * because KV caches a missing key too, just where the user is active.
  */
-import { flagKey, parseFlag } from './flag';
+import { flagKey, parseFlag } from './flag.ts';
 
 /** What is used of a KV namespace; a binding of Workers is one. */
 export interface FlagReader {
@@ -82,6 +82,6 @@ export function instant(value: Date | number | string): number {
   const at = value instanceof Date ? value.getTime() : typeof value === 'number' ? value : Date.parse(value);
   if (!Number.isFinite(at)) throw new Error('issuedAt: a Date, epoch milliseconds or ISO text was expected');
   // Before 1973 in milliseconds, today in seconds: taken as it stands, every session would look ancient.
-  if (at > 0 && at < 100_000_000_000) throw new Error('issuedAt: milliseconds were expected, this looks like seconds');
+  if (at < 100_000_000_000) throw new Error('issuedAt: epoch milliseconds were expected, this looks like seconds');
   return at;
 }

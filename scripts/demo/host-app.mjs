@@ -1,12 +1,12 @@
 /** The vendor's product, as far as the demo needs it: people sign in, and each request asks whether the session is good. */
-import { registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
+// `scim-worker/sessions`, as it is: Node strips the types.
+import { checkSession } from '../../src/sessions/check.ts';
 import { openBindings } from '../bindings.mjs';
 
 const config = fileURLToPath(new URL('./host-app.toml', import.meta.url));
 
 export async function openHostApp(stateDir) {
-  const checkSession = await loadCheck();
   const { env, dispose } = await openBindings(config, { stateDir });
   return {
     /** What stands in KV for a user: the key and its parsed value, undefined when there is none. */
@@ -18,19 +18,4 @@ export async function openHostApp(stateDir) {
     check: (session) => checkSession(env.REVOCATIONS, session),
     close: dispose,
   };
-}
-
-/** `scim-worker/sessions`, as it is: Node strips the types, and the hook finds `./flag` where a bundler would. */
-async function loadCheck() {
-  registerHooks({
-    resolve(specifier, context, next) {
-      try {
-        return next(specifier, context);
-      } catch (error) {
-        if (error.code !== 'ERR_MODULE_NOT_FOUND' || !/^\.{1,2}\/[^.]*$/.test(specifier)) throw error;
-        return next(`${specifier}.ts`, context);
-      }
-    },
-  });
-  return (await import('../../src/sessions/check.ts')).checkSession;
 }

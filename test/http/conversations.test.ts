@@ -31,7 +31,8 @@ async function stageFor(slug: string) {
   return { baseUrl: org.baseUrl, token: org.token, checkSession };
 }
 
-describe('conversations', { timeout: 60_000 }, () => {
+// At once: an org each, and much of a conversation is waiting for the second that lies between two writes of one flag.
+describe('conversations', { timeout: 60_000, concurrent: true }, () => {
   for (const { slug, conversation } of conversations) {
     it(conversation.promise, async () => {
       await play(conversation, await stageFor(slug));
@@ -39,10 +40,12 @@ describe('conversations', { timeout: 60_000 }, () => {
   }
 
   it('every conversation goes the same way under the path of the org', async () => {
-    for (const { slug, conversation } of conversations) {
-      const stage = await stageFor(`${slug}-by-path`);
-      await play(conversation, { ...stage, baseUrl: `${server.url}/orgs/${slug}-by-path/scim/v2` });
-    }
+    await Promise.all(
+      conversations.map(async ({ slug, conversation }) => {
+        const stage = await stageFor(`${slug}-by-path`);
+        await play(conversation, { ...stage, baseUrl: `${server.url}/orgs/${slug}-by-path/scim/v2` });
+      }),
+    );
   });
 
   it('two orgs are provisioned at the same time with the same people, and neither sees the other', async () => {

@@ -64,7 +64,7 @@ async function restore(org: Org, resource: Resource, bends: Bends): Promise<Stor
  * out (better-auth issue 11111). Anyone else with a live userName is a duplicate.
  */
 async function returning(org: Org, resource: Resource, bends: Bends): Promise<StoredUser | undefined> {
-  const before = await store.findUser(org.store, resource['userName'] as string);
+  const before = await store.getUserByName(org.store, resource['userName'] as string);
   const isSamePerson =
     before !== undefined &&
     !before.isActive &&

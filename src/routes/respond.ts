@@ -39,7 +39,10 @@ export function respondIfChanged(c: Context, version: number, response: Response
 }
 
 /** RFC 7644 §3.12: `status` is a string; nothing but these four members, for strict clients read no more. */
-export function scimError(c: Context, { status, scimType, detail, headers }: ScimError): Response {
-  const body = { schemas: [ERROR], status: String(status), ...(scimType && { scimType }), detail };
-  return scimJson(c, body, status, { ...headers });
+export function errorBody({ status, scimType, detail }: ScimError): JsonObject {
+  return { schemas: [ERROR], status: String(status), ...(scimType && { scimType }), detail };
+}
+
+export function scimError(c: Context, error: ScimError): Response {
+  return scimJson(c, errorBody(error), error.status, { ...error.headers });
 }

@@ -1,6 +1,6 @@
 /** What the service says of itself (RFC 7643 §5, §6, §7; RFC 7644 §4). Claims nothing that is not there. */
 import type { Attribute, ResourceType, Schema } from './attribute';
-import { MAX_OPERATIONS } from './patch/parse';
+import { MAX_BULK_OPERATIONS } from './bulk';
 import { MAX_PAGE } from './query';
 import type { JsonObject } from './resource';
 import { RESOURCE_TYPE, SCHEMA, SERVICE_PROVIDER_CONFIG } from './urns';
@@ -12,8 +12,8 @@ export function serviceProviderConfig(baseUrl: string): JsonObject {
   return {
     schemas: [SERVICE_PROVIDER_CONFIG],
     patch: { supported: true },
-    // authentik requires the numbers even of what is not supported, and sends as many PATCH operations as they say.
-    bulk: { supported: false, maxOperations: MAX_OPERATIONS, maxPayloadSize: MAX_BODY },
+    // authentik sends as many PATCH operations as maxOperations says, too.
+    bulk: { supported: true, maxOperations: MAX_BULK_OPERATIONS, maxPayloadSize: MAX_BODY },
     filter: { supported: true, maxResults: MAX_PAGE },
     changePassword: { supported: false },
     sort: { supported: true },

@@ -49,3 +49,11 @@ export function isSame(a: Json | undefined, b: Json | undefined): boolean {
     names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && isSame(a[name], b[name]))
   );
 }
+
+/** A member of a message. Their names, too, are read without case, as attribute names are (RFC 7643 §2.1). */
+export function member(object: Record<string, unknown>, name: string): unknown {
+  const exact = Object.hasOwn(object, name) ? object[name] : undefined;
+  if (exact !== undefined) return exact;
+  const wanted = name.toLowerCase();
+  return Object.entries(object).find(([key]) => key.toLowerCase() === wanted)?.[1];
+}

@@ -60,6 +60,15 @@ export async function getUser(store: OrgStore, id: string): Promise<StoredUser |
   return rows![0] && userOf(rows![0]);
 }
 
+/** By userName alone; one round trip. */
+export async function getUserByName(store: OrgStore, userName: string): Promise<StoredUser | undefined> {
+  const [rows] = await store.read(
+    sql`${SELECT} WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL
+      AND users.user_name_key = ${foldCase(userName)}`,
+  );
+  return rows![0] && userOf(rows![0]);
+}
+
 /** By id or by userName; one round trip. */
 export async function findUser(store: OrgStore, idOrUserName: string): Promise<StoredUser | undefined> {
   const [rows] = await store.read(

@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import { notFound, ScimError } from '../../scim/error';
 import { authenticate } from '../authenticate';
 import type { App } from '../context';
+import { bulk } from './bulk';
 import { discovery } from './discovery';
 import { groups } from './groups';
 import { search } from './search';
@@ -13,6 +14,7 @@ export const scim = new Hono<App>();
 scim.use(authenticate);
 scim.route('/Users', users);
 scim.route('/Groups', groups);
+scim.route('/Bulk', bulk);
 scim.route('/', search);
 scim.route('/', discovery);
 

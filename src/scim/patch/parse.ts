@@ -2,7 +2,7 @@
 import { invalidSyntax, invalidValue, noTarget, shown, tooMany } from '../error';
 import { type PathSyntax, parsePath } from '../filter/parse';
 import type { Bends } from '../quirks';
-import { isObject } from '../resource';
+import { isObject, member } from '../resource';
 import { PATCH_OP } from '../urns';
 import { checkSchemas } from '../validate';
 
@@ -53,12 +53,4 @@ function operationName(op: unknown, name: string, bends: Bends): Operation['op']
   // Entra ID sends "Add", "Replace" and "Remove"; §3.5.2 spells them in small letters. Microsoft Learn, «Known issues».
   if (op !== word) bends.add('capital-op');
   return word;
-}
-
-/** Member names of messages are read without case too, as attribute names are (RFC 7643 §2.1). */
-function member(object: Record<string, unknown>, name: string): unknown {
-  const exact = Object.hasOwn(object, name) ? object[name] : undefined;
-  if (exact !== undefined) return exact;
-  const wanted = name.toLowerCase();
-  return Object.entries(object).find(([key]) => key.toLowerCase() === wanted)?.[1];
 }

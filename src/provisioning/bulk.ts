@@ -1,0 +1,128 @@
+/** Many operations in one request (RFC 7644 §3.7). Each is the single operation; their round trips are shared. */
+
+import type { ResourceType } from '../scim/attribute';
+import { type BulkOperation, type BulkRequest, conflict, resolveReferences } from '../scim/bulk';
+import { invalidSyntax, notFound, ScimError } from '../scim/error';
+import { etagOf, parseTags } from '../scim/etag';
+import { locationOf } from '../scim/representation';
+import type { Stored } from '../scim/resource';
+import { resourceTypes, userType } from '../scim/schema/types';
+import { Stopped } from '../store/gather';
+import { createGroup, deleteGroup, patchGroup, replaceGroup } from './groups';
+import type { Org } from './org';
+import { createUser, deleteUser, patchUser, replaceUser } from './users';
+
+export interface BulkResult {
+  readonly operation: BulkOperation;
+  readonly status: number;
+  readonly location?: string;
+  /** Entity-tag of what the resource has become. */
+  readonly version?: string;
+  readonly error?: ScimError;
+}
+
+/** An answered group carries no members here: nobody reads them. */
+const NO_MEMBERS = { without: new Map([['members', new Map()]]) };
+
+/**
+ * In the order of the request, but that what an operation refers to comes before it. One operation's failure is its own.
+ *
+ * @returns what was carried out, in the order of the request; less than was asked for when `failOnErrors` was reached.
+ * @throws whatever is no refusal of an operation: the rest may then be done or not, as after a crash.
+ */
+export async function performBulk(
+  org: Org,
+  { operations, failOnErrors = Number.POSITIVE_INFINITY }: BulkRequest,
+): Promise<BulkResult[]> {
+  const failed: number[] = [];
+  // How many before it have failed, not how many in all: an operation is not called off by a later one's mistake.
+  const mayGoOn = (turn: number) => failed.filter((other) => other < turn).length < failOnErrors;
+  const gathering = org.gather(operations.length, mayGoOn);
+  const published = new Set<string>();
+  const results: Promise<BulkResult | undefined>[] = [];
+
+  const begin = (index: number): Promise<BulkResult | undefined> => {
+    results[index] ??= perform(index);
+    return results[index];
+  };
+  const perform = async (index: number): Promise<BulkResult | undefined> => {
+    const operation = operations[index]!;
+    // One that refers to itself in a circle would wait for ever: it is refused, and waits for nobody.
+    const before = operation.refusal ? [] : await Promise.all(operation.after.map(begin));
+    if (!mayGoOn(operation.turn)) return gathering.skip(operation.turn);
+    const fail = (error: unknown): BulkResult | undefined => {
+      if (error instanceof Stopped) return undefined;
+      if (!(error instanceof ScimError) || error.status === 401 || error.status === 403) throw error;
+      failed.push(operation.turn);
+      return { operation, status: error.status, error };
+    };
+    // Counted before the seat is given back: what waits behind it must see the failure.
+    return gathering.run(operation.turn, async (store) => {
+      try {
+        const seat: Org = { ...org, store, publish: async (userId) => void published.add(userId) };
+        return { operation, ...(await performOne(seat, resolve(operation, before))) };
+      } catch (error) {
+        return fail(error);
+      }
+    });
+  };
+  const resolve = (operation: BulkOperation, before: (BulkResult | undefined)[]): BulkOperation => {
+    if (operation.refusal) throw operation.refusal;
+    const known = new Map<string, string>();
+    for (const result of before) {
+      const { bulkId } = result?.operation ?? {};
+      const id = result?.location?.slice(result.location.lastIndexOf('/') + 1);
+      if (bulkId && id) known.set(bulkId, id);
+    }
+    const missing = operation.after.some(
+      (place, i) => operations[place]!.method === 'POST' && before[i]?.location === undefined,
+    );
+    if (missing) throw conflict('An operation that this one refers to has failed');
+    const idOf = (bulkId: string) => known.get(bulkId);
+    return {
+      ...operation,
+      path: resolveReferences(operation.path, idOf) as string,
+      data: resolveReferences(operation.data, idOf),
+    };
+  };
+
+  const all = await Promise.all(operations.map((_, index) => begin(index)));
+  await Promise.all([...published].map((userId) => org.publish(userId)));
+  return all.filter((result) => result !== undefined);
+}
+
+/** One operation, as its own request would do it. */
+async function performOne(
+  org: Org,
+  { method, path, version, data }: BulkOperation,
+): Promise<Omit<BulkResult, 'operation'>> {
+  const { type, id } = targetOf(path);
+  const ifMatch = parseTags(version);
+  const isUser = type === userType;
+  if (method === 'POST') {
+    if (id !== undefined) throw invalidSyntax('path: POST takes the endpoint of a resource type, without an id');
+    return done(org, type, 201, isUser ? await createUser(org, data) : await createGroup(org, data));
+  }
+  if (id === undefined) throw invalidSyntax(`path: ${method} takes the path of one resource`);
+  if (method === 'DELETE') {
+    await (isUser ? deleteUser(org, id, ifMatch) : deleteGroup(org, id, ifMatch));
+    return { status: 204, location: locationOf(type, org.baseUrl, id) };
+  }
+  const change = isUser
+    ? (method === 'PUT' ? replaceUser : patchUser)(org, id, data, ifMatch)
+    : (method === 'PUT' ? replaceGroup : patchGroup)(org, id, data, ifMatch, NO_MEMBERS);
+  return done(org, type, 200, await change);
+}
+
+const done = (org: Org, type: ResourceType, status: number, stored: Stored) => ({
+  status,
+  location: locationOf(type, org.baseUrl, stored.id),
+  version: etagOf(stored.version),
+});
+
+function targetOf(path: string): { type: ResourceType; id: string | undefined } {
+  const [, endpoint, id, ...more] = path.split('/');
+  const type = resourceTypes.find((candidate) => candidate.endpoint === `/${endpoint}`);
+  if (type === undefined || more.length > 0) throw notFound('Endpoint');
+  return { type, id: id || undefined };
+}

@@ -25,5 +25,11 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
   c.set('org', orgFor(c, { kind: 'credential', hash, slug: c.req.param('slug') }, actorOf(c, 'idp'), baseUrl));
   await next();
   // Where nothing was read (a 404, a body that is not JSON, a discovery page), a bad credential still hears its 401.
-  if (!c.var.org.store.isVerified) await c.var.org.store.verify();
+  if (c.var.org.store.isVerified) return;
+  try {
+    await c.var.org.store.verify();
+  } catch (refusal) {
+    c.res = undefined; // or Hono would keep its headers: the Allow of a 405 tells a stranger which paths there are
+    throw refusal;
+  }
 });

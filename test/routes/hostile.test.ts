@@ -99,7 +99,7 @@ describe('a value of the wrong type', () => {
     it(`is refused at ${attribute.name}, and at each of its sub-attributes`, async () => {
       const cases = wrongValues(attribute).flatMap((value) => [
         ...everyWay({ [attribute.name]: value }),
-        ...byPath(attribute.name, value),
+        byPath(attribute.name, value)[0]!,
       ]);
       for (const sub of writable(attribute.subAttributes)) {
         const inside = (value: unknown) => {
@@ -107,13 +107,15 @@ describe('a value of the wrong type', () => {
           return { [attribute.name]: attribute.multiValued ? [object] : object };
         };
         const separator = attribute.name.startsWith('urn:') ? ':' : '.';
-        for (const value of wrongValues(sub)) {
-          cases.push(...everyWay(inside(value)).slice(0, 3));
+        for (const [i, value] of wrongValues(sub).entries()) {
+          cases.push(everyWay(inside(value))[i % 4]!);
           if (!attribute.multiValued) cases.push(byPath(attribute.name + separator + sub.name, value)[0]!);
           else cases.push(byPath(`${attribute.name}[display eq "x"].${sub.name}`, value)[1]!);
         }
         for (const inner of writable(sub.subAttributes)) {
-          for (const value of wrongValues(inner)) cases.push(...everyWay(inside({ [inner.name]: value })));
+          for (const [i, value] of wrongValues(inner).entries()) {
+            cases.push(everyWay(inside({ [inner.name]: value }))[i % 4]!);
+          }
         }
       }
       // An address has no `display` to be selected by.
@@ -382,7 +384,7 @@ describe('a PATCH that is none', () => {
     `${USER}:nothing`,
     `${ENTERPRISE_USER}:nothing`,
     'x'.repeat(10_000),
-    'emails[type eq "' + 'x'.repeat(10_000) + '"].value',
+    `emails[type eq "${'x'.repeat(10_000)}"].value`,
     '('.repeat(1_000),
     `emails${'['.repeat(1_000)}`,
     `emails[${'('.repeat(1_000)}type eq "x"${')'.repeat(1_000)}]`,
@@ -575,10 +577,7 @@ describe('a filter that is none', () => {
     const filters = paths.flatMap((path, p) => [
       `${path} pr`,
       `not (${path} pr)`,
-      ...operators.flatMap((operator, o) => [
-        `${path} ${operator} ${values[(p + o) % values.length]}`,
-        `${path} ${operator} ${values[(p * 5 + o + 3) % values.length]}`,
-      ]),
+      ...operators.flatMap((operator, o) => [`${path} ${operator} ${values[(p + o) % values.length]}`]),
     ]);
     await noneFails(
       filters.map((filter) => ({ method: 'GET', path: `/Users?count=2&filter=${encodeURIComponent(filter)}` })),
@@ -637,7 +636,7 @@ describe('a filter that is none', () => {
     ];
     const before = await dump();
     for (const value of values) {
-      for (const path of ['userName', 'title', 'emails.value', 'externalId', 'id', 'manager']) {
+      for (const path of ['userName', 'title', 'emails.value', 'externalId']) {
         for (const operator of ['eq', 'co', 'sw', 'ew']) {
           const filter = `${path} ${operator} ${JSON.stringify(value)}`;
           const answer = await idp.get(`/Users?filter=${encodeURIComponent(filter)}`);
@@ -720,12 +719,11 @@ describe('query parameters', () => {
       'constructor',
     ];
     await noneFails(
-      names.flatMap((name) =>
-        texts.flatMap((text) => [
-          { method: 'GET', path: `/Users?${name}=${text}` },
-          { method: 'GET', path: `/Users/${user}?${name}=${text}` },
-          { method: 'GET', path: `/Schemas?${name}=${text}` },
-        ]),
+      names.flatMap((name, n) =>
+        texts.map((text, t) => ({
+          method: 'GET',
+          path: `${['/Users', `/Users/${user}`, '/Schemas', '/Users'][(n + t) % 4]}?${name}=${text}`,
+        })),
       ),
     );
   });
@@ -1091,7 +1089,7 @@ describe('chance', () => {
   it('of bodies finds nothing that fails', async () => {
     const roll = dice(20261122);
     const id = (await idp.user('chance@example.com')).id;
-    const cases = Array.from({ length: 500 }, (_, i): Case => {
+    const cases = Array.from({ length: 400 }, (_, i): Case => {
       const members = value(roll, 1);
       const object = typeof members === 'object' && !Array.isArray(members) ? { ...members } : { x: members };
       const op = ['add', 'replace', 'remove'][roll(3)];

@@ -368,13 +368,15 @@ describe('DELETE /Users/{id}', () => {
   });
 });
 
-describe('a POST of someone deleted', () => {
-  const buried = async (more: Record<string, unknown> = {}, userName = fresh()) => {
-    const { id } = await idp.user(userName, more);
-    await idp.delete(`/Users/${id}`);
-    return { id: id as string, userName };
-  };
+/** Someone deleted. */
+const buried = async (more: Record<string, unknown> = {}, userName = fresh()) => {
+  const { id } = await idp.user(userName, more);
+  await idp.delete(`/Users/${id}`);
+  return { id: id as string, userName };
+};
 
+// At once: each restoration waits a second for the flag of the deletion to settle (coordinator.ts).
+describe.concurrent('a POST of someone deleted', () => {
   it('restores the same id by userName, in any letter case, with what the POST says and nothing older', async () => {
     const { id, userName } = await buried({ title: 'Dr', externalId: fresh() });
     const answer = await idp.post('/Users', { userName: userName.toUpperCase(), nickName: 'n' });
@@ -412,23 +414,6 @@ describe('a POST of someone deleted', () => {
     await expectCounted();
   });
 
-  it('is a conflict when the userName is a live user by now', async () => {
-    const externalId = fresh('ext');
-    await buried({ externalId });
-    const { userName } = await idp.user(fresh());
-    const before = await dump();
-    expectRefusal(await idp.post('/Users', { userName, externalId }), 409, 'uniqueness');
-    expect(await dump()).toBe(before);
-  });
-
-  it('restores someone inactive as inactive, and counts active users right', async () => {
-    const { id, userName } = await buried();
-    const { kept } = await counters(idp.orgId);
-    expect((await idp.post('/Users', { userName, active: false })).body).toMatchObject({ id, active: false });
-    expect((await counters(idp.orgId)).kept).toEqual({ users: (kept['users'] as number) + 1, active: kept['active'] });
-    await expectCounted();
-  });
-
   it('does not bring old sessions back', async () => {
     const { id, userName } = await buried();
     const [before] = await rows('SELECT not_before FROM users WHERE id = ?', id);
@@ -444,6 +429,25 @@ describe('a POST of someone deleted', () => {
     const { body } = await idp.post('/Users', { userName });
     expect(body.meta.version).toBe('W/"3"');
     expectRefusal(await idp.patch(`/Users/${id}`, title('x'), { headers: { 'If-Match': 'W/"1"' } }), 412);
+  });
+});
+
+describe('a POST of someone deleted, and the org', () => {
+  it('is a conflict when the userName is a live user by now', async () => {
+    const externalId = fresh('ext');
+    await buried({ externalId });
+    const { userName } = await idp.user(fresh());
+    const before = await dump();
+    expectRefusal(await idp.post('/Users', { userName, externalId }), 409, 'uniqueness');
+    expect(await dump()).toBe(before);
+  });
+
+  it('restores someone inactive as inactive, and counts active users right', async () => {
+    const { id, userName } = await buried();
+    const { kept } = await counters(idp.orgId);
+    expect((await idp.post('/Users', { userName, active: false })).body).toMatchObject({ id, active: false });
+    expect((await counters(idp.orgId)).kept).toEqual({ users: (kept['users'] as number) + 1, active: kept['active'] });
+    await expectCounted();
   });
 });
 

@@ -43,12 +43,13 @@ export async function journal(orgId: string, targetId?: string): Promise<Event[]
   return found.map((row) => ({ ...row, details: JSON.parse(row['details'] as string) }) as unknown as Event);
 }
 
-/** The org's counters beside what they should say. */
+/** The org's counters beside what they should say, at one moment. */
 export async function counters(orgId: string): Promise<{ kept: Row; real: Row }> {
-  const [kept] = await rows('SELECT user_count AS users, active_user_count AS active FROM orgs WHERE id = ?', orgId);
-  const [real] = await rows(
-    'SELECT count(*) AS users, ifnull(sum(active), 0) AS active FROM users WHERE org_id = ? AND deleted_at IS NULL',
-    orgId,
-  );
-  return { kept: kept!, real: real! };
+  const [kept, real] = await env.DB.batch<Row>([
+    env.DB.prepare('SELECT user_count AS users, active_user_count AS active FROM orgs WHERE id = ?').bind(orgId),
+    env.DB.prepare(
+      'SELECT count(*) AS users, ifnull(sum(active), 0) AS active FROM users WHERE org_id = ? AND deleted_at IS NULL',
+    ).bind(orgId),
+  ]);
+  return { kept: kept!.results[0]!, real: real!.results[0]! };
 }

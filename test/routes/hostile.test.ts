@@ -577,7 +577,9 @@ describe('a filter that is none', () => {
     const filters = paths.flatMap((path, p) => [
       `${path} pr`,
       `not (${path} pr)`,
-      ...operators.flatMap((operator, o) => [`${path} ${operator} ${values[(p + o) % values.length]}`]),
+      ...operators
+        .filter((_, o) => (p + o) % 2 === 0)
+        .map((operator, o) => `${path} ${operator} ${values[(p + o * 2 + 1) % values.length]}`),
     ]);
     await noneFails(
       filters.map((filter) => ({ method: 'GET', path: `/Users?count=2&filter=${encodeURIComponent(filter)}` })),

@@ -20,10 +20,17 @@ async function presented(header: string | undefined): Promise<string> {
 /** The IdP's door. A slug in the path must be that of the credential's org, or the credential is no good here. */
 export const authenticate = createMiddleware<App>(async (c, next) => {
   const hash = await presented(c.req.header('Authorization'));
-  const { origin, pathname } = new URL(c.req.url);
-  const baseUrl = `${origin}${pathname.slice(0, pathname.indexOf('/scim/v2'))}/scim/v2`;
-  c.set('org', orgFor(c, { kind: 'credential', hash, slug: c.req.param('slug') }, actorOf(c, 'idp'), baseUrl));
+  const slug = c.req.param('slug');
+  // Not cut from the path, which may be written with escapes (`/%73cim/v2`).
+  const baseUrl = `${new URL(c.req.url).origin}${slug === undefined ? '' : `/orgs/${slug}`}/scim/v2`;
+  c.set('org', orgFor(c, { kind: 'credential', hash, slug }, actorOf(c, 'idp'), baseUrl));
   await next();
   // Where nothing was read (a 404, a body that is not JSON, a discovery page), a bad credential still hears its 401.
-  if (!c.var.org.store.isVerified) await c.var.org.store.verify();
+  if (c.var.org.store.isVerified) return;
+  try {
+    await c.var.org.store.verify();
+  } catch (refusal) {
+    c.res = undefined; // or Hono would keep its headers: the Allow of a 405 tells a stranger which paths there are
+    throw refusal;
+  }
 });

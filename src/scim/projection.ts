@@ -39,7 +39,7 @@ export const isAskedFor = ({ only }: Projection): boolean => only !== undefined;
 function tree(type: ResourceType, names: readonly string[]): Names {
   const root: Names = new Map();
   for (const name of names) {
-    const path = resolveAttribute(type, name.replace(/\[.*\]/s, '').trim());
+    const path = resolveAttribute(type, withoutFilter(name).trim());
     if (path === undefined) continue;
     let branch = root;
     for (const [depth, attribute] of path.entries()) {
@@ -52,6 +52,12 @@ function tree(type: ResourceType, names: readonly string[]): Names {
     }
   }
   return root;
+}
+
+/** By position: a pattern would try every `[` of a long text against all that follows it. */
+function withoutFilter(name: string): string {
+  const [start, end] = [name.indexOf('['), name.lastIndexOf(']')];
+  return start < 0 || end < start ? name : name.slice(0, start) + name.slice(end + 1);
 }
 
 /** The representation with what this request may see of it. */

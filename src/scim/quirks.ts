@@ -150,7 +150,7 @@ export function bendMembers(type: ResourceType, body: Record<string, unknown>, b
       bends.add('core-urn-object');
       return Object.entries(value);
     }
-    const extension = LEGACY_EXTENSION_URNS[urn];
+    const extension = Object.hasOwn(LEGACY_EXTENSION_URNS, urn) ? LEGACY_EXTENSION_URNS[urn] : undefined;
     if (extension === undefined) return [[name, value]];
     bends.add('legacy-schema');
     return [[extension, value]];

@@ -10,7 +10,7 @@ export const MAX_STRING_LENGTH = 16_384;
 export const MAX_BINARY_LENGTH = 262_144;
 /** Values of one multi-valued attribute. */
 export const MAX_VALUES = 1_000;
-/** Characters of a whole resource: with its folded copy it must fit into one D1 row of 2 MB. */
+/** Bytes of a whole resource as JSON: with its folded copy it must fit into one D1 row of 2 MB, and two into an event. */
 export const MAX_RESOURCE_LENGTH = 524_288;
 
 /**
@@ -37,8 +37,8 @@ export function checkResource(type: ResourceType, resource: Resource): void {
       throw invalidValue(`${name} is required: a value that is not empty was expected`);
     }
   }
-  if (JSON.stringify(resource).length > MAX_RESOURCE_LENGTH) {
-    throw payloadTooLarge(`The resource would be longer than ${MAX_RESOURCE_LENGTH} characters`);
+  if (new TextEncoder().encode(JSON.stringify(resource)).byteLength > MAX_RESOURCE_LENGTH) {
+    throw payloadTooLarge(`The resource would be larger than ${MAX_RESOURCE_LENGTH} bytes`);
   }
 }
 

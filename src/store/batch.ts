@@ -6,6 +6,9 @@ export type Row = Record<string, unknown>;
 
 const dialect = new SQLiteSyncDialect();
 
+/** Characters of the statement that this part of one becomes; D1 takes 100,000 in all. */
+export const lengthOf = (part: SQL): number => dialect.sqlToQuery(part).sql.length;
+
 /**
  * A statement for D1. Equal parameters are bound once (`?1` … ), for D1 takes 100 of them and the credential stands in
  * every statement several times.

@@ -9,6 +9,7 @@ import { isPlural } from '../scim/filter/match';
 import type { Operator } from '../scim/filter/parse';
 import type { AttributePath } from '../scim/path';
 import type { Query } from '../scim/query';
+import { lengthOf } from './batch';
 
 /** Where a table keeps what a filter may ask for. */
 export interface Columns {
@@ -25,10 +26,15 @@ export interface Columns {
 /** SQLite on D1 takes expressions nested to 100; what else stands around the condition has room above this. */
 const MAX_HEIGHT = 80;
 
+/** A statement on D1 has 100,000 characters at most; what else stands in it has room above this. */
+const MAX_LENGTH = 85_000;
+
 /** @throws ScimError 400 invalidFilter when the database could not take it. */
 export function filterSql(condition: Condition, columns: Columns): SQL {
   if (height(condition) > MAX_HEIGHT) throw invalidFilter('The filter nests too deeply');
-  return new Compiler(columns).condition(condition);
+  const compiled = new Compiler(columns).condition(condition);
+  if (lengthOf(compiled) > MAX_LENGTH) throw invalidFilter('The filter has too many terms of a kind that takes long');
+  return compiled;
 }
 
 /** The value to sort by; of several, the primary's or the first (RFC 7644 §3.4.2.3). */
@@ -235,7 +241,8 @@ function height(condition: Condition): number {
     case 'not':
       return 2 + height(condition.term);
     case 'element':
-      return 4 + height(condition.filter);
+      // Inside of EXISTS, SQLite counts each level twice.
+      return 4 + (isPlural(condition.path) ? 2 : 1) * height(condition.filter);
     default:
       return 6;
   }

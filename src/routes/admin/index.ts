@@ -4,9 +4,10 @@
  */
 import { Hono } from 'hono';
 import { createMiddleware } from 'hono/factory';
+import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { settings } from '../../env';
-import { notFound, ScimError, unavailable } from '../../scim/error';
+import { invalidSyntax, notFound, ScimError, unavailable } from '../../scim/error';
 import { Busy } from '../../store/batch';
 import { type App, requestId } from '../context';
 import { orgs } from './orgs';
@@ -36,7 +37,9 @@ admin.onError((error, c) => {
       ? error
       : error instanceof Busy
         ? unavailable('The directory is busy: try again in a moment', 2)
-        : undefined;
+        : error instanceof HTTPException // Hono's validator, of a body that is no JSON
+          ? invalidSyntax('The body is not valid JSON')
+          : undefined;
   if (known === undefined) {
     console.error(JSON.stringify({ message: 'unexpected error', requestId: c.var.requestId, error: String(error) }));
     return c.json({ error: 'internal', detail: 'The service failed; the request id is in X-Request-Id' }, 500);
@@ -71,9 +74,9 @@ export const guarded = createMiddleware<App>(async (c, next) => {
     [given, adminToken].map((text) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))),
   );
   if (!crypto.subtle.timingSafeEqual(a!, b!)) {
-    throw new ScimError(401, undefined, 'The admin token is required as a bearer token', {
+    return c.json({ error: 'unauthorized', detail: 'The admin token is required as a bearer token' }, 401, {
       'WWW-Authenticate': 'Bearer realm="admin"',
     });
   }
-  await next();
+  return next();
 });

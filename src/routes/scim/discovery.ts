@@ -12,7 +12,8 @@ export const discovery = new Hono<App>();
 
 /** RFC 7644 §4: 403 for a filter; paging, sorting and projection are ignored. */
 discovery.on('GET', ['/ServiceProviderConfig', '/ResourceTypes/:name?', '/Schemas/:urn?'], async (c, next) => {
-  if (c.req.query('filter') !== undefined) throw forbidden('This endpoint cannot be filtered');
+  const isFiltered = Object.keys(c.req.query()).some((name) => name.toLowerCase() === 'filter'); // as in lists
+  if (isFiltered) throw forbidden('This endpoint cannot be filtered');
   await next();
 });
 

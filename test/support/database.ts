@@ -1,0 +1,55 @@
+/** The tables as they are: for "nothing has changed", and for what no answer shows. */
+import { env } from 'cloudflare:workers';
+
+export type Row = Record<string, unknown>;
+
+const TABLES = ['orgs', 'credentials', 'users', 'user_emails', 'events', 'outbox'] as const;
+
+export async function rows(statement: string, ...values: unknown[]): Promise<Row[]> {
+  const { results } = await env.DB.prepare(statement)
+    .bind(...values)
+    .all<Row>();
+  return results;
+}
+
+/** Every row of every table as text: equal dumps mean that nothing was written in between. */
+export async function dump(): Promise<string> {
+  const tables = await env.DB.batch<Row>(
+    TABLES.map((table) => env.DB.prepare(`SELECT * FROM ${table} ORDER BY rowid`)),
+  );
+  return JSON.stringify(
+    tables.map(({ results }, i) => [TABLES[i], results]),
+    undefined,
+    1,
+  );
+}
+
+export interface Event {
+  readonly seq: number;
+  readonly type: string;
+  readonly actor: string;
+  readonly target_id: string | null;
+  // biome-ignore lint/suspicious/noExplicitAny: looked into freely, as an answer's body is
+  readonly details: any;
+}
+
+/** The org's journal, of one resource or of all, the oldest first. */
+export async function journal(orgId: string, targetId?: string): Promise<Event[]> {
+  const found = await rows(
+    'SELECT * FROM events WHERE org_id = ?1 AND (?2 IS NULL OR target_id = ?2) ORDER BY seq',
+    orgId,
+    targetId ?? null,
+  );
+  return found.map((row) => ({ ...row, details: JSON.parse(row['details'] as string) }) as unknown as Event);
+}
+
+/** The org's counters beside what they should say, at one moment. */
+export async function counters(orgId: string): Promise<{ kept: Row; real: Row }> {
+  const [kept, real] = await env.DB.batch<Row>([
+    env.DB.prepare('SELECT user_count AS users, active_user_count AS active FROM orgs WHERE id = ?').bind(orgId),
+    env.DB.prepare(
+      'SELECT count(*) AS users, ifnull(sum(active), 0) AS active FROM users WHERE org_id = ? AND deleted_at IS NULL',
+    ).bind(orgId),
+  ]);
+  return { kept: kept!.results[0]!, real: real!.results[0]! };
+}

@@ -58,11 +58,12 @@ export async function getUser(store: OrgStore, id: string): Promise<StoredUser |
   return rows![0] && userOf(rows![0]);
 }
 
-/** By id or by userName; one round trip. */
+/** By id or by userName, each through its own index; one round trip. */
 export async function findUser(store: OrgStore, idOrUserName: string): Promise<StoredUser | undefined> {
+  const found = sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL`;
   const [rows] = await store.read(
-    sql`${SELECT} WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL
-      AND (users.id = ${idOrUserName} OR users.user_name_key = ${foldCase(idOrUserName)}) LIMIT 1`,
+    sql`${SELECT} WHERE users.seq IN (${found} AND id = ${idOrUserName}
+      UNION ALL ${found} AND user_name_key = ${foldCase(idOrUserName)}) LIMIT 1`,
   );
   return rows![0] && userOf(rows![0]);
 }
@@ -90,12 +91,13 @@ export async function queryUsers(
 }
 
 /** RFC 7644 §3.4.2.3: who has no value comes last in ascending order, first in descending order. */
-function order({ sort }: Query, columns: Columns): SQL {
+function order({ sort, filter }: Query, columns: Columns): SQL {
   if (sort === undefined) return sql`users.seq`;
   const { value, isColumn } = sortSql(sort.path, columns);
   const direction = sql.raw(sort.isDescending ? 'DESC' : 'ASC');
-  // userName has a value, and is in order in its index.
-  if (isColumn && sort.path[0].name === 'userName') return sql`${value} ${direction}`;
+  // userName has a value, and is in order in its index. With a filter the "+" keeps SQLite from walking all of that
+  // index in order, past every row that does not match.
+  if (isColumn && sort.path[0].name === 'userName') return sql`${sql.raw(filter ? '+' : '')}${value} ${direction}`;
   return sql`${value} IS NULL ${direction}, ${value} ${direction}, users.seq`;
 }
 
@@ -159,9 +161,12 @@ const insertEmails = (store: OrgStore, id: string, emails: readonly string[]): S
 const deleteEmails = (store: OrgStore, id: string): SQL =>
   sql`DELETE FROM user_emails WHERE org_id = ${store.org} AND user_seq = ${seqOf(store, id)}`;
 
-const lookLikeTombstoneOf = (store: OrgStore, userNameKey: string, externalId: string | null) =>
-  sql`users.org_id = ${store.org} AND users.deleted_at IS NOT NULL
-    AND (users.user_name_key = ${userNameKey} OR users.external_id = ${externalId})`;
+/** Two look-ups: SQLite does not use a partial index inside an OR, and would read all tombstones of the org. */
+function lookLikeTombstoneOf(store: OrgStore, userNameKey: string, externalId: string | null): SQL {
+  const tombstone = sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NOT NULL`;
+  return sql`users.seq IN (${tombstone} AND user_name_key = ${userNameKey}
+    UNION ALL ${tombstone} AND external_id = ${externalId})`;
+}
 
 /**
  * A new user, in one round trip.

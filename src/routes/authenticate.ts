@@ -25,5 +25,5 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
   c.set('org', orgFor(c, { kind: 'credential', hash, slug: c.req.param('slug') }, actorOf(c, 'idp'), baseUrl));
   await next();
   // Where nothing was read (a 404, a body that is not JSON, a discovery page), a bad credential still hears its 401.
-  if (!c.var.org.store.isVerified) await c.var.org.store.verify();
+  if (!c.var.org.store.isChecked) await c.var.org.store.verify();
 });

@@ -2,7 +2,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 
 /** What a batch can insist on. The credential is insisted on by every write (open.ts). */
-export type Expectation = 'credential' | 'version' | 'found' | 'no_tombstone' | 'no_token';
+export type Expectation = 'credential' | 'version' | 'found' | 'no_tombstone' | 'no_token' | 'token';
 
 /** @param condition an expression that is 1 when the batch may go on. */
 export function expect(expectation: Expectation, condition: SQL): SQL {

@@ -23,6 +23,8 @@ export interface StoredUser extends Stored {
   readonly isActive: boolean;
   /** Sessions issued until then are dead; epoch milliseconds. */
   readonly notBefore: number | undefined;
+  /** A change of it is committed, but not yet published. */
+  readonly isUnpublished: boolean;
 }
 
 /** The manager of a user, if it is a live user of the same org: its id and its display name. */
@@ -31,7 +33,9 @@ const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.r
     AND m.id = json_extract(users.resource, '$."${ENTERPRISE_USER}".manager.value'))`;
 
 const SELECT = sql.raw(`SELECT users.seq, users.id, users.version, users.created_at, users.modified_at,
-  users.not_before, users.deleted_at, users.active, users.resource, ${MANAGER} AS manager FROM users`);
+  users.not_before, users.deleted_at, users.active, users.resource, ${MANAGER} AS manager,
+  EXISTS (SELECT 1 FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS is_unpublished
+  FROM users`);
 
 function userOf(row: Row): StoredUser {
   const manager = row['manager'] === null ? undefined : (JSON.parse(row['manager'] as string) as Stored['manager']);
@@ -45,6 +49,7 @@ function userOf(row: Row): StoredUser {
     notBefore: (row['not_before'] as number | null) ?? undefined,
     isDeleted: row['deleted_at'] !== null,
     isActive: row['active'] === 1,
+    isUnpublished: row['is_unpublished'] === 1,
     ...(manager && { manager }),
   };
 }

@@ -16,6 +16,19 @@ const unreachable = {
   getByName: () => ({ publish: () => Promise.reject(new Error('Durable Object is overloaded')) }),
 } as unknown as Env['ORG_COORDINATOR'];
 
+/** A database that commits the nth batch and dies with its answer. */
+function dyingAt(nth: number): D1Database {
+  let batches = 0;
+  return {
+    prepare: (text: string) => env.DB.prepare(text),
+    batch: async (statements: D1PreparedStatement[]) => {
+      const results = await env.DB.batch(statements);
+      if (++batches === nth) throw new Error('D1_ERROR: Network connection lost.');
+      return results;
+    },
+  } as unknown as D1Database;
+}
+
 /** As if a minute had passed since it was asked for: a younger publication counts as under way. */
 const letWait = (orgId: string) =>
   env.DB.prepare('UPDATE outbox SET requested_at = requested_at - 60000 WHERE org_id = ?').bind(orgId).run();
@@ -253,23 +266,27 @@ describe.concurrent('what a crash left between the commit and the publication', 
   it('of a request that died with its answer is published by the sweep', async () => {
     const idp = await newIdp('crashed');
     const { id } = await idp.user(person.userName, person);
-    let batches = 0;
-    const dying = {
-      prepare: (text: string) => env.DB.prepare(text),
-      batch: async (statements: D1PreparedStatement[]) => {
-        const results = await env.DB.batch(statements);
-        if (++batches === 2) throw new Error('D1_ERROR: Network connection lost.');
-        return results;
-      },
-    } as unknown as D1Database;
-    const answer = await idp.patch(`/Users/${id}`, active(false), { env: { DB: dying } });
+    const answer = await idp.patch(`/Users/${id}`, active(false), { env: { DB: dyingAt(2) } });
     expect(answer.status).toBe(503);
     expect(answer.headers.get('Retry-After')).toMatch(/^\d+$/);
     await expectCommitted(idp, id, answer.headers.get('X-Request-Id'));
-    // The IdP tries again, and hears that it is so.
-    expect((await idp.patch(`/Users/${id}`, active(false))).body.active).toBe(false);
     await letWait(idp.orgId);
     await sweep(env);
+    expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
+    expect(await waiting(idp.orgId)).toBe(0);
+  });
+
+  it.each<[string, (idp: Idp, id: string) => Promise<Answer>]>([
+    ['PATCH', (idp, id) => idp.patch(`/Users/${id}`, active(false))],
+    ['PUT', (idp, id) => idp.put(`/Users/${id}`, off)],
+    ['POST', (idp) => idp.post('/Users', off)],
+  ])('is published when the IdP repeats it by %s, before it hears that nothing has changed', async (name, again) => {
+    const idp = await newIdp(`repeated-by-${name.toLowerCase()}`);
+    const { id, meta } = await idp.user(person.userName, person);
+    await idp.patch(`/Users/${id}`, active(false), { env: { DB: dyingAt(2) } });
+    expect(await flagOf(idp.orgId, id)).toBeNull();
+    const answer = await again(idp, id);
+    expect(answer.body).toMatchObject({ id, active: false, meta: { created: meta.created, version: 'W/"2"' } });
     expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
     expect(await waiting(idp.orgId)).toBe(0);
   });

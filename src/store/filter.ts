@@ -208,7 +208,8 @@ function height(condition: Condition): number {
     case 'not':
       return 2 + height(condition.term);
     case 'element':
-      return 4 + height(condition.filter);
+      // SQLite adds the height of a subquery's expression to that of the one it stands in.
+      return 4 + 2 * height(condition.filter);
     default:
       return 6;
   }

@@ -83,7 +83,12 @@ export async function queryUsers(
   const where = sql`WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL${
     query.filter ? sql` AND ${filterSql(query.filter, columns)}` : sql``
   }`;
-  const page = sql`${SELECT} ${where} ORDER BY ${order(query, columns)} LIMIT ${query.count} OFFSET ${query.startIndex - 1}`;
+  const inOrder = sql`ORDER BY ${order(query, columns)}`;
+  const limit = sql`LIMIT ${query.count} OFFSET ${query.startIndex - 1}`;
+  // What has to be found or sorted is first only numbers: all else, managers included, is read for the page alone.
+  const page = isIndexOrder(query)
+    ? sql`${SELECT} ${where} ${inOrder} ${limit}`
+    : sql`${SELECT} JOIN (SELECT users.seq AS found FROM users ${where} ${inOrder} ${limit}) ON users.seq = found ${inOrder}`;
   const statements = [
     ...(query.filter ? [sql`SELECT count(*) AS total FROM users ${where}`] : []),
     ...(query.count > 0 ? [page] : []),
@@ -95,14 +100,21 @@ export async function queryUsers(
   };
 }
 
-/** RFC 7644 §3.4.2.3: who has no value comes last in ascending order, first in descending order. */
-function order({ sort, filter }: Query, columns: Columns): SQL {
-  if (sort === undefined) return sql`users.seq`;
-  const { value, isColumn } = sortSql(sort.path, columns);
-  const direction = sql.raw(sort.isDescending ? 'DESC' : 'ASC');
-  // userName has a value, and is in order in its index. With a filter the "+" keeps SQLite from walking all of that
-  // index in order, past every row that does not match.
-  if (isColumn && sort.path[0].name === 'userName') return sql`${sql.raw(filter ? '+' : '')}${value} ${direction}`;
+/** Whether an index of the org's live users is in the order that is asked for. userName has a value, always. */
+const isIndexOrder = ({ sort, filter }: Query) =>
+  filter === undefined && (sort === undefined || (sort.path.length === 1 && sort.path[0].name === 'userName'));
+
+/**
+ * RFC 7644 §3.4.2.3: who has no value comes last in ascending order, first in descending order.
+ *
+ * The "+" keeps SQLite from walking an index just because it is in order, past every user whom a filter leaves out.
+ */
+function order(query: Query, columns: Columns): SQL {
+  const plus = sql.raw(isIndexOrder(query) ? '' : '+');
+  if (query.sort === undefined) return sql`${plus}users.seq`;
+  const { value, isColumn } = sortSql(query.sort.path, columns);
+  const direction = sql.raw(query.sort.isDescending ? 'DESC' : 'ASC');
+  if (isColumn && query.sort.path[0].name === 'userName') return sql`${plus}${value} ${direction}`;
   return sql`${value} IS NULL ${direction}, ${value} ${direction}, users.seq`;
 }
 

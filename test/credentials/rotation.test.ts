@@ -100,6 +100,11 @@ describe('a revoked token', () => {
     ['PUT', () => idp.put(`/Users/${user.id}`, { userName: 'eve@revoked.example' })],
     ['PATCH', () => idp.patch(`/Users/${user.id}`, [{ op: 'replace', path: 'active', value: false }])],
     ['DELETE', () => idp.delete(`/Users/${user.id}`)],
+    ['a body that is no JSON', () => idp.ask('POST', '/Users', { raw: '{' })],
+    ['a filter that is none', () => idp.get('/Users?filter=%28')],
+    ['someone who is not there', () => idp.get('/Users/nobody')],
+    ['a path that is not there', () => idp.get('/Nothing')],
+    ['a method that is not there', () => idp.ask('DELETE', '/Users')],
   ])('is refused by the next request: %s', async (_, request) => {
     const { status, headers, body } = await request();
     expect(status).toBe(401);

@@ -67,7 +67,13 @@ export class OrgCoordinator extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
-    await this.drain();
+    try {
+      await this.drain();
+    } catch (error) {
+      // The platform gives up an alarm that has failed six times; this one goes on for as long as something waits.
+      console.error(JSON.stringify({ message: 'the outbox could not be read yet', error: String(error) }));
+      await this.#retryLater();
+    }
   }
 
   #store(): OrgStore {

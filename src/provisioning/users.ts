@@ -71,7 +71,7 @@ async function returning(org: Org, resource: Resource, bends: Bends): Promise<St
     before.resource['externalId'] !== undefined &&
     before.resource['externalId'] === resource['externalId'];
   if (!isSamePerson) throw uniqueness('userName');
-  if (isSame(before.resource, resource)) return before;
+  if (isSame(before.resource, resource)) return unchanged(org, before);
   return save(org, before, resource, resource['active'] === true, bends);
 }
 
@@ -109,10 +109,18 @@ function changeUser(
     if (ifMatch !== undefined && !hasTag(ifMatch, before.version)) throw preconditionFailed();
     const bends: Bends = new Set();
     const after = compute(before, bends);
-    // RFC 7644 §3.5.2.1: what changes nothing moves no version and no timestamp.
-    if (isSame(before.resource, after)) return before;
+    if (isSame(before.resource, after)) return unchanged(org, before);
     return save(org, before, after, (after['active'] as boolean | undefined) ?? before.isActive, bends);
   });
+}
+
+/**
+ * RFC 7644 §3.5.2.1: what changes nothing moves no version and no timestamp. But an IdP repeats what failed half-way: a
+ * change whose publication was lost in a crash is published before the repetition hears 2xx.
+ */
+async function unchanged(org: Org, before: StoredUser): Promise<StoredUser> {
+  if (before.isUnpublished) await org.publish(before.id);
+  return before;
 }
 
 /**

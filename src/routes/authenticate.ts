@@ -26,7 +26,7 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
   c.set('org', orgFor(c, { kind: 'credential', hash, slug }, actorOf(c, 'idp'), baseUrl));
   await next();
   // Where nothing was read (a 404, a body that is not JSON, a discovery page), a bad credential still hears its 401.
-  if (c.var.org.store.isVerified) return;
+  if (c.var.org.store.isChecked) return;
   try {
     await c.var.org.store.verify();
   } catch (refusal) {

@@ -63,6 +63,6 @@ function meaning(error: unknown): unknown {
   if (columns !== undefined) return new Taken(columns);
   // Cloudflare, «Debug D1»: the messages of a database that is overloaded, moving or restarting.
   const isPassing =
-    /overloaded|Network connection lost|storage caused object to be reset|code was updated|transient issue|starting up/i;
+    /overloaded|Network connection lost|caused object to be reset|limit and was reset|code was updated|transient issue|Replica disconnected/i;
   return isPassing.test(error.message) ? new Busy(error.message, { cause: error }) : error;
 }

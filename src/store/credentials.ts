@@ -1,8 +1,8 @@
 /** Credentials of one org. What is kept of a secret is its hash and its mask (promise 4). */
 import { sql } from 'drizzle-orm';
 import type { Actor } from '../events';
-import type { Row } from './batch';
-import { count, record } from './events';
+import { type Row, Unmet } from './batch';
+import { count, record, recordAs } from './events';
 import { expect } from './expect';
 import type { OrgStore } from './open';
 
@@ -69,11 +69,19 @@ export async function listTokens(store: OrgStore): Promise<Credential[]> {
 
 /** All of them, at once: refused from the next request on. @returns those that died by it. */
 export async function revokeTokens(store: OrgStore, by: string, actor: Actor): Promise<Credential[]> {
-  const [revoked] = await store.write(
-    sql`UPDATE credentials SET revoked_at = ${store.now}, revoked_by = ${by}
-      WHERE org_id = ${store.org} AND kind = 'token' AND ${isAlive} RETURNING *`,
-    count(store),
-    record(store, actor, { type: 'token.revoked', details: { by } }),
-  );
-  return revoked!.map(credentialOf);
+  const alive = sql`WHERE org_id = ${store.org} AND kind = 'token' AND ${isAlive}`;
+  const details = sql`(SELECT json_object('by', ${by}, 'masks', json_group_array(mask), 'client', ${actor.client ?? null})
+    FROM credentials ${alive})`;
+  try {
+    const results = await store.write(
+      expect('token', sql`EXISTS (SELECT 1 FROM credentials ${alive})`),
+      count(store),
+      recordAs(store, actor, { type: 'token.revoked' }, details),
+      sql`UPDATE credentials SET revoked_at = ${store.now}, revoked_by = ${by} ${alive} RETURNING *`,
+    );
+    return results.at(-1)!.map(credentialOf);
+  } catch (error) {
+    if (!(error instanceof Unmet) || error.expectation !== 'token') throw error;
+    return []; // nothing has changed, so there is nothing to record
+  }
 }

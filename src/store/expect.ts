@@ -8,6 +8,7 @@ export type Expectation =
   | 'found'
   | 'no_tombstone'
   | 'no_token'
+  | 'token'
   | 'no_cycle'
   | 'known_members';
 

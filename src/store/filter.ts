@@ -54,16 +54,26 @@ function sortSql(path: AttributePath, columns: Columns): { readonly value: SQL; 
 /**
  * RFC 7644 §3.4.2.3: who has no value comes last in ascending order, first in descending order.
  *
+ * The "+" keeps SQLite from walking an index just because it is in order, past every row that a filter leaves out.
+ *
  * @param seq the lasting order of the table.
  * @param key the attribute that has a unique index and always a value: sorting by it is reading the index.
+ * @param isWalked as isIndexOrder says.
  */
-export function order(sort: Query['sort'], columns: Columns, seq: SQL, key: string): SQL {
-  if (sort === undefined) return seq;
+export function order(sort: Query['sort'], columns: Columns, seq: SQL, key: string, isWalked: boolean): SQL {
+  const plus = sql.raw(isWalked ? '' : '+');
+  if (sort === undefined) return sql`${plus}${seq}`;
   const { value, isColumn } = sortSql(sort.path, columns);
   const direction = sql.raw(sort.isDescending ? 'DESC' : 'ASC');
-  if (isColumn && sort.path.length === 1 && sort.path[0].name === key) return sql`${value} ${direction}`;
+  if (isColumn && isKey(sort, key)) return sql`${plus}${value} ${direction}`;
   return sql`${value} IS NULL ${direction}, ${value} ${direction}, ${seq}`;
 }
+
+const isKey = (sort: NonNullable<Query['sort']>, key: string) => sort.path.length === 1 && sort.path[0].name === key;
+
+/** Whether an index of the org's rows is in the order that is asked for, so that a page is a walk along it. */
+export const isIndexOrder = ({ sort, filter }: Query, key: string) =>
+  filter === undefined && (sort === undefined || isKey(sort, key));
 
 const pathKey = (path: AttributePath) => path.map((attribute) => attribute.name).join('.');
 

@@ -153,8 +153,8 @@ class Seat extends OrgStore {
     super(db, caller, base.now);
   }
 
-  override get isVerified(): boolean {
-    return this.base.isVerified;
+  override get isChecked(): boolean {
+    return this.base.isChecked;
   }
 
   override get tenant(): Tenant {

@@ -10,7 +10,7 @@ import { groupType } from '../scim/schema/types';
 import type { Row } from './batch';
 import { count, record, recordAs } from './events';
 import { expect, expectOneChange } from './expect';
-import { type Columns, filterSql, order } from './filter';
+import { type Columns, filterSql, isIndexOrder, order } from './filter';
 import type { OrgStore } from './open';
 import { groupsWithMember, leaveAllGroups, MEMBERS_OF_GROUP, memberOf, selectMembers } from './related';
 
@@ -58,7 +58,7 @@ export function groupsQuery(store: OrgStore, query: Query, withMembers: boolean,
     query.filter ? sql` AND ${filterSql(query.filter, columns)}` : sql``
   }`;
   const offset = before ? sql`max(0, ${query.startIndex - 1} - ${before})` : sql`${query.startIndex - 1}`;
-  const page = sql`${where} ORDER BY ${order(query.sort, columns, sql`groups.seq`, 'displayName')} LIMIT ${query.count} OFFSET ${offset}`;
+  const page = sql`${where} ORDER BY ${order(query.sort, columns, sql`groups.seq`, 'displayName', isIndexOrder(query, 'displayName'))} LIMIT ${query.count} OFFSET ${offset}`;
   const statements = [
     query.filter
       ? sql`SELECT count(*) AS total FROM groups ${where}`

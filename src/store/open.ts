@@ -5,7 +5,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { forbidden, notFound, unauthorized } from '../scim/error';
-import { type Row, runBatch, Unmet } from './batch';
+import { type Row, runBatch, Taken, Unmet } from './batch';
 import { expect } from './expect';
 
 export type Caller =
@@ -46,6 +46,7 @@ export class OrgStore {
   readonly credential: SQL;
   readonly #lookup: SQL;
   #tenant: Tenant | undefined;
+  #isChecked = false;
 
   constructor(
     private readonly db: D1Database,
@@ -68,9 +69,9 @@ export class OrgStore {
     }
   }
 
-  /** Whether a batch has found the caller good. */
-  get isVerified(): boolean {
-    return this.#tenant !== undefined;
+  /** Whether a batch has checked the caller; one that is no good has been refused by it. */
+  get isChecked(): boolean {
+    return this.#isChecked;
   }
 
   /** As the latest batch found it. */
@@ -105,6 +106,9 @@ export class OrgStore {
       this.#admit(found![0]);
       return rows;
     } catch (error) {
+      // What was refused after the guard was refused to a good caller.
+      if (error instanceof Taken || (error instanceof Unmet && error.expectation !== 'credential'))
+        this.#isChecked = true;
       if (!(error instanceof Unmet) || error.expectation !== 'credential') throw error;
       await this.verify(); // says which refusal it is
       throw unauthorized(); // it was good again a moment later: this request still was not
@@ -112,6 +116,7 @@ export class OrgStore {
   }
 
   #admit(row: Row | undefined): void {
+    this.#isChecked = true;
     if (row === undefined) throw this.caller.kind === 'credential' ? unauthorized() : notFound('Org');
     const tenant = tenantOf(row);
     if (this.caller.kind === 'credential' && !tenant.isScimEnabled) throw disabled(tenant);

@@ -10,7 +10,7 @@ import { ENTERPRISE_USER } from '../scim/urns';
 import type { Row } from './batch';
 import { count, record, recordAs } from './events';
 import { expect, expectOneChange } from './expect';
-import { type Columns, filterSql, order } from './filter';
+import { type Columns, filterSql, isIndexOrder, order } from './filter';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
 import { groupsIn, groupsOfUser, leaveAllGroups, usersInGroup } from './related';
@@ -24,6 +24,8 @@ export interface StoredUser extends Stored {
   readonly isActive: boolean;
   /** Sessions issued until then are dead; epoch milliseconds. */
   readonly notBefore: number | undefined;
+  /** A change of it is committed, but not yet published. */
+  readonly isUnpublished: boolean;
 }
 
 /** The manager of a user, if it is a live user of the same org: its id and its display name. */
@@ -32,7 +34,9 @@ const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.r
     AND m.id = json_extract(users.resource, '$."${ENTERPRISE_USER}".manager.value'))`;
 
 const SELECT = sql.raw(`SELECT users.seq, users.id, users.version, users.created_at, users.modified_at,
-  users.not_before, users.deleted_at, users.active, users.resource, ${MANAGER} AS manager, ${groupsOfUser('resource')} AS groups FROM users`);
+  users.not_before, users.deleted_at, users.active, users.resource, ${MANAGER} AS manager, ${groupsOfUser('resource')} AS groups,
+  EXISTS (SELECT 1 FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS is_unpublished
+  FROM users`);
 
 function userOf(row: Row): StoredUser {
   const manager = row['manager'] === null ? undefined : (JSON.parse(row['manager'] as string) as Stored['manager']);
@@ -47,6 +51,7 @@ function userOf(row: Row): StoredUser {
     isDeleted: row['deleted_at'] !== null,
     isActive: row['active'] === 1,
     groups: groupsIn(row['groups']),
+    isUnpublished: row['is_unpublished'] === 1,
     ...(manager && { manager }),
   };
 }
@@ -69,11 +74,12 @@ export async function getUserByName(store: OrgStore, userName: string): Promise<
   return rows![0] && userOf(rows![0]);
 }
 
-/** By id or by userName; one round trip. */
+/** By id or by userName, each through its own index; one round trip. */
 export async function findUser(store: OrgStore, idOrUserName: string): Promise<StoredUser | undefined> {
+  const found = sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL`;
   const [rows] = await store.read(
-    sql`${SELECT} WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL
-      AND (users.id = ${idOrUserName} OR users.user_name_key = ${foldCase(idOrUserName)}) LIMIT 1`,
+    sql`${SELECT} WHERE users.seq IN (${found} AND id = ${idOrUserName}
+      UNION ALL ${found} AND user_name_key = ${foldCase(idOrUserName)}) LIMIT 1`,
   );
   return rows![0] && userOf(rows![0]);
 }
@@ -88,8 +94,13 @@ export function usersQuery(store: OrgStore, query: Query, baseUrl: string) {
   const total = query.filter
     ? sql`SELECT count(*) AS total FROM users ${where}`
     : sql`SELECT user_count AS total FROM orgs WHERE id = ${store.org}`;
-  const page = sql`${SELECT} ${where} ORDER BY ${order(query.sort, columns, sql`users.seq`, 'userName')}
-    LIMIT ${query.count} OFFSET ${query.startIndex - 1}`;
+  const isWalked = isIndexOrder(query, 'userName');
+  const inOrder = sql`ORDER BY ${order(query.sort, columns, sql`users.seq`, 'userName', isWalked)}`;
+  const limit = sql`LIMIT ${query.count} OFFSET ${query.startIndex - 1}`;
+  // What has to be found or sorted is first only numbers: all else, managers included, is read for the page alone.
+  const page = isWalked
+    ? sql`${SELECT} ${where} ${inOrder} ${limit}`
+    : sql`${SELECT} JOIN (SELECT users.seq AS found FROM users ${where} ${inOrder} ${limit}) ON users.seq = found ${inOrder}`;
   const read = ([totals, rows]: Row[][]) => ({
     total: totals![0]!['total'] as number,
     resources: rows!.map(userOf),
@@ -161,9 +172,12 @@ const insertEmails = (store: OrgStore, id: string, emails: readonly string[]): S
 const deleteEmails = (store: OrgStore, id: string): SQL =>
   sql`DELETE FROM user_emails WHERE org_id = ${store.org} AND user_seq = ${seqOf(store, id)}`;
 
-const lookLikeTombstoneOf = (store: OrgStore, userNameKey: string, externalId: string | null) =>
-  sql`users.org_id = ${store.org} AND users.deleted_at IS NOT NULL
-    AND (users.user_name_key = ${userNameKey} OR users.external_id = ${externalId})`;
+/** Two look-ups: SQLite does not use a partial index inside an OR, and would read all tombstones of the org. */
+function lookLikeTombstoneOf(store: OrgStore, userNameKey: string, externalId: string | null): SQL {
+  const tombstone = sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NOT NULL`;
+  return sql`users.seq IN (${tombstone} AND user_name_key = ${userNameKey}
+    UNION ALL ${tombstone} AND external_id = ${externalId})`;
+}
 
 /**
  * A new user, in one round trip.

@@ -1,12 +1,16 @@
 /** A D1 binding that counts: round trips, rows read and written. Written by hand: a Proxy of the real one breaks its RPC. */
 import { env } from 'cloudflare:workers';
 
+interface Sent {
+  readonly text: string;
+  readonly parameters: unknown[];
+}
+
 export class Meter {
   roundTrips = 0;
   rowsRead = 0;
   rowsWritten = 0;
-  /** Statements as they were sent, for EXPLAIN QUERY PLAN. */
-  readonly statements: string[] = [];
+  readonly #sent: Sent[] = [];
 
   constructor(private readonly db: D1Database = env.DB) {}
 
@@ -14,16 +18,18 @@ export class Meter {
     this.roundTrips = 0;
     this.rowsRead = 0;
     this.rowsWritten = 0;
-    this.statements.length = 0;
+    this.#sent.length = 0;
   }
 
   /** To be put in the place of `DB`. Only what the service uses is there: anything else is not counted, so it fails. */
   get binding(): D1Database {
     return {
-      prepare: (text: string) => {
-        this.statements.push(text);
-        return this.db.prepare(text);
-      },
+      prepare: (text: string) => ({
+        bind: (...parameters: unknown[]) => {
+          this.#sent.push({ text, parameters });
+          return this.db.prepare(text).bind(...parameters);
+        },
+      }),
       batch: async <T>(statements: D1PreparedStatement[]) => {
         this.roundTrips++;
         const results = await this.db.batch<T>(statements);
@@ -34,5 +40,14 @@ export class Meter {
         return results;
       },
     } as unknown as D1Database;
+  }
+
+  /** How SQLite goes about the statements that were sent: the lines of EXPLAIN QUERY PLAN. */
+  async plans(): Promise<string[]> {
+    const explained = this.#sent.map(({ text, parameters }) =>
+      this.db.prepare(`EXPLAIN QUERY PLAN ${text}`).bind(...parameters),
+    );
+    const results = await this.db.batch<{ detail: string }>(explained);
+    return results.flatMap(({ results: lines }) => lines.map(({ detail }) => detail));
   }
 }

@@ -2,7 +2,9 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { newOrgId } from '../../credentials/secret';
+import { detailsOf } from '../../provisioning/lifecycle';
 import { invalidValue, ScimError } from '../../scim/error';
+import { isSame } from '../../scim/resource';
 import { Taken } from '../../store/batch';
 import type { OrgSettings } from '../../store/open';
 import { changeOrg, deleteOrg, insertOrg, listOrgs } from '../../store/orgs';
@@ -67,7 +69,10 @@ orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.stri
   const { name, ...settings } = parsed.data;
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as OrgSettings;
   const change = { settings: { ...before.settings, ...given }, ...(name !== undefined && { name }) };
-  const happening = { type: 'org.changed', details: { settings: parsed.data } } as const;
+  const was = { name: before.name, ...before.settings };
+  const is = { ...was, ...given, ...(name !== undefined && { name }) };
+  if (isSame(was, is)) return c.json(shownOrg(c, before));
+  const happening = { type: 'org.changed', details: detailsOf(was, is, new Set()) } as const;
   return c.json(shownOrg(c, await changeOrg(store, change, actor, happening)));
 });
 

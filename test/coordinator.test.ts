@@ -1,0 +1,263 @@
+/** The org's one line, as a real Durable Object: what it publishes, in which order, how often, and what it survives. */
+import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { OrgCoordinator } from '../src/coordinator';
+import { type Idp, newIdp } from './support/client';
+import { brokenKv, coordinatorOf, flagOf, NotedKv, rebind, waiting } from './support/coordinator';
+
+const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+afterAll(() => log.mockRestore());
+
+let idp: Idp;
+let noted: NotedKv;
+let n = 0;
+beforeEach(async () => {
+  idp = await newIdp(`line-${++n}`);
+  noted = new NotedKv();
+  await rebind(idp.orgId, { REVOCATIONS: noted.binding });
+});
+
+/** Calls made in one turn of the object: what arrives over the wire does so one by one. */
+const within = <T>(work: (coordinator: OrgCoordinator) => T | Promise<T>): Promise<T> =>
+  runInDurableObject(coordinatorOf(idp.orgId), (instance: OrgCoordinator) => work(instance));
+
+/** Someone inactive in D1, whom KV has not heard of. */
+async function someone(userName = 'ada', orgId = idp.orgId): Promise<string> {
+  const id = crypto.randomUUID();
+  await env.DB.batch([
+    env.DB.prepare(
+      `INSERT INTO users (org_id, id, user_name_key, active, version, created_at, modified_at, not_before, resource, folded)
+        VALUES (?, ?, ?, 0, 1, 1, 1, 1767225600000, '{}', '{}')`,
+    ).bind(orgId, id, userName),
+    ask(id, orgId),
+  ]);
+  return id;
+}
+
+const ask = (userId: string, orgId = idp.orgId) =>
+  env.DB.prepare('INSERT INTO outbox (org_id, user_id, requested_at) VALUES (?, ?, ?)').bind(orgId, userId, Date.now());
+
+/** Milliseconds from now to the alarm. */
+const alarmIn = () =>
+  runInDurableObject(coordinatorOf(idp.orgId), async (_, state) => {
+    const at = await state.storage.getAlarm();
+    return at === null ? null : at - Date.now();
+  });
+
+describe('publications of one user', () => {
+  it('that are asked for at once share a write', async () => {
+    const id = await someone();
+    const done = await within((coordinator) => Promise.all([coordinator.publish(id), coordinator.publish(id)]));
+    expect(done).toEqual([true, true]);
+    expect(noted.puts).toHaveLength(1);
+    expect(await waiting(idp.orgId)).toBe(0);
+  });
+
+  it('that are asked for while one is written share the next, and it tells what is true by then', async () => {
+    const id = await someone();
+    const late: Promise<boolean>[] = [];
+    noted.onPut = async () => {
+      if (noted.puts.length > 1) return;
+      await env.DB.prepare('UPDATE users SET active = 1 WHERE id = ?').bind(id).run();
+      await ask(id).run();
+      await within((coordinator) => {
+        for (let i = 0; i < 10; i++) late.push(coordinator.publish(id));
+      });
+    };
+    expect(await coordinatorOf(idp.orgId).publish(id)).toBe(true);
+    // The row that came while the first was written is not settled by it.
+    expect(await waiting(idp.orgId)).toBe(1);
+    await within(() => Promise.all(late));
+    expect(noted.puts.map(({ flag }) => flag.active)).toEqual([false, true]);
+    expect(noted.puts[1]!.at - noted.puts[0]!.at).toBeGreaterThanOrEqual(1_000);
+    expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: true, notBefore: 1_767_225_600_000 });
+    expect(await waiting(idp.orgId)).toBe(0);
+  });
+
+  it('do not hold up another user’s', async () => {
+    const [slow, quick] = [await someone('slow'), await someone('quick')];
+    let isHeld = true;
+    noted.onPut = async () => {
+      while (isHeld && noted.puts.at(-1)!.key.endsWith(slow)) await scheduler.wait(5);
+    };
+    const held = coordinatorOf(idp.orgId).publish(slow);
+    while (noted.puts.length === 0) await scheduler.wait(5);
+    expect(await coordinatorOf(idp.orgId).publish(quick)).toBe(true);
+    expect(await flagOf(idp.orgId, slow)).toBeNull();
+    expect(await flagOf(idp.orgId, quick)).toMatchObject({ active: false });
+    isHeld = false;
+    expect(await held).toBe(true);
+  });
+
+  it('that fail do not block those that follow', async () => {
+    const id = await someone();
+    await rebind(idp.orgId, { REVOCATIONS: brokenKv });
+    expect(await within((c) => Promise.all([c.publish(id), c.publish(id), c.publish(id)]))).toEqual([
+      false,
+      false,
+      false,
+    ]);
+    await rebind(idp.orgId, { REVOCATIONS: noted.binding });
+    expect(await coordinatorOf(idp.orgId).publish(id)).toBe(true);
+    expect(noted.puts).toHaveLength(1);
+  });
+
+  it('say inactive of someone who is not there: safe, and an org that is gone has nobody', async () => {
+    const id = crypto.randomUUID();
+    const before = Date.now();
+    await ask(id).run();
+    await coordinatorOf(idp.orgId).publish(id);
+    const flag = (await flagOf(idp.orgId, id))!;
+    expect(flag.active).toBe(false);
+    expect(flag.notBefore).toBeGreaterThanOrEqual(before);
+  });
+
+  it('of one org leave the outbox of another alone', async () => {
+    const other = await newIdp(`other-${n}`);
+    const id = await someone();
+    await ask(id, other.orgId).run();
+    await coordinatorOf(idp.orgId).publish(id);
+    expect(await waiting(idp.orgId)).toBe(0);
+    expect(await waiting(other.orgId)).toBe(1);
+    expect(await flagOf(other.orgId, id)).toBeNull();
+  });
+});
+
+describe('when KV or D1 fails,', () => {
+  it('the alarm tries again, each time later, up to a minute; a success begins anew', async () => {
+    const id = await someone();
+    await rebind(idp.orgId, { REVOCATIONS: brokenKv });
+    expect(await alarmIn()).toBeNull();
+    await coordinatorOf(idp.orgId).publish(id);
+    for (const delay of [2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]) {
+      const wait = (await alarmIn())!;
+      expect(wait).toBeGreaterThan(delay - 500);
+      expect(wait).toBeLessThanOrEqual(delay);
+      expect(await runDurableObjectAlarm(coordinatorOf(idp.orgId))).toBe(true);
+    }
+    await rebind(idp.orgId, { REVOCATIONS: noted.binding });
+    await runDurableObjectAlarm(coordinatorOf(idp.orgId));
+    expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
+    expect(await alarmIn()).toBeNull();
+    await rebind(idp.orgId, { REVOCATIONS: brokenKv });
+    await coordinatorOf(idp.orgId).publish(await someone('bob'));
+    expect(await alarmIn()).toBeLessThanOrEqual(2_000);
+  });
+
+  it('an alarm that is set already is not put off by a further failure', async () => {
+    const id = await someone();
+    await rebind(idp.orgId, { REVOCATIONS: brokenKv });
+    for (let i = 0; i < 5; i++) await coordinatorOf(idp.orgId).publish(id);
+    expect(await alarmIn()).toBeLessThanOrEqual(2_000);
+  });
+
+  it('a publication says so, and its intent stays', async () => {
+    const id = await someone();
+    const batch = () => Promise.reject(new Error('D1_ERROR: D1 DB is overloaded. Too many requests queued.'));
+    await rebind(idp.orgId, {
+      DB: { prepare: (text: string) => env.DB.prepare(text), batch } as unknown as D1Database,
+    });
+    expect(await coordinatorOf(idp.orgId).publish(id)).toBe(false);
+    expect(await waiting(idp.orgId)).toBe(1);
+    await rebind(idp.orgId, {});
+    await runDurableObjectAlarm(coordinatorOf(idp.orgId));
+    expect(await waiting(idp.orgId)).toBe(0);
+  });
+
+  it('an alarm that cannot even read what waits comes again', async () => {
+    const id = await someone();
+    await rebind(idp.orgId, { REVOCATIONS: brokenKv });
+    await coordinatorOf(idp.orgId).publish(id);
+    const batch = () => Promise.reject(new Error('D1_ERROR: Network connection lost.'));
+    await rebind(idp.orgId, {
+      DB: { prepare: (text: string) => env.DB.prepare(text), batch } as unknown as D1Database,
+    });
+    await runInDurableObject(coordinatorOf(idp.orgId), async (instance: OrgCoordinator, state) => {
+      await state.storage.deleteAlarm();
+      await instance.alarm();
+    });
+    expect(await alarmIn()).not.toBeNull();
+  });
+});
+
+describe('what waits survives', () => {
+  const fail = async () => {
+    const id = await someone();
+    await rebind(idp.orgId, { REVOCATIONS: brokenKv });
+    expect(await coordinatorOf(idp.orgId).publish(id)).toBe(false);
+    return id;
+  };
+
+  it('the eviction of the object', async () => {
+    const id = await fail();
+    await evictDurableObject(coordinatorOf(idp.orgId));
+    expect(await runDurableObjectAlarm(coordinatorOf(idp.orgId))).toBe(true);
+    expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
+    expect(await waiting(idp.orgId)).toBe(0);
+  });
+
+  it('the end of the object in the middle of it', async () => {
+    const id = await fail();
+    await abortAllDurableObjects();
+    expect(await runDurableObjectAlarm(coordinatorOf(idp.orgId))).toBe(true);
+    expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
+    expect(await waiting(idp.orgId)).toBe(0);
+  });
+});
+
+describe('draining', () => {
+  it('goes on until nothing is left, a hundred users at a time', async () => {
+    await env.DB.prepare(
+      `INSERT INTO outbox (org_id, user_id, requested_at)
+        WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 150) SELECT ?, 'user-' || n, 1 FROM numbers`,
+    )
+      .bind(idp.orgId)
+      .run();
+    expect(await coordinatorOf(idp.orgId).drain()).toBe(0);
+    expect(await waiting(idp.orgId)).toBe(50);
+    expect(noted.puts.map(({ key }) => key)).toContain(`rev:v1:${idp.orgId}:user-1`); // the longest wait first
+    await runDurableObjectAlarm(coordinatorOf(idp.orgId));
+    expect(await waiting(idp.orgId)).toBe(0);
+    expect(new Set(noted.puts.map(({ key }) => key)).size).toBe(150);
+  });
+
+  it('publishes a user once, however often it was asked for', async () => {
+    const id = await someone();
+    for (let i = 0; i < 5; i++) await ask(id).run();
+    await coordinatorOf(idp.orgId).drain();
+    expect(noted.puts).toHaveLength(1);
+    expect(await waiting(idp.orgId)).toBe(0);
+  });
+
+  it('says how many are left', async () => {
+    await someone('a');
+    await someone('b');
+    await rebind(idp.orgId, { REVOCATIONS: brokenKv });
+    expect(await coordinatorOf(idp.orgId).drain()).toBe(2);
+  });
+});
+
+describe('tokens', () => {
+  const actor = { name: 'admin:test', requestId: 'r' };
+
+  it('are issued and revoked in the order in which it was asked', async () => {
+    const done = await within(async (coordinator) => {
+      const revoked = coordinator.revokeTokens('ada', actor);
+      const [first, second] = [coordinator.issueToken('ada', actor), coordinator.issueToken('bob', actor)];
+      const again = coordinator.revokeTokens('cid', actor);
+      return [(await revoked).length, (await first).ok, (await second).ok, (await again).length];
+    });
+    expect(done).toEqual([1, true, false, 1]);
+  });
+
+  it('go on after a turn that failed', async () => {
+    const batch = () => Promise.reject(new Error('D1_ERROR: Network connection lost.'));
+    await rebind(idp.orgId, {
+      DB: { prepare: (text: string) => env.DB.prepare(text), batch } as unknown as D1Database,
+    });
+    await within((c) => expect(c.revokeTokens('ada', actor)).rejects.toThrow('Network connection lost'));
+    await rebind(idp.orgId, {});
+    expect(await within(async (c) => (await c.revokeTokens('ada', actor)).length)).toBe(1);
+  });
+});

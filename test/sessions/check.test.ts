@@ -1,0 +1,131 @@
+import { env } from 'cloudflare:workers';
+import { describe, expect, it } from 'vitest';
+import { checkSession, decide, type FlagReader, instant } from '../../src/sessions/check';
+
+const ORG = 'Ab3dEf6hIj9k';
+const REVOKED_AT = Date.parse('2026-03-01T12:00:00.000Z');
+
+/** One user per test, so that none hears of another's flag. */
+const flagged = async (flag?: unknown) => {
+  const user = crypto.randomUUID();
+  const text = typeof flag === 'string' ? flag : JSON.stringify(flag);
+  if (flag !== undefined) await env.REVOCATIONS.put(`rev:v1:${ORG}:${user}`, text);
+  return user;
+};
+const check = (user: string, issuedAt: Date | number | string, org = ORG) =>
+  checkSession(env.REVOCATIONS, { org, user, issuedAt });
+
+describe('a session is', () => {
+  it('good while there is no flag', async () => {
+    expect(await check(await flagged(), Date.now())).toEqual({ valid: true, reason: 'good' });
+  });
+
+  it('dead when its user is inactive, whenever it was issued', async () => {
+    const user = await flagged({ v: 1, active: false, notBefore: REVOKED_AT });
+    expect(await check(user, REVOKED_AT - 1)).toEqual({ valid: false, reason: 'inactive' });
+    expect(await check(user, REVOKED_AT + 3_600_000)).toEqual({ valid: false, reason: 'inactive' });
+  });
+
+  it('dead when it is older than the end of all sessions, and good when it is younger', async () => {
+    const user = await flagged({ v: 1, active: true, notBefore: REVOKED_AT });
+    expect(await check(user, REVOKED_AT - 1)).toEqual({ valid: false, reason: 'revoked' });
+    expect(await check(user, REVOKED_AT + 1)).toEqual({ valid: true, reason: 'good' });
+  });
+
+  it('dead when it was issued in the very millisecond of the revocation', async () => {
+    const user = await flagged({ v: 1, active: true, notBefore: REVOKED_AT });
+    expect(await check(user, REVOKED_AT)).toEqual({ valid: false, reason: 'revoked' });
+  });
+
+  it('dead when the whole org is, even of a user without a flag', async () => {
+    await env.REVOCATIONS.put('rev:v1:goneOrgGone1', JSON.stringify({ v: 1, active: false, notBefore: 0 }));
+    expect(await check(await flagged(), Date.now(), 'goneOrgGone1')).toEqual({ valid: false, reason: 'inactive' });
+  });
+
+  it('measured by the later of the user’s and the org’s not-before', async () => {
+    const org = 'twoFlagsHere';
+    await env.REVOCATIONS.put(`rev:v1:${org}`, JSON.stringify({ v: 1, active: true, notBefore: REVOKED_AT + 10 }));
+    await env.REVOCATIONS.put(`rev:v1:${org}:u`, JSON.stringify({ v: 1, active: true, notBefore: REVOKED_AT }));
+    expect((await check('u', REVOKED_AT + 5, org)).valid).toBe(false);
+    expect((await check('u', REVOKED_AT + 11, org)).valid).toBe(true);
+  });
+
+  it.each([
+    ['an unknown version', '{"v":2,"active":true,"notBefore":0}'],
+    ['cut text', '{"v":1,"active":true,"not'],
+    ['empty text', ''],
+  ])('refused, to be safe, when its flag is unreadable: %s', async (_, text) => {
+    expect(await check(await flagged(text), Date.now())).toEqual({ valid: false, reason: 'unreadable' });
+  });
+
+  it('refused when the org’s flag is unreadable', async () => {
+    await env.REVOCATIONS.put('rev:v1:oddFlagHere1', 'yes');
+    expect(await check('u', Date.now(), 'oddFlagHere1')).toEqual({ valid: false, reason: 'unreadable' });
+  });
+
+  it('not touched by the flag of the same user id in another org', async () => {
+    const user = await flagged({ v: 1, active: false, notBefore: REVOKED_AT });
+    expect((await check(user, Date.now(), 'anotherOrg12')).valid).toBe(true);
+  });
+});
+
+describe('the time a session was issued at', () => {
+  it('is a Date, epoch milliseconds or ISO text, with any offset', async () => {
+    const user = await flagged({ v: 1, active: true, notBefore: REVOKED_AT });
+    for (const before of [new Date(REVOKED_AT), REVOKED_AT, '2026-03-01T12:00:00.000Z', '2026-03-01T13:00:00+01:00']) {
+      expect(await check(user, before), String(before)).toEqual({ valid: false, reason: 'revoked' });
+    }
+    for (const after of [new Date(REVOKED_AT + 1), REVOKED_AT + 1, '2026-03-01T12:00:00.001Z']) {
+      expect(await check(user, after), String(after)).toEqual({ valid: true, reason: 'good' });
+    }
+  });
+
+  it('is refused in seconds, which a JWT’s iat is in: every session would look ancient', async () => {
+    const seconds = Math.floor(REVOKED_AT / 1000);
+    await expect(check(await flagged(), seconds)).rejects.toThrow('looks like seconds');
+    expect(instant(seconds * 1000)).toBe(REVOKED_AT);
+  });
+
+  it.each([
+    ['text', 'yesterday'],
+    ['empty text', ''],
+    ['NaN', Number.NaN],
+    ['infinity', Infinity],
+    ['an invalid Date', new Date('x')],
+  ])('is refused when it is no instant: %s', async (_, issuedAt) => {
+    await expect(check(await flagged(), issuedAt)).rejects.toThrow('issuedAt');
+  });
+});
+
+describe('the check asks KV', () => {
+  it('once, in bulk, for two keys, with a cache of 30 seconds', async () => {
+    const calls: unknown[][] = [];
+    const reader: FlagReader = {
+      async get(keys, options) {
+        calls.push([keys, options]);
+        return new Map(keys.map((key) => [key, null]));
+      },
+    };
+    expect((await checkSession(reader, { org: 'o', user: 'u', issuedAt: Date.now() })).valid).toBe(true);
+    expect(calls).toEqual([[['rev:v1:o:u', 'rev:v1:o'], { type: 'text', cacheTtl: 30 }]]);
+  });
+
+  it('and hands its error on: whether to let people in then is the host’s decision', async () => {
+    const reader: FlagReader = { get: () => Promise.reject(new Error('KV is down')) };
+    await expect(checkSession(reader, { org: 'o', user: 'u', issuedAt: Date.now() })).rejects.toThrow('KV is down');
+  });
+
+  it('not at all when the time is wrong', async () => {
+    const reader: FlagReader = { get: () => Promise.reject(new Error('asked')) };
+    await expect(checkSession(reader, { org: 'o', user: 'u', issuedAt: 'x' })).rejects.toThrow('issuedAt');
+  });
+});
+
+it('the rule says inactive before revoked, and good of nothing', () => {
+  expect(decide([], 0)).toEqual({ valid: true, reason: 'good' });
+  const states = [
+    { active: true, notBefore: 10 },
+    { active: false, notBefore: 0 },
+  ];
+  expect(decide(states, 5)).toEqual({ valid: false, reason: 'inactive' });
+});

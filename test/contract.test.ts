@@ -86,6 +86,12 @@ function request(method: string, template: string): Ask {
   if (method === 'GET' || method === 'DELETE') return {};
   if (template.endsWith('.search')) return { body: {} };
   if (method === 'PATCH') return { body: { Operations: [{ op: 'replace', path: 'title', value: 'Dr' }] } };
+  if (template.endsWith('/Bulk')) {
+    return {
+      body: { Operations: [{ method: 'POST', path: '/Users', bulkId: 'a', data: { userName: crypto.randomUUID() } }] },
+    };
+  }
+  if (template.includes('/Groups')) return { body: { displayName: crypto.randomUUID() } };
   return { body: { userName: `${crypto.randomUUID()}@example.com` } };
 }
 
@@ -291,7 +297,15 @@ describe('every route', () => {
 });
 
 describe('a path that is not there', () => {
-  const unknown = ['/Nothing', '/users', '/Users/a/b', '/Bulk', '/Groups', '/Users/.search/x', '/ResourceTypes/User/x'];
+  const unknown = [
+    '/Nothing',
+    '/users',
+    '/Users/a/b',
+    '/Bulk/a',
+    '/Groups/a/b',
+    '/Users/.search/x',
+    '/ResourceTypes/User/x',
+  ];
   for (const prefix of ['/scim/v2', '/orgs/acme/scim/v2']) {
     for (const address of unknown) {
       it(`${prefix}${address} is a 404 in SCIM's form whatever the method`, async () => {

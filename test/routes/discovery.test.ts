@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Attribute } from '../../src/scim/attribute';
-import { ENTERPRISE_USER, LIST_RESPONSE, USER } from '../../src/scim/urns';
+import { ENTERPRISE_USER, GROUP, LIST_RESPONSE, USER } from '../../src/scim/urns';
 import { ask, BASE, type Idp, newIdp } from '../support/client';
 import { expectRefusal } from '../support/refusal';
 
@@ -71,21 +71,20 @@ describe('/ResourceTypes', () => {
   });
 
   it('has no type that is not there', async () => {
-    for (const name of ['Group', 'Nothing', 'user ', '%00'])
-      expectRefusal(await idp.get(`/ResourceTypes/${name}`), 404);
+    for (const name of ['Role', 'Nothing', 'user ', '%00']) expectRefusal(await idp.get(`/ResourceTypes/${name}`), 404);
   });
 });
 
 describe('/Schemas', () => {
   it('lists each schema whole, with an address that leads to it, in any letter case', async () => {
     const { body } = await idp.get('/Schemas');
-    expect(body).toMatchObject({ schemas: [LIST_RESPONSE], totalResults: 2, itemsPerPage: 2, startIndex: 1 });
+    expect(body).toMatchObject({ schemas: [LIST_RESPONSE], totalResults: 3, itemsPerPage: 3, startIndex: 1 });
     for (const schema of body.Resources) {
       expect((await idp.get(`/Schemas/${schema.id}`)).body).toEqual(schema);
       expect((await idp.get(`/Schemas/${schema.id.toUpperCase()}`)).body).toEqual(schema);
       expect(schema.meta.location).toBe(`${BASE}/scim/v2/Schemas/${schema.id}`);
     }
-    expect(body.Resources.map(({ id }: { id: string }) => id)).toEqual([USER, ENTERPRISE_USER]);
+    expect(body.Resources.map(({ id }: { id: string }) => id)).toEqual([USER, ENTERPRISE_USER, GROUP]);
   });
 
   it('gives every attribute every characteristic of RFC 7643 §7, and no null', async () => {

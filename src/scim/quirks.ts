@@ -141,7 +141,8 @@ export function bendMembers(type: ResourceType, body: Record<string, unknown>, b
       bends.add('core-urn-object');
       return Object.entries(value);
     }
-    const extension = LEGACY_EXTENSION_URNS[urn];
+    // hasOwn: a member called `constructor` is no URN.
+    const extension = Object.hasOwn(LEGACY_EXTENSION_URNS, urn) ? LEGACY_EXTENSION_URNS[urn] : undefined;
     if (extension === undefined) return [[name, value]];
     bends.add('legacy-schema');
     return [[extension, value]];

@@ -31,7 +31,7 @@ export function projection(
 function tree(type: ResourceType, names: readonly string[]): Names {
   const root: Names = new Map();
   for (const name of names) {
-    const path = resolveAttribute(type, name.replace(/\[.*\]/s, '').trim());
+    const path = resolveAttribute(type, withoutFilter(name).trim());
     if (path === undefined) continue;
     let branch = root;
     for (const [depth, attribute] of path.entries()) {
@@ -44,6 +44,12 @@ function tree(type: ResourceType, names: readonly string[]): Names {
     }
   }
   return root;
+}
+
+/** By hand: a pattern would look for the closing bracket anew from each opening one. */
+function withoutFilter(name: string): string {
+  const [open, close] = [name.indexOf('['), name.lastIndexOf(']')];
+  return open < 0 || close < open ? name : name.slice(0, open) + name.slice(close + 1);
 }
 
 /** The representation with what this request may see of it. */

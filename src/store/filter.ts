@@ -52,6 +52,13 @@ function jsonPath(names: Names, suffix = '', more: Names = []): SQL {
   return sql.raw(`'$${steps(names)}${suffix}${steps(more)}'`);
 }
 
+/** The columns as seen from inside a singular complex attribute: `manager[displayName eq "…"]`. */
+const inside = (columns: Columns, prefix: string): Columns => ({
+  document: columns.document,
+  column: (path) => columns.column(prefix + path),
+  lookup: (path, value) => columns.lookup(prefix + path, value),
+});
+
 /** What the compiler is inside of: the row, or one element of a list. */
 interface Scope {
   readonly document: SQL;
@@ -107,6 +114,8 @@ class Compiler {
   }
 
   #present(scope: Scope, path: AttributePath): SQL {
+    const column = scope.columns?.column(pathKey(path));
+    if (column !== undefined) return sql`ifnull(${column}, '') <> ''`;
     if (path.at(-1)!.multiValued || path.at(-1)!.type === 'complex') {
       return this.#where(scope, path, (document, inner) => sql`json_type(${document}, ${inner}) IS NOT NULL`, true);
     }
@@ -141,7 +150,8 @@ class Compiler {
   #element(scope: Scope, path: AttributePath, filter: Condition): SQL {
     if (!isPlural(path)) {
       const object = sql`json_extract(${scope.document}, ${jsonPath(path)})`;
-      return sql`(${object} IS NOT NULL AND ${this.#in({ document: object }, filter)})`;
+      const columns = scope.columns && inside(scope.columns, `${pathKey(path)}.`);
+      return sql`(${object} IS NOT NULL AND ${this.#in({ document: object, ...(columns && { columns }) }, filter)})`;
     }
     const holds = this.#some(scope, path, (element) => this.#in({ document: element }, filter));
     const lookup = scope.columns && this.#narrowed(scope.columns, pathKey(path), filter);

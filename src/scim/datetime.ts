@@ -13,7 +13,9 @@ export function dateTime(text: string): string | undefined {
   if (parts === null) return undefined;
   const [, year, month, day, hour, minute, second, fraction = '', zone = 'Z'] = parts;
   const date = `${year}-${month}-${day}`;
-  const instant = Date.parse(`${date}T${hour}:${minute}:${second}.${fraction.slice(0, 3).padEnd(3, '0')}${zone.toUpperCase()}`);
+  const instant = Date.parse(
+    `${date}T${hour}:${minute}:${second}.${fraction.slice(0, 3).padEnd(3, '0')}${zone.toUpperCase()}`,
+  );
   if (Number.isNaN(instant)) return undefined;
   // Date.parse takes 31 February for 3 March.
   if (!new Date(`${date}T00:00:00Z`).toISOString().startsWith(date)) return undefined;

@@ -5,7 +5,7 @@ import { resolveElementFilter } from '../filter/condition';
 import { matches } from '../filter/match';
 import { type PathSyntax, parsePath, type Syntax } from '../filter/parse';
 import { foldObject, foldString } from '../fold';
-import { type AttributePath, pathName, resolveAttribute, target, within } from '../path';
+import { type AttributePath, pathName, prefixOf, resolveAttribute, target, within } from '../path';
 import { type Bends, bendMembers, bendValue } from '../quirks';
 import { isObject, isSame, type Json, type JsonObject, type Resource } from '../resource';
 import { checkResource, MAX_VALUES, readMembers, readValue } from '../validate';
@@ -157,7 +157,7 @@ function assignComplex({ op, attribute, name, bends }: Change, holder: JsonObjec
   for (const sub of attribute.subAttributes ?? []) {
     const member = value.get(sub.name.toLowerCase());
     if (member === undefined || sub.mutability === 'readOnly') continue;
-    assign({ op, attribute: sub, name: `${name}.${sub.name}`, bends }, inner, member);
+    assign({ op, attribute: sub, name: prefixOf(attribute, name) + sub.name, bends }, inner, member);
   }
   put(holder, attribute.name, inner);
 }

@@ -6,6 +6,9 @@ export type Row = Record<string, unknown>;
 
 const dialect = new SQLiteSyncDialect();
 
+/** Of the text of a statement or of a part of one, at least. */
+export const lengthOf = (statement: SQL) => dialect.sqlToQuery(statement).sql.length;
+
 /**
  * A statement for D1. Equal parameters are bound once (`?1` … ), for D1 takes 100 of them and the credential stands in
  * every statement several times.

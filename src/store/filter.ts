@@ -8,6 +8,7 @@ import type { Condition } from '../scim/filter/condition';
 import { isPlural } from '../scim/filter/match';
 import type { Operator } from '../scim/filter/parse';
 import type { AttributePath } from '../scim/path';
+import { lengthOf } from './batch';
 
 /** Where a table keeps what a filter may ask for. */
 export interface Columns {
@@ -22,10 +23,15 @@ export interface Columns {
 /** SQLite on D1 takes expressions nested to 100; what else stands around the condition has room above this. */
 const MAX_HEIGHT = 80;
 
+/** A statement on D1 takes 100,000 bytes; the rest of it has room above this. */
+const MAX_LENGTH = 95_000;
+
 /** @throws ScimError 400 invalidFilter when the database could not take it. */
 export function filterSql(condition: Condition, columns: Columns): SQL {
   if (height(condition) > MAX_HEIGHT) throw invalidFilter('The filter nests too deeply');
-  return new Compiler(columns).condition(condition);
+  const compiled = new Compiler(columns).condition(condition);
+  if (lengthOf(compiled) > MAX_LENGTH) throw invalidFilter('The filter has too many terms');
+  return compiled;
 }
 
 /** The value to sort by; of several, the primary's or the first (RFC 7644 §3.4.2.3). */
@@ -124,9 +130,12 @@ class Compiler {
 
   #compare(scope: Scope, path: AttributePath, operator: Operator, value: SQL, wanted: string | number | boolean): SQL {
     const column = scope.columns?.column(pathKey(path));
-    if (column !== undefined) return compare(column, operator, value, wanted);
+    if (column !== undefined) {
+      const end = operator === 'sw' && typeof wanted === 'string' ? afterPrefix(wanted) : undefined;
+      return compare(column, operator, value, end === undefined ? undefined : this.#value(end));
+    }
     return this.#where(scope, path, (document, inner) =>
-      compare(sql`json_extract(${document}, ${inner})`, operator, value, wanted),
+      compare(sql`json_extract(${document}, ${inner})`, operator, value, undefined),
     );
   }
 
@@ -172,7 +181,7 @@ class Compiler {
 }
 
 /** LIKE is of no use: its patterns end at 50 bytes on D1, and `%` and `_` in a value are letters like others. */
-function compare(stored: SQL, operator: Operator, value: SQL, wanted: string | number | boolean): SQL {
+function compare(stored: SQL, operator: Operator, value: SQL, end: SQL | undefined): SQL {
   switch (operator) {
     case 'eq':
       return sql`${stored} = ${value}`;
@@ -188,17 +197,14 @@ function compare(stored: SQL, operator: Operator, value: SQL, wanted: string | n
       return sql`${stored} <= ${value}`;
     case 'co':
       return sql`instr(${stored}, ${value}) > 0`;
-    case 'sw': {
-      // A range, so that an index serves it.
-      const end = typeof wanted === 'string' ? afterPrefix(wanted) : undefined;
+    case 'sw':
+      // Of a column a range, so that an index serves it.
       return end === undefined
         ? sql`substr(${stored}, 1, length(${value})) = ${value}`
         : sql`(${stored} >= ${value} AND ${stored} < ${end})`;
-    }
     case 'ew':
-      return wanted === ''
-        ? sql`${stored} IS NOT NULL`
-        : sql`(length(${stored}) >= length(${value}) AND substr(${stored}, -length(${value})) = ${value})`;
+      // From the end, where an empty text would count from the beginning: it ends every text that there is.
+      return sql`substr(${stored}, -length(${value}), length(${value})) = ${value}`;
   }
 }
 

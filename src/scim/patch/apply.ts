@@ -315,13 +315,12 @@ function create(change: Change, elements: JsonObject[], at: Target, raw: unknown
   if (seed === undefined || (!attribute.multiValued && elements.length > 0)) {
     throw noTarget(`No value of ${name} matches the filter of the path`);
   }
-  const element: JsonObject = { ...seed };
-  if (at.sub) assign({ ...change, attribute: at.sub, name: `${name}.${at.sub.name}` }, element, raw);
-  else Object.assign(element, readElement(attribute, raw, name, bends));
-  const isUnchanged = isSame(element, seed);
-  if (isUnchanged) return undefined; // a null: there is nothing to unassign
+  const given: JsonObject = {};
+  if (at.sub) assign({ ...change, attribute: at.sub, name: `${name}.${at.sub.name}` }, given, raw);
+  else Object.assign(given, readElement(attribute, raw, name, bends));
+  if (Object.keys(given).length === 0) return undefined; // a null: there is nothing to unassign
   if (at.filter) bends.add('created-by-filter');
-  return element;
+  return { ...seed, ...given };
 }
 
 /** `type eq "work" and primary eq "True"` -> `{type: "work", primary: true}`; undefined for any other kind of filter. */

@@ -403,6 +403,13 @@ describe('a value filter without a match', () => {
     ],
   ]);
 
+  it('makes the element too when the value only repeats the filter', () => {
+    const email = [{ op: 'add', path: 'emails[value eq "a@x"]', value: { value: 'a@x' } }];
+    expect(patched({ userName: 'a' }, email)).toEqual({ userName: 'a', emails: [{ value: 'a@x' }] });
+    const type = [{ op: 'replace', path: 'emails[type eq "work"].type', value: 'work' }];
+    expect(patched({ userName: 'a' }, type)).toEqual({ userName: 'a', emails: [{ type: 'work' }] });
+  });
+
   it('makes the manager who is not there', () => {
     const after = patched({ userName: 'a' }, [{ op: 'add', path: 'manager[value eq "m"]', value: { value: 'm' } }]);
     expect(after).toEqual({ userName: 'a', [E]: { manager: { value: 'm' } } });

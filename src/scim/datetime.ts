@@ -12,11 +12,13 @@ export function dateTime(text: string): string | undefined {
   const parts = PATTERN.exec(text);
   if (parts === null) return undefined;
   const [, year, month, day, hour, minute, second, fraction = '', zone = 'Z'] = parts;
-  const local = `${year}-${month}-${day}T${hour}:${minute}:${second}`;
-  const instant = Date.parse(`${local}.${fraction.slice(0, 3).padEnd(3, '0')}${zone.toUpperCase()}`);
+  const date = `${year}-${month}-${day}`;
+  const instant = Date.parse(
+    `${date}T${hour}:${minute}:${second}.${fraction.slice(0, 3).padEnd(3, '0')}${zone.toUpperCase()}`,
+  );
   if (Number.isNaN(instant)) return undefined;
   // Date.parse takes 31 February for 3 March.
-  if (hour !== '24' && new Date(`${local}Z`).toISOString().slice(0, 19) !== local) return undefined;
+  if (!new Date(`${date}T00:00:00Z`).toISOString().startsWith(date)) return undefined;
   const canonical = new Date(instant).toISOString();
   return canonical.length === 24 && canonical >= '0001' ? canonical : undefined;
 }

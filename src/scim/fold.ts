@@ -12,8 +12,11 @@ import type { Json, JsonObject } from './resource';
 export function foldCase(text: string): string {
   if (/^[\0-\x7f]*$/.test(text)) return text.toLowerCase();
   let folded = '';
-  for (const character of text.replace(/[\u3000\uff00-\uffef]+/g, (wide) => wide.normalize('NFKC'))) {
-    folded += character === 'ı' ? character : character.toUpperCase().toLowerCase();
+  // Composed first: what is upper-cased apart, as in `ᾴ`, comes back in another order than it was combined in.
+  const composed = text.normalize('NFC').replace(/[\u3000\uff00-\uffef]+/g, (wide) => wide.normalize('NFKC'));
+  for (const character of composed) {
+    // Down before up: the capital `ẞ` has no other upper case, and only its `ß` becomes `SS`.
+    folded += character === 'ı' ? character : character.toLowerCase().toUpperCase().toLowerCase();
   }
   return folded.normalize('NFC');
 }

@@ -54,6 +54,10 @@ export function target(path: AttributePath): Attribute {
   return path[path.length - 1]!;
 }
 
+/** A sub-attribute as a client would write it, for a detail: after an extension's URN stands a colon (RFC 7644 §3.10). */
+export const prefixOf = (attribute: Attribute, name: string) =>
+  attribute.name.startsWith('urn:') ? `${name}:` : `${name}.`;
+
 /** As a client would write it, for a detail. */
 export function pathName(path: AttributePath): string {
   const names = path.map((a) => a.name);

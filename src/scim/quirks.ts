@@ -150,6 +150,7 @@ export function bendMembers(type: ResourceType, body: Record<string, unknown>, b
       bends.add('core-urn-object');
       return Object.entries(value);
     }
+    // hasOwn: a member called `constructor` is no URN.
     const extension = Object.hasOwn(LEGACY_EXTENSION_URNS, urn) ? LEGACY_EXTENSION_URNS[urn] : undefined;
     if (extension === undefined) return [[name, value]];
     bends.add('legacy-schema');

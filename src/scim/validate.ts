@@ -2,6 +2,7 @@
 import type { Attribute, ResourceType } from './attribute';
 import { dateTime } from './datetime';
 import { invalidSyntax, invalidValue, payloadTooLarge } from './error';
+import { prefixOf } from './path';
 import { type Bends, bendMembers, bendValue, hasLegacyUrn, isReference } from './quirks';
 import { isObject, type Json, type JsonObject, type Resource } from './resource';
 
@@ -120,7 +121,12 @@ function readSingle(attribute: Attribute, value: unknown, name: string, bends: B
   switch (attribute.type) {
     case 'complex': {
       if (!isObject(value)) throw expected('an object');
-      const object = readMembers(attribute.subAttributes ?? [], Object.entries(value), `${name}.`, bends);
+      const object = readMembers(
+        attribute.subAttributes ?? [],
+        Object.entries(value),
+        prefixOf(attribute, name),
+        bends,
+      );
       return Object.keys(object).length > 0 ? object : undefined;
     }
     case 'boolean':

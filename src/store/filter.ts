@@ -85,6 +85,13 @@ function jsonPath(names: Names, suffix = '', more: Names = []): SQL {
   return sql.raw(`'$${steps(names)}${suffix}${steps(more)}'`);
 }
 
+/** The columns as seen from inside a singular complex attribute: `manager[displayName eq "…"]`. */
+const inside = (columns: Columns, prefix: string): Columns => ({
+  document: columns.document,
+  column: (path) => columns.column(prefix + path),
+  lookup: (path, value) => columns.lookup(prefix + path, value),
+});
+
 /** What the compiler is inside of: the row, or one element of a list. */
 interface Scope {
   readonly document: SQL;
@@ -142,6 +149,8 @@ class Compiler {
   }
 
   #present(scope: Scope, path: AttributePath): SQL {
+    const column = scope.columns?.column(pathKey(path));
+    if (column !== undefined) return sql`ifnull(${column}, '') <> ''`;
     if (path.at(-1)!.multiValued || path.at(-1)!.type === 'complex') {
       return this.#where(scope, path, (document, inner) => sql`json_type(${document}, ${inner}) IS NOT NULL`, true);
     }
@@ -150,9 +159,12 @@ class Compiler {
 
   #compare(scope: Scope, path: AttributePath, operator: Operator, value: SQL, wanted: string | number | boolean): SQL {
     const column = scope.columns?.column(pathKey(path));
-    if (column !== undefined) return compare(column, operator, value, wanted);
+    if (column !== undefined) {
+      const end = operator === 'sw' && typeof wanted === 'string' ? afterPrefix(wanted) : undefined;
+      return compare(column, operator, value, end === undefined ? undefined : this.#value(end));
+    }
     return this.#where(scope, path, (document, inner) =>
-      compare(sql`json_extract(${document}, ${inner})`, operator, value, wanted),
+      compare(sql`json_extract(${document}, ${inner})`, operator, value, undefined),
     );
   }
 
@@ -183,7 +195,8 @@ class Compiler {
     const scope = this.#holding(outer, path);
     if (!isPlural(path)) {
       const object = sql`json_extract(${scope.document}, ${jsonPath(path)})`;
-      return sql`(${object} IS NOT NULL AND ${this.#in({ document: object }, filter)})`;
+      const columns = scope.columns && inside(scope.columns, `${pathKey(path)}.`);
+      return sql`(${object} IS NOT NULL AND ${this.#in({ document: object, ...(columns && { columns }) }, filter)})`;
     }
     const lookup = scope.columns && this.#narrowed(scope.columns, pathKey(path), filter);
     if (lookup && filter.kind === 'compare') return lookup; // there is nothing more to it
@@ -205,7 +218,7 @@ class Compiler {
 }
 
 /** LIKE is of no use: its patterns end at 50 bytes on D1, and `%` and `_` in a value are letters like others. */
-function compare(stored: SQL, operator: Operator, value: SQL, wanted: string | number | boolean): SQL {
+function compare(stored: SQL, operator: Operator, value: SQL, end: SQL | undefined): SQL {
   switch (operator) {
     case 'eq':
       return sql`${stored} = ${value}`;
@@ -221,17 +234,14 @@ function compare(stored: SQL, operator: Operator, value: SQL, wanted: string | n
       return sql`${stored} <= ${value}`;
     case 'co':
       return sql`instr(${stored}, ${value}) > 0`;
-    case 'sw': {
-      // A range, so that an index serves it.
-      const end = typeof wanted === 'string' ? afterPrefix(wanted) : undefined;
+    case 'sw':
+      // Of a column a range, so that an index serves it.
       return end === undefined
         ? sql`substr(${stored}, 1, length(${value})) = ${value}`
         : sql`(${stored} >= ${value} AND ${stored} < ${end})`;
-    }
     case 'ew':
-      return wanted === ''
-        ? sql`${stored} IS NOT NULL`
-        : sql`(length(${stored}) >= length(${value}) AND substr(${stored}, -length(${value})) = ${value})`;
+      // From the end, where an empty text would count from the beginning: it ends every text that there is.
+      return sql`substr(${stored}, -length(${value}), length(${value})) = ${value}`;
   }
 }
 

@@ -57,7 +57,9 @@ export function groupsQuery(store: OrgStore, query: Query, withMembers: boolean,
   const where = sql`WHERE groups.org_id = ${store.org}${
     query.filter ? sql` AND ${filterSql(query.filter, columns)}` : sql``
   }`;
-  const offset = before ? sql`CAST(max(0, ${query.startIndex - 1} - ${before}) AS INTEGER)` : sql`${query.startIndex - 1}`;
+  const offset = before
+    ? sql`CAST(max(0, ${query.startIndex - 1} - ${before}) AS INTEGER)`
+    : sql`${query.startIndex - 1}`;
   const page = sql`${where} ORDER BY ${order(query.sort, columns, sql`groups.seq`, 'displayName', isIndexOrder(query, 'displayName'))} LIMIT ${query.count} OFFSET ${offset}`;
   const statements = [
     query.filter

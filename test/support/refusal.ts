@@ -1,5 +1,6 @@
 /** What every refusal at the SCIM door must look like (RFC 7644 §3.12). */
 import { expect } from 'vitest';
+import { ScimError } from '../../src/scim/error';
 import { ERROR } from '../../src/scim/urns';
 import type { Answer } from './client';
 
@@ -22,4 +23,21 @@ export function expectScimError(answer: Answer): void {
     detail: expect.stringMatching(/\S.{8,}/s),
     ...(answer.body?.scimType !== undefined && { scimType: expect.stringMatching(/^[a-z]+[A-Za-z]*$/) }),
   });
+}
+
+export interface Refusal {
+  readonly status: number;
+  readonly scimType: string | undefined;
+  readonly detail: string;
+}
+
+/** @throws whatever is no ScimError: a TypeError would be a 500. */
+export function refusalOf(attempt: () => unknown): Refusal {
+  try {
+    attempt();
+  } catch (error) {
+    if (!(error instanceof ScimError)) throw error;
+    return { status: error.status, scimType: error.scimType, detail: error.detail };
+  }
+  throw new Error('a refusal was expected, and nothing was refused');
 }

@@ -5,7 +5,7 @@ import { resolveElementFilter } from '../filter/condition';
 import { matches } from '../filter/match';
 import { type PathSyntax, parsePath, type Syntax } from '../filter/parse';
 import { foldObject, foldString } from '../fold';
-import { type AttributePath, pathName, resolveAttribute, target, within } from '../path';
+import { type AttributePath, pathName, prefixOf, resolveAttribute, target, within } from '../path';
 import { type Bends, bendMembers, bendValue } from '../quirks';
 import { isObject, isSame, type Json, type JsonObject, type Resource } from '../resource';
 import { checkResource, MAX_VALUES, readMembers, readValue } from '../validate';
@@ -157,7 +157,7 @@ function assignComplex({ op, attribute, name, bends }: Change, holder: JsonObjec
   for (const sub of attribute.subAttributes ?? []) {
     const member = value.get(sub.name.toLowerCase());
     if (member === undefined || sub.mutability === 'readOnly') continue;
-    assign({ op, attribute: sub, name: `${name}.${sub.name}`, bends }, inner, member);
+    assign({ op, attribute: sub, name: prefixOf(attribute, name) + sub.name, bends }, inner, member);
   }
   put(holder, attribute.name, inner);
 }
@@ -315,13 +315,12 @@ function create(change: Change, elements: JsonObject[], at: Target, raw: unknown
   if (seed === undefined || (!attribute.multiValued && elements.length > 0)) {
     throw noTarget(`No value of ${name} matches the filter of the path`);
   }
-  const element: JsonObject = { ...seed };
-  if (at.sub) assign({ ...change, attribute: at.sub, name: `${name}.${at.sub.name}` }, element, raw);
-  else Object.assign(element, readElement(attribute, raw, name, bends));
-  const isUnchanged = isSame(element, seed);
-  if (isUnchanged) return undefined; // a null: there is nothing to unassign
+  const given: JsonObject = {};
+  if (at.sub) assign({ ...change, attribute: at.sub, name: `${name}.${at.sub.name}` }, given, raw);
+  else Object.assign(given, readElement(attribute, raw, name, bends));
+  if (Object.keys(given).length === 0) return undefined; // a null: there is nothing to unassign
   if (at.filter) bends.add('created-by-filter');
-  return element;
+  return { ...seed, ...given };
 }
 
 /** `type eq "work" and primary eq "True"` -> `{type: "work", primary: true}`; undefined for any other kind of filter. */

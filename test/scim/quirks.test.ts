@@ -1,0 +1,379 @@
+/** Each bend: what is sent, what it becomes, and the name that the journal keeps. A new bend must be shown here. */
+import { describe, expect, it } from 'vitest';
+import { applyPatch } from '../../src/scim/patch/apply';
+import { parsePatch } from '../../src/scim/patch/parse';
+import { type Bend, type Bends, bareWord, booleanOf } from '../../src/scim/quirks';
+import type { Resource } from '../../src/scim/resource';
+import { userType } from '../../src/scim/schema/types';
+import { ENTERPRISE_USER as E, PATCH_OP, USER } from '../../src/scim/urns';
+import { readResource } from '../../src/scim/validate';
+
+interface Sent {
+  readonly by: string;
+  readonly body: Record<string, unknown>;
+  readonly becomes: Resource;
+  readonly bends: readonly Bend[];
+}
+
+interface Patched {
+  readonly by: string;
+  readonly before?: Resource;
+  readonly operation: Record<string, unknown>;
+  readonly becomes: Resource;
+  readonly bends: readonly Bend[];
+}
+
+const resources: readonly Sent[] = [
+  {
+    by: 'Entra ID’s validator: roles[].primary as "True"',
+    body: { roles: [{ primary: 'True', display: 'd', value: 'v', type: 't' }] },
+    becomes: { roles: [{ value: 'v', display: 'd', type: 't', primary: true }] },
+    bends: ['boolean-string'],
+  },
+  {
+    by: 'OneLogin’s template: active as "{$user.active}"',
+    body: { active: 'false' },
+    becomes: { active: false },
+    bends: ['boolean-string'],
+  },
+  {
+    by: 'OneLogin’s template: emails as one object',
+    body: { emails: { value: 'a@x', type: 'work' } },
+    becomes: { emails: [{ value: 'a@x', type: 'work' }] },
+    bends: ['single-value'],
+  },
+  {
+    by: 'OneLogin: "id": null, and manager as {managerId, displayName}',
+    body: { id: null, [E]: { department: 'd', manager: { managerId: '7', displayName: 'Bob' } } },
+    becomes: { [E]: { department: 'd' } },
+    bends: [],
+  },
+  {
+    by: 'OneLogin: the 2.0 URNs without ietf',
+    body: {
+      schemas: ['urn:scim:schemas:core:2.0', 'urn:scim:schemas:extension:enterprise:2.0'],
+      'urn:scim:schemas:extension:enterprise:2.0': { department: 'd' },
+    },
+    becomes: { [E]: { department: 'd' } },
+    bends: ['legacy-schema'],
+  },
+  {
+    by: 'Google: a 1.0 URN first, the right one beside it',
+    body: { schemas: ['urn:scim:schemas:core:1.0', USER] },
+    becomes: {},
+    bends: [],
+  },
+  {
+    by: 'Google in its older form: the 1.0 URN alone',
+    body: { schemas: ['urn:scim:schemas:core:1.0'] },
+    becomes: {},
+    bends: ['legacy-schema'],
+  },
+  { by: 'sloppy clients: no schemas', body: { schemas: undefined }, becomes: {}, bends: ['missing-schemas'] },
+  { by: 'keycloak issue 51156: schemas null', body: { schemas: null }, becomes: {}, bends: ['missing-schemas'] },
+  { by: 'sloppy clients: schemas []', body: { schemas: [] }, becomes: {}, bends: ['missing-schemas'] },
+  {
+    by: 'Entra ID’s documentation: a mistyped extension URN beside the right core URN',
+    body: { schemas: [USER, 'urn:ietf:params:scim:schemas:extension:enterprise:2.0User'] },
+    becomes: {},
+    bends: [],
+  },
+  {
+    by: 'Entra ID: the manager as a bare id',
+    body: { [E]: { manager: 'm1' } },
+    becomes: { [E]: { manager: { value: 'm1' } } },
+    bends: ['bare-string'],
+  },
+  {
+    by: 'Entra ID: the manager in a list of one, with $ref',
+    body: { [E]: { manager: [{ $ref: '../Users/m1', value: 'm1' }] } },
+    becomes: { [E]: { manager: { value: 'm1' } } },
+    bends: ['list-of-one'],
+  },
+  {
+    by: 'the two together: the id in a list',
+    body: { [E]: { manager: ['m1'] } },
+    becomes: { [E]: { manager: { value: 'm1' } } },
+    bends: ['list-of-one', 'bare-string'],
+  },
+  {
+    by: 'Entra ID’s validator: the manager cleared by {"value": ""}',
+    body: { [E]: { manager: { value: '' } } },
+    becomes: {},
+    bends: ['empty-reference'],
+  },
+  {
+    by: 'Microsoft’s reference client: capital keys',
+    body: {
+      Title: 'Boss',
+      [E]: { Department: 'd', Manager: { Value: 'm1' } },
+      EMAILS: [{ Primary: true, VALUE: 'a' }],
+    },
+    becomes: {
+      title: 'Boss',
+      emails: [{ value: 'a', primary: true }],
+      [E]: { department: 'd', manager: { value: 'm1' } },
+    },
+    bends: [],
+  },
+  {
+    by: 'SCIM Verify: core attributes nested under the core URN',
+    body: { [USER]: { title: 'Boss' } },
+    becomes: { title: 'Boss' },
+    bends: ['core-urn-object'],
+  },
+  {
+    by: 'JumpCloud: [] and null for what is not there, the extension listed but absent',
+    body: { schemas: [USER, E], addresses: [], emails: null, phoneNumbers: [{ value: 'tel:+1-555-0100' }] },
+    becomes: { phoneNumbers: [{ value: 'tel:+1-555-0100' }] },
+    bends: [],
+  },
+  {
+    by: 'Okta: groups [], a password and the service’s own id and meta come back',
+    body: {
+      id: 'x',
+      meta: { version: 'W/"1"' },
+      groups: [],
+      password: '1mz050nq',
+      locale: 'en-US',
+      emails: [{ value: 'a', display: 'd' }],
+    },
+    becomes: { locale: 'en-US', emails: [{ value: 'a', display: 'd' }] },
+    bends: [],
+  },
+];
+
+const before: Resource = {
+  userName: 'ada',
+  active: true,
+  emails: [
+    { value: 'a@work', type: 'work', primary: true },
+    { value: 'a@home', type: 'home' },
+  ],
+  [E]: { department: 'd', manager: { value: 'm1' } },
+};
+const { emails: _, ...noEmails } = before;
+
+const patches: readonly Patched[] = [
+  {
+    by: 'Entra ID, default mode: Replace and "False"',
+    operation: { op: 'Replace', path: 'active', value: 'False' },
+    becomes: { ...before, active: false },
+    bends: ['capital-op', 'boolean-string'],
+  },
+  {
+    by: 'Keycloak: active "true"',
+    before: { ...before, active: false },
+    operation: { op: 'replace', path: 'active', value: 'true' },
+    becomes: before,
+    bends: ['boolean-string'],
+  },
+  {
+    by: 'Okta OIN: active without a path, which is no bend',
+    operation: { op: 'replace', value: { active: false } },
+    becomes: { ...before, active: false },
+    bends: [],
+  },
+  {
+    by: 'Entra ID: Add on a value filter without a match creates the element',
+    operation: { op: 'Add', path: 'phoneNumbers[type eq "mobile"].value', value: '+1 5' },
+    becomes: { ...before, phoneNumbers: [{ type: 'mobile', value: '+1 5' }] },
+    bends: ['capital-op', 'created-by-filter'],
+  },
+  {
+    by: 'Entra ID: replace on a value filter without a match does too',
+    before: noEmails,
+    operation: { op: 'replace', path: 'emails[type eq "work"].value', value: 'a@x' },
+    becomes: { ...noEmails, emails: [{ type: 'work', value: 'a@x' }] },
+    bends: ['created-by-filter'],
+  },
+  {
+    by: 'Entra ID, SingleAppRoleAssignment: roles[primary eq "True"] matches primary true',
+    before: { userName: 'ada', roles: [{ value: 'Old', primary: true }] },
+    operation: { op: 'replace', path: 'roles[primary eq "True"].value', value: 'New' },
+    becomes: { userName: 'ada', roles: [{ value: 'New', primary: true }] },
+    bends: [],
+  },
+  {
+    by: 'the same when there is no role yet',
+    before: { userName: 'ada' },
+    operation: { op: 'Add', path: 'roles[primary eq "True"].value', value: 'New' },
+    becomes: { userName: 'ada', roles: [{ primary: true, value: 'New' }] },
+    bends: ['capital-op', 'boolean-string', 'created-by-filter'],
+  },
+  {
+    by: 'Entra ID, AppRoleAssignmentsComplex: JSON in a string is a string',
+    before: { userName: 'ada' },
+    operation: { op: 'Add', path: 'roles', value: [{ value: '{"id":"1","value":"Admin"}' }] },
+    becomes: { userName: 'ada', roles: [{ value: '{"id":"1","value":"Admin"}' }] },
+    bends: ['capital-op'],
+  },
+  {
+    by: 'Entra ID: the manager as a bare id under its full name',
+    operation: { op: 'Add', path: `${E}:manager`, value: 'm2' },
+    becomes: { ...before, [E]: { department: 'd', manager: { value: 'm2' } } },
+    bends: ['capital-op', 'bare-string'],
+  },
+  {
+    by: 'Entra ID: the manager without its URN, in a list of one',
+    operation: { op: 'replace', path: 'manager', value: [{ $ref: null, value: 'm2' }] },
+    becomes: { ...before, [E]: { department: 'd', manager: { value: 'm2' } } },
+    bends: ['list-of-one'],
+  },
+  {
+    by: 'Entra ID: Remove with the path manager',
+    operation: { op: 'Remove', path: 'manager' },
+    becomes: { ...before, [E]: { department: 'd' } },
+    bends: ['capital-op'],
+  },
+  {
+    by: 'Entra ID: remove with the path manager[value eq "id"]',
+    operation: { op: 'remove', path: `${E}:manager[value eq "m1"]` },
+    becomes: { ...before, [E]: { department: 'd' } },
+    bends: [],
+  },
+  {
+    by: 'Entra ID’s validator: replace the manager by {"value": ""}',
+    operation: { op: 'replace', path: `${E}:manager`, value: { value: '' } },
+    becomes: { ...before, [E]: { department: 'd' } },
+    bends: ['empty-reference'],
+  },
+  {
+    by: 'Entra ID: the manager cleared by an empty string',
+    operation: { op: 'replace', path: 'manager', value: '' },
+    becomes: { ...before, [E]: { department: 'd' } },
+    bends: ['bare-string', 'empty-reference'],
+  },
+  {
+    by: 'Entra ID, aadOptscim062020: dotted and URN-qualified keys without a path',
+    operation: {
+      op: 'replace',
+      value: { displayName: 'Ann', 'name.givenName': 'Ann', active: false, [`${E}:employeeNumber`]: '7' },
+    },
+    becomes: {
+      ...before,
+      displayName: 'Ann',
+      name: { givenName: 'Ann' },
+      active: false,
+      [E]: { department: 'd', manager: { value: 'm1' }, employeeNumber: '7' },
+    },
+    bends: ['dotted-key', 'qualified-key'],
+  },
+  {
+    by: 'a custom attribute under the core URN',
+    operation: { op: 'add', value: { [`${USER}:title`]: 'Boss' } },
+    becomes: { ...before, title: 'Boss' },
+    bends: ['qualified-key'],
+  },
+  {
+    by: 'Entra ID’s validator: a whole path as a key',
+    operation: { op: 'replace', value: { 'emails[type eq "home"].value': 'b@home' } },
+    becomes: {
+      ...before,
+      emails: [
+        { value: 'a@work', type: 'work', primary: true },
+        { value: 'b@home', type: 'home' },
+      ],
+    },
+    bends: ['path-key'],
+  },
+  {
+    by: 'Entra ID, JumpCloud, authentik: remove with a list as the value means these only',
+    operation: { op: 'Remove', path: 'emails', value: [{ $ref: null, value: 'A@HOME' }] },
+    becomes: { ...before, emails: [{ value: 'a@work', type: 'work', primary: true }] },
+    bends: ['capital-op', 'remove-value-list'],
+  },
+  {
+    by: 'one object where a list belongs',
+    before: noEmails,
+    operation: { op: 'add', path: 'emails', value: { value: 'a@x' } },
+    becomes: { ...noEmails, emails: [{ value: 'a@x' }] },
+    bends: ['single-value'],
+  },
+  {
+    by: 'a list of one where a value filter selects one element',
+    operation: { op: 'replace', path: 'emails[type eq "home"]', value: [{ value: 'b@home' }] },
+    becomes: {
+      ...before,
+      emails: [
+        { value: 'a@work', type: 'work', primary: true },
+        { type: 'home', value: 'b@home' },
+      ],
+    },
+    bends: ['list-of-one'],
+  },
+  {
+    by: 'Entra ID’s reference client: a further member in the operation',
+    operation: { op: 'replace', name: 'rename', path: 'displayName', value: 'Ann' },
+    becomes: { ...before, displayName: 'Ann' },
+    bends: [],
+  },
+  {
+    by: 'Okta: a path-less replace repeats id, schemas and meta',
+    operation: { op: 'replace', value: { id: 'x', schemas: [USER], meta: {}, groups: [], displayName: 'Ann' } },
+    becomes: { ...before, displayName: 'Ann' },
+    bends: [],
+  },
+  {
+    by: 'OneLogin’s URN as a key of a path-less value',
+    operation: { op: 'replace', value: { 'urn:scim:schemas:extension:enterprise:1.0': { department: 'e' } } },
+    becomes: { ...before, [E]: { department: 'e', manager: { value: 'm1' } } },
+    bends: ['legacy-schema'],
+  },
+];
+
+describe('a resource as sent by', () => {
+  it.each(resources.map((row) => [row.by, row] as const))('%s', (_, { body, becomes, bends }) => {
+    const noted: Bends = new Set();
+    expect(readResource(userType, { schemas: [USER], userName: 'ada', ...body }, noted)).toEqual({
+      userName: 'ada',
+      ...becomes,
+    });
+    expect([...noted].sort()).toEqual([...bends].sort());
+  });
+});
+
+describe('a PATCH as sent by', () => {
+  it.each(patches.map((row) => [row.by, row] as const))('%s', (_, { operation, becomes, bends, ...row }) => {
+    const noted: Bends = new Set();
+    const operations = parsePatch({ schemas: [PATCH_OP], Operations: [operation] }, noted);
+    expect(applyPatch(userType, row.before ?? before, operations, noted)).toEqual(becomes);
+    expect([...noted].sort()).toEqual([...bends].sort());
+  });
+});
+
+it('a message in the words of the RFC needs no bend', () => {
+  const noted: Bends = new Set();
+  const body = {
+    schemas: [USER, E],
+    userName: 'ada',
+    active: false,
+    emails: [{ value: 'a', primary: true }],
+    [E]: { manager: { value: 'm' } },
+  };
+  const resource = readResource(userType, body, noted);
+  const operations = [
+    { op: 'add', path: 'emails', value: [{ value: 'b' }] },
+    { op: 'replace', value: { name: { givenName: 'Ada' }, [E]: { department: 'd' } } },
+    { op: 'replace', path: 'emails[value eq "a"].type', value: 'work' },
+    { op: 'remove', path: 'emails[type eq "work"]' },
+    { op: 'remove', path: 'name.givenName' },
+  ];
+  applyPatch(userType, resource, parsePatch({ schemas: [PATCH_OP], Operations: operations }, noted), noted);
+  expect([...noted]).toEqual([]);
+});
+
+it('only the words true and false, in any case, stand for booleans', () => {
+  expect(['true', 'True', 'TRUE', true].map(booleanOf)).toEqual([true, true, true, true]);
+  expect(['false', 'False', 'fALSE', false].map(booleanOf)).toEqual([false, false, false, false]);
+  for (const other of ['', ' true', 'yes', 'no', '1', '0', 1, 0, null, undefined, [], {}, ['true'], 'ｔｒｕｅ']) {
+    expect(booleanOf(other)).toBeUndefined();
+  }
+});
+
+it('an unquoted word is a value, a keyword of the grammar is not', () => {
+  expect(bareWord('jyoung')).toEqual({ value: 'jyoung', text: 'jyoung' });
+  expect(bareWord('NULL')).toEqual({ value: null, text: 'NULL' });
+  expect(bareWord('TRUE')).toEqual({ value: true, text: 'TRUE' });
+  for (const word of ['and', 'Or', 'NOT', 'a\0b', '\ud83e']) expect(bareWord(word)).toBeUndefined();
+});

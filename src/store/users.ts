@@ -103,9 +103,9 @@ export function usersQuery(store: OrgStore, query: Query, baseUrl: string) {
     : sql`${SELECT} JOIN (SELECT users.seq AS found FROM users ${where} ${inOrder} ${limit}) ON users.seq = found ${inOrder}`;
   const read = ([totals, rows]: Row[][]) => ({
     total: totals![0]!['total'] as number,
-    resources: rows!.map(userOf),
+    resources: (rows ?? []).map(userOf),
   });
-  return { statements: [total, page], total: sql`(${total})`, read };
+  return { statements: query.count > 0 ? [total, page] : [total], total: sql`(${total})`, read };
 }
 
 function columnsOf(store: OrgStore, baseUrl: string): Columns {

@@ -49,7 +49,6 @@ const otherwise: Record<string, readonly string[]> = {
     'displayName.required: true, not false', // §4.2 says REQUIRED
     'displayName.uniqueness: server, not none', // IdPs look a group up by its name
     `members.$ref.${exact}`,
-    'members.$ref.mutability: readOnly, not immutable', // follows from value and type
     `members.value.${exact}`, // an id is caseExact (§3.1)
   ],
 };

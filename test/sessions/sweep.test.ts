@@ -45,15 +45,6 @@ it('the cron publishes what waits, of every org', async () => {
   expect([await waiting(one.orgId), await waiting(two.orgId)]).toEqual([0, 0]);
 });
 
-it('a publication of this moment is left to the request that is about it', async () => {
-  const id = await leftBehind(one, 'young', 0);
-  await sweep(env);
-  expect(await flagOf(one.orgId, id)).toBeNull();
-  expect(await waiting(one.orgId)).toBe(1);
-  await coordinatorOf(one.orgId).drain();
-  expect(await waiting(one.orgId)).toBe(0);
-});
-
 it('with nothing left behind it wakes nobody', async () => {
   const nobody = {
     getByName: () => {

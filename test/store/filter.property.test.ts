@@ -14,12 +14,13 @@ import {
 } from '../../src/scim/filter/parse';
 import { foldObject } from '../../src/scim/fold';
 import { pathName, resolveAttribute } from '../../src/scim/path';
+import type { Query } from '../../src/scim/query';
 import { represent, searchable } from '../../src/scim/representation';
 import type { Json, JsonObject, Resource } from '../../src/scim/resource';
 import { userType } from '../../src/scim/schema/types';
 import { ENTERPRISE_USER as E, USER } from '../../src/scim/urns';
 import { OrgStore } from '../../src/store/open';
-import { buryUser, insertUser, queryUsers, type StoredUser } from '../../src/store/users';
+import { buryUser, insertUser, type StoredUser, usersQuery } from '../../src/store/users';
 import { newIdp } from '../support/client';
 import { Random } from '../support/random';
 
@@ -96,9 +97,15 @@ function documentOf(user: StoredUser): JsonObject {
   return { ...document, ...(meta !== undefined && { meta }), ...(extension !== undefined && { [E]: extension }) };
 }
 
+async function queryUsers(query: Query): Promise<{ total: number; users: StoredUser[] }> {
+  const { statements, read } = usersQuery(store, query, BASE_URL);
+  const { total, resources } = read(await store.read(...statements));
+  return { total, users: resources };
+}
+
 const ask = async (filter: Condition) => {
   const query = { filter, startIndex: 1, count: 500, projection: {} };
-  const { total, users } = await queryUsers(store, query, BASE_URL);
+  const { total, users } = await queryUsers(query);
   expect(users).toHaveLength(total);
   return users;
 };
@@ -123,7 +130,7 @@ beforeAll(async () => {
   }
   // A manager who is gone supplies nothing any more.
   for (const id of ids.slice(0, 3)) await buryUser(store, id, undefined, actor, { type: 'user.deleted', targetId: id });
-  const { users } = await queryUsers(store, { startIndex: 1, count: 500, projection: {} }, BASE_URL);
+  const { users } = await queryUsers({ startIndex: 1, count: 500, projection: {} });
   people = users.map((user) => ({ user, document: documentOf(user) }));
 });
 
@@ -350,7 +357,7 @@ describe('as many terms as a filter takes are answered, or refused as invalidFil
     }
     const condition = resolveFilter(userType, parseFilter(terms.join(' or ')));
     const query = { filter: condition, startIndex: 1, count: 0, projection: {} };
-    const total = await queryUsers(store, query, BASE_URL).then(
+    const total = await queryUsers(query).then(
       (answer) => answer.total,
       (error: ScimError) => error.scimType,
     );

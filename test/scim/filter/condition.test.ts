@@ -17,6 +17,8 @@ function tree(condition: Condition): string {
       return `(${condition.kind} ${condition.terms.map(tree).join(' ')})`;
     case 'not':
       return `(not ${tree(condition.term)})`;
+    case 'nothing':
+      return 'nothing';
     default: {
       const path = condition.path.map(({ name }) => (name === ENTERPRISE_USER ? 'E' : name)).join('.');
       if (condition.kind === 'present') return `${path}?`;

@@ -39,6 +39,9 @@ export interface OrgSettings {
   readonly unknownMembers?: 'skip' | 'reject';
 }
 
+/** null: back to the default. What is not named stays. */
+export type SettingsChange = { readonly [K in keyof OrgSettings]?: OrgSettings[K] | null };
+
 export class OrgStore {
   /** An expression for the org's id; NULL, which equals nothing, when the caller may not work for it. */
   readonly org: SQL;

@@ -3,7 +3,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Happening } from '../events';
 import { runBatch } from './batch';
 import { count, record } from './events';
-import { type OrgSettings, OrgStore, type Tenant, tenantOf } from './open';
+import { OrgStore, type SettingsChange, type Tenant, tenantOf } from './open';
 import { publishLater, WHOLE_ORG } from './outbox';
 
 /** @throws Taken: the slug is another org's. */
@@ -30,8 +30,9 @@ export async function listOrgs(db: D1Database): Promise<Tenant[]> {
 }
 
 export interface OrgChange {
-  readonly name?: string;
-  readonly settings?: OrgSettings;
+  /** null: the slug. */
+  readonly name?: string | null;
+  readonly settings?: SettingsChange;
   readonly isScimEnabled?: boolean;
 }
 
@@ -43,8 +44,9 @@ export async function changeOrg(
   happening: Happening,
 ): Promise<Tenant> {
   const sets: SQL[] = [];
-  if (change.name !== undefined) sets.push(sql`name = ${change.name}`);
-  if (change.settings !== undefined) sets.push(sql`settings = ${JSON.stringify(change.settings)}`);
+  if (change.name !== undefined) sets.push(sql`name = ifnull(${change.name}, slug)`);
+  // Merged in the database: two operators who set different things at once both have their way.
+  if (change.settings) sets.push(sql`settings = json_patch(settings, ${JSON.stringify(change.settings)})`);
   if (change.isScimEnabled !== undefined) sets.push(sql`scim_enabled = ${change.isScimEnabled ? 1 : 0}`);
   const results = await store.write(
     sql`UPDATE orgs SET ${sql.join(sets, sql`, `)} WHERE id = ${store.org}`,

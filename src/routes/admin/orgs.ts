@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { newOrgId } from '../../credentials/secret';
 import { invalidValue, ScimError } from '../../scim/error';
 import { Taken } from '../../store/batch';
-import type { OrgSettings } from '../../store/open';
+import type { SettingsChange } from '../../store/open';
 import { changeOrg, deleteOrg, insertOrg, listOrgs } from '../../store/orgs';
 import { WHOLE_ORG } from '../../store/outbox';
 import { type App, actorOf } from '../context';
@@ -30,7 +30,10 @@ const settable = z.strictObject({
     'okta, entra, onelogin, jumpcloud or other was expected',
   ),
   supportContact: z.string().trim().min(1, 'a contact was expected').max(200, 'at most 200 characters are accepted'),
+  unknownMembers: z.enum(['skip', 'reject'], 'skip or reject was expected'),
 });
+/** As the value of any of them: back to its default. */
+const RESET = 'none';
 
 export const orgs = new Hono<App>();
 
@@ -52,24 +55,31 @@ orgs.get('/:slug', async (c) => c.json(shownOrg(c, await orgOf(c).store.verify()
 
 orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.string()) })), async (c) => {
   const { store, actor } = orgOf(c);
-  const unknown = Object.keys(c.req.valid('json').settings).find((key) => !Object.hasOwn(settable.shape, key));
+  const change = changeAsked(c.req.valid('json').settings);
+  const { name, ...settings } = change;
+  const happening = { type: 'org.changed', details: { settings: change } } as const;
+  return c.json(
+    shownOrg(c, await changeOrg(store, { settings, ...(name !== undefined && { name }) }, actor, happening)),
+  );
+});
+
+/** What `key=value …` comes to. @throws ScimError 400 naming the setting and what was expected. */
+function changeAsked(asked: Record<string, string>): SettingsChange & { readonly name?: string | null } {
+  const unknown = Object.keys(asked).find((key) => !Object.hasOwn(settable.shape, key));
   if (unknown !== undefined) {
     throw invalidValue(
       `There is no setting ${unknown.slice(0, 40)}; there are ${Object.keys(settable.shape).join(', ')}`,
     );
   }
-  const parsed = settable.partial().safeParse(c.req.valid('json').settings);
+  const given = Object.entries(asked).filter(([, value]) => value !== RESET);
+  const parsed = settable.partial().safeParse(Object.fromEntries(given));
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw invalidValue(`${issue!.path.join('.')}: ${issue!.message}`);
   }
-  const before = await store.verify();
-  const { name, ...settings } = parsed.data;
-  const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as OrgSettings;
-  const change = { settings: { ...before.settings, ...given }, ...(name !== undefined && { name }) };
-  const happening = { type: 'org.changed', details: { settings: parsed.data } } as const;
-  return c.json(shownOrg(c, await changeOrg(store, change, actor, happening)));
-});
+  const resets = Object.keys(asked).filter((key) => asked[key] === RESET);
+  return { ...parsed.data, ...Object.fromEntries(resets.map((key) => [key, null])) } as SettingsChange;
+}
 
 orgs.post('/:slug/scim', body(z.strictObject({ enabled: z.boolean('true or false was expected') })), async (c) => {
   const { store, actor } = orgOf(c);

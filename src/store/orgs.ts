@@ -66,6 +66,7 @@ export async function deleteOrg(store: OrgStore): Promise<{ readonly id: string;
   await store.write(
     publishLater(store, WHOLE_ORG),
     sql`DELETE FROM memberships ${of}`,
+    sql`DELETE FROM group_permissions ${of}`,
     sql`DELETE FROM groups ${of}`,
     sql`DELETE FROM user_emails ${of}`,
     sql`DELETE FROM users ${of}`,

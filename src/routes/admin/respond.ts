@@ -18,7 +18,7 @@ export function orgOf(c: Context<App>): Org {
 /** PUBLIC_URL where the door has no address of its own. */
 export const scimBaseUrl = (c: Context<App>) => `${settings(c.env).publicUrl ?? new URL(c.req.url).origin}/scim/v2`;
 
-const iso = (at: number | undefined) => (at === undefined ? null : new Date(at).toISOString());
+export const iso = (at: number | undefined) => (at === undefined ? null : new Date(at).toISOString());
 
 export const shownOrg = (c: Context<App>, tenant: Tenant) => ({
   id: tenant.id,

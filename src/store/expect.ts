@@ -9,7 +9,8 @@ export type Expectation =
   | 'no_tombstone'
   | 'no_token'
   | 'no_cycle'
-  | 'known_members';
+  | 'known_members'
+  | 'default_group';
 
 /** @param condition an expression that is 1 when the batch may go on. */
 export function expect(expectation: Expectation, condition: SQL): SQL {

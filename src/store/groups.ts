@@ -12,6 +12,7 @@ import { count, record, recordAs } from './events';
 import { expect, expectOneChange } from './expect';
 import { type Columns, filterSql, order } from './filter';
 import type { OrgStore } from './open';
+import { defaultGroup, forgetDefaultGroup } from './policy';
 import { groupsWithMember, leaveAllGroups, MEMBERS_OF_GROUP, memberOf, permissionsIn, selectMembers } from './related';
 
 export interface StoredGroup extends Stored {
@@ -350,11 +351,13 @@ export async function deleteGroup(
       actor,
       happening,
       sql`(SELECT json_object('before', json(resource), 'members', member_count,
-        'permissions', json(${permissionsIn(store, seq)}), 'client', ${actor.client ?? null}) FROM groups WHERE ${which(store, id)})`,
+        'permissions', json(${permissionsIn(store, seq)}),
+        'wasDefaultGroup', json(CASE WHEN id = ${defaultGroup(store)} THEN 'true' ELSE 'false' END), 'client', ${actor.client ?? null}) FROM groups WHERE ${which(store, id)})`,
     ),
     ...leaveAllGroups(store, 'Group', seq),
     sql`DELETE FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seq}`,
     sql`DELETE FROM group_permissions WHERE org_id = ${store.org} AND group_seq = ${seq}`,
+    forgetDefaultGroup(store, id),
     sql`DELETE FROM groups WHERE ${which(store, id)}`,
   );
 }

@@ -35,6 +35,8 @@ export interface OrgSettings {
   readonly idp?: 'okta' | 'entra' | 'onelogin' | 'jumpcloud' | 'other';
   /** Whom a refused IdP's administrator may ask. */
   readonly supportContact?: string;
+  /** The id of the group that users join when they are created over SCIM. */
+  readonly defaultGroup?: string;
   /** What a membership change does with ids of nobody: leaves them out (the default), or is refused. */
   readonly unknownMembers?: 'skip' | 'reject';
 }

@@ -13,6 +13,7 @@ import { expect, expectOneChange } from './expect';
 import { type Columns, filterSql, order } from './filter';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
+import { defaultGroup, joinDefaultGroup } from './policy';
 import { groupsIn, groupsOfUser, leaveAllGroups, usersInGroup } from './related';
 
 /** A user with what the product knows besides. */
@@ -157,7 +158,7 @@ const lookLikeTombstoneOf = (store: OrgStore, userNameKey: string, externalId: s
     AND (users.user_name_key = ${userNameKey} OR users.external_id = ${externalId})`;
 
 /**
- * A new user, in one round trip.
+ * A new user, who joins the org's default group, in one round trip.
  *
  * @throws Unmet `no_tombstone`: a deleted user with this userName or externalId is there to be restored.
  * @throws Taken: the userName is a live user's.
@@ -171,14 +172,18 @@ export async function insertUser(
 ): Promise<StoredUser> {
   const { userNameKey, externalId, active, resource, folded, emails } = columnValues(draft);
   const tombstone = lookLikeTombstoneOf(store, userNameKey, externalId);
+  // A NULL in the patch leaves the details as they are.
+  const details = sql`json_patch(${JSON.stringify({ ...happening.details, client: actor.client })},
+    json_object('defaultGroup', ${defaultGroup(store)}))`;
   const results = await store.write(
     expect('no_tombstone', sql`NOT EXISTS (SELECT 1 FROM users WHERE ${tombstone})`),
     sql`INSERT INTO users (org_id, id, user_name_key, external_id, active, version, created_at, modified_at, resource, folded)
       VALUES (${store.org}, ${draft.id}, ${userNameKey}, ${externalId}, ${active}, ${draft.version},
         ${draft.createdAt}, ${draft.modifiedAt}, ${resource}, ${folded})`,
     ...insertEmails(store, draft.id, emails),
+    ...joinDefaultGroup(store, draft.id),
     count(store, { users: 1, activeUsers: active }),
-    record(store, actor, happening),
+    recordAs(store, actor, happening, details),
     ...(isPublished ? [publishLater(store, draft.id)] : []),
     sql`${SELECT} WHERE ${live(store, draft.id)}`,
   );

@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import * as z from 'zod';
 import { newOrgId } from '../../credentials/secret';
 import { invalidValue, ScimError } from '../../scim/error';
-import { Taken } from '../../store/batch';
+import { Taken, Unmet } from '../../store/batch';
 import type { SettingsChange } from '../../store/open';
 import { changeOrg, deleteOrg, insertOrg, listOrgs } from '../../store/orgs';
 import { WHOLE_ORG } from '../../store/outbox';
@@ -22,6 +22,8 @@ const name = z
   .min(1, 'a name was expected')
   .max(200, 'at most 200 characters are accepted');
 
+const NO_GROUP = 'the id or displayName of a group of this org was expected, or none';
+
 /** What `org set` takes: each with what it must be. */
 const settable = z.strictObject({
   name,
@@ -30,6 +32,7 @@ const settable = z.strictObject({
     'okta, entra, onelogin, jumpcloud or other was expected',
   ),
   supportContact: z.string().trim().min(1, 'a contact was expected').max(200, 'at most 200 characters are accepted'),
+  defaultGroup: z.string().min(1, NO_GROUP),
   unknownMembers: z.enum(['skip', 'reject'], 'skip or reject was expected'),
 });
 /** As the value of any of them: back to its default. */
@@ -58,9 +61,14 @@ orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.stri
   const change = changeAsked(c.req.valid('json').settings);
   const { name, ...settings } = change;
   const happening = { type: 'org.changed', details: { settings: change } } as const;
-  return c.json(
-    shownOrg(c, await changeOrg(store, { settings, ...(name !== undefined && { name }) }, actor, happening)),
-  );
+  try {
+    const changed = await changeOrg(store, { settings, ...(name !== undefined && { name }) }, actor, happening);
+    return c.json(shownOrg(c, changed));
+  } catch (error) {
+    if (error instanceof Unmet && error.expectation === 'default_group')
+      throw invalidValue(`defaultGroup: ${NO_GROUP}`);
+    throw error;
+  }
 });
 
 /** What `key=value …` comes to. @throws ScimError 400 naming the setting and what was expected. */

@@ -37,6 +37,8 @@ export interface OrgSettings {
   readonly supportContact?: string;
   /** The id of the group that users join when they are created over SCIM. */
   readonly defaultGroup?: string;
+  /** The values that `roles` may have; absent: any. `key` is the value folded, as SQL compares it. */
+  readonly roles?: readonly { readonly value: string; readonly key: string }[];
   /** What a membership change does with ids of nobody: leaves them out (the default), or is refused. */
   readonly unknownMembers?: 'skip' | 'reject';
 }

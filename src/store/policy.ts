@@ -1,5 +1,6 @@
 /** What an org's settings ask of a batch, as statements of it: the settings are not read first (promise 7). */
 import { type SQL, sql } from 'drizzle-orm';
+import { expect } from './expect';
 import type { OrgStore } from './open';
 
 /** The id of the group that new users join, or NULL. */
@@ -22,3 +23,12 @@ export function joinDefaultGroup(store: OrgStore, userId: string): SQL[] {
 export const forgetDefaultGroup = (store: OrgStore, groupId: string): SQL =>
   sql`UPDATE orgs SET settings = json_remove(settings, '$.defaultGroup')
     WHERE id = ${store.org} AND json_extract(settings, '$.defaultGroup') = ${groupId}`;
+
+/** @param roles values that a user is about to get, folded. */
+export function expectAllowed(store: OrgStore, roles: readonly string[]): SQL[] {
+  if (roles.length === 0) return [];
+  const refused = sql`SELECT value FROM json_each(${JSON.stringify(roles)})
+    EXCEPT SELECT json_extract(value, '$.key') FROM json_each(settings, '$.roles')`;
+  const isMet = sql`json_type(settings, '$.roles') IS NULL OR NOT EXISTS (${refused})`;
+  return [expect('allowed_roles', sql`(SELECT ${isMet} FROM orgs WHERE id = ${store.org})`)];
+}

@@ -3,12 +3,13 @@ import { Hono } from 'hono';
 import * as z from 'zod';
 import { newOrgId } from '../../credentials/secret';
 import { invalidValue, ScimError } from '../../scim/error';
+import { foldCase } from '../../scim/fold';
 import { Taken, Unmet } from '../../store/batch';
 import type { SettingsChange } from '../../store/open';
 import { changeOrg, deleteOrg, insertOrg, listOrgs } from '../../store/orgs';
 import { WHOLE_ORG } from '../../store/outbox';
 import { type App, actorOf } from '../context';
-import { body, orgOf, shownOrg } from './respond';
+import { body, orgOf, shownOrg, shownSettings } from './respond';
 
 /** Okta forbids "_" anywhere in a base URL, and a slug stands in one. */
 const SLUG = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
@@ -22,6 +23,11 @@ const name = z
   .min(1, 'a name was expected')
   .max(200, 'at most 200 characters are accepted');
 
+const role = z
+  .string()
+  .min(1, 'roles with commas between them were expected, or none')
+  .max(100, 'at most 100 characters are accepted')
+  .regex(/^\P{Cc}*$/u, 'text without control characters was expected');
 const NO_GROUP = 'the id or displayName of a group of this org was expected, or none';
 
 /** What `org set` takes: each with what it must be. */
@@ -33,6 +39,13 @@ const settable = z.strictObject({
   ),
   supportContact: z.string().trim().min(1, 'a contact was expected').max(200, 'at most 200 characters are accepted'),
   defaultGroup: z.string().min(1, NO_GROUP),
+  roles: z
+    .string()
+    .transform((list) => list.split(',').map((role) => role.trim()))
+    .pipe(z.array(role).max(100, 'at most 100 are accepted'))
+    .transform((values) =>
+      [...new Map(values.map((value) => [foldCase(value), value]))].map(([key, value]) => ({ value, key })),
+    ),
   unknownMembers: z.enum(['skip', 'reject'], 'skip or reject was expected'),
 });
 /** As the value of any of them: back to its default. */
@@ -60,7 +73,7 @@ orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.stri
   const { store, actor } = orgOf(c);
   const change = changeAsked(c.req.valid('json').settings);
   const { name, ...settings } = change;
-  const happening = { type: 'org.changed', details: { settings: change } } as const;
+  const happening = { type: 'org.changed', details: { settings: shownSettings(change) } } as const;
   try {
     const changed = await changeOrg(store, { settings, ...(name !== undefined && { name }) }, actor, happening);
     return c.json(shownOrg(c, changed));

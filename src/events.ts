@@ -16,7 +16,8 @@ export type EventType =
   | 'user.restored'
   | 'group.created'
   | 'group.updated'
-  | 'group.deleted';
+  | 'group.deleted'
+  | 'group.permissions';
 
 /** What happened, as it goes into the journal beside the change itself. */
 export interface Happening {

@@ -79,7 +79,7 @@ describe('rows read in an org of 20,000', () => {
     ['count=0', 6, () => search({ count: '0' }), ({ body }) => body.totalResults >= SIZE],
     [
       'POST',
-      40,
+      55,
       () =>
         idp.post(
           '/Users',
@@ -90,7 +90,7 @@ describe('rows read in an org of 20,000', () => {
     ],
     [
       'POST without externalId',
-      40,
+      50,
       () => idp.post('/Users', { userName: 'bare@big.example' }, metered),
       ({ status }) => status === 201,
     ],
@@ -102,7 +102,7 @@ describe('rows read in an org of 20,000', () => {
     ],
     [
       'POST that restores',
-      70,
+      80,
       () => idp.post('/Users', { userName: mail(SIZE + 1) }, metered),
       ({ body }) => body.id === idOf(SIZE + 1),
     ],

@@ -11,6 +11,7 @@ import { columns, harmless, paint } from '../terminal.mjs';
 import { AdminError } from './transport.mjs';
 
 const org = (slug, rest = '') => `/orgs/${encodeURIComponent(slug)}${rest}`;
+const groupOf = (slug, group) => org(slug, `/groups/${encodeURIComponent(group)}`);
 const post = (body) => ({ method: 'POST', body });
 
 export const commands = [
@@ -43,7 +44,7 @@ export const commands = [
   },
   {
     name: 'org set',
-    about: 'Change settings of an org.',
+    about: 'Change settings of an org; key=none sets one back to its default.',
     args: ['slug', 'key=value…'],
     run: (callAdmin, { slug, 'key=value': pairs }) =>
       callAdmin(org(slug), { method: 'PATCH', body: { settings: settingsOf(pairs) } }),
@@ -105,7 +106,7 @@ export const commands = [
     about: 'All users of an org, or those that a SCIM filter matches.',
     args: ['slug'],
     options: { filter: { value: 'filter', about: `for example 'userName sw "ada" and active eq true'` } },
-    run: allUsers,
+    run: (callAdmin, { slug, filter }) => allPages(callAdmin, slug, 'users', filter),
     show: (users) =>
       users.length === 0
         ? 'No users.'
@@ -120,6 +121,42 @@ export const commands = [
     args: ['slug', 'id|userName'],
     run: (callAdmin, { slug, 'id|userName': user }) => callAdmin(org(slug, `/users/${encodeURIComponent(user)}`)),
     show: (user) => columns(leaves(user)),
+  },
+  {
+    name: 'group list',
+    about: 'All groups of an org, or those that a SCIM filter matches, with their permissions.',
+    args: ['slug'],
+    options: { filter: { value: 'filter', about: `for example 'displayName sw "Sales"'` } },
+    run: (callAdmin, { slug, filter }) => allPages(callAdmin, slug, 'groups', filter),
+    show: (groups) =>
+      groups.length === 0
+        ? 'No groups.'
+        : columns([
+            heading('ID', 'DISPLAY NAME', 'MEMBERS', 'PERMISSIONS'),
+            ...groups.map((it) => [it.id, it.displayName, it.memberCount, it.permissions.join(', ')]),
+          ]),
+  },
+  {
+    name: 'group show',
+    about: 'One group: what it permits, and the first of its members.',
+    args: ['slug', 'id|displayName'],
+    run: (callAdmin, { slug, 'id|displayName': group }) => callAdmin(groupOf(slug, group)),
+    show: showGroup,
+  },
+  {
+    name: 'group permissions',
+    about: 'What the members of a group may do. Pushes of the identity provider leave it as it is.',
+    args: ['slug', 'id|displayName'],
+    options: { set: { value: 'a,b,…', about: 'these and no others; --set "" for none' } },
+    async run(callAdmin, { slug, 'id|displayName': group, set }) {
+      const path = groupOf(slug, group);
+      const permissions = set?.split(',').flatMap((word) => word.trim() || []);
+      const { id, displayName, ...rest } = permissions
+        ? await callAdmin(`${path}/permissions`, { method: 'PUT', body: { permissions } })
+        : await callAdmin(path);
+      return { id, displayName, permissions: rest.permissions };
+    },
+    show: ({ permissions }) => (permissions.length === 0 ? 'No permissions.' : permissions.map(harmless).join('\n')),
   },
   {
     name: 'sessions check',
@@ -137,13 +174,13 @@ const nameOf = ({ displayName, name }) =>
   displayName ?? name?.formatted ?? [name?.givenName, name?.familyName].filter(Boolean).join(' ');
 
 /** Page by page until all are here; the API limits a page, not the directory. */
-async function allUsers(callAdmin, { slug, filter }) {
-  const users = [];
+async function allPages(callAdmin, slug, noun, filter) {
+  const all = [];
   for (;;) {
-    const query = new URLSearchParams({ startIndex: users.length + 1, count: 200, ...(filter && { filter }) });
-    const page = await callAdmin(org(slug, `/users?${query}`));
-    users.push(...page.users);
-    if (page.users.length === 0 || users.length >= page.totalResults) return users;
+    const query = new URLSearchParams({ startIndex: all.length + 1, count: 200, ...(filter && { filter }) });
+    const page = await callAdmin(org(slug, `/${noun}?${query}`));
+    all.push(...page[noun]);
+    if (page[noun].length === 0 || all.length >= page.totalResults) return all;
   }
 }
 
@@ -165,6 +202,17 @@ function showOrg({ slug, name, scimEnabled, scimBaseUrl, ...rest }) {
     ...leaves({ scimBaseUrl, ...rest }),
   ]);
 }
+
+function showGroup({ members, permissions, ...group }) {
+  const rest = group.memberCount - members.length;
+  return [
+    columns([...leaves(group), [['dim', 'permissions'], permissions.join(', ')]]),
+    ...(members.length > 0 ? ['', columns([heading('MEMBER', 'TYPE', 'NAME'), ...members.map(rowOf)])] : []),
+    ...(rest > 0 ? [`… and ${rest} more`] : []),
+  ].join('\n');
+}
+
+const rowOf = ({ id, type, display }) => [id, type, display];
 
 /** An answer of any shape as `path, value` rows: a field added to the API is shown without a change here. */
 function leaves(value) {

@@ -1,5 +1,5 @@
 /** Users as the product sees them: create, get, query, replace, patch, delete; restoring who comes back. */
-import { notFound, preconditionFailed, uniqueness } from '../scim/error';
+import { invalidValue, notFound, preconditionFailed, type ScimError, uniqueness } from '../scim/error';
 import { hasTag, type TagCondition } from '../scim/etag';
 import { applyPatch } from '../scim/patch/apply';
 import { parsePatch } from '../scim/patch/parse';
@@ -35,6 +35,7 @@ export async function createUser(org: Org, body: unknown): Promise<StoredUser> {
     } catch (error) {
       if (error instanceof Unmet && error.expectation === 'no_tombstone') return restore(org, resource, bends);
       if (isNameTaken(error)) return returning(org, resource, bends);
+      if (isRoleRefused(error)) throw await unknownRole(org);
       throw error;
     }
   });
@@ -156,11 +157,26 @@ async function save(
   } catch (error) {
     if (error instanceof Unmet && error.expectation === 'version') return undefined;
     if (isNameTaken(error)) throw uniqueness('userName');
+    if (isRoleRefused(error)) throw await unknownRole(org);
     throw error;
   }
 }
 
 const isNameTaken = (error: unknown) => error instanceof Taken && error.columns.includes('user_name_key');
+const isRoleRefused = (error: unknown) => error instanceof Unmet && error.expectation === 'allowed_roles';
+
+/** Roles that a refusal lists. */
+const MAX_LISTED_ROLES = 20;
+
+/** Says which roles there are, never the one that was refused. */
+async function unknownRole(org: Org): Promise<ScimError> {
+  const { settings } = await org.store.found();
+  const allowed = (settings.roles ?? []).map(({ value }) => value);
+  const rest = allowed.length - MAX_LISTED_ROLES;
+  return invalidValue(
+    `roles.value: this organization limits roles to ${allowed.slice(0, MAX_LISTED_ROLES).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`,
+  );
+}
 
 /** A tombstone: the account and its history stay, SCIM answers 404 from now on. @throws ScimError 404, 412. */
 export async function deleteUser(org: Org, id: string, ifMatch: TagCondition | undefined): Promise<void> {

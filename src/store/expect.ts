@@ -10,7 +10,9 @@ export type Expectation =
   | 'no_token'
   | 'token'
   | 'no_cycle'
-  | 'known_members';
+  | 'known_members'
+  | 'default_group'
+  | 'allowed_roles';
 
 /** @param condition an expression that is 1 when the batch may go on. */
 export function expect(expectation: Expectation, condition: SQL): SQL {

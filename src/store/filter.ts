@@ -151,7 +151,10 @@ class Compiler {
   #present(scope: Scope, path: AttributePath): SQL {
     const column = scope.columns?.column(pathKey(path));
     if (column !== undefined) return sql`ifnull(${column}, '') <> ''`;
-    if (path.at(-1)!.multiValued || path.at(-1)!.type === 'complex') {
+    if (path.at(-1)!.multiValued) {
+      return this.#where(scope, path, (document, inner) => sql`json_array_length(${document}, ${inner}) > 0`, true);
+    }
+    if (path.at(-1)!.type === 'complex') {
       return this.#where(scope, path, (document, inner) => sql`json_type(${document}, ${inner}) IS NOT NULL`, true);
     }
     return this.#where(scope, path, (document, inner) => sql`ifnull(json_extract(${document}, ${inner}), '') <> ''`);

@@ -2,7 +2,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Happening } from '../events';
 import { invalidFilter } from '../scim/error';
-import { foldObject } from '../scim/fold';
+import { foldCase, foldObject } from '../scim/fold';
 import type { MembershipChange } from '../scim/patch/membership';
 import type { Query } from '../scim/query';
 import { schemasOf } from '../scim/representation';
@@ -13,7 +13,8 @@ import { count, record, recordAs } from './events';
 import { expect, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import type { OrgStore } from './open';
-import { groupsWithMember, leaveAllGroups, MEMBERS_OF_GROUP, memberOf, selectMembers } from './related';
+import { defaultGroup, forgetDefaultGroup } from './policy';
+import { groupsWithMember, leaveAllGroups, MEMBERS_OF_GROUP, memberOf, permissionsIn, selectMembers } from './related';
 
 export interface StoredGroup extends Stored {
   /** Place in the order of lists. */
@@ -24,10 +25,10 @@ export interface StoredGroup extends Stored {
 /** Members that a list page carries at the most; a page with more ends early. */
 const MAX_LISTED_MEMBERS = 100_000;
 
-const SELECT = sql.raw(`SELECT groups.seq, groups.id, groups.version, groups.created_at, groups.modified_at,
+export const SELECT = sql.raw(`SELECT groups.seq, groups.id, groups.version, groups.created_at, groups.modified_at,
   groups.member_count, groups.resource FROM groups`);
 
-function groupOf(row: Row, members?: readonly Related[]): StoredGroup {
+export function groupOf(row: Row, members?: readonly Related[]): StoredGroup {
   return {
     seq: row['seq'] as number,
     id: row['id'] as string,
@@ -40,8 +41,15 @@ function groupOf(row: Row, members?: readonly Related[]): StoredGroup {
   };
 }
 
-const which = (store: OrgStore, id: string) => sql`groups.org_id = ${store.org} AND groups.id = ${id}`;
-const seqOf = (store: OrgStore, id: string) => sql`(SELECT seq FROM groups WHERE org_id = ${store.org} AND id = ${id})`;
+export const which = (store: OrgStore, id: string) => sql`groups.org_id = ${store.org} AND groups.id = ${id}`;
+export const seqOf = (store: OrgStore, id: string) =>
+  sql`(SELECT seq FROM groups WHERE org_id = ${store.org} AND id = ${id})`;
+
+/** The group that an operator means: by its id, else by its displayName. Two look-ups: no index serves an OR of both. */
+export function meant(store: OrgStore, idOrDisplayName: string, column: 'seq' | 'id'): SQL {
+  const one = sql`SELECT ${sql.raw(column)} FROM groups WHERE org_id = ${store.org}`;
+  return sql`ifnull((${one} AND id = ${idOrDisplayName}), (${one} AND display_name_key = ${foldCase(idOrDisplayName)}))`;
+}
 
 /** One round trip. @param withMembers false: the memberships are not touched. */
 export async function getGroup(store: OrgStore, id: string, withMembers: boolean): Promise<StoredGroup | undefined> {
@@ -82,7 +90,7 @@ export function groupsQuery(store: OrgStore, query: Query, withMembers: boolean,
     }
     return { total: totals![0]!['total'] as number, resources: groups };
   };
-  return { statements, read };
+  return { statements, read, seqs: sql`SELECT groups.seq FROM groups ${page}` };
 }
 
 /** The groups of a page up to the limit of members, and always the first. */
@@ -328,7 +336,7 @@ const isNoCycle = (store: OrgStore, id: string, groupIds: readonly string[]): SQ
   SELECT 1 FROM up WHERE seq IN (SELECT groups.seq FROM json_each(${JSON.stringify(groupIds)}) AS asked
     CROSS JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value))`;
 
-/** The group and its memberships go. One round trip. @throws Unmet `found`: there is none at such a version. */
+/** The group, its memberships and its permissions go. One round trip. @throws Unmet `found`: there is none at such a version. */
 export async function deleteGroup(
   store: OrgStore,
   id: string,
@@ -347,11 +355,14 @@ export async function deleteGroup(
       store,
       actor,
       happening,
-      sql`(SELECT json_object('before', json(resource), 'members', member_count, 'client', ${actor.client ?? null})
-        FROM groups WHERE ${which(store, id)})`,
+      sql`(SELECT json_object('before', json(resource), 'members', member_count,
+        'permissions', json(${permissionsIn(store, seq)}),
+        'wasDefaultGroup', json(CASE WHEN id = ${defaultGroup(store)} THEN 'true' ELSE 'false' END), 'client', ${actor.client ?? null}) FROM groups WHERE ${which(store, id)})`,
     ),
     ...leaveAllGroups(store, 'Group', seq),
     sql`DELETE FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seq}`,
+    sql`DELETE FROM group_permissions WHERE org_id = ${store.org} AND group_seq = ${seq}`,
+    forgetDefaultGroup(store, id),
     sql`DELETE FROM groups WHERE ${which(store, id)}`,
   );
 }

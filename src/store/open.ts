@@ -35,9 +35,16 @@ export interface OrgSettings {
   readonly idp?: 'okta' | 'entra' | 'onelogin' | 'jumpcloud' | 'other';
   /** Whom a refused IdP's administrator may ask. */
   readonly supportContact?: string;
+  /** The id of the group that users join when they are created over SCIM. */
+  readonly defaultGroup?: string;
+  /** The values that `roles` may have; absent: any. `key` is the value folded, as SQL compares it. */
+  readonly roles?: readonly { readonly value: string; readonly key: string }[];
   /** What a membership change does with ids of nobody: leaves them out (the default), or is refused. */
   readonly unknownMembers?: 'skip' | 'reject';
 }
+
+/** null: back to the default. What is not named stays. */
+export type SettingsChange = { readonly [K in keyof OrgSettings]?: OrgSettings[K] | null };
 
 export class OrgStore {
   /** An expression for the org's id; NULL, which equals nothing, when the caller may not work for it. */
@@ -78,6 +85,11 @@ export class OrgStore {
   get tenant(): Tenant {
     if (this.#tenant === undefined) throw new Error('the org is asked for before a batch has found it');
     return this.#tenant;
+  }
+
+  /** The org, asked for only if no batch has found it yet. */
+  async found(): Promise<Tenant> {
+    return this.#tenant ?? (await this.verify());
   }
 
   /** @throws ScimError 401, 403 or, at the administrator's door, 404. */

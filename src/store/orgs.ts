@@ -2,8 +2,10 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Happening } from '../events';
 import { runBatch } from './batch';
-import { count, record } from './events';
-import { type OrgSettings, OrgStore, type Tenant, tenantOf } from './open';
+import { count, record, recordAs } from './events';
+import { expect } from './expect';
+import { meant } from './groups';
+import { OrgStore, type SettingsChange, type Tenant, tenantOf } from './open';
 import { publishLater, WHOLE_ORG } from './outbox';
 
 /** @throws Taken: the slug is another org's. */
@@ -30,26 +32,42 @@ export async function listOrgs(db: D1Database): Promise<Tenant[]> {
 }
 
 export interface OrgChange {
-  readonly name?: string;
-  readonly settings?: OrgSettings;
+  /** null: the slug. */
+  readonly name?: string | null;
+  /** A default group may be named by its displayName too. */
+  readonly settings?: SettingsChange;
   readonly isScimEnabled?: boolean;
 }
 
-/** Takes effect with the next request: nothing caches an org. @returns the org as it is now. */
+/**
+ * Takes effect with the next request: nothing caches an org.
+ *
+ * @returns the org as it is now.
+ * @throws Unmet `default_group`: there is no such group.
+ */
 export async function changeOrg(
   store: OrgStore,
   change: OrgChange,
   actor: Actor,
   happening: Happening,
 ): Promise<Tenant> {
+  const group = change.settings?.defaultGroup ? meant(store, change.settings.defaultGroup, 'id') : undefined;
+  /** Whatever the operator called the group, its id is kept. */
+  const withGroup = (json: SQL, path: string) => (group ? sql`json_set(${json}, ${path}, ${group})` : json);
+  const details = sql`${JSON.stringify({ ...happening.details, client: actor.client })}`;
   const sets: SQL[] = [];
-  if (change.name !== undefined) sets.push(sql`name = ${change.name}`);
-  if (change.settings !== undefined) sets.push(sql`settings = ${JSON.stringify(change.settings)}`);
+  if (change.name !== undefined) sets.push(sql`name = ifnull(${change.name}, slug)`);
+  if (change.settings) {
+    // Merged in the database: two operators who set different things at once both have their way.
+    const merged = sql`json_patch(settings, ${JSON.stringify(change.settings)})`;
+    sets.push(sql`settings = ${withGroup(merged, '$.defaultGroup')}`);
+  }
   if (change.isScimEnabled !== undefined) sets.push(sql`scim_enabled = ${change.isScimEnabled ? 1 : 0}`);
   const results = await store.write(
+    ...(group ? [expect('default_group', sql`${group} IS NOT NULL`)] : []),
     sql`UPDATE orgs SET ${sql.join(sets, sql`, `)} WHERE id = ${store.org}`,
     count(store),
-    record(store, actor, happening),
+    recordAs(store, actor, happening, withGroup(details, '$.settings.defaultGroup')),
     sql`SELECT * FROM orgs WHERE id = ${store.org}`,
   );
   return tenantOf(results.at(-1)![0]!);
@@ -64,6 +82,7 @@ export async function deleteOrg(store: OrgStore): Promise<{ readonly id: string;
   await store.write(
     publishLater(store, WHOLE_ORG),
     sql`DELETE FROM memberships ${of}`,
+    sql`DELETE FROM group_permissions ${of}`,
     sql`DELETE FROM groups ${of}`,
     sql`DELETE FROM user_emails ${of}`,
     sql`DELETE FROM users ${of}`,

@@ -76,3 +76,8 @@ export function leaveAllGroups(store: OrgStore, type: 'User' | 'Group', seq: SQL
     sql`DELETE ${mine}`,
   ];
 }
+
+/** What a group allows, as one JSON list in the order of its words. */
+export const permissionsIn = (store: OrgStore, groupSeq: SQL): SQL => sql`(
+  SELECT json_group_array(permission) FROM (SELECT permission FROM group_permissions
+    WHERE org_id = ${store.org} AND group_seq = ${groupSeq} ORDER BY permission))`;

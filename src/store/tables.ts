@@ -138,6 +138,20 @@ export const memberships = sqliteTable(
   ],
 );
 
+/**
+ * What a group, which is a role to the host app, allows. The administrator's and no attribute of SCIM's: no push touches
+ * it. WITHOUT ROWID in the migration.
+ */
+export const groupPermissions = sqliteTable(
+  'group_permissions',
+  {
+    orgId: text('org_id').notNull(),
+    groupSeq: integer('group_seq').notNull(),
+    permission: text('permission').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.groupSeq, t.permission] })],
+);
+
 /** The audit journal: append-only, one gapless sequence per org. */
 export const events = sqliteTable(
   'events',

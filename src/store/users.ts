@@ -13,6 +13,7 @@ import { expect, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, order } from './filter';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
+import { defaultGroup, expectAllowed, joinDefaultGroup } from './policy';
 import { groupsIn, groupsOfUser, leaveAllGroups, usersInGroup } from './related';
 
 /** A user with what the product knows besides. */
@@ -148,14 +149,18 @@ export interface Draft {
 /** What of a resource has a column of its own. */
 function columnValues(draft: Draft) {
   const folded: JsonObject = { ...searchable(userType, draft), active: draft.isActive };
-  const emails = folded['emails'] as { value?: string }[] | undefined;
+  const values = (name: string) => {
+    const elements = folded[name] as { value?: string }[] | undefined;
+    return [...new Set(elements?.flatMap(({ value }) => value ?? []))];
+  };
   return {
     userNameKey: folded['userName'] as string,
     externalId: (draft.resource['externalId'] as string | undefined) ?? null,
     active: draft.isActive ? 1 : 0,
     resource: JSON.stringify(draft.resource),
     folded: JSON.stringify(folded),
-    emails: [...new Set(emails?.flatMap(({ value }) => value ?? []))],
+    emails: values('emails'),
+    roles: values('roles'),
   };
 }
 
@@ -180,9 +185,10 @@ function lookLikeTombstoneOf(store: OrgStore, userNameKey: string, externalId: s
 }
 
 /**
- * A new user, in one round trip.
+ * A new user, who joins the org's default group, in one round trip.
  *
- * @throws Unmet `no_tombstone`: a deleted user with this userName or externalId is there to be restored.
+ * @throws Unmet `allowed_roles`: the org does not know one of the roles. Unmet `no_tombstone`: a deleted user with this
+ *   userName or externalId is there to be restored.
  * @throws Taken: the userName is a live user's.
  */
 export async function insertUser(
@@ -192,16 +198,21 @@ export async function insertUser(
   happening: Happening,
   isPublished: boolean,
 ): Promise<StoredUser> {
-  const { userNameKey, externalId, active, resource, folded, emails } = columnValues(draft);
+  const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(draft);
   const tombstone = lookLikeTombstoneOf(store, userNameKey, externalId);
+  // A NULL in the patch leaves the details as they are.
+  const details = sql`json_patch(${JSON.stringify({ ...happening.details, client: actor.client })},
+    json_object('defaultGroup', ${defaultGroup(store)}))`;
   const results = await store.write(
+    ...expectAllowed(store, roles),
     expect('no_tombstone', sql`NOT EXISTS (SELECT 1 FROM users WHERE ${tombstone})`),
     sql`INSERT INTO users (org_id, id, user_name_key, external_id, active, version, created_at, modified_at, resource, folded)
       VALUES (${store.org}, ${draft.id}, ${userNameKey}, ${externalId}, ${active}, ${draft.version},
         ${draft.createdAt}, ${draft.modifiedAt}, ${resource}, ${folded})`,
     ...insertEmails(store, draft.id, emails),
+    ...joinDefaultGroup(store, draft.id),
     count(store, { users: 1, activeUsers: active }),
-    record(store, actor, happening),
+    recordAs(store, actor, happening, details),
     ...(isPublished ? [publishLater(store, draft.id)] : []),
     sql`${SELECT} WHERE ${live(store, draft.id)}`,
   );
@@ -236,7 +247,8 @@ export interface Effect {
 /**
  * A changed user in the place of the one that was read, a restored one in the place of its tombstone. One round trip.
  *
- * @throws Unmet `version`: it has changed since it was read.
+ * @throws Unmet `version`: it has changed since it was read. Unmet `allowed_roles`: a role that it did not have before is
+ *   none that the org knows.
  * @throws Taken: the userName is another live user's.
  */
 export async function replaceUser(
@@ -247,16 +259,21 @@ export async function replaceUser(
   happening: Happening,
   { endsSessions, isPublished }: Effect,
 ): Promise<StoredUser> {
-  const { userNameKey, externalId, active, resource, folded, emails } = columnValues(draft);
+  const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(draft);
+  const was = columnValues(before);
   const deleted = before.isDeleted ? sql`deleted_at IS NOT NULL` : sql`deleted_at IS NULL`;
   const notBefore = endsSessions ? sql`, not_before = ${raisedNotBefore(store)}` : sql``;
-  const hasOtherEmails = before.isDeleted || JSON.stringify(columnValues(before).emails) !== JSON.stringify(emails);
+  const hasOtherEmails = before.isDeleted || JSON.stringify(was.emails) !== JSON.stringify(emails);
   const results = await store.write(
     sql`UPDATE users SET user_name_key = ${userNameKey}, external_id = ${externalId}, active = ${active},
         version = ${draft.version}, modified_at = ${draft.modifiedAt}, deleted_at = NULL,
         resource = ${resource}, folded = ${folded}${notBefore}
       WHERE org_id = ${store.org} AND id = ${before.id} AND version = ${before.version} AND ${deleted}`,
     expectOneChange('version'),
+    ...expectAllowed(
+      store,
+      roles.filter((role) => !was.roles.includes(role)),
+    ),
     ...(hasOtherEmails ? [deleteEmails(store, draft.id), ...insertEmails(store, draft.id, emails)] : []),
     count(store, {
       users: before.isDeleted ? 1 : 0,

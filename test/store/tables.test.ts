@@ -31,7 +31,17 @@ async function tables(): Promise<Table[]> {
 describe('the tables', () => {
   it('are those that are known to this test', async () => {
     const names = (await tables()).map(({ name }) => name);
-    expect(names).toEqual(['credentials', 'events', 'groups', 'memberships', 'orgs', 'outbox', 'user_emails', 'users']);
+    expect(names).toEqual([
+      'credentials',
+      'events',
+      'group_permissions',
+      'groups',
+      'memberships',
+      'orgs',
+      'outbox',
+      'user_emails',
+      'users',
+    ]);
   });
 
   it('all have org_id, but for the orgs themselves', async () => {

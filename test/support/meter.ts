@@ -42,6 +42,11 @@ export class Meter {
     } as unknown as D1Database;
   }
 
+  /** The statements that were sent, as text. */
+  get statements(): string[] {
+    return this.#sent.map(({ text }) => text);
+  }
+
   /** How SQLite goes about the statements that were sent: the lines of EXPLAIN QUERY PLAN. */
   async plans(): Promise<string[]> {
     const explained = this.#sent.map(({ text, parameters }) =>

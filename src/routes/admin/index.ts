@@ -10,6 +10,7 @@ import { settings } from '../../env';
 import { invalidSyntax, notFound, ScimError, unavailable } from '../../scim/error';
 import { Busy } from '../../store/batch';
 import { type App, requestId } from '../context';
+import { groups } from './groups';
 import { orgs } from './orgs';
 import { sessions } from './sessions';
 import { tokens } from './tokens';
@@ -25,6 +26,7 @@ admin.use(async (c, next) => {
 admin.route('/orgs', orgs);
 admin.route('/orgs/:slug/tokens', tokens);
 admin.route('/orgs/:slug/users', users);
+admin.route('/orgs/:slug/groups', groups);
 admin.route('/orgs/:slug/sessions', sessions);
 admin.all('*', () => {
   throw notFound('Endpoint');

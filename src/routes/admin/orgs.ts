@@ -4,13 +4,14 @@ import * as z from 'zod';
 import { newOrgId } from '../../credentials/secret';
 import { detailsOf } from '../../provisioning/lifecycle';
 import { invalidValue, ScimError } from '../../scim/error';
-import { isSame } from '../../scim/resource';
-import { Taken } from '../../store/batch';
-import type { OrgSettings } from '../../store/open';
+import { foldCase } from '../../scim/fold';
+import { isSame, type JsonObject } from '../../scim/resource';
+import { Taken, Unmet } from '../../store/batch';
+import type { SettingsChange } from '../../store/open';
 import { changeOrg, deleteOrg, insertOrg, listOrgs } from '../../store/orgs';
 import { WHOLE_ORG } from '../../store/outbox';
 import { type App, actorOf } from '../context';
-import { body, orgOf, shownOrg } from './respond';
+import { body, orgOf, shownOrg, shownSettings } from './respond';
 
 /** Okta forbids "_" anywhere in a base URL, and a slug stands in one. */
 const SLUG = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
@@ -24,6 +25,13 @@ const name = z
   .min(1, 'a name was expected')
   .max(200, 'at most 200 characters are accepted');
 
+const role = z
+  .string()
+  .min(1, 'roles with commas between them were expected, or none')
+  .max(100, 'at most 100 characters are accepted')
+  .regex(/^\P{Cc}*$/u, 'text without control characters was expected');
+const NO_GROUP = 'the id or displayName of a group of this org was expected, or none';
+
 /** What `org set` takes: each with what it must be. */
 const settable = z.strictObject({
   name,
@@ -32,7 +40,18 @@ const settable = z.strictObject({
     'okta, entra, onelogin, jumpcloud or other was expected',
   ),
   supportContact: z.string().trim().min(1, 'a contact was expected').max(200, 'at most 200 characters are accepted'),
+  defaultGroup: z.string().min(1, NO_GROUP),
+  roles: z
+    .string()
+    .transform((list) => list.split(',').map((role) => role.trim()))
+    .pipe(z.array(role).max(100, 'at most 100 are accepted'))
+    .transform((values) =>
+      [...new Map(values.map((value) => [foldCase(value), value]))].map(([key, value]) => ({ value, key })),
+    ),
+  unknownMembers: z.enum(['skip', 'reject'], 'skip or reject was expected'),
 });
+/** As the value of any of them: back to its default. */
+const RESET = 'none';
 
 export const orgs = new Hono<App>();
 
@@ -54,27 +73,44 @@ orgs.get('/:slug', async (c) => c.json(shownOrg(c, await orgOf(c).store.verify()
 
 orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.string()) })), async (c) => {
   const { store, actor } = orgOf(c);
-  const unknown = Object.keys(c.req.valid('json').settings).find((key) => !Object.hasOwn(settable.shape, key));
+  const change = changeAsked(c.req.valid('json').settings);
+  const { name, ...settings } = change;
+  const tenant = await store.verify();
+  const was = { name: tenant.name, ...tenant.settings } as unknown as JsonObject;
+  const is = Object.fromEntries(
+    Object.entries({ ...was, ...change }).filter(([, value]) => value !== null),
+  ) as JsonObject;
+  // A group may be named in several ways: which one it is, the change itself finds out.
+  if (!settings.defaultGroup && name !== null && isSame(was, is)) return c.json(shownOrg(c, tenant));
+  const details = { ...detailsOf(was, is, new Set()), settings: shownSettings(change) };
+  const happening = { type: 'org.changed', details } as const;
+  try {
+    const changed = await changeOrg(store, { settings, ...(name !== undefined && { name }) }, actor, happening);
+    return c.json(shownOrg(c, changed));
+  } catch (error) {
+    if (error instanceof Unmet && error.expectation === 'default_group')
+      throw invalidValue(`defaultGroup: ${NO_GROUP}`);
+    throw error;
+  }
+});
+
+/** What `key=value …` comes to. @throws ScimError 400 naming the setting and what was expected. */
+function changeAsked(asked: Record<string, string>): SettingsChange & { readonly name?: string | null } {
+  const unknown = Object.keys(asked).find((key) => !Object.hasOwn(settable.shape, key));
   if (unknown !== undefined) {
     throw invalidValue(
       `There is no setting ${unknown.slice(0, 40)}; there are ${Object.keys(settable.shape).join(', ')}`,
     );
   }
-  const parsed = settable.partial().safeParse(c.req.valid('json').settings);
+  const given = Object.entries(asked).filter(([, value]) => value !== RESET);
+  const parsed = settable.partial().safeParse(Object.fromEntries(given));
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw invalidValue(`${issue!.path.join('.')}: ${issue!.message}`);
   }
-  const before = await store.verify();
-  const { name, ...settings } = parsed.data;
-  const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as OrgSettings;
-  const change = { settings: { ...before.settings, ...given }, ...(name !== undefined && { name }) };
-  const was = { name: before.name, ...before.settings };
-  const is = { ...was, ...given, ...(name !== undefined && { name }) };
-  if (isSame(was, is)) return c.json(shownOrg(c, before));
-  const happening = { type: 'org.changed', details: detailsOf(was, is, new Set()) } as const;
-  return c.json(shownOrg(c, await changeOrg(store, change, actor, happening)));
-});
+  const resets = Object.keys(asked).filter((key) => asked[key] === RESET);
+  return { ...parsed.data, ...Object.fromEntries(resets.map((key) => [key, null])) } as SettingsChange;
+}
 
 orgs.post('/:slug/scim', body(z.strictObject({ enabled: z.boolean('true or false was expected') })), async (c) => {
   const { store, actor } = orgOf(c);

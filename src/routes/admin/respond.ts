@@ -6,7 +6,7 @@ import { settings } from '../../env';
 import type { Org } from '../../provisioning/org';
 import { invalidValue } from '../../scim/error';
 import type { Credential } from '../../store/credentials';
-import type { Tenant } from '../../store/open';
+import type { SettingsChange, Tenant } from '../../store/open';
 import { type App, actorOf, orgFor } from '../context';
 
 /** The org that the path names; whether it exists, the first batch says. */
@@ -18,7 +18,7 @@ export function orgOf(c: Context<App>): Org {
 /** PUBLIC_URL where the door has no address of its own. */
 export const scimBaseUrl = (c: Context<App>) => `${settings(c.env).publicUrl ?? new URL(c.req.url).origin}/scim/v2`;
 
-const iso = (at: number | undefined) => (at === undefined ? null : new Date(at).toISOString());
+export const iso = (at: number | undefined) => (at === undefined ? null : new Date(at).toISOString());
 
 export const shownOrg = (c: Context<App>, tenant: Tenant) => ({
   id: tenant.id,
@@ -26,10 +26,16 @@ export const shownOrg = (c: Context<App>, tenant: Tenant) => ({
   name: tenant.name,
   scimEnabled: tenant.isScimEnabled,
   scimBaseUrl: scimBaseUrl(c),
-  settings: tenant.settings,
+  settings: shownSettings(tenant.settings),
   users: tenant.userCount,
   activeUsers: tenant.activeUserCount,
   createdAt: iso(tenant.createdAt),
+});
+
+/** Roles as the administrator wrote them. */
+export const shownSettings = (settings: SettingsChange) => ({
+  ...settings,
+  ...(settings.roles && { roles: settings.roles.map(({ value }) => value) }),
 });
 
 export const shownToken = (credential: Credential) => ({

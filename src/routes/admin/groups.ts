@@ -1,0 +1,69 @@
+/** The org's groups as the host app's roles: who is in them is the identity provider's, what they allow the administrator's. */
+import { Hono } from 'hono';
+import * as z from 'zod';
+import { notFound } from '../../scim/error';
+import { queryOf, searchFromUrl } from '../../scim/query';
+import { isSame } from '../../scim/resource';
+import { groupType } from '../../scim/schema/types';
+import { Unmet } from '../../store/batch';
+import { findGroup, type GroupWithPermissions, listGroups, setPermissions } from '../../store/permissions';
+import type { App } from '../context';
+import { body, iso, orgOf } from './respond';
+
+const MAX_PERMISSIONS = 100;
+/** Words that a host app compares. A comma parts them on a command line, so none has one. */
+const permission = z
+  .string('a string was expected')
+  .max(100, 'at most 100 characters are accepted')
+  .regex(/^[A-Za-z0-9._:/*-]+$/, 'letters a-z, digits and . _ : / * - were expected');
+const permissions = z
+  .array(permission, 'a list of strings was expected')
+  .max(MAX_PERMISSIONS, `at most ${MAX_PERMISSIONS} are accepted`)
+  .transform((words) => [...new Set(words)].sort());
+
+export const groups = new Hono<App>();
+
+groups.get('/', async (c) => {
+  const { store, baseUrl } = orgOf(c);
+  const search = searchFromUrl(new URL(c.req.url).searchParams);
+  const { total, groups: found } = await listGroups(store, queryOf(groupType, search), baseUrl);
+  return c.json({
+    totalResults: total,
+    startIndex: search.startIndex,
+    itemsPerPage: found.length,
+    groups: found.map(shownGroup),
+  });
+});
+
+groups.get('/:group', async (c) => {
+  const found = await findGroup(orgOf(c).store, c.req.param('group'));
+  if (found === undefined) throw notFound('Group');
+  const members = (found.group.members ?? []).map(({ id, type, display }) => ({ id, type, display }));
+  return c.json({ ...shownGroup(found), members });
+});
+
+groups.put('/:group/permissions', body(z.strictObject({ permissions })), async (c) => {
+  const { store, actor } = orgOf(c);
+  const { permissions } = c.req.valid('json');
+  const found = await findGroup(store, c.req.param('group'));
+  if (found === undefined) throw notFound('Group');
+  if (isSame([...found.permissions], permissions)) return c.json(shownGroup(found));
+  try {
+    return c.json(shownGroup(await setPermissions(store, found.group.id, permissions, actor)));
+  } catch (error) {
+    throw error instanceof Unmet && error.expectation === 'found' ? notFound('Group') : error;
+  }
+});
+
+const shownGroup = ({
+  group: { id, resource, memberCount, createdAt, modifiedAt },
+  permissions,
+}: GroupWithPermissions) => ({
+  id,
+  displayName: resource['displayName'],
+  externalId: resource['externalId'] ?? null,
+  memberCount,
+  permissions,
+  created: iso(createdAt),
+  lastModified: iso(modifiedAt),
+});

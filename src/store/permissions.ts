@@ -1,0 +1,95 @@
+/** Groups as the host app's roles: what the administrator lets their members do. No identity provider sees or moves it. */
+import { sql } from 'drizzle-orm';
+import type { Actor } from '../events';
+import { DEFAULT_PAGE, type Query } from '../scim/query';
+import type { Row } from './batch';
+import { count, recordAs } from './events';
+import { expect } from './expect';
+import { groupOf, groupsQuery, meant, SELECT, type StoredGroup, seqOf, which } from './groups';
+import type { OrgStore } from './open';
+import { memberOf, permissionsIn, selectMembers } from './related';
+
+/** A group with what its members may do, in the order of the words. */
+export interface GroupWithPermissions {
+  readonly group: StoredGroup;
+  readonly permissions: readonly string[];
+}
+
+const withPermissions = (group: StoredGroup, row: Row | undefined): GroupWithPermissions => ({
+  group,
+  permissions: JSON.parse((row?.['permissions'] as string | undefined) ?? '[]') as string[],
+});
+
+/** A page of groups without their members, whose rows are not touched. One round trip. */
+export async function listGroups(store: OrgStore, query: Query, baseUrl: string) {
+  const { statements, read, seqs } = groupsQuery(store, query, false, baseUrl);
+  const permissions = sql`SELECT group_seq, json_group_array(permission) AS permissions FROM (
+      SELECT group_seq, permission FROM group_permissions
+      WHERE org_id = ${store.org} AND group_seq IN (${seqs}) ORDER BY group_seq, permission)
+    GROUP BY group_seq`;
+  const rows = await store.read(...statements, permissions);
+  const { total, resources } = read(rows);
+  const byGroup = new Map(rows.at(-1)!.map((row) => [row['group_seq'] as number, row]));
+  return { total, groups: resources.map((group) => withPermissions(group, byGroup.get(group.seq))) };
+}
+
+/** With the first of its members, a page of them. One round trip. */
+export async function findGroup(store: OrgStore, idOrDisplayName: string): Promise<GroupWithPermissions | undefined> {
+  const seq = meant(store, idOrDisplayName, 'seq');
+  const [groups, permissions, members] = await store.read(
+    sql`${SELECT} WHERE groups.org_id = ${store.org} AND groups.seq = ${seq}`,
+    sql`SELECT ${permissionsIn(store, seq)} AS permissions`,
+    sql`${selectMembers(store, seq)} LIMIT ${DEFAULT_PAGE}`,
+  );
+  return groups![0] && withPermissions(groupOf(groups![0], members!.map(memberOf)), permissions![0]);
+}
+
+/**
+ * These and no others. Neither the group's version nor its time of change moves: to SCIM nothing has happened.
+ *
+ * @throws Unmet `found`.
+ */
+export async function setPermissions(
+  store: OrgStore,
+  groupId: string,
+  permissions: readonly string[],
+  actor: Actor,
+): Promise<GroupWithPermissions> {
+  const seq = seqOf(store, groupId);
+  const wanted = JSON.stringify(permissions);
+  const results = await store.write(
+    expect('found', sql`EXISTS (SELECT 1 FROM groups WHERE ${which(store, groupId)})`),
+    count(store),
+    recordAs(
+      store,
+      actor,
+      { type: 'group.permissions', targetId: groupId },
+      sql`json_object('changed', json_object('permissions', json_object(
+        'before', json(${permissionsIn(store, seq)}), 'after', json(${wanted}))), 'client', ${actor.client ?? null})`,
+    ),
+    sql`DELETE FROM group_permissions WHERE org_id = ${store.org} AND group_seq = ${seq}
+      AND permission NOT IN (SELECT value FROM json_each(${wanted}))`,
+    sql`INSERT INTO group_permissions (org_id, group_seq, permission)
+      SELECT ${store.org}, ${seq}, value FROM json_each(${wanted}) WHERE true ON CONFLICT DO NOTHING`,
+    sql`${SELECT} WHERE ${which(store, groupId)}`,
+    sql`SELECT ${permissionsIn(store, seq)} AS permissions`,
+  );
+  const [groups, permitted] = results.slice(-2);
+  return withPermissions(groupOf(groups![0]!), permitted![0]);
+}
+
+/**
+ * What a user may do: by each group that it is in, directly or through other groups. Whether the user may sign in at all
+ * is another question. Nothing for who is not there. One round trip.
+ */
+export async function permissionsOf(store: OrgStore, userId: string): Promise<string[]> {
+  const [rows] = await store.read(sql`
+    WITH RECURSIVE up (seq) AS (
+      SELECT group_seq FROM memberships WHERE org_id = ${store.org} AND is_group = 0 AND member_seq =
+        (SELECT seq FROM users WHERE org_id = ${store.org} AND id = ${userId} AND deleted_at IS NULL)
+      UNION SELECT m.group_seq FROM up JOIN memberships AS m
+        ON m.org_id = ${store.org} AND m.is_group = 1 AND m.member_seq = up.seq)
+    SELECT DISTINCT permission FROM up JOIN group_permissions AS p ON p.org_id = ${store.org} AND p.group_seq = up.seq
+    ORDER BY permission`);
+  return rows!.map((row) => row['permission'] as string);
+}

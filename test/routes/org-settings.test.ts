@@ -1,0 +1,77 @@
+import { env } from 'cloudflare:workers';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { admin, type Idp, newIdp } from '../support/client';
+
+let idp: Idp;
+beforeAll(async () => {
+  idp = await newIdp('settings');
+});
+
+const set = (settings: Record<string, unknown>) => admin('PATCH', `/orgs/${idp.slug}`, { body: { settings } });
+const shown = async () => (await admin('GET', `/orgs/${idp.slug}`)).body;
+
+describe('the settings of an org', () => {
+  it('change one by one, and what is not named stays', async () => {
+    await set({ idp: 'okta' });
+    expect((await set({ supportContact: 'help@example.com' })).body.settings).toEqual({
+      idp: 'okta',
+      supportContact: 'help@example.com',
+    });
+  });
+
+  it('all have their way when they are set at once', async () => {
+    await Promise.all([set({ idp: 'entra' }), set({ supportContact: 'desk@example.com' }), set({ name: 'Acme' })]);
+    expect(await shown()).toMatchObject({
+      name: 'Acme',
+      settings: { idp: 'entra', supportContact: 'desk@example.com' },
+    });
+  });
+
+  it('return to their defaults with "none"', async () => {
+    const answer = await set({ idp: 'none', supportContact: 'none', name: 'none' });
+    expect(answer.status).toBe(200);
+    expect(answer.body).toMatchObject({ name: 'settings', settings: {} });
+    expect(Object.keys((await shown()).settings)).toEqual([]);
+  });
+
+  it('stay as they are when one of several is refused', async () => {
+    const answer = await set({ idp: 'okta', unknownMembers: 'perhaps' });
+    expect(answer.status).toBe(400);
+    expect(answer.body.detail).toBe('unknownMembers: skip or reject was expected');
+    expect((await shown()).settings).toEqual({});
+  });
+
+  it('refuse a key that is none of them, and say which there are', async () => {
+    const answer = await set({ colour: 'none' });
+    expect(answer.status).toBe(400);
+    expect(answer.body.detail).toMatch(/^There is no setting colour; there are name, idp, .*unknownMembers/);
+  });
+
+  it('leave an event when they change', async () => {
+    await set({ idp: 'okta', name: 'none' });
+    const row = await env.DB.prepare(
+      "SELECT type, actor, details FROM events WHERE org_id = ? AND type = 'org.changed' ORDER BY seq DESC LIMIT 1",
+    )
+      .bind(idp.orgId)
+      .first<{ actor: string; details: string }>();
+    expect(row!.actor).toBe('admin:admin');
+    expect(JSON.parse(row!.details).settings).toEqual({ idp: 'okta', name: null });
+  });
+});
+
+describe('ids of nobody in a group', () => {
+  const body = (displayName: string) => ({ displayName, members: [{ value: crypto.randomUUID() }] });
+
+  it('are left out unless the org says otherwise', async () => {
+    expect((await idp.post('/Groups', body('Lenient'))).status).toBe(201);
+  });
+
+  it('are refused where unknownMembers is reject, from the next request on', async () => {
+    await set({ unknownMembers: 'reject' });
+    const answer = await idp.post('/Groups', body('Strict'));
+    expect(answer.status).toBe(400);
+    expect(answer.body.scimType).toBe('invalidValue');
+    await set({ unknownMembers: 'skip' });
+    expect((await idp.post('/Groups', body('Strict'))).status).toBe(201);
+  });
+});

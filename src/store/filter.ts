@@ -22,8 +22,11 @@ export interface Columns {
   lookup(path: string, value: SQL): SQL | undefined;
 }
 
-/** SQLite on D1 takes expressions nested to 100; what else stands around the condition has room above this. */
-const MAX_HEIGHT = 80;
+/**
+ * SQLite on D1 takes expressions nested to 100; what else stands around the condition has room above this. The most stands
+ * around it in a page by cursor across all types.
+ */
+const MAX_HEIGHT = 66;
 
 /** @throws ScimError 400 invalidFilter when the database could not take it. */
 export function filterSql(condition: Condition, columns: Columns): SQL {
@@ -235,6 +238,9 @@ function height(condition: Condition): number {
       return 2 + height(condition.term);
     case 'element':
       return 4 + height(condition.filter);
+    case 'compare':
+      // A look-up or a column may be in its place that asks other tables.
+      return condition.operator === 'eq' ? 22 : 14;
     default:
       return 6;
   }

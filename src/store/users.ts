@@ -85,7 +85,7 @@ export function usersQuery(store: OrgStore, query: Query, baseUrl: string) {
     total: totals![0]!['total'] as number,
     resources: rows!.map(userOf),
   });
-  return { statements: [total, page], total: sql`(${total})`, read };
+  return { statements: [total, page], total: sql`(SELECT total FROM (${total}))`, read };
 }
 
 function columnsOf(store: OrgStore, baseUrl: string): Columns {

@@ -46,6 +46,7 @@ export class OrgStore {
   readonly credential: SQL;
   readonly #lookup: SQL;
   #tenant: Tenant | undefined;
+  #cursorKey: string | undefined;
 
   constructor(
     private readonly db: D1Database,
@@ -77,6 +78,12 @@ export class OrgStore {
   get tenant(): Tenant {
     if (this.#tenant === undefined) throw new Error('the org is asked for before a batch has found it');
     return this.#tenant;
+  }
+
+  /** Signs the org's cursors. Not part of the tenant, which is shown. */
+  get cursorKey(): string {
+    if (this.#cursorKey === undefined) throw new Error('the org is asked for before a batch has found it');
+    return this.#cursorKey;
   }
 
   /** @throws ScimError 401, 403 or, at the administrator's door, 404. */
@@ -116,6 +123,7 @@ export class OrgStore {
     const tenant = tenantOf(row);
     if (this.caller.kind === 'credential' && !tenant.isScimEnabled) throw disabled(tenant);
     this.#tenant = tenant;
+    this.#cursorKey = row['cursor_key'] as string;
   }
 }
 

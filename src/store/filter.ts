@@ -48,18 +48,44 @@ function sortSql(path: AttributePath, columns: Columns): { readonly value: SQL; 
   return { value: elements.length === path.length ? first : sql`coalesce(${primary}, ${first})`, isColumn: false };
 }
 
+/** The order of a list. */
+export interface Order {
+  readonly by: SQL;
+  /** What is sorted by; NULL where nothing is. */
+  readonly value: SQL;
+  /**
+   * Holds of the rows that come after a certain one, so that a page by cursor begins where the last one ended.
+   *
+   * @param at the value of that row.
+   * @param isLater holds of the rows after it in the lasting order.
+   */
+  after(at: SQL, isLater: SQL): SQL;
+}
+
 /**
  * RFC 7644 §3.4.2.3: who has no value comes last in ascending order, first in descending order.
  *
- * @param seq the lasting order of the table.
+ * @param lasting the column that orders rows without a sort, and those that sort alike.
  * @param key the attribute that has a unique index and always a value: sorting by it is reading the index.
  */
-export function order(sort: Query['sort'], columns: Columns, seq: SQL, key: string): SQL {
-  if (sort === undefined) return seq;
+export function order(sort: Query['sort'], columns: Columns, lasting: SQL, key: string): Order {
+  if (sort === undefined) return { by: lasting, value: sql`NULL`, after: (_, isLater) => isLater };
   const { value, isColumn } = sortSql(sort.path, columns);
   const direction = sql.raw(sort.isDescending ? 'DESC' : 'ASC');
-  if (isColumn && sort.path.length === 1 && sort.path[0].name === key) return sql`${value} ${direction}`;
-  return sql`${value} IS NULL ${direction}, ${value} ${direction}, ${seq}`;
+  const beyond = sql.raw(sort.isDescending ? '<' : '>');
+  if (isColumn && sort.path.length === 1 && sort.path[0].name === key) {
+    return { by: sql`${value} ${direction}`, value, after: (at) => sql`${value} ${beyond} ${at}` };
+  }
+  return {
+    by: sql`${value} IS NULL ${direction}, ${value} ${direction}, ${lasting}`,
+    value,
+    after: (at, isLater) => {
+      const among = sql`${value} ${beyond} ${at} OR (${value} = ${at} AND ${isLater})`;
+      return sort.isDescending
+        ? sql`CASE WHEN ${at} IS NULL THEN ${value} IS NOT NULL OR ${isLater} ELSE ${among} END`
+        : sql`CASE WHEN ${at} IS NULL THEN ${value} IS NULL AND ${isLater} ELSE ${value} IS NULL OR ${among} END`;
+    },
+  };
 }
 
 const pathKey = (path: AttributePath) => path.map((attribute) => attribute.name).join('.');

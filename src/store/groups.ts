@@ -3,6 +3,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Happening } from '../events';
 import { foldObject } from '../scim/fold';
 import type { MembershipChange } from '../scim/patch/membership';
+import { isWanted } from '../scim/projection';
 import type { Query } from '../scim/query';
 import { schemasOf } from '../scim/representation';
 import type { JsonObject, Related, Resource, Stored } from '../scim/resource';
@@ -11,6 +12,7 @@ import type { Row } from './batch';
 import { count, record, recordAs } from './events';
 import { expect, expectOneChange } from './expect';
 import { type Columns, filterSql, order } from './filter';
+import { type List, span } from './list';
 import type { OrgStore } from './open';
 import { groupsWithMember, leaveAllGroups, MEMBERS_OF_GROUP, memberOf, selectMembers } from './related';
 
@@ -23,8 +25,9 @@ export interface StoredGroup extends Stored {
 /** Members that a list page carries at the most; a page with more ends early. */
 const MAX_LISTED_MEMBERS = 100_000;
 
-const SELECT = sql.raw(`SELECT groups.seq, groups.id, groups.version, groups.created_at, groups.modified_at,
-  groups.member_count, groups.resource FROM groups`);
+const COLUMNS = sql.raw(`groups.seq, groups.id, groups.version, groups.created_at, groups.modified_at,
+  groups.member_count, groups.resource`);
+const SELECT = sql`SELECT ${COLUMNS} FROM groups`;
 
 function groupOf(row: Row, members?: readonly Related[]): StoredGroup {
   return {
@@ -51,22 +54,26 @@ export async function getGroup(store: OrgStore, id: string, withMembers: boolean
   return rows![0] && groupOf(rows![0], members?.map(memberOf));
 }
 
-/** A page of groups and how many there are in all, as statements of one batch and a way to read their answers. */
-export function groupsQuery(store: OrgStore, query: Query, withMembers: boolean, baseUrl: string, before?: SQL) {
+/**
+ * A page of groups, and how many there are in all. By cursor their lasting order is that of the ids: of a deleted group
+ * nothing is left that would say where it stood.
+ */
+export function listGroups(store: OrgStore, query: Query, baseUrl: string, before?: SQL): List {
+  const withMembers = isWanted(query.projection, 'members');
   const columns = columnsOf(store, baseUrl);
   const where = sql`WHERE groups.org_id = ${store.org}${
     query.filter ? sql` AND ${filterSql(query.filter, columns)}` : sql``
   }`;
-  const offset = before ? sql`max(0, ${query.startIndex - 1} - ${before})` : sql`${query.startIndex - 1}`;
-  const page = sql`${where} ORDER BY ${order(query.sort, columns, sql`groups.seq`, 'displayName')} LIMIT ${query.count} OFFSET ${offset}`;
-  const statements = [
-    query.filter
-      ? sql`SELECT count(*) AS total FROM groups ${where}`
-      : sql`SELECT group_count AS total FROM orgs WHERE id = ${store.org}`,
-    sql`${SELECT} ${page}`,
-    ...(withMembers ? [selectMembers(store, limited(page))] : []),
-  ];
-  const read = ([totals, rows, members]: Row[][]) => {
+  const total = query.filter
+    ? sql`SELECT count(*) AS total FROM groups ${where}`
+    : sql`SELECT group_count AS total FROM orgs WHERE id = ${store.org}`;
+  const { by, value, after } = order(query.sort, columns, query.walk ? sql`groups.id` : sql`groups.seq`, 'displayName');
+  const last = query.walk?.after;
+  const anchor = (expression: SQL) => sql`SELECT ${expression} FROM groups WHERE ${which(store, last!)}`;
+  const isLater = sql`groups.id > ${last}`;
+  const rest = last === undefined ? where : sql`${where} AND ${after(sql`(${anchor(value)})`, isLater)}`;
+  const page = (extra: number) => sql`${rest} ORDER BY ${by} ${span(query, before, extra)}`;
+  const read = ([rows, members]: Row[][]) => {
     const byGroup = Map.groupBy(members ?? [], (row) => row['group_seq'] as number);
     let listed = 0;
     const groups: StoredGroup[] = [];
@@ -75,9 +82,24 @@ export function groupsQuery(store: OrgStore, query: Query, withMembers: boolean,
       if (withMembers && groups.length > 0 && listed > MAX_LISTED_MEMBERS) break;
       groups.push(groupOf(row, withMembers ? (byGroup.get(row['seq'] as number) ?? []).map(memberOf) : undefined));
     }
-    return { total: totals![0]!['total'] as number, resources: groups };
+    return {
+      resources: groups,
+      values: rows!.map((row) => row['sort_value']),
+      isCut: groups.length < rows!.length,
+    };
   };
-  return { statements, read };
+  return {
+    total,
+    page: [
+      sql`SELECT ${COLUMNS}${query.walk ? sql`, ${value} AS sort_value` : sql``} FROM groups ${page(1)}`,
+      ...(withMembers ? [selectMembers(store, limited(page(0)))] : []),
+    ],
+    ...(last !== undefined && query.sort && { anchor: anchor(sql`${value} AS sort_value`) }),
+    before: query.walk
+      ? sql`(SELECT count(*) FROM (SELECT 1 FROM groups ${page(1)}))`
+      : sql`(SELECT total FROM (${total}))`,
+    read,
+  };
 }
 
 /** The groups of a page up to the limit of members, and always the first. */

@@ -1,11 +1,16 @@
-/** Lists and searches over one type of resource or all (RFC 7644 §3.4.2, §3.4.3). */
+/** Lists and searches over one type of resource or all (RFC 7644 §3.4.2, §3.4.3), by index or by cursor (RFC 9865). */
 import type { ResourceType } from '../scim/attribute';
-import { isWanted, type Projection } from '../scim/projection';
+import { type Claim, digestOf, readCursor, sealCursor, verifyCursor } from '../scim/cursor';
+import { expiredCursor } from '../scim/error';
+import type { Paging } from '../scim/list';
+import type { Projection } from '../scim/projection';
 import { queryOf, type Search } from '../scim/query';
 import type { Stored } from '../scim/resource';
 import { groupType, resourceTypes, userType } from '../scim/schema/types';
-import { groupsQuery } from '../store/groups';
-import { usersQuery } from '../store/users';
+import type { Row } from '../store/batch';
+import { listGroups } from '../store/groups';
+import type { List } from '../store/list';
+import { listUsers } from '../store/users';
 import type { Org } from './org';
 
 export interface Found {
@@ -15,42 +20,90 @@ export interface Found {
     readonly stored: Stored;
     readonly projection: Projection;
   }[];
+  readonly paging: Paging;
 }
 
-/** One round trip. @throws ScimError 400 invalidFilter, invalidPath. */
-export async function searchUsers(org: Org, search: Search): Promise<Found> {
-  const query = queryOf(userType, search);
-  const { statements, read } = usersQuery(org.store, query, org.baseUrl);
-  const { total, resources } = read(await org.store.read(...statements));
-  return { total, resources: found(userType, resources, query.projection) };
+export const searchUsers = (org: Org, search: Search): Promise<Found> => find(org, search, [userType]);
+
+/** Without `members` in the answer the memberships are not touched. */
+export const searchGroups = (org: Org, search: Search): Promise<Found> => find(org, search, [groupType]);
+
+/** All types: users first, then groups, each in its own order. */
+export const searchAll = (org: Org, search: Search): Promise<Found> => find(org, search, resourceTypes);
+
+const lists = new Map([
+  [userType, listUsers],
+  [groupType, listGroups],
+]);
+
+/**
+ * One round trip. What a cursor claims goes into the same batch, whose statements are the org's own whatever it says; the
+ * key to verify it with comes back with them, and of the rest nothing is used before.
+ *
+ * @throws ScimError 400 invalidFilter, invalidPath, invalidCursor, expiredCursor, invalidCount.
+ */
+async function find(org: Org, search: Search, types: readonly ResourceType[]): Promise<Found> {
+  const claim = search.cursor ? readCursor(search.cursor) : undefined;
+  const parts: { type: ResourceType; projection: Projection; list: List }[] = [];
+  for (const type of types) {
+    const query = queryOf(type, search, types, walkOf(search, types, type, claim));
+    const list = lists.get(type)!(org.store, query, org.baseUrl, parts.at(-1)?.list.before);
+    parts.push({ type, projection: query.projection, list });
+  }
+  // Without a filter the org keeps count. With one, counting reads all that the filter looks at: the first page counts,
+  // and its cursors carry the sum along.
+  const isCounted = claim !== undefined && search.filter !== undefined;
+  const anchors = parts.flatMap(({ list }) => list.anchor ?? []);
+  const totals = isCounted ? [] : parts.map(({ list }) => list.total);
+  const results = await org.store.read(...anchors, ...totals, ...parts.flatMap(({ list }) => list.page));
+  const take = (statements: readonly unknown[]) => results.splice(0, statements.length);
+
+  const anchor = take(anchors)[0];
+  if (claim) await verify(org, search, types, claim, anchor);
+  const counted = take(totals).reduce((sum, rows) => sum + (rows[0]!['total'] as number), 0);
+  const total = isCounted ? claim.place.total! : counted;
+  const pages = parts.map(({ list }) => list.read(take(list.page)));
+  const all = parts.flatMap(({ type, projection }, i) =>
+    pages[i]!.resources.map((stored, n) => ({ type, projection, stored, value: pages[i]!.values[n] })),
+  );
+  const resources = all.slice(0, search.count);
+  if (search.cursor === undefined) return { total, resources, paging: { startIndex: search.startIndex } };
+  const last = resources.at(-1);
+  const isLast = resources.length === all.length && !pages.some(({ isCut }) => isCut);
+  // A page of count=0 has no end to go on from.
+  if (last === undefined || isLast) return { total, resources, paging: {} };
+  const nextCursor = await sealCursor(org.store.cursorKey, asked(search, types), {
+    type: last.type.name,
+    id: last.stored.id,
+    digest: await digestOf(org.store.cursorKey, last.value),
+    count: search.count,
+    total: search.filter === undefined ? null : total,
+    issuedAt: org.store.now,
+  });
+  return { total, resources, paging: { nextCursor } };
 }
 
-/** One round trip. Without `members` in the answer the memberships are not touched. */
-export async function searchGroups(org: Org, search: Search): Promise<Found> {
-  const query = queryOf(groupType, search);
-  const { statements, read } = groupsQuery(org.store, query, isWanted(query.projection, 'members'), org.baseUrl);
-  const { total, resources } = read(await org.store.read(...statements));
-  return { total, resources: found(groupType, resources, query.projection) };
+/** What must stay the same from page to page (RFC 9865 §2). Which attributes are answered may change: it moves no place. */
+const asked = ({ filter, sortBy, isDescending }: Search, types: readonly ResourceType[]) =>
+  JSON.stringify([types.map(({ name }) => name), filter ?? null, sortBy ?? null, isDescending]);
+
+/** Where in the list of this type a page by cursor begins. */
+function walkOf(search: Search, types: readonly ResourceType[], type: ResourceType, claim: Claim | undefined) {
+  if (search.cursor === undefined) return undefined;
+  const ended = types.findIndex(({ name }) => name === claim?.place.type);
+  const isHere = claim !== undefined && types[ended] === type;
+  return { isPast: types.indexOf(type) < ended, ...(isHere && { after: claim.place.id }) };
 }
 
-/** All types: users first, then groups, each in its own order. One round trip. */
-export async function searchAll(org: Org, search: Search): Promise<Found> {
-  const users = queryOf(userType, search, resourceTypes);
-  const groups = queryOf(groupType, search, resourceTypes);
-  const ofUsers = usersQuery(org.store, users, org.baseUrl);
-  const withMembers = isWanted(groups.projection, 'members');
-  const ofGroups = groupsQuery(org.store, groups, withMembers, org.baseUrl, ofUsers.total);
-  const rows = await org.store.read(...ofUsers.statements, ...ofGroups.statements);
-  const foundUsers = ofUsers.read(rows.slice(0, ofUsers.statements.length));
-  const foundGroups = ofGroups.read(rows.slice(ofUsers.statements.length));
-  return {
-    total: foundUsers.total + foundGroups.total,
-    resources: [
-      ...found(userType, foundUsers.resources, users.projection),
-      ...found(groupType, foundGroups.resources, groups.projection),
-    ].slice(0, search.count),
-  };
+/** @param anchor the resource at which the last page ended, if that is needed to go on: then it must be in its place still. */
+async function verify(org: Org, search: Search, types: readonly ResourceType[], claim: Claim, anchor?: Row[]) {
+  const { cursorKey, now } = org.store;
+  await verifyCursor(cursorKey, asked(search, types), claim, search.count, now);
+  if (anchor === undefined) return;
+  const digest = anchor[0] && (await digestOf(cursorKey, anchor[0]['sort_value']));
+  if (digest !== claim.place.digest) {
+    throw expiredCursor(
+      'The resource at which the last page ended has changed its place: start again with an empty cursor',
+    );
+  }
 }
-
-const found = (type: ResourceType, resources: readonly Stored[], projection: Projection) =>
-  resources.map((stored) => ({ type, stored, projection }));

@@ -1,7 +1,8 @@
 /** What the service says of itself (RFC 7643 §5, §6, §7; RFC 7644 §4). Claims nothing that is not there. */
 import type { Attribute, ResourceType, Schema } from './attribute';
 import { MAX_BULK_OPERATIONS } from './bulk';
-import { MAX_PAGE } from './query';
+import { CURSOR_TIMEOUT } from './cursor';
+import { DEFAULT_PAGE, MAX_PAGE } from './query';
 import type { JsonObject } from './resource';
 import { RESOURCE_TYPE, SCHEMA, SERVICE_PROVIDER_CONFIG } from './urns';
 
@@ -18,6 +19,15 @@ export function serviceProviderConfig(baseUrl: string): JsonObject {
     changePassword: { supported: false },
     sort: { supported: true },
     etag: { supported: true },
+    // RFC 9865 §4.
+    pagination: {
+      cursor: true,
+      index: true,
+      defaultPaginationMethod: 'index',
+      defaultPageSize: DEFAULT_PAGE,
+      maxPageSize: MAX_PAGE,
+      cursorTimeout: CURSOR_TIMEOUT,
+    },
     authenticationSchemes: [
       {
         type: 'oauthbearertoken',

@@ -13,7 +13,10 @@ export type ScimType =
   | 'noTarget'
   | 'invalidValue'
   | 'invalidVers'
-  | 'sensitive';
+  | 'sensitive'
+  | 'invalidCursor'
+  | 'expiredCursor'
+  | 'invalidCount';
 
 export class ScimError extends Error {
   override readonly name = 'ScimError';
@@ -35,6 +38,16 @@ export const invalidPath = (detail: string) => new ScimError(400, 'invalidPath',
 export const invalidValue = (detail: string) => new ScimError(400, 'invalidValue', detail);
 export const noTarget = (detail: string) => new ScimError(400, 'noTarget', detail);
 export const mutability = (detail: string) => new ScimError(400, 'mutability', detail);
+/** RFC 9865 §2.1. */
+export const invalidCursor = () =>
+  new ScimError(
+    400,
+    'invalidCursor',
+    'The cursor is not one that this query was answered with: start with an empty one',
+  );
+export const expiredCursor = (detail: string) => new ScimError(400, 'expiredCursor', detail);
+export const invalidCount = (detail: string) => new ScimError(400, 'invalidCount', detail);
+
 export const tooMany = (detail: string) => new ScimError(400, 'tooMany', detail);
 
 /** RFC 7644 §3.3.1: the value of an attribute that is unique in the org is taken. */

@@ -1,6 +1,6 @@
-/** What a list or search asks for (RFC 7644 §3.4.2, §3.4.3), from a query string or a SearchRequest body. */
+/** What a list or search asks for (RFC 7644 §3.4.2, §3.4.3; RFC 9865), from a query string or a SearchRequest body. */
 import type { ResourceType } from './attribute';
-import { invalidPath, invalidSyntax, invalidValue, shown } from './error';
+import { invalidCount, invalidCursor, invalidPath, invalidSyntax, invalidValue, shown } from './error';
 import { type Condition, resolveFilter } from './filter/condition';
 import { parseFilter } from './filter/parse';
 import { type AttributePath, pathName, resolveAttribute, target, within } from './path';
@@ -9,7 +9,7 @@ import { isObject } from './resource';
 import { SEARCH_REQUEST } from './urns';
 import { checkSchemas } from './validate';
 
-/** A page is never longer; what ServiceProviderConfig calls filter.maxResults. */
+/** A page is never longer; what ServiceProviderConfig calls filter.maxResults and pagination.maxPageSize. */
 export const MAX_PAGE = 500;
 /** Without `count`. */
 export const DEFAULT_PAGE = 100;
@@ -19,9 +19,11 @@ export interface Search {
   readonly filter?: string;
   readonly sortBy?: string;
   readonly isDescending: boolean;
-  /** 1-based. */
+  /** 1-based; without a cursor only. */
   readonly startIndex: number;
   readonly count: number;
+  /** RFC 9865: empty for the first page. Absent: paging by index, which stays the default (§2.4). */
+  readonly cursor?: string;
   readonly attributes?: readonly string[];
   readonly excludedAttributes?: readonly string[];
 }
@@ -31,7 +33,16 @@ export interface Query {
   readonly sort?: { readonly path: AttributePath; readonly isDescending: boolean };
   readonly startIndex: number;
   readonly count: number;
+  /** Paging by cursor. */
+  readonly walk?: Walk;
   readonly projection: Projection;
+}
+
+export interface Walk {
+  /** The id of the resource at which the last page ended; absent: from the first one on. */
+  readonly after?: string;
+  /** An earlier page had the last resource of this type. */
+  readonly isPast: boolean;
 }
 
 /** Parameter names are read without case: Microsoft's reference client sends `startindex`. The first of two counts. */
@@ -47,13 +58,18 @@ export function projectionFromUrl(type: ResourceType, parameters: URLSearchParam
   return projection(type, byName.get('attributes')?.split(','), byName.get('excludedattributes')?.split(','));
 }
 
-/** @throws ScimError 400 invalidValue naming the parameter. */
+/** RFC 9865 §2.1 has a word of its own for a bad count beside a cursor. */
+const noInteger = (name: string, cursor: string | undefined) =>
+  (name === 'count' && cursor !== undefined ? invalidCount : invalidValue)(`${name}: an integer was expected`);
+
+/** @throws ScimError 400 invalidValue or invalidCount naming the parameter. */
 export function searchFromUrl(parameters: URLSearchParams): Search {
   const byName = byLowerName(parameters);
+  const cursor = byName.get('cursor');
   const integer = (name: string, absent: number) => {
     const text = byName.get(name.toLowerCase());
     if (text === undefined || text.trim() === '') return absent;
-    if (!/^[+-]?\d+$/.test(text.trim())) throw invalidValue(`${name}: an integer was expected`);
+    if (!/^[+-]?\d+$/.test(text.trim())) throw noInteger(name, cursor);
     return Number(text);
   };
   const names = (name: string) => byName.get(name.toLowerCase())?.split(',');
@@ -63,12 +79,13 @@ export function searchFromUrl(parameters: URLSearchParams): Search {
     sortOrder: byName.get('sortorder'),
     startIndex: integer('startIndex', 1),
     count: integer('count', DEFAULT_PAGE),
+    cursor,
     attributes: names('attributes'),
     excludedAttributes: names('excludedAttributes'),
   });
 }
 
-/** @throws ScimError 400 invalidSyntax or invalidValue naming the member of the SearchRequest. */
+/** @throws ScimError 400 invalidSyntax, invalidValue, invalidCursor or invalidCount naming the member of the SearchRequest. */
 export function searchFromBody(body: unknown): Search {
   if (!isObject(body)) throw invalidSyntax('A JSON object with a SearchRequest was expected as the body');
   checkSchemas(body, SEARCH_REQUEST, new Set());
@@ -79,9 +96,11 @@ export function searchFromBody(body: unknown): Search {
     if (value !== undefined && typeof value !== 'string') throw invalidValue(`${name}: a string was expected`);
     return value;
   };
+  const cursor = get('cursor');
+  if (cursor !== undefined && typeof cursor !== 'string') throw invalidCursor();
   const integer = (name: string, absent: number) => {
     const value = get(name) ?? absent;
-    if (!Number.isInteger(value)) throw invalidValue(`${name}: an integer was expected`);
+    if (!Number.isInteger(value)) throw noInteger(name, cursor);
     return value as number;
   };
   const names = (name: string) => {
@@ -99,6 +118,7 @@ export function searchFromBody(body: unknown): Search {
     sortOrder: text('sortOrder'),
     startIndex: integer('startIndex', 1),
     count: integer('count', DEFAULT_PAGE),
+    cursor,
     attributes: names('attributes'),
     excludedAttributes: names('excludedAttributes'),
   });
@@ -110,11 +130,21 @@ interface Asked {
   sortOrder: string | undefined;
   startIndex: number;
   count: number;
+  cursor: string | undefined;
   attributes: readonly string[] | undefined;
   excludedAttributes: readonly string[] | undefined;
 }
 
-function search({ filter, sortBy, sortOrder, startIndex, count, attributes, excludedAttributes }: Asked): Search {
+function search({
+  filter,
+  sortBy,
+  sortOrder,
+  startIndex,
+  count,
+  cursor,
+  attributes,
+  excludedAttributes,
+}: Asked): Search {
   const order = sortOrder?.toLowerCase() ?? 'ascending';
   if (order !== 'ascending' && order !== 'descending') {
     throw invalidValue('sortOrder: ascending or descending was expected');
@@ -123,9 +153,10 @@ function search({ filter, sortBy, sortOrder, startIndex, count, attributes, excl
     ...(filter !== undefined && { filter }),
     ...(sortBy && { sortBy }),
     isDescending: order === 'descending',
-    // §3.4.2.4: below 1 counts as 1, a negative count as 0.
+    // §3.4.2.4: below 1 counts as 1, a negative count as 0; RFC 9865 §2 says the latter too.
     startIndex: Math.min(Math.max(startIndex, 1), Number.MAX_SAFE_INTEGER),
     count: Math.min(Math.max(count, 0), MAX_PAGE),
+    ...(cursor !== undefined && { cursor }),
     ...(attributes && { attributes }),
     ...(excludedAttributes && { excludedAttributes }),
   };
@@ -133,9 +164,15 @@ function search({ filter, sortBy, sortOrder, startIndex, count, attributes, excl
 
 /**
  * @param others types that the same search asks as well (RFC 7644 §3.4.2.1).
+ * @param walk paging by cursor.
  * @throws ScimError 400 invalidFilter, or invalidPath for sortBy.
  */
-export function queryOf(type: ResourceType, search: Search, others: readonly ResourceType[] = []): Query {
+export function queryOf(
+  type: ResourceType,
+  search: Search,
+  others: readonly ResourceType[] = [],
+  walk: Walk | undefined = undefined,
+): Query {
   const { filter, sortBy, isDescending, startIndex, count } = search;
   const isSorted = sortBy !== undefined && !isElsewhere(type, sortBy, others);
   return {
@@ -143,6 +180,7 @@ export function queryOf(type: ResourceType, search: Search, others: readonly Res
     ...(isSorted && { sort: { path: sortPath(type, sortBy), isDescending } }),
     startIndex,
     count,
+    ...(walk && { walk }),
     projection: projection(type, search.attributes, search.excludedAttributes),
   };
 }

@@ -23,15 +23,19 @@ export interface Columns {
   lookup(path: string, value: SQL): SQL | undefined;
 }
 
-/** SQLite on D1 takes expressions nested to 100; what else stands around the condition has room above this. */
-const MAX_HEIGHT = 80;
+/**
+ * SQLite on D1 takes expressions nested to 100; what else stands around the condition has room above this. The most stands
+ * around it in a page by cursor across all types.
+ */
+const MAX_HEIGHT = 68;
 
 /** A statement on D1 has 100,000 characters at most; what else stands in it has room above this. */
 export const MAX_LENGTH = 95_000;
 
 /** @throws ScimError 400 invalidFilter when the database could not take it. */
 export function filterSql(condition: Condition, columns: Columns): SQL {
-  if (height(condition) > MAX_HEIGHT) throw invalidFilter('The filter nests too deeply');
+  const { own, inside } = heightOf(condition, columns);
+  if (own + inside > MAX_HEIGHT) throw invalidFilter('The filter nests too deeply');
   const compiled = new Compiler(columns).condition(condition);
   if (lengthOf(compiled) > MAX_LENGTH) throw invalidFilter('The filter has too many terms of a kind that takes long');
   return compiled;
@@ -51,29 +55,56 @@ function sortSql(path: AttributePath, columns: Columns): { readonly value: SQL; 
   return { value: elements.length === path.length ? first : sql`coalesce(${primary}, ${first})`, isColumn: false };
 }
 
+/** The order of a list. */
+export interface Order {
+  readonly by: SQL;
+  /** What is sorted by; NULL where nothing is. */
+  readonly value: SQL;
+  /**
+   * Holds of the rows that come after a certain one, so that a page by cursor begins where the last one ended.
+   *
+   * @param at the value of that row.
+   * @param isLater holds of the rows after it in the lasting order.
+   */
+  after(at: SQL, isLater: SQL): SQL;
+}
+
 /**
  * RFC 7644 §3.4.2.3: who has no value comes last in ascending order, first in descending order.
  *
  * The "+" keeps SQLite from walking an index just because it is in order, past every row that a filter leaves out.
  *
- * @param seq the lasting order of the table.
+ * @param lasting the column that orders rows without a sort, and those that sort alike.
  * @param key the attribute that has a unique index and always a value: sorting by it is reading the index.
  * @param isWalked as isIndexOrder says.
  */
-export function order(sort: Query['sort'], columns: Columns, seq: SQL, key: string, isWalked: boolean): SQL {
+export function order(sort: Query['sort'], columns: Columns, lasting: SQL, key: string, isWalked: boolean): Order {
   const plus = sql.raw(isWalked ? '' : '+');
-  if (sort === undefined) return sql`${plus}${seq}`;
+  if (sort === undefined) return { by: sql`${plus}${lasting}`, value: sql`NULL`, after: (_, isLater) => isLater };
   const { value, isColumn } = sortSql(sort.path, columns);
   const direction = sql.raw(sort.isDescending ? 'DESC' : 'ASC');
-  if (isColumn && isKey(sort, key)) return sql`${plus}${value} ${direction}`;
-  return sql`${value} IS NULL ${direction}, ${value} ${direction}, ${seq}`;
+  const beyond = sql.raw(sort.isDescending ? '<' : '>');
+  if (isColumn && isKey(sort, key)) {
+    return { by: sql`${plus}${value} ${direction}`, value, after: (at) => sql`${value} ${beyond} ${at}` };
+  }
+  return {
+    by: sql`${value} IS NULL ${direction}, ${value} ${direction}, ${lasting}`,
+    value,
+    after: (at, isLater) => {
+      const among = sql`${value} ${beyond} ${at} OR (${value} = ${at} AND ${isLater})`;
+      return sort.isDescending
+        ? sql`CASE WHEN ${at} IS NULL THEN ${value} IS NOT NULL OR ${isLater} ELSE ${among} END`
+        : sql`CASE WHEN ${at} IS NULL THEN ${value} IS NULL AND ${isLater} ELSE ${value} IS NULL OR ${among} END`;
+    },
+  };
 }
 
 const isKey = (sort: NonNullable<Query['sort']>, key: string) => sort.path.length === 1 && sort.path[0].name === key;
 
 /** Whether an index of the org's rows is in the order that is asked for, so that a page is a walk along it. */
-export const isIndexOrder = ({ sort, filter }: Query, key: string) =>
-  filter === undefined && (sort === undefined || isKey(sort, key));
+export const isIndexOrder = ({ sort, filter, walk }: Query, key: string) =>
+  // By cursor, too: a page is what comes next, and stops when it is full.
+  (filter === undefined || walk !== undefined) && (sort === undefined || isKey(sort, key));
 
 const pathKey = (path: AttributePath) => path.map((attribute) => attribute.name).join('.');
 
@@ -256,17 +287,51 @@ function afterPrefix(prefix: string): string | undefined {
   return String.fromCodePoint(...points, last + 1 === 0xd800 ? 0xe000 : last + 1);
 }
 
-function height(condition: Condition): number {
+/**
+ * What SQLite counts when it resolves an expression: its height, which includes that of its subqueries, and then once
+ * more the height of each subquery on the way in.
+ */
+interface Height {
+  readonly own: number;
+  readonly inside: number;
+}
+
+const deeper = ({ own, inside }: Height, levels: number): Height => ({ own: own + levels, inside });
+
+/** @param columns of the row; undefined inside of an element. */
+function heightOf(condition: Condition, columns?: Columns): Height {
   switch (condition.kind) {
     case 'and':
-    case 'or':
-      return Math.ceil(Math.log2(condition.terms.length)) + 1 + Math.max(...condition.terms.map(height));
+    case 'or': {
+      const terms = condition.terms.map((term) => heightOf(term, columns));
+      const [own, inside] = [Math.max(...terms.map((t) => t.own)), Math.max(...terms.map((t) => t.inside))];
+      return { own: own + Math.ceil(Math.log2(terms.length)), inside };
+    }
     case 'not':
-      return 2 + height(condition.term);
-    case 'element':
-      // Inside of EXISTS, SQLite counts each level twice.
-      return 4 + (isPlural(condition.path) ? 2 : 1) * height(condition.filter);
-    default:
-      return 6;
+      return deeper(heightOf(condition.term, columns), 2);
+    case 'element': {
+      const filter = heightOf(condition.filter);
+      if (!isPlural(condition.path)) return deeper(filter, 3);
+      // The look-up beside it, or the list that stands in no document.
+      const beside = columns ? LOOKUP : { own: 0, inside: 0 };
+      return {
+        own: Math.max(filter.own + 2, beside.own) + 1,
+        inside: Math.max(filter.own + 2 + filter.inside, beside.inside),
+      };
+    }
+    case 'nothing':
+      return { own: 1, inside: 0 };
+    default: {
+      const key = pathKey(condition.path);
+      const isLookup = condition.kind === 'compare' && columns?.lookup(key, sql`1`) !== undefined;
+      if (isLookup || columns?.documentOf?.(condition.path[0].name)) return LOOKUP;
+      if (columns?.column(key)) return COLUMN;
+      return isPlural(condition.path) ? { own: 8, inside: 7 } : { own: 6, inside: 0 };
+    }
   }
 }
+
+/** Look-ups ask other tables, in the caller's org: the largest is that for the members of a group. */
+const LOOKUP: Height = { own: 14, inside: 22 };
+/** A column may be a question to another row: the manager's name. */
+const COLUMN: Height = { own: 10, inside: 10 };

@@ -4,6 +4,7 @@ import type { Actor, Happening } from '../events';
 import { invalidFilter } from '../scim/error';
 import { foldCase, foldObject } from '../scim/fold';
 import type { MembershipChange } from '../scim/patch/membership';
+import { isWanted } from '../scim/projection';
 import type { Query } from '../scim/query';
 import { schemasOf } from '../scim/representation';
 import type { JsonObject, Related, Resource, Stored } from '../scim/resource';
@@ -12,6 +13,7 @@ import { lengthOf, type Row } from './batch';
 import { count, record, recordAs } from './events';
 import { expect, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
+import { type List, span } from './list';
 import type { OrgStore } from './open';
 import { defaultGroup, forgetDefaultGroup } from './policy';
 import { groupsWithMember, leaveAllGroups, MEMBERS_OF_GROUP, memberOf, permissionsIn, selectMembers } from './related';
@@ -25,8 +27,9 @@ export interface StoredGroup extends Stored {
 /** Members that a list page carries at the most; a page with more ends early. */
 const MAX_LISTED_MEMBERS = 100_000;
 
-export const SELECT = sql.raw(`SELECT groups.seq, groups.id, groups.version, groups.created_at, groups.modified_at,
-  groups.member_count, groups.resource FROM groups`);
+const COLUMNS = sql.raw(`groups.seq, groups.id, groups.version, groups.created_at, groups.modified_at,
+  groups.member_count, groups.resource`);
+export const SELECT = sql`SELECT ${COLUMNS} FROM groups`;
 
 export function groupOf(row: Row, members?: readonly Related[]): StoredGroup {
   return {
@@ -60,37 +63,64 @@ export async function getGroup(store: OrgStore, id: string, withMembers: boolean
   return rows![0] && groupOf(rows![0], members?.map(memberOf));
 }
 
-/** A page of groups and how many there are in all, as statements of one batch and a way to read their answers. */
-export function groupsQuery(store: OrgStore, query: Query, withMembers: boolean, baseUrl: string, before?: SQL) {
+/**
+ * A page of groups, and how many there are in all. By cursor their lasting order is that of the ids: of a deleted group
+ * nothing is left that would say where it stood.
+ */
+export function listGroups(
+  store: OrgStore,
+  query: Query,
+  baseUrl: string,
+  before?: SQL,
+): List & { /** The page's groups by their seqs. */ readonly seqs: SQL } {
+  const withMembers = isWanted(query.projection, 'members');
   const columns = columnsOf(store, baseUrl);
   const where = sql`WHERE groups.org_id = ${store.org}${
     query.filter ? sql` AND ${filterSql(query.filter, columns)}` : sql``
   }`;
-  const offset = before
-    ? sql`CAST(max(0, ${query.startIndex - 1} - ifnull(${before}, 0)) AS INTEGER)`
-    : sql`${query.startIndex - 1}`;
-  const page = sql`${where} ORDER BY ${order(query.sort, columns, sql`groups.seq`, 'displayName', isIndexOrder(query, 'displayName'))} LIMIT ${query.count} OFFSET ${offset}`;
+  const total = query.filter
+    ? sql`SELECT count(*) AS total FROM groups ${where}`
+    : sql`SELECT group_count AS total FROM orgs WHERE id = ${store.org}`;
+  const lasting = query.walk ? sql`groups.id` : sql`groups.seq`;
+  const { by, value, after } = order(query.sort, columns, lasting, 'displayName', isIndexOrder(query, 'displayName'));
+  const last = query.walk?.after;
+  const anchor = (expression: SQL) => sql`SELECT ${expression} FROM groups WHERE ${which(store, last!)}`;
+  const isLater = sql`groups.id > ${last}`;
+  const rest = last === undefined ? where : sql`${where} AND ${after(sql`(${anchor(value)})`, isLater)}`;
+  const page = (extra: number) => sql`${rest} ORDER BY ${by} ${span(query, before, extra)}`;
   // A search across types has the filter of both in one statement.
-  if (lengthOf(page) > MAX_LENGTH) throw invalidFilter('The filter has too many terms of a kind that takes long');
-  const statements = [
-    query.filter
-      ? sql`SELECT count(*) AS total FROM groups ${where}`
-      : sql`SELECT group_count AS total FROM orgs WHERE id = ${store.org}`,
-    ...(query.count > 0 ? [sql`${SELECT} ${page}`] : []),
-    ...(query.count > 0 && withMembers ? [selectMembers(store, limited(page))] : []),
-  ];
-  const read = ([totals, rows, members]: Row[][]) => {
+  if (lengthOf(page(1)) > MAX_LENGTH) throw invalidFilter('The filter has too many terms of a kind that takes long');
+  const read = ([rows = [], members]: Row[][]) => {
     const byGroup = Map.groupBy(members ?? [], (row) => row['group_seq'] as number);
     let listed = 0;
     const groups: StoredGroup[] = [];
-    for (const row of rows ?? []) {
+    for (const row of rows) {
       listed += row['member_count'] as number;
       if (withMembers && groups.length > 0 && listed > MAX_LISTED_MEMBERS) break;
       groups.push(groupOf(row, withMembers ? (byGroup.get(row['seq'] as number) ?? []).map(memberOf) : undefined));
     }
-    return { total: totals![0]!['total'] as number, resources: groups };
+    return {
+      resources: groups,
+      values: rows.map((row) => row['sort_value']),
+      isCut: groups.length < rows.length,
+    };
   };
-  return { statements, read, seqs: sql`SELECT groups.seq FROM groups ${page}` };
+  return {
+    total,
+    page:
+      query.count === 0
+        ? []
+        : [
+            sql`SELECT ${COLUMNS}${query.walk ? sql`, ${value} AS sort_value` : sql``} FROM groups ${page(1)}`,
+            ...(withMembers ? [selectMembers(store, limited(page(0)))] : []),
+          ],
+    ...(last !== undefined && query.sort && { anchor: anchor(sql`${value} AS sort_value`) }),
+    before: query.walk
+      ? sql`(SELECT count(*) FROM (SELECT 1 FROM groups ${page(1)}))`
+      : sql`(SELECT total FROM (${total}))`,
+    read,
+    seqs: sql`SELECT groups.seq FROM groups ${page(0)}`,
+  };
 }
 
 /** The groups of a page up to the limit of members, and always the first. */

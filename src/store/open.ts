@@ -54,6 +54,7 @@ export class OrgStore {
   readonly #lookup: SQL;
   #tenant: Tenant | undefined;
   #isChecked = false;
+  #cursorKey: string | undefined;
 
   constructor(
     private readonly db: D1Database,
@@ -90,6 +91,12 @@ export class OrgStore {
   /** The org, asked for only if no batch has found it yet. */
   async found(): Promise<Tenant> {
     return this.#tenant ?? (await this.verify());
+  }
+
+  /** Signs the org's cursors. Not part of the tenant, which is shown. */
+  get cursorKey(): string {
+    if (this.#cursorKey === undefined) throw new Error('the org is asked for before a batch has found it');
+    return this.#cursorKey;
   }
 
   /** @throws ScimError 401, 403 or, at the administrator's door, 404. */
@@ -133,6 +140,7 @@ export class OrgStore {
     const tenant = tenantOf(row);
     if (this.caller.kind === 'credential' && !tenant.isScimEnabled) throw disabled(tenant);
     this.#tenant = tenant;
+    this.#cursorKey = row['cursor_key'] as string;
   }
 }
 

@@ -5,7 +5,7 @@ import { DEFAULT_PAGE, type Query } from '../scim/query';
 import type { Row } from './batch';
 import { count, recordAs } from './events';
 import { expect } from './expect';
-import { groupOf, groupsQuery, meant, SELECT, type StoredGroup, seqOf, which } from './groups';
+import { groupOf, listGroups, meant, SELECT, type StoredGroup, seqOf, which } from './groups';
 import type { OrgStore } from './open';
 import { memberOf, permissionsIn, selectMembers } from './related';
 
@@ -20,17 +20,24 @@ const withPermissions = (group: StoredGroup, row: Row | undefined): GroupWithPer
   permissions: JSON.parse((row?.['permissions'] as string | undefined) ?? '[]') as string[],
 });
 
-/** A page of groups without their members, whose rows are not touched. One round trip. */
-export async function listGroups(store: OrgStore, query: Query, baseUrl: string) {
-  const { statements, read, seqs } = groupsQuery(store, query, false, baseUrl);
+/** What is asked of a group but its members, whose rows are not touched. */
+const NO_MEMBERS = { without: new Map([['members', new Map()]]) };
+
+/** A page of groups without their members. One round trip. */
+export async function listWithPermissions(store: OrgStore, query: Query, baseUrl: string) {
+  const { total, page, read, seqs } = listGroups(store, { ...query, projection: NO_MEMBERS }, baseUrl);
   const permissions = sql`SELECT group_seq, json_group_array(permission) AS permissions FROM (
       SELECT group_seq, permission FROM group_permissions
       WHERE org_id = ${store.org} AND group_seq IN (${seqs}) ORDER BY group_seq, permission)
     GROUP BY group_seq`;
-  const rows = await store.read(...statements, permissions);
-  const { total, resources } = read(rows);
-  const byGroup = new Map(rows.at(-1)!.map((row) => [row['group_seq'] as number, row]));
-  return { total, groups: resources.map((group) => withPermissions(group, byGroup.get(group.seq))) };
+  const [permitted, totals, ...rows] = await store.read(permissions, total, ...page);
+  const byGroup = new Map(permitted!.map((row) => [row['group_seq'] as number, row]));
+  return {
+    total: totals![0]!['total'] as number,
+    groups: (read(rows).resources as readonly StoredGroup[]).map((group) =>
+      withPermissions(group, byGroup.get(group.seq)),
+    ),
+  };
 }
 
 /** With the first of its members, a page of them. One round trip. */

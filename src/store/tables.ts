@@ -21,6 +21,8 @@ export const orgs = sqliteTable(
     eventSeq: integer('event_seq').notNull().default(0),
     /** Sessions issued until then are dead, whoever's they are. */
     notBefore: integer('not_before'),
+    /** Signs the org's cursors: 32 random bytes, hexadecimal, that a trigger puts in the place of ''. */
+    cursorKey: text('cursor_key').notNull().default(''),
     createdAt: integer('created_at').notNull(),
   },
   (t) => [uniqueIndex('orgs_slug').on(t.slug)],

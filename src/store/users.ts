@@ -11,6 +11,7 @@ import type { Row } from './batch';
 import { count, record, recordAs } from './events';
 import { expect, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, order } from './filter';
+import { type List, span } from './list';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
 import { defaultGroup, expectAllowed, joinDefaultGroup } from './policy';
@@ -34,10 +35,10 @@ const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.r
   FROM users AS m WHERE m.org_id = users.org_id AND m.deleted_at IS NULL
     AND m.id = json_extract(users.resource, '$."${ENTERPRISE_USER}".manager.value'))`;
 
-const SELECT = sql.raw(`SELECT users.seq, users.id, users.version, users.created_at, users.modified_at,
+const COLUMNS = sql.raw(`users.seq, users.id, users.version, users.created_at, users.modified_at,
   users.not_before, users.deleted_at, users.active, users.resource, ${MANAGER} AS manager, ${groupsOfUser('resource')} AS groups,
-  EXISTS (SELECT 1 FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS is_unpublished
-  FROM users`);
+  EXISTS (SELECT 1 FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS is_unpublished`);
+const SELECT = sql`SELECT ${COLUMNS} FROM users`;
 
 function userOf(row: Row): StoredUser {
   const manager = row['manager'] === null ? undefined : (JSON.parse(row['manager'] as string) as Stored['manager']);
@@ -85,8 +86,8 @@ export async function findUser(store: OrgStore, idOrUserName: string): Promise<S
   return rows![0] && userOf(rows![0]);
 }
 
-/** A page of users and how many there are in all, as statements of one batch and a way to read their answers. */
-export function usersQuery(store: OrgStore, query: Query, baseUrl: string) {
+/** A page of users, and how many there are in all. A cursor goes on from a deleted user too: a tombstone keeps its place. */
+export function listUsers(store: OrgStore, query: Query, baseUrl: string, before?: SQL): List {
   const columns = columnsOf(store, baseUrl);
   const where = sql`WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL${
     query.filter ? sql` AND ${filterSql(query.filter, columns)}` : sql``
@@ -96,17 +97,33 @@ export function usersQuery(store: OrgStore, query: Query, baseUrl: string) {
     ? sql`SELECT count(*) AS total FROM users ${where}`
     : sql`SELECT user_count AS total FROM orgs WHERE id = ${store.org}`;
   const isWalked = isIndexOrder(query, 'userName');
-  const inOrder = sql`ORDER BY ${order(query.sort, columns, sql`users.seq`, 'userName', isWalked)}`;
-  const limit = sql`LIMIT ${query.count} OFFSET ${query.startIndex - 1}`;
+  const { by, value, after } = order(query.sort, columns, sql`users.seq`, 'userName', isWalked);
+  const last = query.walk?.after;
+  const anchor = (expression: SQL) =>
+    sql`SELECT ${expression} FROM users WHERE users.org_id = ${store.org} AND users.id = ${last}`;
+  const isLater = sql`users.seq > (${anchor(sql`users.seq`)})`;
+  const rest = last === undefined ? where : sql`${where} AND ${after(sql`(${anchor(value)})`, isLater)}`;
+  const page = sql`${rest} ORDER BY ${by} ${span(query, before, 1)}`;
   // What has to be found or sorted is first only numbers: all else, managers included, is read for the page alone.
-  const page = isWalked
-    ? sql`${SELECT} ${where} ${inOrder} ${limit}`
-    : sql`${SELECT} JOIN (SELECT users.seq AS found FROM users ${where} ${inOrder} ${limit}) ON users.seq = found ${inOrder}`;
-  const read = ([totals, rows]: Row[][]) => ({
-    total: totals![0]!['total'] as number,
-    resources: (rows ?? []).map(userOf),
-  });
-  return { statements: query.count > 0 ? [total, page] : [total], total: sql`(${total})`, read };
+  const found = isWalked
+    ? page
+    : sql`JOIN (SELECT users.seq AS found FROM users ${page}) ON users.seq = found ORDER BY ${by}`;
+  return {
+    total,
+    page:
+      query.count === 0
+        ? []
+        : [sql`SELECT ${COLUMNS}${query.walk ? sql`, ${value} AS sort_value` : sql``} FROM users ${found}`],
+    ...(last !== undefined && { anchor: anchor(sql`${value} AS sort_value`) }),
+    before: query.walk
+      ? sql`(SELECT count(*) FROM (SELECT 1 FROM users ${page}))`
+      : sql`(SELECT total FROM (${total}))`,
+    read: ([rows = []]) => ({
+      resources: rows.map(userOf),
+      values: rows.map((row) => row['sort_value']),
+      isCut: false,
+    }),
+  };
 }
 
 function columnsOf(store: OrgStore, baseUrl: string): Columns {

@@ -66,14 +66,18 @@ it('what is searched is folded, and the same for whoever asks: no address, no na
 });
 
 it('a page is a ListResponse with integers, and Resources even when there are none', () => {
-  expect(listResponse([], 0, 1)).toEqual({
+  expect(listResponse([], 0, { startIndex: 1 })).toEqual({
     schemas: [LIST_RESPONSE],
     totalResults: 0,
     startIndex: 1,
     itemsPerPage: 0,
     Resources: [],
   });
-  expect(listResponse([{ id: '1' }], 7, 3)).toMatchObject({ totalResults: 7, startIndex: 3, itemsPerPage: 1 });
+  expect(listResponse([{ id: '1' }], 7, { startIndex: 3 })).toMatchObject({
+    totalResults: 7,
+    startIndex: 3,
+    itemsPerPage: 1,
+  });
 });
 
 describe('two values are the same', () => {

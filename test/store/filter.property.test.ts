@@ -20,7 +20,7 @@ import type { Json, JsonObject, Resource } from '../../src/scim/resource';
 import { userType } from '../../src/scim/schema/types';
 import { ENTERPRISE_USER as E, USER } from '../../src/scim/urns';
 import { OrgStore } from '../../src/store/open';
-import { buryUser, insertUser, type StoredUser, usersQuery } from '../../src/store/users';
+import { buryUser, insertUser, listUsers, type StoredUser } from '../../src/store/users';
 import { newIdp } from '../support/client';
 import { Random } from '../support/random';
 
@@ -98,9 +98,9 @@ function documentOf(user: StoredUser): JsonObject {
 }
 
 async function queryUsers(query: Query): Promise<{ total: number; users: StoredUser[] }> {
-  const { statements, read } = usersQuery(store, query, BASE_URL);
-  const { total, resources } = read(await store.read(...statements));
-  return { total, users: resources };
+  const { total, page, read } = listUsers(store, query, BASE_URL);
+  const [totals, ...rows] = await store.read(total, ...page);
+  return { total: totals![0]!['total'] as number, users: read(rows).resources as StoredUser[] };
 }
 
 const ask = async (filter: Condition) => {

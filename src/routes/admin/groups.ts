@@ -6,7 +6,7 @@ import { queryOf, searchFromUrl } from '../../scim/query';
 import { isSame } from '../../scim/resource';
 import { groupType } from '../../scim/schema/types';
 import { Unmet } from '../../store/batch';
-import { findGroup, type GroupWithPermissions, listGroups, setPermissions } from '../../store/permissions';
+import { findGroup, type GroupWithPermissions, listWithPermissions, setPermissions } from '../../store/permissions';
 import type { App } from '../context';
 import { body, iso, orgOf } from './respond';
 
@@ -26,7 +26,7 @@ export const groups = new Hono<App>();
 groups.get('/', async (c) => {
   const { store, baseUrl } = orgOf(c);
   const search = searchFromUrl(new URL(c.req.url).searchParams);
-  const { total, groups: found } = await listGroups(store, queryOf(groupType, search), baseUrl);
+  const { total, groups: found } = await listWithPermissions(store, queryOf(groupType, search), baseUrl);
   return c.json({
     totalResults: total,
     startIndex: search.startIndex,

@@ -14,10 +14,10 @@ export const users = new Hono<App>();
 
 users.get('/', async (c) => {
   const search = searchFromUrl(new URL(c.req.url).searchParams);
-  const { total, resources } = await searchUsers(orgOf(c), search);
+  const { total, resources, paging } = await searchUsers(orgOf(c), search);
   return c.json({
     totalResults: total,
-    startIndex: search.startIndex,
+    ...paging,
     itemsPerPage: resources.length,
     users: resources.map(({ stored }) => shownUser(c, stored as StoredUser)),
   });

@@ -21,7 +21,7 @@ discovery.get('/ServiceProviderConfig', (c) => scimJson(c, serviceProviderConfig
 
 discovery.get('/ResourceTypes', (c) => {
   const all = resourceTypes.map((type) => resourceType(type, c.var.org.baseUrl));
-  return scimJson(c, listResponse(all, all.length, 1));
+  return scimJson(c, listResponse(all, all.length, { startIndex: 1 }));
 });
 discovery.get('/ResourceTypes/:name', (c) => {
   const type = resourceTypes.find(({ name }) => name === c.req.param('name'));
@@ -33,7 +33,7 @@ const schemas = resourceTypes.flatMap(({ schema, extensions }) => [schema, ...ex
 
 discovery.get('/Schemas', (c) => {
   const all = schemas.map((schema) => schemaResource(schema, c.var.org.baseUrl));
-  return scimJson(c, listResponse(all, all.length, 1));
+  return scimJson(c, listResponse(all, all.length, { startIndex: 1 }));
 });
 discovery.get('/Schemas/:urn', (c) => {
   const urn = c.req.param('urn').toLowerCase();

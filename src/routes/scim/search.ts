@@ -26,9 +26,9 @@ export async function answerSearch(
 ): Promise<Response> {
   const asked = from === 'url' ? searchFromUrl(new URL(c.req.url).searchParams) : searchFromBody(await readJson(c));
   const { org } = c.var;
-  const { total, resources } = await find(org, asked);
+  const { total, resources, paging } = await find(org, asked);
   const page = resources.map(({ type, stored, projection }) =>
     project(type, represent(type, stored, org.baseUrl), projection),
   );
-  return scimJson(c, listResponse(page, total, asked.startIndex));
+  return scimJson(c, listResponse(page, total, paging));
 }

@@ -9,7 +9,8 @@ export type TagCondition = '*' | readonly string[];
 export function parseTags(header: string | undefined): TagCondition | undefined {
   if (header === undefined) return undefined;
   if (header.trim() === '*') return '*';
-  return [...header.matchAll(/(?:W\/)?"([^"]*)"/g)].map(([, tag]) => tag!);
+  const tags = header.split(',').map((part) => /^(?:W\/)?"([^"]*)"$/.exec(part.trim())?.[1]);
+  return tags.every((tag) => tag !== undefined) ? tags : [];
 }
 
 export function hasTag(condition: TagCondition, version: number): boolean {

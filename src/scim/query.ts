@@ -11,6 +11,8 @@ import { checkSchemas } from './validate';
 
 /** A page is never longer; what ServiceProviderConfig calls filter.maxResults and pagination.maxPageSize. */
 export const MAX_PAGE = 500;
+/** Names in `attributes` or `excludedAttributes`. */
+const MAX_NAMES = 500;
 /** Without `count`. */
 export const DEFAULT_PAGE = 100;
 
@@ -145,7 +147,10 @@ function search({
   attributes,
   excludedAttributes,
 }: Asked): Search {
-  const order = sortOrder?.toLowerCase() ?? 'ascending';
+  const order = sortOrder?.toLowerCase() || 'ascending';
+  for (const [name, list] of Object.entries({ attributes, excludedAttributes })) {
+    if (list && list.length > MAX_NAMES) throw invalidValue(`${name}: at most ${MAX_NAMES} names are accepted`);
+  }
   if (order !== 'ascending' && order !== 'descending') {
     throw invalidValue('sortOrder: ascending or descending was expected');
   }

@@ -43,6 +43,8 @@ export function checkResource(type: ResourceType, resource: Resource): void {
   }
 }
 
+const CORE = 'urn:ietf:params:scim:schemas:core:2.0:';
+
 /**
  * The `schemas` of a resource or message (RFC 7643 §3, RFC 7644 §3.5.2, §3.7). Three real clients leave it out; where
  * it stands, it must name what the body is. Further URNs beside the right one are ignored.
@@ -59,7 +61,8 @@ export function checkSchemas(body: Record<string, unknown>, urn: string, bends: 
     throw invalidSyntax(`schemas: a list of URNs with ${urn} was expected`);
   }
   if (schemas.some((schema) => schema.toLowerCase() === urn.toLowerCase())) return;
-  if (!hasLegacyUrn(schemas, bends)) throw invalidSyntax(`schemas: ${urn} was expected among the URNs`);
+  const isResource = urn.startsWith(CORE); // only for these are there older spellings
+  if (!isResource || !hasLegacyUrn(schemas, bends)) throw invalidSyntax(`schemas: ${urn} was expected among the URNs`);
 }
 
 /** The members that the attributes describe; others are ignored. */
@@ -97,7 +100,7 @@ export function readMembers(
  */
 export function readValue(attribute: Attribute, raw: unknown, name: string, bends: Bends): Json | undefined {
   const value = bendValue(attribute, raw, bends);
-  if (value === undefined || value === null) return undefined;
+  if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return undefined;
   if (!attribute.multiValued) return readSingle(attribute, value, name, bends);
   if (!Array.isArray(value)) throw invalidValue(`${name}: a list of ${plural(attribute)} was expected`);
   // A group may have as many members as a body can carry.

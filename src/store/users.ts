@@ -242,7 +242,7 @@ export async function findTombstone(store: OrgStore, resource: Resource): Promis
   const externalId = (resource['externalId'] as string | undefined) ?? null;
   const [rows] = await store.read(
     sql`${SELECT} WHERE ${lookLikeTombstoneOf(store, userNameKey, externalId)}
-      ORDER BY users.external_id IS ${externalId} DESC, users.deleted_at DESC, users.seq DESC LIMIT 1`,
+      ORDER BY ifnull(users.external_id = ${externalId}, 0) DESC, users.deleted_at DESC, users.seq DESC LIMIT 1`,
   );
   return rows![0] && userOf(rows![0]);
 }

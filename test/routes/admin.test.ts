@@ -441,3 +441,18 @@ describe('bad input', () => {
     expect((await journal(body.id))[0]!.actor).toMatch(/^admin:x{98}/);
   });
 });
+
+describe('a body', () => {
+  it('of another media type, or of none, is refused, not read as an empty one', async () => {
+    await admin('POST', '/orgs', { body: { slug: 'media' } });
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', '']) {
+      const headers = { 'Content-Type': type };
+      expectError(await admin('POST', '/orgs/media/tokens', { raw: '{"by":"ada"}', headers }), 415);
+    }
+    expect((await admin('GET', '/orgs/media/tokens')).body).toEqual([]);
+  });
+
+  it('larger than a mebibyte is refused', async () => {
+    expectError(await admin('POST', '/orgs', { body: { slug: 'large', name: 'x'.repeat(1_100_000) } }), 413);
+  });
+});

@@ -743,9 +743,10 @@ describe('query parameters', () => {
   it('with a hundred thousand brackets or names are answered in no time', async () => {
     const started = Date.now();
     for (const name of ['attributes', 'excludedAttributes']) {
-      for (const value of ['['.repeat(200_000), [`emails${'['.repeat(200_000)}`], Array(20_000).fill('emails.value')]) {
+      for (const value of ['['.repeat(200_000), [`emails${'['.repeat(200_000)}`], Array(500).fill('emails.value')]) {
         expect((await idp.post('/Users/.search', { [name]: value })).status).toBe(200);
       }
+      expectRefusal(await idp.post('/Users/.search', { [name]: Array(20_000).fill('emails') }), 400, 'invalidValue');
     }
     expect(Date.now() - started).toBeLessThan(5_000);
   });

@@ -542,3 +542,25 @@ describe('attributes and excludedAttributes', () => {
     expect(one.body[ENTERPRISE_USER]).toEqual({ department: 'R' });
   });
 });
+
+describe('of several deleted users', () => {
+  it('the one with the externalId comes back, else the one that was deleted last', async () => {
+    const org = await newIdp('returning');
+    const bury = async (userName: string, more: object) => {
+      const { id } = await org.user(userName, { ...more });
+      await org.delete(`/Users/${id}`);
+      return id as string;
+    };
+    const first = await org.user('one', { externalId: 'e1' });
+    const second = await org.user('two', {});
+    for (const { id } of [first, second])
+      await org.patch(`/Users/${id}`, [{ op: 'replace', path: 'title', value: 'x' }]);
+    await org.delete(`/Users/${second.id}`);
+    const third = await bury('three', { externalId: 'e3' });
+    expect((await org.user('two', { externalId: 'e3' })).id).toBe(third);
+    await org.put(`/Users/${third}`, { userName: 'two', externalId: 'e3' });
+    await org.delete(`/Users/${third}`);
+    // Both were called "two": the later one, which has an externalId, before the earlier one, which has none.
+    expect((await org.user('two')).id).toBe(third);
+  });
+});

@@ -29,6 +29,8 @@ describe('a condition does not name the version', () => {
     ['a word', 'anything'],
     ['a star in quotes', '"*"'],
     ['an unclosed quote', 'W/"7'],
+    ['a tag among words', 'nonsense W/"7" more'],
+    ['a list that is no list', '"7" "8"'],
   ])('%s', (_, header) => {
     expect(hasTag(parseTags(header)!, 7)).toBe(false);
   });

@@ -3,11 +3,13 @@
  * behind /admin/v1 when ADMIN_TOKEN is set.
  */
 import { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
 import { createMiddleware } from 'hono/factory';
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { settings } from '../../env';
-import { invalidSyntax, notFound, ScimError, unavailable } from '../../scim/error';
+import { MAX_BODY } from '../../scim/discovery';
+import { invalidSyntax, notFound, payloadTooLarge, ScimError, unavailable } from '../../scim/error';
 import { Busy } from '../../store/batch';
 import { type App, requestId } from '../context';
 import { groups } from './groups';
@@ -18,6 +20,11 @@ import { users } from './users';
 
 export const admin = new Hono<App>();
 
+const refuseSize = (): never => {
+  throw payloadTooLarge(`The body is larger than ${MAX_BODY} bytes`);
+};
+
+admin.use(bodyLimit({ maxSize: MAX_BODY, onError: () => refuseSize() }));
 admin.use(async (c, next) => {
   // A label for the journal, not a proof of who it is: the door itself is what is guarded.
   c.set('by', (c.req.header('X-Admin-By') ?? 'admin').slice(0, 100));

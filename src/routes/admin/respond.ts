@@ -4,7 +4,7 @@ import type { Context } from 'hono';
 import type * as z from 'zod';
 import { settings } from '../../env';
 import type { Org } from '../../provisioning/org';
-import { invalidValue } from '../../scim/error';
+import { invalidValue, ScimError } from '../../scim/error';
 import type { Credential } from '../../store/credentials';
 import type { SettingsChange, Tenant } from '../../store/open';
 import { type App, actorOf, orgFor } from '../context';
@@ -56,7 +56,11 @@ function stateOf({ revokedAt, validUntil }: Credential): 'current' | 'expired' |
 
 /** A JSON body of this shape, else a 400 that names the member and what was expected. */
 export const body = <T extends z.ZodType>(schema: T) =>
-  zValidator('json', schema, (result) => {
+  zValidator('json', schema, (result, c) => {
+    // Without the media type the validator takes the body for `{}`, and what was said would be lost.
+    if (!/^application\/(?:\w+\+)?json\b/i.test(c.req.header('Content-Type') ?? '')) {
+      throw new ScimError(415, undefined, 'Content-Type: application/json was expected');
+    }
     if (result.success) return;
     const [issue] = result.error.issues;
     throw invalidValue(`${issue!.path.join('.') || 'body'}: ${issue!.message}`);

@@ -51,6 +51,21 @@ export function parsePath(text: string): PathSyntax {
   return new Parser(text, invalidPath, 'path').patchPath();
 }
 
+/** Comparisons and `pr` in a filter. */
+export function countTerms(syntax: Syntax): number {
+  switch (syntax.kind) {
+    case 'and':
+    case 'or':
+      return syntax.terms.reduce((sum, term) => sum + countTerms(term), 0);
+    case 'not':
+      return countTerms(syntax.term);
+    case 'element':
+      return countTerms(syntax.filter);
+    default:
+      return 1;
+  }
+}
+
 class Parser {
   #at = 0;
   #terms = 0;

@@ -1,9 +1,9 @@
 /** Operations x resource -> resource (RFC 7644 §3.5.2): pure, in order, all or nothing. */
 import type { Attribute, ResourceType } from '../attribute';
-import { invalidPath, invalidValue, mutability, noTarget, shown } from '../error';
+import { invalidPath, invalidSyntax, invalidValue, mutability, noTarget, shown, tooMany } from '../error';
 import { resolveElementFilter } from '../filter/condition';
 import { matches } from '../filter/match';
-import { type PathSyntax, parsePath, type Syntax } from '../filter/parse';
+import { countTerms, type PathSyntax, parsePath, type Syntax } from '../filter/parse';
 import { foldObject, foldString } from '../fold';
 import { type AttributePath, pathName, prefixOf, resolveAttribute, target, within } from '../path';
 import { type Bends, bendMembers, bendValue } from '../quirks';
@@ -24,15 +24,19 @@ export function applyPatch(
   bends: Bends,
 ): Resource {
   const resource = structuredClone(before);
+  const budget = { terms: MAX_PATH_TERMS };
   for (const { op, path, value } of operations) {
-    if (path) applyAt(resource, op, locate(type, path), value, bends);
-    else applyMembers(type, resource, op, value, bends);
+    if (path) applyAt(resource, op, locate(type, path, budget), value, bends);
+    else applyMembers(type, resource, op, value, bends, budget);
   }
   checkResource(type, resource);
   return resource;
 }
 
 type Op = Operation['op'];
+
+/** Terms in the filters of all paths of one PATCH: each is tried on every value of an attribute. */
+export const MAX_PATH_TERMS = 5_000;
 
 /** Where an operation points: up to the attribute that holds the value or the list, which elements, which sub-attribute. */
 interface Target {
@@ -41,7 +45,9 @@ interface Target {
   readonly sub?: Attribute | undefined;
 }
 
-function locate(type: ResourceType, syntax: PathSyntax): Target {
+function locate(type: ResourceType, syntax: PathSyntax, budget: { terms: number }): Target {
+  if (syntax.filter) budget.terms -= countTerms(syntax.filter);
+  if (budget.terms < 0) throw tooMany(`The filters of the paths have more than ${MAX_PATH_TERMS} terms together`);
   const path = resolveAttribute(type, syntax.path);
   if (path === undefined) throw invalidPath(`The path names ${shown(syntax.path)}, which is no attribute here`);
   const found = syntax.filter === undefined ? splitAtList(path) : withFilter(path, syntax);
@@ -70,10 +76,21 @@ function withFilter(path: AttributePath, { filter, sub: name }: PathSyntax): Tar
 }
 
 /** Without a path, the members of the value name the attributes (§3.5.2.1, §3.5.2.3). */
-function applyMembers(type: ResourceType, resource: Resource, op: Op, value: unknown, bends: Bends): void {
+function applyMembers(
+  type: ResourceType,
+  resource: Resource,
+  op: Op,
+  value: unknown,
+  bends: Bends,
+  budget: { terms: number },
+): void {
   if (!isObject(value)) throw invalidValue(`${op} without a path: an object with attributes was expected as the value`);
+  const named = new Set<string>();
   for (const [name, member] of bendMembers(type, value, bends)) {
-    const found = memberTarget(type, name, bends);
+    const found = memberTarget(type, name, bends, budget);
+    // As in POST: names that differ in letter case only are one name, and which value is meant cannot be known.
+    if (found && named.has(name.toLowerCase())) throw invalidSyntax(`${shown(name)} is given twice`);
+    named.add(name.toLowerCase());
     // Okta repeats the readOnly `id` here; unknown attributes are ignored as in POST and PUT.
     if (found === undefined || found.path.some((a) => a.mutability === 'readOnly' || a.name === 'schemas')) continue;
     applyAt(resource, op, found, member, bends);
@@ -84,10 +101,10 @@ function applyMembers(type: ResourceType, resource: Resource, op: Op, value: unk
  * Entra ID writes paths as names: `name.givenName`, `urn:…:enterprise:2.0:User:department`, and its validator
  * `emails[type eq "work"].value`. Microsoft Learn, «Known issues», aadOptscim062020.
  */
-function memberTarget(type: ResourceType, name: string, bends: Bends): Target | undefined {
+function memberTarget(type: ResourceType, name: string, bends: Bends, budget: { terms: number }): Target | undefined {
   if (name.includes('[')) {
     bends.add('path-key');
-    return locate(type, parsePath(name));
+    return locate(type, parsePath(name), budget);
   }
   const path = resolveAttribute(type, name);
   if (path === undefined) return undefined;

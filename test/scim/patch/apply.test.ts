@@ -662,4 +662,26 @@ describe('limits', () => {
     );
     expect(Date.now() - start).toBeLessThan(5_000);
   });
+
+  it('filters of more than 5,000 terms together are refused, wherever they stand, before they are tried on anything', () => {
+    const filter = Array.from({ length: 60 }, (_, i) => `value eq "v${i}"`).join(' or ');
+    const before = { userName: 'a', emails: emails(MAX_VALUES, 'a') };
+    const paths = Array.from({ length: 90 }, () => ({ op: 'remove', path: `emails[${filter}]` }));
+    const keys = Object.fromEntries(
+      Array.from({ length: 90 }, (_, i) => [`emails[${filter} or value eq "a${i}"].display`, 'x']),
+    );
+    for (const operations of [paths, [{ op: 'replace', value: keys }]]) {
+      expect(refusalOf(() => patched(before, operations))).toMatchObject({ status: 400, scimType: 'tooMany' });
+    }
+  });
+
+  it('an attribute that a path-less value names twice, in two spellings, is refused', () => {
+    const refusal = refusalOf(() => patched(ada, [{ op: 'replace', value: { userName: 'a', USERNAME: 'b' } }]));
+    expect(refusal).toMatchObject({ status: 400, scimType: 'invalidSyntax' });
+  });
+});
+
+it('an empty list unassigns whatever it is given for, also what has one value only', () => {
+  const after = patched(ada, [{ op: 'replace', value: { title: [], name: [], emails: [] } }]);
+  expect(Object.keys(after)).toEqual(['userName', 'active', E]);
 });

@@ -39,12 +39,12 @@ export function orgFor(c: Context<App>, caller: Caller, actor: Actor, baseUrl: s
     gather: (count, mayWrite) => new Gathering(c.env.DB, caller, store, count, mayWrite),
     async publish(userId) {
       try {
-        await c.env.ORG_COORDINATOR.getByName(store.tenant.id).publish(userId);
+        await within(PUBLISH_PATIENCE, c.env.ORG_COORDINATOR.getByName(store.tenant.id).publish(userId));
       } catch (error) {
-        // The outbox row is committed, and the sweep will find it.
+        // The outbox row is committed: the coordinator goes on with it, or the sweep will find it.
         console.error(
           JSON.stringify({
-            message: 'the coordinator was not reached',
+            message: 'the coordinator has not confirmed a publication',
             requestId: actor.requestId,
             error: String(error),
           }),
@@ -52,4 +52,19 @@ export function orgFor(c: Context<App>, caller: Caller, actor: Actor, baseUrl: s
       }
     },
   };
+}
+
+/** Milliseconds. An identity provider gives up after a minute, and then repeats what has long been done. */
+const PUBLISH_PATIENCE = 10_000;
+
+async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const patience = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${milliseconds} ms`)), milliseconds);
+  });
+  try {
+    return await Promise.race([work, patience]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -58,7 +58,7 @@ export function orgFor(c: Context<App>, caller: Caller, actor: Actor, baseUrl: s
 const PUBLISH_PATIENCE = 10_000;
 
 async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: number | null = null;
   const patience = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${milliseconds} ms`)), milliseconds);
   });

@@ -81,6 +81,30 @@ describe('conversations', { timeout: 60_000, concurrent: true }, () => {
     expect(await people(okta)).toEqual(inOkta);
     expect(await people(entra)).toEqual(inEntra);
   });
+
+  it('two orgs push groups of the same names at the same time, and neither sees the other', async () => {
+    const unique = 'decaf15bad00';
+    const orgs = [await stageFor('two-push-first'), await stageFor('two-push-second')] as const;
+    await Promise.all(orgs.map((org) => play(conversationOf('okta-aiw-groups'), { ...org, unique })));
+
+    const [inFirst, inSecond] = await Promise.all([groups(orgs[0]), groups(orgs[1])]);
+    const names = (list: Group[]) => list.map((group) => group.displayName);
+    expect(names(inFirst)).toEqual([`Platform ${unique}`, `Analysts ${unique}`]);
+    expect(names(inSecond)).toEqual(names(inFirst));
+    for (const [org, others] of [
+      [orgs[0], inSecond],
+      [orgs[1], inFirst],
+    ] as const) {
+      for (const { id } of others) {
+        for (const method of ['GET', 'DELETE']) {
+          const answer = await fetch(`${org.baseUrl}/Groups/${id}`, { method, headers: bearer(org.token) });
+          expect(`${method} ${answer.status}`).toBe(`${method} 404`);
+        }
+      }
+    }
+    expect(await groups(orgs[0])).toEqual(inFirst);
+    expect(await groups(orgs[1])).toEqual(inSecond);
+  });
 });
 
 interface Person {
@@ -88,9 +112,20 @@ interface Person {
   userName: string;
 }
 
-async function people(org: { baseUrl: string; token: string }): Promise<Person[]> {
-  const answer = await fetch(`${org.baseUrl}/Users?startIndex=1&count=100`, { headers: bearer(org.token) });
-  const list = (await answer.json()) as { totalResults: number; Resources: Person[] };
+interface Group {
+  id: string;
+  displayName: string;
+  members?: { value: string }[];
+}
+
+type Client = { baseUrl: string; token: string };
+
+const people = (org: Client) => everything<Person>(org, 'Users');
+const groups = (org: Client) => everything<Group>(org, 'Groups');
+
+async function everything<T>(org: Client, endpoint: string): Promise<T[]> {
+  const answer = await fetch(`${org.baseUrl}/${endpoint}?startIndex=1&count=100`, { headers: bearer(org.token) });
+  const list = (await answer.json()) as { totalResults: number; Resources: T[] };
   expect(list.totalResults).toBe(list.Resources.length);
   return list.Resources;
 }

@@ -42,8 +42,8 @@ function suppliedManager(type: ResourceType, { resource, manager }: Stored, base
   return { [ENTERPRISE_USER]: { ...extension, manager: { ...(extension['manager'] as JsonObject), ...supplied } } };
 }
 
-/** RFC 7643 §4.1.2, §4.2: `$ref`, `type` and `display` are the service's; an empty list is unassigned (§2.5). */
-function suppliedLists({ groups = [], members = [] }: Stored, baseUrl: string): JsonObject {
+/** RFC 7643 §4.1.2, §4.2: `$ref`, `type` and `display` are the service's. */
+function suppliedLists({ groups = [], members }: Stored, baseUrl: string): JsonObject {
   const element = ({ id, type, display }: Related, endpoint: string): JsonObject => ({
     value: id,
     $ref: `${baseUrl}/${endpoint}/${id}`,
@@ -52,7 +52,8 @@ function suppliedLists({ groups = [], members = [] }: Stored, baseUrl: string): 
   });
   return {
     ...(groups.length > 0 && { groups: groups.map((group) => element(group, 'Groups')) }),
-    ...(members.length > 0 && { members: members.map((member) => element(member, `${member.type}s`)) }),
+    // An empty list is said: authentik fills a group only after it has seen its members (its patch_compare_users).
+    ...(members && { members: members.map((member) => element(member, `${member.type}s`)) }),
   };
 }
 

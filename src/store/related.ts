@@ -36,7 +36,8 @@ const MEMBER_SOURCES = `LEFT JOIN users AS u ON m.is_group = 0 AND u.seq = m.mem
 export function selectMembers(store: OrgStore, groupSeqs: SQL): SQL {
   return sql`SELECT m.group_seq, CASE m.is_group WHEN 0 THEN 'User' ELSE 'Group' END AS type, ifnull(u.id, g.id) AS id, ${sql.raw(NAME('resource'))} AS display
     FROM memberships AS m ${sql.raw(MEMBER_SOURCES)}
-    WHERE m.org_id = ${store.org} AND m.group_seq IN (${groupSeqs})`;
+    WHERE m.org_id = ${store.org} AND m.group_seq IN (${groupSeqs})
+    ORDER BY m.group_seq, m.is_group, m.member_seq`;
 }
 
 export function memberOf(row: Row): Related {

@@ -148,10 +148,10 @@ function answered(projection: Projection): 'all' | 'few' | 'none' {
 
 /** The unchanged group, as a change of it would be answered. */
 async function withMembersFor(org: Org, group: StoredGroup, projection: Projection): Promise<StoredGroup> {
-  const isCut =
-    answered(projection) === 'none' ||
-    (answered(projection) === 'few' && group.memberCount > store.MAX_ANSWERED_MEMBERS);
-  return isCut || group.memberCount === 0 ? group : getGroup(org, group.id, projection);
+  if (answered(projection) === 'none') return group;
+  if (group.memberCount === 0) return { ...group, members: [] };
+  const isCut = answered(projection) === 'few' && group.memberCount > store.MAX_ANSWERED_MEMBERS;
+  return isCut ? group : getGroup(org, group.id, projection);
 }
 
 function detailsOfChange({ group, joining, leaving, unknown }: GroupBefore, after: Resource, bends: Bends) {

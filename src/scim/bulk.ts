@@ -97,17 +97,16 @@ function withOrder(operations: readonly Parsed[]): BulkOperation[] {
     if (places.has(bulkId)) throw invalidValue(`Operations[${i}].bulkId: the bulkId of another operation`);
     places.set(bulkId, i);
   });
+  const referred = operations.map(({ path, data }) =>
+    [...referencesIn([path, data])].flatMap((bulkId) => places.get(bulkId) ?? []),
+  );
+  const circular = onCircles(referred);
   const lastOn = new Map<string, number>();
-  const after = operations.map(({ path, data, method }, i) => {
-    const before = [...referencesIn([path, data])].flatMap((bulkId) => places.get(bulkId) ?? []);
-    const earlier = lastOn.get(path);
-    if (method !== 'POST') {
-      if (earlier !== undefined) before.push(earlier);
-      lastOn.set(path, i);
-    }
-    return before;
+  const after = operations.map(({ path, method }, i) => {
+    const earlier = method === 'POST' ? undefined : lastOn.get(path);
+    if (method !== 'POST') lastOn.set(path, i);
+    return earlier === undefined ? referred[i]! : [...referred[i]!, earlier];
   });
-  const circular = onCircles(after);
   const turns = turnsOf(after.map((places, i) => (circular.has(i) ? [] : places)));
   return operations.map((operation, i) => ({
     ...operation,

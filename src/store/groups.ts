@@ -240,11 +240,15 @@ export async function insertGroup(
   happening: Happening,
 ): Promise<StoredGroup> {
   const { displayNameKey, externalId, resource, folded } = columnValues(draft);
-  const strangers = sql`SELECT value FROM json_each(${JSON.stringify(memberIds)})
-    WHERE value NOT IN (SELECT id FROM (${among(store, memberIds)}))`;
+  const asked = sql`SELECT value FROM json_each(${JSON.stringify(memberIds)})`;
+  const known = sql`SELECT id FROM (${among(store, memberIds)})`;
+  const strangers = sql`${asked} WHERE value NOT IN (${known})`;
+  const list = (values: SQL) => sql`(SELECT json_group_array(value) FROM (${values} LIMIT ${MAX_NOTED}))`;
+  // Where some are unknown, only the others have joined. A NULL takes the member out of the details.
   const details = sql`json_patch(${JSON.stringify({ ...happening.details, client: actor.client })},
-    CASE WHEN EXISTS (${strangers}) THEN json_object('unknownMembers',
-      (SELECT json_group_array(value) FROM (${strangers} LIMIT ${MAX_NOTED}))) ELSE '{}' END)`;
+    CASE WHEN EXISTS (${strangers}) THEN json_object('unknownMembers', ${list(strangers)},
+      'joined', json(nullif(${list(sql`${asked} WHERE value IN (${known})`)}, '[]')),
+      'joinedCount', nullif((SELECT count(*) FROM (${known})), 0)) ELSE '{}' END)`;
   const results = await store.write(
     ...(memberIds.length > 0
       ? [expect('known_members', sql`NOT (${rejectsStrangers(store)} AND EXISTS (${strangers}))`)]

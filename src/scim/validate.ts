@@ -107,6 +107,9 @@ export function readValue(attribute: Attribute, raw: unknown, name: string, bend
     .filter((element) => element !== null)
     .map((element) => readSingle(attribute, element, name, bends))
     .filter((element) => element !== undefined);
+  // A member that names nobody (`{"id": …}` for `{"value": …}`) is a mistake: left out, it would empty the group.
+  if (isReference(attribute) && elements.length < value.filter((element) => element !== null).length)
+    throw invalidValue(`${name}.value: an id was expected`);
   // RFC 7643 §2.4: no more than one primary value.
   if (elements.filter((element) => isObject(element) && element['primary'] === true).length > 1) {
     throw invalidValue(`${name}: at most one value with primary true was expected`);

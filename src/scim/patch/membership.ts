@@ -169,10 +169,8 @@ function removeListed(type: ResourceType, value: unknown, change: Draft, bends: 
 
 function idsIn(type: ResourceType, value: unknown, bends: Bends): string[] {
   const members = (readValue(membersOf(type), value, 'members', bends) ?? []) as JsonObject[];
-  const given = (Array.isArray(value) ? value : [value]).filter((element) => element !== null && element !== undefined);
-  // An element without an id means nobody: taken for an empty list, it would empty the group.
   const ids = members.flatMap((member) => (typeof member['value'] === 'string' ? [member['value']] : []));
-  if (ids.length < given.length) throw invalidValue('members.value: the id of a member was expected');
+  if (ids.length < members.length) throw invalidValue('members.value: the id of a member was expected');
   return ids;
 }
 

@@ -86,6 +86,7 @@ describe('references to what the same request makes', () => {
     ['two in a filter', 'members[value eq "bulkId:a" or (value eq "bulkId:b")]', ['a', 'b']],
     ['members', [{ value: 'bulkId:a' }, 'bulkId:b', { value: 'x' }], ['a', 'b']],
     ['deep inside', { Operations: [{ value: { manager: { value: 'bulkId:boss' } } }] }, ['boss']],
+    ['a bulkId of any characters', ['bulkId:a b', '/Users/bulkId:x/y'], ['a b', 'a', 'x/y', 'x']],
     ['none', { value: 'bulk', more: ['bulkid:a', 'bulkId:', 7, null, true] }, []],
   ])('are found in %s', (_, value, expected) => {
     expect([...referencesIn(value)]).toEqual(expected);
@@ -147,6 +148,7 @@ describe('the order of operations', () => {
     ],
     ['to a circle', [group('a', 'b'), group('b', 'a'), patch('/Groups/bulkId:a')], [circular, circular, circular]],
     ['to nobody', [group('a', 'nobody'), post('x')], [unknown, undefined]],
+    ['to nobody in a value path', [patch('/Groups/1', { path: 'members[value eq "bulkId:nobody"]' })], [unknown]],
     ['to nobody by its path', [patch('/Users/bulkId:nobody')], [unknown]],
     ['to what is no POST', [{ ...patch('/Users/1'), bulkId: 'a' }, group('g', 'a')], [undefined, unknown]],
   ])('refuses alone an operation that refers %s', (_, operations, expected) => {
@@ -156,6 +158,23 @@ describe('the order of operations', () => {
   it('refuses nothing that only comes later on the same resource', () => {
     const operations = [group('a', 'b'), group('b', 'a'), patch('/Groups/1', 'bulkId:a'), patch('/Groups/1')];
     expect(refused(operations)).toEqual([circular, circular, circular, undefined]);
+  });
+
+  it('takes a bulkId of any characters as a whole value', () => {
+    const operations = [
+      group('g', 'cn=Ada L., "x"/y', 'a b'),
+      post('cn=Ada L., "x"/y'),
+      post('a b'),
+      patch('/Users/bulkId:a b'),
+    ];
+    expect(refused(operations)).toEqual([undefined, undefined, undefined, undefined]);
+    expect(order(operations)).toEqual([1, 2, 0, 3]);
+    const idOf = (id: string) => ({ 'a b': '1', a: '2' })[id];
+    expect(resolveReferences(['bulkId:a b', '/Users/bulkId:a b', 'x bulkId:a b'], idOf)).toEqual([
+      '1',
+      '/Users/1',
+      'x 2 b',
+    ]);
   });
 
   it('refuses nothing for text that only looks like a reference', () => {

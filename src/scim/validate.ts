@@ -38,7 +38,10 @@ export function checkResource(type: ResourceType, resource: Resource): void {
       throw invalidValue(`${name} is required: a value that is not empty was expected`);
     }
   }
-  if (new TextEncoder().encode(JSON.stringify(resource)).byteLength > MAX_RESOURCE_LENGTH) {
+  // Members are rows of their own: only the body limits how many there are.
+  const isApart = (name: string) => type.attributes.some((a) => a.name === name && a.multiValued && isReference(a));
+  const document = Object.fromEntries(Object.entries(resource).filter(([name]) => !isApart(name)));
+  if (new TextEncoder().encode(JSON.stringify(document)).byteLength > MAX_RESOURCE_LENGTH) {
     throw payloadTooLarge(`The resource would be larger than ${MAX_RESOURCE_LENGTH} bytes`);
   }
 }

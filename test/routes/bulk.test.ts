@@ -157,6 +157,26 @@ describe('a bulk request', () => {
     expect((await idp.get(path)).body.meta.version).toBe('W/"6"');
   });
 
+  it('adds nobody who has been deleted before in the same request', async () => {
+    const [gone, stays] = [await idp.user(fresh()), await idp.user(fresh())];
+    const [inner, outer] = await Promise.all(
+      ['inner', 'outer'].map(async (name) => (await idp.post('/Groups', { displayName: fresh(name) })).body),
+    );
+    const answer = await bulk([
+      { method: 'DELETE', path: `/Users/${gone.id}` },
+      { method: 'DELETE', path: `/Groups/${inner.id}` },
+      patch(`/Groups/${outer.id}`, {
+        op: 'add',
+        path: 'members',
+        value: [gone, inner, stays].map(({ id }) => ({ value: id })),
+      }),
+    ]);
+    expect(statuses(answer)).toEqual(['204', '204', '200']);
+    expect(await membersOf(outer.id)).toEqual([stays.id]);
+    const { details } = (await journal(idp.orgId, outer.id)).at(-1)!;
+    expect([details.joined, details.unknownMembers.sort()]).toEqual([[stays.id], [gone.id, inner.id].sort()]);
+  });
+
   it('gives a name to the second of two only when the first has let it go', async () => {
     const [left, right] = [await idp.user(fresh()), await idp.user(fresh())];
     const rename = (id: string, userName: string) =>

@@ -815,6 +815,22 @@ describe('membership changes of one group at once', () => {
     expect(await journal(at.orgId, id)).toHaveLength(101);
   });
 
+  it('of one person are told of once: who joins joins once, who leaves leaves once', async () => {
+    const { id } = await newGroup();
+    for (const operation of [add(ada, bob), { op: 'remove', path: 'members', value: elements([ada, bob]) }]) {
+      const answers = await Promise.all(Array.from({ length: 12 }, () => change(id, operation)));
+      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+    }
+    const events = (await journal(idp.orgId, id))
+      .slice(1)
+      .map(({ details }) => [details.joinedCount, details.leftCount]);
+    expect(events).toEqual([
+      [2, undefined],
+      [undefined, 2],
+    ]);
+    expect(await versionOf(id)).toBe(3);
+  });
+
   it('by PUT and PATCH end as one of their orders would', async () => {
     for (let round = 0; round < 5; round++) {
       const { id, displayName } = await newGroup([ada]);

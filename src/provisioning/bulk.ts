@@ -88,7 +88,8 @@ export async function performBulk(
 
   const all = await Promise.all(operations.map((_, index) => begin(index)));
   await Promise.all([...published].map((userId) => org.publish(userId)));
-  return all.filter((result) => result !== undefined);
+  // What only read, and so could not be called off in time, is not told of either.
+  return all.filter((result, i) => result !== undefined && mayGoOn(operations[i]!.turn)) as BulkResult[];
 }
 
 /** One operation, as its own request would do it. */

@@ -72,18 +72,28 @@ function parseOperation(operation: unknown, name: string): Parsed {
 }
 
 const REFERENCE = /bulkId:([^"\s\])/]+)/g;
+/** A whole value, or a whole path: the bulkId may be of any characters there. */
+const WHOLE = /^(\/\w+\/)?bulkId:(.+)$/s;
 
 /** The bulkIds that a value names, wherever they stand in it (§3.7.2). */
 export function referencesIn(value: unknown, found = new Set<string>()): Set<string> {
-  if (typeof value === 'string') for (const [, id] of value.matchAll(REFERENCE)) found.add(id!);
-  else if (Array.isArray(value)) for (const element of value) referencesIn(element, found);
+  if (typeof value === 'string') {
+    const whole = WHOLE.exec(value)?.[2];
+    if (whole !== undefined) found.add(whole);
+    for (const [, id] of value.matchAll(REFERENCE)) found.add(id!);
+  } else if (Array.isArray(value)) for (const element of value) referencesIn(element, found);
   else if (isObject(value)) for (const element of Object.values(value)) referencesIn(element, found);
   return found;
 }
 
 /** The value with ids in the place of references. @param idOf undefined: not a reference, but text that looks like one. */
 export function resolveReferences(value: unknown, idOf: (bulkId: string) => string | undefined): unknown {
-  if (typeof value === 'string') return value.replace(REFERENCE, (whole, bulkId: string) => idOf(bulkId) ?? whole);
+  if (typeof value === 'string') {
+    const [, endpoint = '', bulkId] = WHOLE.exec(value) ?? [];
+    const id = bulkId === undefined ? undefined : idOf(bulkId);
+    if (id !== undefined) return endpoint + id;
+    return value.replace(REFERENCE, (text, inner: string) => idOf(inner) ?? text);
+  }
   if (Array.isArray(value)) return value.map((element) => resolveReferences(element, idOf));
   if (!isObject(value)) return value as Json;
   return Object.fromEntries(Object.entries(value).map(([name, element]) => [name, resolveReferences(element, idOf)]));
@@ -97,17 +107,16 @@ function withOrder(operations: readonly Parsed[]): BulkOperation[] {
     if (places.has(bulkId)) throw invalidValue(`Operations[${i}].bulkId: the bulkId of another operation`);
     places.set(bulkId, i);
   });
+  const referred = operations.map(({ path, data }) =>
+    [...referencesIn([path, data])].flatMap((bulkId) => places.get(bulkId) ?? []),
+  );
+  const circular = onCircles(referred);
   const lastOn = new Map<string, number>();
-  const after = operations.map(({ path, data, method }, i) => {
-    const before = [...referencesIn([path, data])].flatMap((bulkId) => places.get(bulkId) ?? []);
-    const earlier = lastOn.get(path);
-    if (method !== 'POST') {
-      if (earlier !== undefined) before.push(earlier);
-      lastOn.set(path, i);
-    }
-    return before;
+  const after = operations.map(({ path, method }, i) => {
+    const earlier = method === 'POST' ? undefined : lastOn.get(path);
+    if (method !== 'POST') lastOn.set(path, i);
+    return earlier === undefined ? referred[i]! : [...referred[i]!, earlier];
   });
-  const circular = onCircles(after);
   const turns = turnsOf(after.map((places, i) => (circular.has(i) ? [] : places)));
   return operations.map((operation, i) => ({
     ...operation,
@@ -123,11 +132,14 @@ function withOrder(operations: readonly Parsed[]): BulkOperation[] {
     return unknown === undefined ? {} : { refusal: conflict(`No operation has the bulkId ${shown(unknown)}`) };
   }
 
-  /** Only a whole value is a reference for sure: free text may happen to hold "bulkId:". */
+  /** A whole value, or one that a filter compares with: other text may happen to hold "bulkId:". */
   function unknownReference(value: unknown): string | undefined {
     if (typeof value === 'string') {
-      const bulkId = /^bulkId:([^"\s\])/]+)$/.exec(value)?.[1] ?? /^\/\w+\/bulkId:([^"\s\])/]+)$/.exec(value)?.[1];
-      return bulkId !== undefined && !places.has(bulkId) ? bulkId : undefined;
+      const whole = WHOLE.exec(value)?.[2];
+      if (whole !== undefined && places.has(whole)) return undefined;
+      const compared = [...value.matchAll(/\seq\s+"bulkId:([^"\s\])/]+)"/gi)].map(([, bulkId]) => bulkId!);
+      const single = whole !== undefined && /^[^"\s\])/]+$/.test(whole) ? [whole] : [];
+      return [...single, ...compared].find((bulkId) => !places.has(bulkId));
     }
     const inner = Array.isArray(value) ? value : isObject(value) ? Object.values(value) : [];
     for (const element of inner) {

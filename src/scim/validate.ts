@@ -38,7 +38,10 @@ export function checkResource(type: ResourceType, resource: Resource): void {
       throw invalidValue(`${name} is required: a value that is not empty was expected`);
     }
   }
-  if (new TextEncoder().encode(JSON.stringify(resource)).byteLength > MAX_RESOURCE_LENGTH) {
+  // Members are rows of their own: only the body limits how many there are.
+  const isApart = (name: string) => type.attributes.some((a) => a.name === name && a.multiValued && isReference(a));
+  const document = Object.fromEntries(Object.entries(resource).filter(([name]) => !isApart(name)));
+  if (new TextEncoder().encode(JSON.stringify(document)).byteLength > MAX_RESOURCE_LENGTH) {
     throw payloadTooLarge(`The resource would be larger than ${MAX_RESOURCE_LENGTH} bytes`);
   }
 }
@@ -110,6 +113,9 @@ export function readValue(attribute: Attribute, raw: unknown, name: string, bend
     .filter((element) => element !== null)
     .map((element) => readSingle(attribute, element, name, bends))
     .filter((element) => element !== undefined);
+  // A member that names nobody (`{"id": …}` for `{"value": …}`) is a mistake: left out, it would empty the group.
+  if (isReference(attribute) && elements.length < value.filter((element) => element !== null).length)
+    throw invalidValue(`${name}.value: an id was expected`);
   // RFC 7643 §2.4: no more than one primary value.
   if (elements.filter((element) => isObject(element) && element['primary'] === true).length > 1) {
     throw invalidValue(`${name}: at most one value with primary true was expected`);

@@ -182,14 +182,15 @@ const among = (store: OrgStore, ids: readonly string[]): SQL => sql`
   UNION ALL SELECT 1, groups.seq, groups.id FROM json_each(${JSON.stringify(ids)}) AS asked
     CROSS JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value`;
 
-const insertMembers = (store: OrgStore, groupId: string, ids: readonly string[]): SQL[] =>
-  ids.length === 0
-    ? []
-    : [
-        sql`INSERT INTO memberships (org_id, group_seq, is_group, member_seq)
-          SELECT ${store.org}, ${seqOf(store, groupId)}, is_group, seq FROM (${among(store, ids)}) WHERE true ON CONFLICT DO NOTHING`,
-        sql`UPDATE groups SET member_count = member_count + changes() WHERE ${which(store, groupId)}`,
-      ];
+const insertMembers = (store: OrgStore, groupId: string, ids: readonly string[]): SQL =>
+  sql`INSERT INTO memberships (org_id, group_seq, is_group, member_seq)
+    SELECT ${store.org}, ${seqOf(store, groupId)}, is_group, seq FROM (${among(store, ids)}) WHERE true ON CONFLICT DO NOTHING`;
+
+/** Whoever has come, gone or been deleted since the group was read: the change is not the one that the event tells of. */
+const countExactly = (store: OrgStore, groupId: string, sign: '+' | '-', members: number): SQL[] => [
+  expect('version', sql.raw(`changes() = ${members}`)),
+  sql`UPDATE groups SET member_count = member_count ${sql.raw(`${sign} ${members}`)} WHERE ${which(store, groupId)}`,
+];
 
 /** By id, whatever has become of the member meanwhile. A list of seqs for one kind of member is what the key can seek. */
 function deleteMembers(store: OrgStore, groupId: string, type: 'User' | 'Group', members: readonly Related[]): SQL[] {
@@ -200,7 +201,7 @@ function deleteMembers(store: OrgStore, groupId: string, type: 'User' | 'Group',
     sql`DELETE FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seqOf(store, groupId)}
       AND is_group = ${type === 'Group' ? 1 : 0} AND member_seq IN (SELECT member.seq FROM json_each(${JSON.stringify(leaving)}) AS asked
         CROSS JOIN ${table} AS member ON member.org_id = ${store.org} AND member.id = asked.value)`,
-    sql`UPDATE groups SET member_count = member_count - changes() WHERE ${which(store, groupId)}`,
+    ...countExactly(store, groupId, '-', leaving.length),
   ];
 }
 
@@ -240,11 +241,15 @@ export async function insertGroup(
   happening: Happening,
 ): Promise<StoredGroup> {
   const { displayNameKey, externalId, resource, folded } = columnValues(draft);
-  const strangers = sql`SELECT value FROM json_each(${JSON.stringify(memberIds)})
-    WHERE value NOT IN (SELECT id FROM (${among(store, memberIds)}))`;
+  const asked = sql`SELECT value FROM json_each(${JSON.stringify(memberIds)})`;
+  const known = sql`SELECT id FROM (${among(store, memberIds)})`;
+  const strangers = sql`${asked} WHERE value NOT IN (${known})`;
+  const list = (values: SQL) => sql`(SELECT json_group_array(value) FROM (${values} LIMIT ${MAX_NOTED}))`;
+  // Where some are unknown, only the others have joined. A NULL takes the member out of the details.
   const details = sql`json_patch(${JSON.stringify({ ...happening.details, client: actor.client })},
-    CASE WHEN EXISTS (${strangers}) THEN json_object('unknownMembers',
-      (SELECT json_group_array(value) FROM (${strangers} LIMIT ${MAX_NOTED}))) ELSE '{}' END)`;
+    CASE WHEN EXISTS (${strangers}) THEN json_object('unknownMembers', ${list(strangers)},
+      'joined', json(nullif(${list(sql`${asked} WHERE value IN (${known})`)}, '[]')),
+      'joinedCount', nullif((SELECT count(*) FROM (${known})), 0)) ELSE '{}' END)`;
   const results = await store.write(
     ...(memberIds.length > 0
       ? [expect('known_members', sql`NOT (${rejectsStrangers(store)} AND EXISTS (${strangers}))`)]
@@ -252,7 +257,12 @@ export async function insertGroup(
     sql`INSERT INTO groups (org_id, id, display_name_key, external_id, version, created_at, modified_at, resource, folded)
       VALUES (${store.org}, ${draft.id}, ${displayNameKey}, ${externalId}, 1, ${draft.createdAt}, ${draft.modifiedAt},
         ${resource}, ${folded})`,
-    ...insertMembers(store, draft.id, memberIds),
+    ...(memberIds.length > 0
+      ? [
+          insertMembers(store, draft.id, memberIds),
+          sql`UPDATE groups SET member_count = member_count + changes() WHERE ${which(store, draft.id)}`,
+        ]
+      : []),
     count(store, { groups: 1 }),
     recordAs(
       store,
@@ -322,7 +332,7 @@ export interface GroupChange {
 /**
  * One round trip; rows written are those of the change.
  *
- * @throws Unmet `version`, `no_cycle`; Taken: the displayName is another group's.
+ * @throws Unmet `version`: it, or who is in it, has changed since it was read. Unmet `no_cycle`; Taken: the displayName is another group's.
  */
 export async function changeGroup(
   store: OrgStore,
@@ -345,11 +355,16 @@ export async function changeGroup(
     ...(groupIds.length > 0 ? [expect('no_cycle', isNoCycle(store, id, groupIds))] : []),
     ...deleteMembers(store, id, 'User', leaving),
     ...deleteMembers(store, id, 'Group', leaving),
-    ...insertMembers(
-      store,
-      id,
-      joining.map((member) => member.id),
-    ),
+    ...(joining.length > 0
+      ? [
+          insertMembers(
+            store,
+            id,
+            joining.map((member) => member.id),
+          ),
+          ...countExactly(store, id, '+', joining.length),
+        ]
+      : []),
     count(store),
     record(store, actor, happening),
     ...selectAfter(store, id, withMembers),

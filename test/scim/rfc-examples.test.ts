@@ -1,4 +1,7 @@
-/** The RFCs' own examples of users: what a client sends in them is accepted, and becomes what they print. */
+/**
+ * The RFCs' own examples of users: what a client sends in them is accepted, and becomes what they print. All others are
+ * requests and answers of a server: routes/rfc-examples.test.ts, which also sees to it that none is forgotten.
+ */
 /// <reference types="vite/types/importMeta.d.ts" />
 import { describe, expect, it } from 'vitest';
 import { applyPatch } from '../../src/scim/patch/apply';
@@ -96,21 +99,5 @@ describe('a PATCH of a user as RFC 7644 §3.5.2 prints it does what it says', ()
     const bends: Bends = new Set();
     expect(applyPatch(userType, before, parsePatch(body, bends), bends)).toEqual(outcomes[file]);
     expect([...bends]).toEqual([]);
-  });
-});
-
-describe('an example of something else is left out, each for its reason', () => {
-  const reasons: readonly [RegExp, string][] = [
-    [/8\.4-group|3\.5\.2-patch-request|member/, 'groups'],
-    [/8\.5|8\.6|8\.7|4-resource-types/, 'discovery: discovery.test.ts compares what is comparable'],
-    [/bulk/, 'bulk requests'],
-    [/3\.12|3\.6-deleted/, 'errors as they are answered over HTTP'],
-    [/3\.4\.2|3\.4\.3-search-response/, 'lists as they are answered over HTTP'],
-    [/3\.4\.3-search-request/, 'query.test.ts reads it'],
-    [/3\.9-attributes-response/, 'printed without userName: the answer to a projection, not a resource'],
-  ];
-  const others = named.filter((one) => !isUserPatch(one) && !(isUser(one) && one[1].body['userName'] !== undefined));
-  it.each(others.map(([file]) => file))('%s', (file) => {
-    expect(reasons.find(([pattern]) => pattern.test(file))?.[1]).toBeDefined();
   });
 });

@@ -3,7 +3,9 @@ import { env } from 'cloudflare:workers';
 
 export type Row = Record<string, unknown>;
 
-const TABLES = ['orgs', 'credentials', 'users', 'user_emails', 'events', 'outbox'] as const;
+const TABLES = ['orgs', 'credentials', 'users', 'user_emails', 'groups', 'events', 'outbox'] as const;
+/** WITHOUT ROWID: their keys, which are all they have. */
+const KEYED = { memberships: '1, 2, 3, 4', group_permissions: '1, 2, 3' } as const;
 
 export async function rows(statement: string, ...values: unknown[]): Promise<Row[]> {
   const { results } = await env.DB.prepare(statement)
@@ -14,11 +16,12 @@ export async function rows(statement: string, ...values: unknown[]): Promise<Row
 
 /** Every row of every table as text: equal dumps mean that nothing was written in between. */
 export async function dump(): Promise<string> {
+  const ordered = [...TABLES.map((table) => [table, 'rowid']), ...Object.entries(KEYED)];
   const tables = await env.DB.batch<Row>(
-    TABLES.map((table) => env.DB.prepare(`SELECT * FROM ${table} ORDER BY rowid`)),
+    ordered.map(([table, by]) => env.DB.prepare(`SELECT * FROM ${table} ORDER BY ${by}`)),
   );
   return JSON.stringify(
-    tables.map(({ results }, i) => [TABLES[i], results]),
+    tables.map(({ results }, i) => [ordered[i]![0], results]),
     undefined,
     1,
   );

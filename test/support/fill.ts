@@ -38,7 +38,7 @@ export async function fillGroup({ orgId }: Idp, name: string, members: number): 
   await env.DB.batch([
     env.DB.prepare(
       `INSERT INTO groups (org_id, id, display_name_key, version, created_at, modified_at, member_count, resource, folded)
-       VALUES (?1, ?2, lower(?3), 1, ${now}, ${now}, ?4, ?5, lower(?5))`,
+       VALUES (?1, ?2, lower(?3), 1, ${now}, ${now}, ?4, ?5, json_object('displayName', lower(?3)))`,
     ).bind(orgId, id, name, members, document),
     env.DB.prepare(
       `INSERT INTO memberships (org_id, group_seq, is_group, member_seq)

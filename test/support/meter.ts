@@ -10,6 +10,8 @@ export class Meter {
   roundTrips = 0;
   rowsRead = 0;
   rowsWritten = 0;
+  /** How many statements each round trip had. */
+  readonly batches: number[] = [];
   readonly #sent: Sent[] = [];
 
   constructor(private readonly db: D1Database = env.DB) {}
@@ -18,6 +20,7 @@ export class Meter {
     this.roundTrips = 0;
     this.rowsRead = 0;
     this.rowsWritten = 0;
+    this.batches.length = 0;
     this.#sent.length = 0;
   }
 
@@ -32,6 +35,7 @@ export class Meter {
       }),
       batch: async <T>(statements: D1PreparedStatement[]) => {
         this.roundTrips++;
+        this.batches.push(statements.length);
         const results = await this.db.batch<T>(statements);
         for (const { meta } of results) {
           this.rowsRead += meta.rows_read;

@@ -3,9 +3,10 @@
  * changed: what the operations ask for costs by their number, not by the group's.
  */
 import type { Attribute, ResourceType } from '../attribute';
-import { invalidPath, mutability } from '../error';
+import { invalidPath, invalidValue, mutability } from '../error';
 import { type Condition, resolveElementFilter } from '../filter/condition';
 import { matches } from '../filter/match';
+import { parsePath } from '../filter/parse';
 import { pathName, resolveAttribute, target } from '../path';
 import { type Bends, bendMembers } from '../quirks';
 import { isObject, type JsonObject } from '../resource';
@@ -35,10 +36,12 @@ export interface Split {
 
 /** Only a filter by other things than `value` must know who the members are. */
 export function needsMembers(type: ResourceType, operations: readonly Operation[]): boolean {
-  return operations.some((operation) => {
-    const filter = operation.path?.filter && isMembers(type, operation) && elementFilter(type, operation);
-    return filter ? idsOf(filter) === undefined : false;
-  });
+  return operations
+    .flatMap((operation) => withPaths(type, operation, new Set()))
+    .some((operation) => {
+      const filter = operation.path?.filter && isMembers(type, operation) && elementFilter(type, operation);
+      return filter ? idsOf(filter) === undefined : false;
+    });
 }
 
 /**
@@ -53,16 +56,9 @@ export function splitMembership(
 ): Split {
   const rest: Operation[] = [];
   const change = new Draft();
-  for (const operation of operations) {
-    if (operation.path) {
-      if (isMembers(type, operation)) applyAt(type, operation, current, change, bends);
-      else rest.push(operation);
-      continue;
-    }
-    // Without a path: the members among the other attributes. A rename does not name them, and leaves them alone.
-    const { others, members } = divide(type, operation.value, bends);
-    rest.push({ ...operation, value: others });
-    for (const value of members) assign(type, operation.op, value, change, bends);
+  for (const operation of operations.flatMap((one) => withPaths(type, one, bends))) {
+    if (isMembers(type, operation)) applyAt(type, operation, current, change, bends);
+    else rest.push(operation);
   }
   return {
     operations: rest.filter(({ path, value }) => path || !isObject(value) || Object.keys(value).length > 0),
@@ -101,17 +97,25 @@ function membersOf(type: ResourceType): Attribute {
   return type.attributes.find(({ name }) => name === 'members')!;
 }
 
-function divide(type: ResourceType, value: unknown, bends: Bends): { others: unknown; members: unknown[] } {
-  if (!isObject(value)) return { others: value, members: [] };
-  const entries = bendMembers(type, value, bends);
-  const isMember = ([name]: [string, unknown]) => {
-    const path = name.includes('[') ? undefined : resolveAttribute(type, name);
-    return path?.length === 1 && path[0].name === 'members';
-  };
-  return {
-    others: Object.fromEntries(entries.filter((entry) => !isMember(entry))),
-    members: entries.filter(isMember).map(([, members]) => members),
-  };
+/**
+ * Without a path the members stand among the other attributes, and become operations with the path that they are named
+ * by. A rename does not name them, and leaves them alone.
+ */
+function withPaths(type: ResourceType, operation: Operation, bends: Bends): Operation[] {
+  const { op, path, value } = operation;
+  if (path || !isObject(value)) return [operation];
+  const others: [string, unknown][] = [];
+  const members: Operation[] = [];
+  for (const [name, given] of bendMembers(type, value, bends)) {
+    const isFiltered = name.includes('[');
+    const named = { op, path: isFiltered ? parsePath(name) : { path: name }, value: given };
+    if (!isMembers(type, named)) others.push([name, given]);
+    else {
+      if (isFiltered) bends.add('path-key');
+      members.push(named);
+    }
+  }
+  return [{ op, value: Object.fromEntries(others) }, ...members];
 }
 
 function applyAt(
@@ -165,7 +169,9 @@ function removeListed(type: ResourceType, value: unknown, change: Draft, bends: 
 
 function idsIn(type: ResourceType, value: unknown, bends: Bends): string[] {
   const members = (readValue(membersOf(type), value, 'members', bends) ?? []) as JsonObject[];
-  return members.flatMap((member) => (typeof member['value'] === 'string' ? [member['value']] : []));
+  const ids = members.flatMap((member) => (typeof member['value'] === 'string' ? [member['value']] : []));
+  if (ids.length < members.length) throw invalidValue('members.value: the id of a member was expected');
+  return ids;
 }
 
 /** `value eq "a" or value eq "b"` -> those ids; undefined for any other filter. */
@@ -180,7 +186,9 @@ function idsOf(filter: Condition): string[] | undefined {
 
 /** Who is a member at this point of the request: those there were, as far as they still are. */
 function matching(filter: Condition, current: readonly JsonObject[], change: Draft): string[] {
-  const there = current.filter(({ value }) => !change.isReplaced && !change.remove.has(value as string));
-  const added = [...change.add].map((value) => ({ value }));
+  const isThere = (id: string) => !change.isReplaced && !change.remove.has(id) && !change.add.has(id);
+  const there = current.filter(({ value }) => isThere(value as string));
+  const known = new Map(current.map((member) => [member['value'], member]));
+  const added = [...change.add].map((value) => known.get(value) ?? { value });
   return [...there, ...added].filter((member) => matches(filter, member)).map(({ value }) => value as string);
 }

@@ -40,7 +40,7 @@ export async function deleteSchema(
   const path = `$."${schema.id}"`;
   const table = sql.raw(resourceType === 'User' ? 'users' : 'groups');
   const without = sql`json_remove(folded, ${path})`;
-  const schemas = sql`(SELECT json_group_array(value) FROM json_each(folded, '$.schemas') WHERE lower(value) <> ${urn})`;
+  const schemas = sql`json((SELECT json_group_array(value) FROM json_each(folded, '$.schemas') WHERE lower(value) <> ${urn}))`;
   const later = sql`max(modified_at, ${store.now})`;
   // Only users have meta in their folded form.
   const meta = sql`, '$.meta.version', 'W/"' || (version + 1) || '"',

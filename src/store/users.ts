@@ -2,16 +2,17 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Happening } from '../events';
 import type { ResourceType } from '../scim/attribute';
+import { invalidFilter } from '../scim/error';
 import { foldCase } from '../scim/fold';
 import type { Query } from '../scim/query';
 import { searchable } from '../scim/representation';
 import type { JsonObject, Resource, Stored } from '../scim/resource';
 import { userType } from '../scim/schema/types';
 import { ENTERPRISE_USER } from '../scim/urns';
-import type { Row } from './batch';
+import { lengthOf, type Row } from './batch';
 import { count, record, recordAs } from './events';
 import { expect, expectOneChange } from './expect';
-import { type Columns, filterSql, isIndexOrder, order } from './filter';
+import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import { type List, span } from './list';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
@@ -105,6 +106,9 @@ export function listUsers(store: OrgStore, query: Query, baseUrl: string, before
   const isLater = sql`users.seq > (${anchor(sql`users.seq`)})`;
   const rest = last === undefined ? where : sql`${where} AND ${after(sql`(${anchor(value)})`, isLater)}`;
   const page = sql`${rest} ORDER BY ${by} ${span(query, before, 1)}`;
+  // What is sorted by stands in it several times, and an extension's names are long.
+  if (query.filter && lengthOf(page) > MAX_LENGTH)
+    throw invalidFilter('The filter has too many terms of a kind that takes long');
   // What has to be found or sorted is first only numbers: all else, managers included, is read for the page alone.
   const found = isWalked
     ? page

@@ -11,7 +11,7 @@ import {
   type Schema,
 } from '../attribute';
 import { invalidValue, shown } from '../error';
-import { isObject } from '../resource';
+import { isObject, member } from '../resource';
 import type { Extension } from './types';
 
 /** Extensions of one org. */
@@ -120,7 +120,8 @@ function readAttributes(list: unknown, where: string, parent: string): Attribute
 }
 
 function readAttribute(raw: unknown, where: string, parent: string): Attribute {
-  const name = readName(membersOf(raw, where, `${where}.`).get('name'), where, parent);
+  if (!isObject(raw)) throw invalidValue(`${where}: an object was expected`);
+  const name = readName(member(raw, 'name'), where, parent);
   const path = parent + name;
   const given = membersOf(raw, path, `${path}.`, CHARACTERISTICS);
   const at = `${path}.`;
@@ -192,20 +193,18 @@ function subAttributesOf(
 /**
  * The members of an object by their names as the RFC spells them; null and [] stand for an absent one, for that is how
  * other services list characteristics that do not apply.
- *
- * @param known undefined: any.
  */
-function membersOf(value: unknown, where: string, at: string, known?: readonly string[]): Map<string, unknown> {
+function membersOf(value: unknown, where: string, at: string, known: readonly string[]): Map<string, unknown> {
   if (!isObject(value)) throw invalidValue(`${where}: an object was expected`);
   const members = new Map<string, unknown>();
-  for (const [name, member] of Object.entries(value)) {
-    const key = (known ?? CHARACTERISTICS).find((one) => one.toLowerCase() === name.toLowerCase());
-    if (key === undefined && known) {
+  for (const [name, inner] of Object.entries(value)) {
+    const key = known.find((one) => one.toLowerCase() === name.toLowerCase());
+    if (key === undefined) {
       throw invalidValue(`${at}${shown(name)}: there is no such member; known are ${known.join(', ')}`);
     }
-    if (key === undefined || member === null || (Array.isArray(member) && member.length === 0)) continue;
+    if (inner === null || (Array.isArray(inner) && inner.length === 0)) continue;
     if (members.has(key)) throw invalidValue(`${at}${key}: is given twice`);
-    members.set(key, member);
+    members.set(key, inner);
   }
   return members;
 }

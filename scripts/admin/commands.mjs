@@ -8,6 +8,8 @@
  *   show      (answer, values) -> text for people
  */
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import process from 'node:process';
 import { columns, harmless, paint } from '../terminal.mjs';
 import { AdminError } from './transport.mjs';
 
@@ -232,10 +234,10 @@ function settingsOf(pairs) {
   return Object.fromEntries(split);
 }
 
-/** A file that the operator names. */
+/** A file that the operator names, from where the command was typed: npm runs it somewhere else. */
 async function jsonOf(file) {
   try {
-    return JSON.parse(await readFile(file, 'utf8'));
+    return JSON.parse(await readFile(resolve(process.env.INIT_CWD ?? '.', file), 'utf8'));
   } catch (error) {
     const why = error instanceof SyntaxError ? 'is not valid JSON' : 'could not be read';
     throw new AdminError('usage', `${file} ${why}: ${error.message}`);

@@ -96,9 +96,11 @@ describe('at the administrator’s door a schema', () => {
   });
 
   it('that is shown can be added again, at another org too', async () => {
-    const { addedAt: _, ...shown } = (await add(idp)).body;
+    const shown = (await add(idp)).body;
     const other = await newIdp(`schemas-again-${count}`);
     expect((await add(other, shown)).status).toBe(201);
+    const third = await newIdp(`schemas-third-${count}`);
+    expect((await add(third, (await idp.get(`/Schemas/${URN}`)).body)).status).toBe(201);
   });
 
   it('is refused by a sentence that names the attribute, and nothing is added', async () => {

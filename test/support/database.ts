@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers';
 
 export type Row = Record<string, unknown>;
 
-const TABLES = ['orgs', 'credentials', 'users', 'user_emails', 'events', 'outbox'] as const;
+const TABLES = ['orgs', 'credentials', 'users', 'user_emails', 'events', 'outbox', 'schemas'] as const;
 
 export async function rows(statement: string, ...values: unknown[]): Promise<Row[]> {
   const { results } = await env.DB.prepare(statement)

@@ -26,7 +26,8 @@ const MAX_NAME_LENGTH = 64;
 const MAX_TEXT_LENGTH = 1_000;
 const MAX_CANONICAL_VALUES = 100;
 
-const SCHEMA_MEMBERS = ['schemas', 'id', 'name', 'description', 'attributes', 'meta', 'resourceType'];
+/** `meta` and `addedAt` are passed over: what is shown of a schema can be added again. */
+const SCHEMA_MEMBERS = ['schemas', 'id', 'name', 'description', 'attributes', 'meta', 'resourceType', 'addedAt'];
 const CHARACTERISTICS = [
   'name',
   'type',

@@ -17,7 +17,10 @@ export type EventType =
   | 'group.created'
   | 'group.updated'
   | 'group.deleted'
-  | 'group.permissions';
+  | 'group.permissions'
+  | 'schema.added'
+  | 'schema.changed'
+  | 'schema.removed';
 
 /** What happened, as it goes into the journal beside the change itself. */
 export interface Happening {

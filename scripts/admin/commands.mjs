@@ -7,10 +7,14 @@
  *   run       (callAdmin, values) -> the API's answer
  *   show      (answer, values) -> text for people
  */
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import process from 'node:process';
 import { columns, harmless, paint } from '../terminal.mjs';
 import { AdminError } from './transport.mjs';
 
 const org = (slug, rest = '') => `/orgs/${encodeURIComponent(slug)}${rest}`;
+const schemaOf = (slug, urn) => org(slug, `/schemas/${encodeURIComponent(urn)}`);
 const groupOf = (slug, group) => org(slug, `/groups/${encodeURIComponent(group)}`);
 const post = (body) => ({ method: 'POST', body });
 
@@ -159,6 +163,45 @@ export const commands = [
     show: ({ permissions }) => (permissions.length === 0 ? 'No permissions.' : permissions.map(harmless).join('\n')),
   },
   {
+    name: 'schema add',
+    about: 'Extend the users or groups of an org by a schema (RFC 7643, section 7), or replace one by a larger one.',
+    args: ['slug', 'file.json'],
+    options: { type: { value: 'user|group', about: 'what it extends (default: resourceType in the file, else user)' } },
+    run: async (callAdmin, { slug, 'file.json': file, type }) =>
+      callAdmin(org(slug, `/schemas${type ? `?${new URLSearchParams({ type })}` : ''}`), post(await jsonOf(file))),
+    show: showSchema,
+  },
+  {
+    name: 'schema list',
+    about: 'The schemas that an org has beside the standard ones.',
+    args: ['slug'],
+    run: (callAdmin, { slug }) => callAdmin(org(slug, '/schemas')),
+    show: (schemas) =>
+      schemas.length === 0
+        ? 'No schemas beside the standard ones.'
+        : columns([
+            heading('URN', 'NAME', 'EXTENDS', 'ATTRIBUTES', 'ADDED'),
+            ...schemas.map((it) => [it.id, it.name, it.resourceType, it.attributes.length, it.addedAt]),
+          ]),
+  },
+  {
+    name: 'schema show',
+    about: 'One of them, attribute by attribute.',
+    args: ['slug', 'urn'],
+    run: (callAdmin, { slug, urn }) => callAdmin(schemaOf(slug, urn)),
+    show: showSchema,
+  },
+  {
+    name: 'schema remove',
+    about: 'Remove a schema of an org with every value of it. This cannot be undone.',
+    args: ['slug', 'urn'],
+    options: { confirm: { value: 'urn', about: 'the URN once more, so that it is no accident', required: true } },
+    run: (callAdmin, { slug, urn, confirm }) =>
+      callAdmin(`${schemaOf(slug, urn)}?${new URLSearchParams({ confirm })}`, { method: 'DELETE' }),
+    show: ({ removed, resourceType, changed }) =>
+      `Removed ${harmless(removed)}; ${changed} ${resourceType.toLowerCase()}s had values of it.`,
+  },
+  {
     name: 'sessions check',
     about: 'Whether a session of a user is still good.',
     args: ['slug', 'userId'],
@@ -191,6 +234,16 @@ function settingsOf(pairs) {
   return Object.fromEntries(split);
 }
 
+/** A file that the operator names, from where the command was typed: npm runs it somewhere else. */
+async function jsonOf(file) {
+  try {
+    return JSON.parse(await readFile(resolve(process.env.INIT_CWD ?? '.', file), 'utf8'));
+  } catch (error) {
+    const why = error instanceof SyntaxError ? 'is not valid JSON' : 'could not be read';
+    throw new AdminError('usage', `${file} ${why}: ${error.message}`);
+  }
+}
+
 const heading = (...names) => names.map((name) => ['dim', name]);
 const onOff = (is) => (is ? ['green', 'on'] : ['yellow', 'off']);
 const yesNo = (is) => (is ? ['green', 'yes'] : ['yellow', 'no']);
@@ -209,6 +262,21 @@ function showGroup({ members, permissions, ...group }) {
     columns([...leaves(group), [['dim', 'permissions'], permissions.join(', ')]]),
     ...(members.length > 0 ? ['', columns([heading('MEMBER', 'TYPE', 'NAME'), ...members.map(rowOf)])] : []),
     ...(rest > 0 ? [`… and ${rest} more`] : []),
+  ].join('\n');
+}
+
+function showSchema({ attributes, ...schema }) {
+  const rows = attributes.flatMap(({ subAttributes = [], ...it }) => [
+    it,
+    ...subAttributes.map((sub) => ({ ...sub, name: `${it.name}.${sub.name}` })),
+  ]);
+  return [
+    columns(leaves(schema)),
+    '',
+    columns([
+      heading('ATTRIBUTE', 'TYPE', 'VALUES', 'RETURNED', 'DESCRIPTION'),
+      ...rows.map((it) => [it.name, it.type, it.multiValued ? 'many' : 'one', it.returned, it.description]),
+    ]),
   ].join('\n');
 }
 

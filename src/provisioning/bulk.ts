@@ -6,10 +6,12 @@ import { invalidSyntax, notFound, ScimError } from '../scim/error';
 import { etagOf, parseTags } from '../scim/etag';
 import { locationOf } from '../scim/representation';
 import type { Stored } from '../scim/resource';
-import { resourceTypes, userType } from '../scim/schema/types';
-import { Stopped } from '../store/gather';
+import { allTypes, type Types } from '../scim/schema/types';
+import { Gathering, Stopped } from '../store/gather';
+import { SchemasChanged } from '../store/open';
 import { createGroup, deleteGroup, patchGroup, replaceGroup } from './groups';
-import type { Org } from './org';
+import type { TypedOrg } from './org';
+import { changing } from './schemas';
 import { createUser, deleteUser, patchUser, replaceUser } from './users';
 
 export interface BulkResult {
@@ -28,16 +30,18 @@ const NO_MEMBERS = { without: new Map([['members', new Map()]]) };
  * In the order of the request, but that what an operation refers to comes before it. One operation's failure is its own.
  *
  * @returns what was carried out, in the order of the request; less than was asked for when `failOnErrors` was reached.
- * @throws whatever is no refusal of an operation: the rest may then be done or not, as after a crash.
+ * @throws whatever is no refusal of an operation: the rest may then be done or not, as after a crash. SchemasChanged while
+ *   nothing is done.
  */
 export async function performBulk(
-  org: Org,
+  org: TypedOrg,
   { operations, failOnErrors = Number.POSITIVE_INFINITY }: BulkRequest,
 ): Promise<BulkResult[]> {
   const failed: number[] = [];
   // How many before it have failed, not how many in all: an operation is not called off by a later one's mistake.
   const mayGoOn = (turn: number) => failed.filter((other) => other < turn).length < failOnErrors;
-  const gathering = org.gather(operations.length, mayGoOn);
+  const gathering = new Gathering(org.store, operations.length, mayGoOn);
+  let isBegun = false;
   const published = new Set<string>();
   const results: Promise<BulkResult | undefined>[] = [];
 
@@ -52,15 +56,19 @@ export async function performBulk(
     if (!mayGoOn(operation.turn)) return gathering.skip(operation.turn);
     const fail = (error: unknown): BulkResult | undefined => {
       if (error instanceof Stopped) return undefined;
-      if (!(error instanceof ScimError) || error.status === 401 || error.status === 403) throw error;
+      // Too late to begin the whole request again: the client repeats what it hears was not done.
+      const refusal = error instanceof SchemasChanged && isBegun ? changing() : error;
+      if (!(refusal instanceof ScimError) || refusal.status === 401 || refusal.status === 403) throw refusal;
       failed.push(operation.turn);
-      return { operation, status: error.status, error };
+      return { operation, status: refusal.status, error: refusal };
     };
     // Counted before the seat is given back: what waits behind it must see the failure.
     return gathering.run(operation.turn, async (store) => {
       try {
-        const seat: Org = { ...org, store, publish: async (userId) => void published.add(userId) };
-        return { operation, ...(await performOne(seat, resolve(operation, before))) };
+        const seat: TypedOrg = { ...org, store, publish: async (userId) => void published.add(userId) };
+        const done = await performOne(seat, resolve(operation, before));
+        isBegun = true;
+        return { operation, ...done };
       } catch (error) {
         return fail(error);
       }
@@ -94,12 +102,12 @@ export async function performBulk(
 
 /** One operation, as its own request would do it. */
 async function performOne(
-  org: Org,
+  org: TypedOrg,
   { method, path, version, data }: BulkOperation,
 ): Promise<Omit<BulkResult, 'operation'>> {
-  const { type, id } = targetOf(path);
+  const { type, id } = targetOf(org.types, path);
   const ifMatch = parseTags(version);
-  const isUser = type === userType;
+  const isUser = type === org.types.user;
   if (method === 'POST') {
     if (id !== undefined) throw invalidSyntax('path: POST takes the endpoint of a resource type, without an id');
     return done(org, type, 201, isUser ? await createUser(org, data) : await createGroup(org, data));
@@ -115,15 +123,15 @@ async function performOne(
   return done(org, type, 200, await change);
 }
 
-const done = (org: Org, type: ResourceType, status: number, stored: Stored) => ({
+const done = (org: TypedOrg, type: ResourceType, status: number, stored: Stored) => ({
   status,
   location: locationOf(type, org.baseUrl, stored.id),
   version: etagOf(stored.version),
 });
 
-function targetOf(path: string): { type: ResourceType; id: string | undefined } {
+function targetOf(types: Types, path: string): { type: ResourceType; id: string | undefined } {
   const [, endpoint, id, ...more] = path.split('/');
-  const type = resourceTypes.find((candidate) => candidate.endpoint === `/${endpoint}`);
+  const type = allTypes(types).find((candidate) => candidate.endpoint === `/${endpoint}`);
   if (type === undefined || more.length > 0) throw notFound('Endpoint');
   return { type, id: id || undefined };
 }

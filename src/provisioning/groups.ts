@@ -8,13 +8,12 @@ import { parsePatch } from '../scim/patch/parse';
 import { isAskedFor, isWanted, type Projection } from '../scim/projection';
 import type { Bends } from '../scim/quirks';
 import { isSame, type JsonObject, type Related, type Resource } from '../scim/resource';
-import { groupType } from '../scim/schema/types';
 import { readResource } from '../scim/validate';
 import { Taken, Unmet } from '../store/batch';
 import type { GroupBefore, StoredGroup } from '../store/groups';
 import * as store from '../store/groups';
 import { detailsOf } from './lifecycle';
-import type { Org } from './org';
+import type { Org, TypedOrg } from './org';
 import { retried } from './retry';
 
 /** @throws ScimError 404, also for another org's group. */
@@ -25,15 +24,15 @@ export async function getGroup(org: Org, id: string, projection: Projection): Pr
 }
 
 /** @throws ScimError 400; 409 uniqueness when the displayName is another group's. */
-export async function createGroup(org: Org, body: unknown): Promise<StoredGroup> {
+export async function createGroup(org: TypedOrg, body: unknown): Promise<StoredGroup> {
   const bends: Bends = new Set();
-  const { resource, memberIds } = split(readResource(groupType, body, bends));
+  const { resource, memberIds } = split(readResource(org.types.group, body, bends));
   const id = crypto.randomUUID();
   const { now } = org.store;
   const details = { ...detailsOf({}, resource, bends), ...joined(memberIds) };
   try {
     const draft = { id, resource, createdAt: now, modifiedAt: now };
-    return await store.insertGroup(org.store, draft, memberIds, org.actor, {
+    return await store.insertGroup(org.store, org.types.group, draft, memberIds, org.actor, {
       type: 'group.created',
       targetId: id,
       details,
@@ -53,14 +52,14 @@ function split({ members, ...resource }: Resource): { resource: Resource; member
 
 /** PUT: what the body leaves out is unassigned, members included. @throws ScimError 400, 404, 409, 412. */
 export function replaceGroup(
-  org: Org,
+  org: TypedOrg,
   id: string,
   body: unknown,
   ifMatch: TagCondition | undefined,
   projection: Projection,
 ): Promise<StoredGroup> {
   const bends: Bends = new Set();
-  const { resource, memberIds } = split(readResource(groupType, body, bends));
+  const { resource, memberIds } = split(readResource(org.types.group, body, bends));
   return retried(() =>
     changeGroup(org, id, ifMatch, projection, replacedBy(memberIds), () => ({ after: resource, bends })),
   );
@@ -72,7 +71,7 @@ export function replaceGroup(
  * @throws ScimError 400, 404, 409, 412.
  */
 export function patchGroup(
-  org: Org,
+  org: TypedOrg,
   id: string,
   body: unknown,
   ifMatch: TagCondition | undefined,
@@ -80,20 +79,20 @@ export function patchGroup(
 ): Promise<StoredGroup> {
   const bends: Bends = new Set();
   const all = parsePatch(body, bends);
-  const mustKnow = needsMembers(groupType, all);
+  const mustKnow = needsMembers(org.types.group, all);
   return retried(async () => {
     const current = mustKnow ? await currentMembers(org, id) : [];
-    const { operations, members } = splitMembership(groupType, all, current, bends);
-    const compute = (before: Resource) => ({ after: applyPatch(groupType, before, operations, bends), bends });
+    const { operations, members } = splitMembership(org.types.group, all, current, bends);
+    const compute = (before: Resource) => ({ after: applyPatch(org.types.group, before, operations, bends), bends });
     return changeGroup(org, id, ifMatch, projection, members, compute);
   });
 }
 
 /** Folded, as the filter of a value path compares them. One round trip more, for filters that need it. */
-async function currentMembers(org: Org, id: string): Promise<JsonObject[]> {
+async function currentMembers(org: TypedOrg, id: string): Promise<JsonObject[]> {
   const group = await store.getGroup(org.store, id, true);
   if (group === undefined) throw notFound('Group');
-  const { subAttributes = [] } = groupType.attributes.find(({ name }) => name === 'members')!;
+  const { subAttributes = [] } = org.types.group.attributes.find(({ name }) => name === 'members')!;
   return (group.members ?? []).map(({ id: value, type, display }) =>
     foldObject(subAttributes, { value, type, ...(display !== null && { display }) }),
   );
@@ -101,7 +100,7 @@ async function currentMembers(org: Org, id: string): Promise<JsonObject[]> {
 
 /** Reads what is needed, computes, writes the difference. @returns undefined when overtaken. */
 async function changeGroup(
-  org: Org,
+  org: TypedOrg,
   id: string,
   ifMatch: TagCondition | undefined,
   projection: Projection,
@@ -123,6 +122,7 @@ async function changeGroup(
   try {
     return await store.changeGroup(
       org.store,
+      org.types.group,
       id,
       {
         joining,

@@ -1,12 +1,10 @@
 /** One org for one request: its store, who acts, and the way to its sessions. */
 import type { Actor } from '../events';
-import type { Gathering } from '../store/gather';
-import type { OrgStore } from '../store/open';
+import type { Types } from '../scim/schema/types';
+import type { OrgStore, Registered } from '../store/open';
 
 export interface Org {
   readonly store: OrgStore;
-  /** Stores of the same org for operations that share their round trips (store/gather.ts). */
-  gather(count: number, mayWrite: (turn: number) => boolean): Gathering;
   readonly actor: Actor;
   /** Of the SCIM door that the client used, without a slash at the end. */
   readonly baseUrl: string;
@@ -15,4 +13,11 @@ export interface Org {
    * with it, so the client must hear of the change and the retry is not its business.
    */
   publish(userId: string): Promise<void>;
+}
+
+/** An org whose schemas are known, to a store that makes sure of it (schemas.ts). */
+export interface TypedOrg extends Org {
+  readonly types: Types;
+  /** Its own, in the order in which they were added. */
+  readonly schemas: readonly Registered[];
 }

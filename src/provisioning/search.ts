@@ -6,12 +6,12 @@ import type { Paging } from '../scim/list';
 import type { Projection } from '../scim/projection';
 import { queryOf, type Search } from '../scim/query';
 import type { Stored } from '../scim/resource';
-import { groupType, resourceTypes, userType } from '../scim/schema/types';
+import { allTypes } from '../scim/schema/types';
 import type { Row } from '../store/batch';
 import { listGroups } from '../store/groups';
 import type { List } from '../store/list';
 import { listUsers } from '../store/users';
-import type { Org } from './org';
+import type { TypedOrg } from './org';
 
 export interface Found {
   readonly total: number;
@@ -23,17 +23,17 @@ export interface Found {
   readonly paging: Paging;
 }
 
-export const searchUsers = (org: Org, search: Search): Promise<Found> => find(org, search, [userType]);
+export const searchUsers = (org: TypedOrg, search: Search): Promise<Found> => find(org, search, [org.types.user]);
 
 /** Without `members` in the answer the memberships are not touched. */
-export const searchGroups = (org: Org, search: Search): Promise<Found> => find(org, search, [groupType]);
+export const searchGroups = (org: TypedOrg, search: Search): Promise<Found> => find(org, search, [org.types.group]);
 
 /** All types: users first, then groups, each in its own order. */
-export const searchAll = (org: Org, search: Search): Promise<Found> => find(org, search, resourceTypes);
+export const searchAll = (org: TypedOrg, search: Search): Promise<Found> => find(org, search, allTypes(org.types));
 
 const lists = new Map([
-  [userType, listUsers],
-  [groupType, listGroups],
+  ['User', listUsers],
+  ['Group', listGroups],
 ]);
 
 /**
@@ -42,12 +42,12 @@ const lists = new Map([
  *
  * @throws ScimError 400 invalidFilter, invalidPath, invalidCursor, expiredCursor, invalidCount.
  */
-async function find(org: Org, search: Search, types: readonly ResourceType[]): Promise<Found> {
+async function find(org: TypedOrg, search: Search, types: readonly ResourceType[]): Promise<Found> {
   const claim = search.cursor ? readCursor(search.cursor) : undefined;
   const parts: { type: ResourceType; projection: Projection; list: List }[] = [];
   for (const type of types) {
     const query = queryOf(type, search, types, walkOf(search, types, type, claim));
-    const list = lists.get(type)!(org.store, query, org.baseUrl, parts.at(-1)?.list.before);
+    const list = lists.get(type.name)!(org.store, query, org.baseUrl, parts.at(-1)?.list.before);
     parts.push({ type, projection: query.projection, list });
   }
   // Without a filter the org keeps count. With one, counting reads all that the filter looks at: the first page counts,
@@ -96,7 +96,7 @@ function walkOf(search: Search, types: readonly ResourceType[], type: ResourceTy
 }
 
 /** @param anchor the resource at which the last page ended, if that is needed to go on: then it must be in its place still. */
-async function verify(org: Org, search: Search, types: readonly ResourceType[], claim: Claim, anchor?: Row[]) {
+async function verify(org: TypedOrg, search: Search, types: readonly ResourceType[], claim: Claim, anchor?: Row[]) {
   const { cursorKey, now } = org.store;
   await verifyCursor(cursorKey, asked(search, types), claim, search.count, now);
   if (anchor === undefined) return;

@@ -5,13 +5,12 @@ import { applyPatch } from '../scim/patch/apply';
 import { parsePatch } from '../scim/patch/parse';
 import type { Bends } from '../scim/quirks';
 import { isSame, type Resource } from '../scim/resource';
-import { userType } from '../scim/schema/types';
 import { readResource } from '../scim/validate';
 import { Taken, Unmet } from '../store/batch';
 import type { StoredUser } from '../store/users';
 import * as store from '../store/users';
 import { creation, detailsOf, replacement, restoration } from './lifecycle';
-import type { Org } from './org';
+import type { Org, TypedOrg } from './org';
 import { retried } from './retry';
 
 /** @throws ScimError 404, also for another org's user. */
@@ -26,9 +25,9 @@ export async function getUser(org: Org, id: string): Promise<StoredUser> {
  *
  * @throws ScimError 400; 409 uniqueness when the userName is a live user's.
  */
-export async function createUser(org: Org, body: unknown): Promise<StoredUser> {
+export async function createUser(org: TypedOrg, body: unknown): Promise<StoredUser> {
   const bends: Bends = new Set();
-  const resource = withActive(readResource(userType, body, bends), true); // an IdP waits for `active` in the answer
+  const resource = withActive(readResource(org.types.user, body, bends), true); // an IdP waits for `active` in the answer
   return retried(async () => {
     try {
       return await insert(org, resource, bends);
@@ -41,20 +40,20 @@ export async function createUser(org: Org, body: unknown): Promise<StoredUser> {
   });
 }
 
-async function insert(org: Org, resource: Resource, bends: Bends): Promise<StoredUser> {
+async function insert(org: TypedOrg, resource: Resource, bends: Bends): Promise<StoredUser> {
   const id = crypto.randomUUID();
   const { now } = org.store;
   const isActive = resource['active'] === true;
   const change = creation(isActive);
   const happening = { type: change.type, targetId: id, details: detailsOf({}, resource, bends) };
   const draft = { id, isActive, resource, version: 1, createdAt: now, modifiedAt: now };
-  const user = await store.insertUser(org.store, draft, org.actor, happening, change.isPublished);
+  const user = await store.insertUser(org.store, org.types.user, draft, org.actor, happening, change.isPublished);
   if (change.isPublished) await org.publish(id);
   return user;
 }
 
 /** @returns undefined when another request was quicker. */
-async function restore(org: Org, resource: Resource, bends: Bends): Promise<StoredUser | undefined> {
+async function restore(org: TypedOrg, resource: Resource, bends: Bends): Promise<StoredUser | undefined> {
   const tombstone = await store.findTombstone(org.store, resource);
   if (tombstone === undefined) return undefined;
   return save(org, tombstone, resource, resource['active'] === true, bends);
@@ -64,7 +63,7 @@ async function restore(org: Org, resource: Resource, bends: Bends): Promise<Stor
  * Okta re-assigns a deactivated person by a new POST with the externalId it has used before; a bare 409 would lock them
  * out (better-auth issue 11111). Anyone else with a live userName is a duplicate.
  */
-async function returning(org: Org, resource: Resource, bends: Bends): Promise<StoredUser | undefined> {
+async function returning(org: TypedOrg, resource: Resource, bends: Bends): Promise<StoredUser | undefined> {
   const before = await store.getUserByName(org.store, resource['userName'] as string);
   const isSamePerson =
     before !== undefined &&
@@ -78,29 +77,34 @@ async function returning(org: Org, resource: Resource, bends: Bends): Promise<St
 
 /** PUT: what the body leaves out is unassigned, but for `active`. @throws ScimError 400, 404, 409, 412. */
 export function replaceUser(
-  org: Org,
+  org: TypedOrg,
   id: string,
   body: unknown,
   ifMatch: TagCondition | undefined,
 ): Promise<StoredUser> {
   return changeUser(org, id, ifMatch, (before, bends) =>
-    withActive(readResource(userType, body, bends), before.isActive),
+    withActive(readResource(org.types.user, body, bends), before.isActive),
   );
 }
 
 /** @throws ScimError 400, 404, 409, 412. */
-export function patchUser(org: Org, id: string, body: unknown, ifMatch: TagCondition | undefined): Promise<StoredUser> {
+export function patchUser(
+  org: TypedOrg,
+  id: string,
+  body: unknown,
+  ifMatch: TagCondition | undefined,
+): Promise<StoredUser> {
   const messageBends: Bends = new Set();
   const operations = parsePatch(body, messageBends);
   return changeUser(org, id, ifMatch, (before, bends) => {
     for (const bend of messageBends) bends.add(bend);
-    return applyPatch(userType, before.resource, operations, bends);
+    return applyPatch(org.types.user, before.resource, operations, bends);
   });
 }
 
 /** Reads, computes, writes where nothing has changed meanwhile; else from the read again, so that no update is lost. */
 function changeUser(
-  org: Org,
+  org: TypedOrg,
   id: string,
   ifMatch: TagCondition | undefined,
   compute: (before: StoredUser, bends: Bends) => Resource,
@@ -134,7 +138,7 @@ function withActive(resource: Resource, otherwise: boolean): Resource {
 
 /** The only way a user changes, whichever of POST, PUT or PATCH asked for it. @returns undefined when overtaken. */
 async function save(
-  org: Org,
+  org: TypedOrg,
   before: StoredUser,
   after: Resource,
   isActive: boolean,
@@ -151,7 +155,7 @@ async function save(
   };
   const happening = { type: change.type, targetId: before.id, details: detailsOf(before.resource, after, bends) };
   try {
-    const saved = await store.replaceUser(org.store, before, draft, org.actor, happening, change);
+    const saved = await store.replaceUser(org.store, org.types.user, before, draft, org.actor, happening, change);
     if (change.isPublished) await org.publish(before.id);
     return saved;
   } catch (error) {

@@ -4,7 +4,6 @@ import { createMiddleware } from 'hono/factory';
 import type { Env } from '../env';
 import type { Actor } from '../events';
 import type { Org } from '../provisioning/org';
-import { Gathering } from '../store/gather';
 import { type Caller, OrgStore } from '../store/open';
 
 export interface Variables {
@@ -36,7 +35,6 @@ export function orgFor(c: Context<App>, caller: Caller, actor: Actor, baseUrl: s
     store,
     actor,
     baseUrl,
-    gather: (count, mayWrite) => new Gathering(c.env.DB, caller, store, count, mayWrite),
     async publish(userId) {
       try {
         await within(PUBLISH_PATIENCE, c.env.ORG_COORDINATOR.getByName(store.tenant.id).publish(userId));

@@ -72,16 +72,23 @@ function pick(attributes: readonly Attribute[], value: JsonObject, only?: Names,
     if (member === undefined || attribute.returned === 'never') continue;
     const asked = only?.get(attribute.name);
     const excluded = without?.get(attribute.name);
-    const isAlways = attribute.returned === 'always';
-    if (!isAlways) {
-      if (only ? asked === undefined : attribute.returned === 'request') continue;
-      if (excluded?.size === 0) continue;
-    }
-    const inner = pickValue(attribute, member, asked?.size ? asked : undefined, excluded);
+    const isLeftOut =
+      attribute.returned !== 'always' &&
+      ((only ? asked === undefined : attribute.returned === 'request') || excluded?.size === 0);
+    // What is always returned is so from within an extension that is not.
+    if (isLeftOut && !hasAlways(attribute)) continue;
+    const inner = isLeftOut
+      ? pickValue(attribute, member, NOTHING)
+      : pickValue(attribute, member, asked?.size ? asked : undefined, excluded);
     if (inner !== undefined) picked[attribute.name] = inner;
   }
   return picked;
 }
+
+const NOTHING: Names = new Map();
+
+const hasAlways = ({ subAttributes }: Attribute): boolean =>
+  subAttributes?.some((sub) => sub.returned === 'always' || hasAlways(sub)) === true;
 
 function pickValue(attribute: Attribute, value: Json, only?: Names, without?: Names): Json | undefined {
   if (!attribute.subAttributes) return value;

@@ -1,9 +1,9 @@
 /** Conditions that abort the batch they stand in: D1's batch is atomic, and has no other "if" (migrations/0001). */
 import { type SQL, sql } from 'drizzle-orm';
 
-/** What a batch can insist on. The credential is insisted on by every write (open.ts). */
+/** What a batch can insist on. Every write insists on the caller: its credential, and the schemas it works under (open.ts). */
 export type Expectation =
-  | 'credential'
+  | 'caller'
   | 'version'
   | 'found'
   | 'no_tombstone'

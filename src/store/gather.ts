@@ -5,7 +5,7 @@
 
 import type { SQL } from 'drizzle-orm';
 import { type Row, Taken, Unmet } from './batch';
-import { type Caller, OrgStore, type Tenant } from './open';
+import type { OrgStore } from './open';
 
 /** Requests in one batch: ten statements each, and D1 gives a batch 30 seconds. */
 const MAX_GATHERED = 50;
@@ -33,8 +33,6 @@ export class Gathering {
    * @param mayWrite whether the operation of this turn may still be carried out.
    */
   constructor(
-    private readonly db: D1Database,
-    private readonly caller: Caller,
     private readonly base: OrgStore,
     count: number,
     private readonly mayWrite: (turn: number) => boolean,
@@ -46,9 +44,7 @@ export class Gathering {
   async run<T>(turn: number, operation: (store: OrgStore) => Promise<T>): Promise<T> {
     this.#live++;
     try {
-      return await operation(
-        new Seat(this.db, this.caller, this.base, (kind, statements) => this.#ask(kind, turn, statements)),
-      );
+      return await operation(this.base.seat((kind, statements) => this.#ask(kind, turn, statements)));
     } finally {
       this.#live--;
       this.skip(turn);
@@ -140,32 +136,5 @@ function hand(requests: readonly Request[], rows: Row[][]): void {
   for (const { statements, resolve } of requests) {
     resolve(rows.slice(at, at + statements.length));
     at += statements.length;
-  }
-}
-
-class Seat extends OrgStore {
-  constructor(
-    db: D1Database,
-    caller: Caller,
-    private readonly base: OrgStore,
-    private readonly ask: (kind: 'read' | 'write', statements: SQL[]) => Promise<Row[][]>,
-  ) {
-    super(db, caller, base.now);
-  }
-
-  override get isChecked(): boolean {
-    return this.base.isChecked;
-  }
-
-  override get tenant(): Tenant {
-    return this.base.tenant;
-  }
-
-  override read(...statements: SQL[]): Promise<Row[][]> {
-    return this.ask('read', statements);
-  }
-
-  override write(...statements: SQL[]): Promise<Row[][]> {
-    return this.ask('write', statements);
   }
 }

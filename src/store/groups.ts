@@ -1,6 +1,7 @@
 /** Groups of one org: row <-> resource, and who is in them. */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Happening } from '../events';
+import type { ResourceType } from '../scim/attribute';
 import { invalidFilter } from '../scim/error';
 import { foldCase, foldObject } from '../scim/fold';
 import type { MembershipChange } from '../scim/patch/membership';
@@ -161,9 +162,9 @@ export interface Draft {
   readonly modifiedAt: number;
 }
 
-function columnValues({ id, resource }: Draft) {
-  const folded: JsonObject = foldObject(groupType.attributes, {
-    schemas: schemasOf(groupType, resource),
+function columnValues(type: ResourceType, { id, resource }: Draft) {
+  const folded: JsonObject = foldObject(type.attributes, {
+    schemas: schemasOf(type, resource),
     id,
     ...resource,
   });
@@ -235,12 +236,13 @@ function groupAfter(results: Row[][], withMembers: 'all' | 'few' | 'none'): Stor
  */
 export async function insertGroup(
   store: OrgStore,
+  type: ResourceType,
   draft: Draft,
   memberIds: readonly string[],
   actor: Actor,
   happening: Happening,
 ): Promise<StoredGroup> {
-  const { displayNameKey, externalId, resource, folded } = columnValues(draft);
+  const { displayNameKey, externalId, resource, folded } = columnValues(type, draft);
   const asked = sql`SELECT value FROM json_each(${JSON.stringify(memberIds)})`;
   const known = sql`SELECT id FROM (${among(store, memberIds)})`;
   const strangers = sql`${asked} WHERE value NOT IN (${known})`;
@@ -336,13 +338,14 @@ export interface GroupChange {
  */
 export async function changeGroup(
   store: OrgStore,
+  type: ResourceType,
   id: string,
   { version, draft, joining, leaving }: GroupChange,
   actor: Actor,
   happening: Happening,
   withMembers: 'all' | 'few' | 'none',
 ): Promise<StoredGroup> {
-  const values = draft && columnValues(draft);
+  const values = draft && columnValues(type, draft);
   const sets = values
     ? sql`, display_name_key = ${values.displayNameKey}, external_id = ${values.externalId}, resource = ${values.resource}, folded = ${values.folded}`
     : sql``;

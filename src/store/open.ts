@@ -5,7 +5,8 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { forbidden, notFound, unauthorized } from '../scim/error';
-import { type Row, runBatch, Taken, Unmet } from './batch';
+import type { Extension } from '../scim/schema/types';
+import { Busy, type Row, runBatch, Taken, Unmet } from './batch';
 import { expect } from './expect';
 
 export type Caller =
@@ -26,6 +27,7 @@ export interface Tenant {
   readonly userCount: number;
   readonly activeUserCount: number;
   readonly groupCount: number;
+  readonly schemaVersion: string;
   readonly notBefore: number | undefined;
   readonly createdAt: number;
 }
@@ -46,103 +48,194 @@ export interface OrgSettings {
 /** null: back to the default. What is not named stays. */
 export type SettingsChange = { readonly [K in keyof OrgSettings]?: OrgSettings[K] | null };
 
+/** An extension schema of the org, and since when it has it. Epoch milliseconds. */
+export interface Registered extends Extension {
+  readonly addedAt: number;
+}
+
+/** The extension schemas of an org at one moment. */
+export interface Schemas {
+  /** Never that of another set, whichever org's; '' stands for none. */
+  readonly version: string;
+  readonly registered: readonly Registered[];
+}
+
+/**
+ * The org has other schemas than those the work was begun under: nothing has been written, nothing that was read may be
+ * used. Begin again under these.
+ */
+export class SchemasChanged extends Error {
+  constructor(readonly schemas: Schemas) {
+    super('the schemas of the org are others');
+  }
+}
+
+/** What the batches of one request have found, whichever of its stores made them. */
+interface Found {
+  isChecked: boolean;
+  tenant?: Tenant;
+  cursorKey?: string;
+}
+
+/** Carries out what a seat asks for (gather.ts). */
+export type Ask = (kind: 'read' | 'write', statements: SQL[]) => Promise<Row[][]>;
+
+/** How a store differs from the one that it was made of. */
+interface Variant {
+  /** The version of the schemas that its user works under; absent: they do not matter. */
+  readonly assumed?: string;
+  readonly ask?: Ask;
+}
+
 export class OrgStore {
   /** An expression for the org's id; NULL, which equals nothing, when the caller may not work for it. */
   readonly org: SQL;
   /** The credential's id, or NULL: for the journal. */
   readonly credential: SQL;
   readonly #lookup: SQL;
-  #tenant: Tenant | undefined;
-  #isChecked = false;
-  #cursorKey: string | undefined;
+  /** Holds when the caller may work for the org, and under the schemas that are assumed. */
+  readonly #mayWork: SQL;
+  #overtaken: SchemasChanged | undefined;
 
   constructor(
     private readonly db: D1Database,
-    private readonly caller: Caller,
+    readonly caller: Caller,
     readonly now: number,
+    private readonly variant: Variant = {},
+    private readonly latest: Found = { isChecked: false },
   ) {
+    const { assumed } = variant;
+    const of = (from: SQL, admitted: SQL) => {
+      const one = (what: string) => sql`(SELECT ${sql.raw(what)} ${from}${admitted})`;
+      const schemas = assumed === undefined ? sql`NULL` : otherSchemas(assumed);
+      return {
+        lookup: sql`SELECT orgs.*, ${schemas} AS schemas ${from}`,
+        org: one('orgs.id'),
+        mayWork:
+          assumed === undefined ? sql`${one('1')} IS NOT NULL` : sql`${one('orgs.schema_version')} IS ${assumed}`,
+      };
+    };
+    let its: ReturnType<typeof of>;
     if (caller.kind === 'credential') {
       const good = sql`credentials.hash = ${caller.hash} AND credentials.revoked_at IS NULL
         AND (credentials.valid_until IS NULL OR credentials.valid_until > ${now})`;
       const slug = caller.slug === undefined ? sql`` : sql` AND orgs.slug = ${caller.slug}`;
       const from = sql`FROM credentials JOIN orgs ON orgs.id = credentials.org_id WHERE ${good}${slug}`;
-      this.#lookup = sql`SELECT orgs.* ${from}`;
-      this.org = sql`(SELECT orgs.id ${from} AND orgs.scim_enabled = 1)`;
+      its = of(from, sql` AND orgs.scim_enabled = 1`);
       this.credential = sql`(SELECT id FROM credentials WHERE hash = ${caller.hash})`;
     } else {
-      const which = caller.kind === 'slug' ? sql`slug = ${caller.slug}` : sql`id = ${caller.id}`;
-      this.#lookup = sql`SELECT * FROM orgs WHERE ${which}`;
-      this.org = sql`(SELECT id FROM orgs WHERE ${which})`;
+      its = of(
+        caller.kind === 'slug' ? sql`FROM orgs WHERE slug = ${caller.slug}` : sql`FROM orgs WHERE id = ${caller.id}`,
+        sql``,
+      );
       this.credential = sql`NULL`;
     }
+    this.#lookup = its.lookup;
+    this.org = its.org;
+    this.#mayWork = its.mayWork;
+  }
+
+  /** The same, for work that is right only under this version of the org's schemas: each batch compares. */
+  assuming(version: string): OrgStore {
+    return new OrgStore(this.db, this.caller, this.now, { ...this.variant, assumed: version }, this.latest);
+  }
+
+  /** The same, whose batches somebody else carries out. */
+  seat(ask: Ask): OrgStore {
+    return new OrgStore(this.db, this.caller, this.now, { ...this.variant, ask }, this.latest);
   }
 
   /** Whether a batch has checked the caller; one that is no good has been refused by it. */
   get isChecked(): boolean {
-    return this.#isChecked;
+    return this.latest.isChecked;
   }
 
   /** As the latest batch found it. */
   get tenant(): Tenant {
-    if (this.#tenant === undefined) throw new Error('the org is asked for before a batch has found it');
-    return this.#tenant;
+    if (this.latest.tenant === undefined) throw new Error('the org is asked for before a batch has found it');
+    return this.latest.tenant;
   }
 
   /** The org, asked for only if no batch has found it yet. */
   async found(): Promise<Tenant> {
-    return this.#tenant ?? (await this.verify());
+    return this.latest.tenant ?? (await this.verify());
   }
 
   /** Signs the org's cursors. Not part of the tenant, which is shown. */
   get cursorKey(): string {
-    if (this.#cursorKey === undefined) throw new Error('the org is asked for before a batch has found it');
-    return this.#cursorKey;
+    if (this.latest.cursorKey === undefined) throw new Error('the org is asked for before a batch has found it');
+    return this.latest.cursorKey;
   }
 
-  /** @throws ScimError 401, 403 or, at the administrator's door, 404. */
+  /** @throws ScimError 401, 403 or, at the administrator's door, 404. SchemasChanged. */
   async verify(): Promise<Tenant> {
     await this.read();
     return this.tenant;
   }
 
-  /** One round trip. @returns the rows of each statement. */
+  /** One round trip. @returns the rows of each statement. @throws SchemasChanged. */
   async read(...statements: SQL[]): Promise<Row[][]> {
+    if (this.variant.ask) return this.variant.ask('read', statements);
+    if (this.#overtaken) throw this.#overtaken;
     const [found, ...rows] = await runBatch(this.db, [this.#lookup, ...statements]);
     this.#admit(found![0]);
     return rows;
   }
 
   /**
-   * One round trip, atomic; a caller who is no good changes nothing.
+   * One round trip, atomic; a caller who is no good changes nothing, and nothing is written under schemas of the past.
    *
    * @returns the rows of each statement.
-   * @throws Unmet, Taken (batch.ts).
+   * @throws Unmet, Taken (batch.ts); SchemasChanged.
    */
   async write(...statements: SQL[]): Promise<Row[][]> {
-    const guard = expect('credential', sql`${this.org} IS NOT NULL`);
+    if (this.variant.ask) return this.variant.ask('write', statements);
+    if (this.#overtaken) throw this.#overtaken;
     try {
-      const [found, , ...rows] = await runBatch(this.db, [this.#lookup, guard, ...statements]);
+      const [found, , ...rows] = await runBatch(this.db, [
+        this.#lookup,
+        expect('caller', this.#mayWork),
+        ...statements,
+      ]);
       this.#admit(found![0]);
       return rows;
     } catch (error) {
       // What was refused after the guard was refused to a good caller.
-      if (error instanceof Taken || (error instanceof Unmet && error.expectation !== 'credential'))
-        this.#isChecked = true;
-      if (!(error instanceof Unmet) || error.expectation !== 'credential') throw error;
+      if (error instanceof Taken || (error instanceof Unmet && error.expectation !== 'caller'))
+        this.latest.isChecked = true;
+      if (!(error instanceof Unmet) || error.expectation !== 'caller') throw error;
       await this.verify(); // says which refusal it is
-      throw unauthorized(); // it was good again a moment later: this request still was not
+      // All was good again a moment later: this request still was not.
+      if (this.variant.assumed !== undefined) throw new Busy('the schemas of the org are being changed');
+      throw unauthorized();
     }
   }
 
   #admit(row: Row | undefined): void {
-    this.#isChecked = true;
+    this.latest.isChecked = true;
     if (row === undefined) throw this.caller.kind === 'credential' ? unauthorized() : notFound('Org');
     const tenant = tenantOf(row);
     if (this.caller.kind === 'credential' && !tenant.isScimEnabled) throw disabled(tenant);
-    this.#tenant = tenant;
-    this.#cursorKey = row['cursor_key'] as string;
+    this.latest.tenant = tenant;
+    this.latest.cursorKey = row['cursor_key'] as string;
+    if (typeof row['schemas'] !== 'string') return;
+    const registered = (JSON.parse(row['schemas']) as Registered[]).sort(inOrder);
+    this.#overtaken = new SchemasChanged({ version: tenant.schemaVersion, registered });
+    throw this.#overtaken;
   }
 }
+
+/**
+ * The org's schemas if they are not those of this version, so that whoever was wrong need not ask for them. A range of
+ * URNs: all of them, read by the key.
+ */
+const otherSchemas = (assumed: string): SQL => sql`CASE WHEN orgs.schema_version IS NOT ${assumed} THEN (
+  SELECT json_group_array(json_object('resourceType', resource_type, 'schema', json(definition), 'addedAt', added_at))
+  FROM schemas WHERE org_id = orgs.id AND urn_key > '') END`;
+
+/** The oldest first. */
+const inOrder = (a: Registered, b: Registered) =>
+  a.addedAt - b.addedAt || (a.schema.id.toLowerCase() < b.schema.id.toLowerCase() ? -1 : 1);
 
 /** Said to a caller who proved to be the org's own IdP. */
 function disabled({ settings: { supportContact } }: Tenant) {
@@ -160,6 +253,7 @@ export function tenantOf(row: Row): Tenant {
     userCount: row['user_count'] as number,
     activeUserCount: row['active_user_count'] as number,
     groupCount: row['group_count'] as number,
+    schemaVersion: row['schema_version'] as string,
     notBefore: (row['not_before'] as number | null) ?? undefined,
     createdAt: row['created_at'] as number,
   };

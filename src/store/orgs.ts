@@ -87,6 +87,7 @@ export async function deleteOrg(store: OrgStore): Promise<{ readonly id: string;
     sql`DELETE FROM user_emails ${of}`,
     sql`DELETE FROM users ${of}`,
     sql`DELETE FROM credentials ${of}`,
+    sql`DELETE FROM schemas ${of}`,
     sql`DELETE FROM events ${of}`,
     sql`DELETE FROM orgs WHERE id = ${store.org}`,
   );

@@ -23,6 +23,8 @@ export const orgs = sqliteTable(
     notBefore: integer('not_before'),
     /** Signs the org's cursors: 32 random bytes, hexadecimal, that a trigger puts in the place of ''. */
     cursorKey: text('cursor_key').notNull().default(''),
+    /** Which set of extension schemas the org has: another random text with each change of it, '' without any. */
+    schemaVersion: text('schema_version').notNull().default(''),
     createdAt: integer('created_at').notNull(),
   },
   (t) => [uniqueIndex('orgs_slug').on(t.slug)],
@@ -152,6 +154,21 @@ export const groupPermissions = sqliteTable(
     permission: text('permission').notNull(),
   },
   (t) => [primaryKey({ columns: [t.orgId, t.groupSeq, t.permission] })],
+);
+
+/** The extensions of an org's users and groups (RFC 7643 §3.3), beside those that every org has. */
+export const schemas = sqliteTable(
+  'schemas',
+  {
+    orgId: text('org_id').notNull(),
+    /** The URN in small letters: it is compared without case. */
+    urnKey: text('urn_key').notNull(),
+    resourceType: text('resource_type', { enum: ['User', 'Group'] }).notNull(),
+    /** JSON, as scim/attribute.ts describes a schema. */
+    definition: text('definition').notNull(),
+    addedAt: integer('added_at').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.urnKey] })],
 );
 
 /** The audit journal: append-only, one gapless sequence per org. */

@@ -1,16 +1,18 @@
 /** Users of one org: row <-> resource. No function takes an org's id; the store knows it. */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Happening } from '../events';
+import type { ResourceType } from '../scim/attribute';
+import { invalidFilter } from '../scim/error';
 import { foldCase } from '../scim/fold';
 import type { Query } from '../scim/query';
 import { searchable } from '../scim/representation';
 import type { JsonObject, Resource, Stored } from '../scim/resource';
 import { userType } from '../scim/schema/types';
 import { ENTERPRISE_USER } from '../scim/urns';
-import type { Row } from './batch';
+import { lengthOf, type Row } from './batch';
 import { count, record, recordAs } from './events';
 import { expect, expectOneChange } from './expect';
-import { type Columns, filterSql, isIndexOrder, order } from './filter';
+import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import { type List, span } from './list';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
@@ -104,6 +106,9 @@ export function listUsers(store: OrgStore, query: Query, baseUrl: string, before
   const isLater = sql`users.seq > (${anchor(sql`users.seq`)})`;
   const rest = last === undefined ? where : sql`${where} AND ${after(sql`(${anchor(value)})`, isLater)}`;
   const page = sql`${rest} ORDER BY ${by} ${span(query, before, 1)}`;
+  // What is sorted by stands in it several times, and an extension's names are long.
+  if (query.filter && lengthOf(page) > MAX_LENGTH)
+    throw invalidFilter('The filter has too many terms of a kind that takes long');
   // What has to be found or sorted is first only numbers: all else, managers included, is read for the page alone.
   const found = isWalked
     ? page
@@ -164,8 +169,8 @@ export interface Draft {
 }
 
 /** What of a resource has a column of its own. */
-function columnValues(draft: Draft) {
-  const folded: JsonObject = { ...searchable(userType, draft), active: draft.isActive };
+function columnValues(type: ResourceType, draft: Draft) {
+  const folded: JsonObject = { ...searchable(type, draft), active: draft.isActive };
   const values = (name: string) => {
     const elements = folded[name] as { value?: string }[] | undefined;
     return [...new Set(elements?.flatMap(({ value }) => value ?? []))];
@@ -210,12 +215,13 @@ function lookLikeTombstoneOf(store: OrgStore, userNameKey: string, externalId: s
  */
 export async function insertUser(
   store: OrgStore,
+  type: ResourceType,
   draft: Draft,
   actor: Actor,
   happening: Happening,
   isPublished: boolean,
 ): Promise<StoredUser> {
-  const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(draft);
+  const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
   const tombstone = lookLikeTombstoneOf(store, userNameKey, externalId);
   // A NULL in the patch leaves the details as they are.
   const details = sql`json_patch(${JSON.stringify({ ...happening.details, client: actor.client })},
@@ -270,14 +276,15 @@ export interface Effect {
  */
 export async function replaceUser(
   store: OrgStore,
+  type: ResourceType,
   before: StoredUser,
   draft: Draft,
   actor: Actor,
   happening: Happening,
   { endsSessions, isPublished }: Effect,
 ): Promise<StoredUser> {
-  const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(draft);
-  const was = columnValues(before);
+  const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
+  const was = columnValues(type, before);
   const deleted = before.isDeleted ? sql`deleted_at IS NOT NULL` : sql`deleted_at IS NULL`;
   const notBefore = endsSessions ? sql`, not_before = ${raisedNotBefore(store)}` : sql``;
   const hasOtherEmails = before.isDeleted || JSON.stringify(was.emails) !== JSON.stringify(emails);

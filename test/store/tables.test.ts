@@ -39,6 +39,7 @@ describe('the tables', () => {
       'memberships',
       'orgs',
       'outbox',
+      'schemas',
       'user_emails',
       'users',
     ]);

@@ -1,10 +1,10 @@
 /** The org's groups as the host app's roles: who is in them is the identity provider's, what they allow the administrator's. */
 import { Hono } from 'hono';
 import * as z from 'zod';
+import { underTypes } from '../../provisioning/schemas';
 import { notFound } from '../../scim/error';
 import { queryOf, searchFromUrl } from '../../scim/query';
 import { isSame } from '../../scim/resource';
-import { groupType } from '../../scim/schema/types';
 import { Unmet } from '../../store/batch';
 import { findGroup, type GroupWithPermissions, listWithPermissions, setPermissions } from '../../store/permissions';
 import type { App } from '../context';
@@ -24,9 +24,10 @@ const permissions = z
 export const groups = new Hono<App>();
 
 groups.get('/', async (c) => {
-  const { store, baseUrl } = orgOf(c);
   const search = searchFromUrl(new URL(c.req.url).searchParams);
-  const { total, groups: found } = await listWithPermissions(store, queryOf(groupType, search), baseUrl);
+  const { total, groups: found } = await underTypes(orgOf(c), ({ store, types, baseUrl }) =>
+    listWithPermissions(store, queryOf(types.group, search), baseUrl),
+  );
   return c.json({
     totalResults: total,
     startIndex: search.startIndex,

@@ -14,6 +14,7 @@ import { Busy } from '../../store/batch';
 import { type App, requestId } from '../context';
 import { groups } from './groups';
 import { orgs } from './orgs';
+import { schemas } from './schemas';
 import { sessions } from './sessions';
 import { tokens } from './tokens';
 import { users } from './users';
@@ -34,6 +35,7 @@ admin.route('/orgs', orgs);
 admin.route('/orgs/:slug/tokens', tokens);
 admin.route('/orgs/:slug/users', users);
 admin.route('/orgs/:slug/groups', groups);
+admin.route('/orgs/:slug/schemas', schemas);
 admin.route('/orgs/:slug/sessions', sessions);
 admin.all('*', () => {
   throw notFound('Endpoint');

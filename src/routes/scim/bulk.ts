@@ -1,6 +1,7 @@
 /** /Bulk (RFC 7644 §3.7). */
 import { type Context, Hono } from 'hono';
 import { type BulkResult, performBulk } from '../../provisioning/bulk';
+import { underTypes } from '../../provisioning/schemas';
 import { parseBulk } from '../../scim/bulk';
 import type { JsonObject } from '../../scim/resource';
 import { BULK_RESPONSE } from '../../scim/urns';
@@ -12,7 +13,8 @@ import { errorBody, scimJson } from '../respond';
 export const bulk = new Hono<App>();
 
 bulk.post('/', async (c: Context<App>) => {
-  const results = await performBulk(c.var.org, parseBulk(await readJson(c)));
+  const request = parseBulk(await readJson(c));
+  const results = await underTypes(c.var.org, (org) => performBulk(org, request));
   return scimJson(c, {
     schemas: [BULK_RESPONSE],
     Operations: results.map((result) => shown(result, c.var.org.baseUrl)),

@@ -1,9 +1,10 @@
 /** What the service says of itself (RFC 7644 §4). */
 import { Hono } from 'hono';
+import { underTypes } from '../../provisioning/schemas';
 import { resourceType, schemaResource, serviceProviderConfig } from '../../scim/discovery';
 import { forbidden, notFound } from '../../scim/error';
 import { listResponse } from '../../scim/list';
-import { resourceTypes } from '../../scim/schema/types';
+import { allTypes, type Types } from '../../scim/schema/types';
 import type { App } from '../context';
 import { allowOnly } from '../method';
 import { scimJson } from '../respond';
@@ -19,28 +20,37 @@ discovery.on('GET', ['/ServiceProviderConfig', '/ResourceTypes/:name?', '/Schema
 
 discovery.get('/ServiceProviderConfig', (c) => scimJson(c, serviceProviderConfig(c.var.org.baseUrl)));
 
-discovery.get('/ResourceTypes', (c) => {
-  const all = resourceTypes.map((type) => resourceType(type, c.var.org.baseUrl));
-  return scimJson(c, listResponse(all, all.length, { startIndex: 1 }));
-});
-discovery.get('/ResourceTypes/:name', (c) => {
-  const type = resourceTypes.find(({ name }) => name === c.req.param('name'));
-  if (type === undefined) throw notFound('Resource type');
-  return scimJson(c, resourceType(type, c.var.org.baseUrl));
-});
+discovery.get('/ResourceTypes', (c) =>
+  underTypes(c.var.org, ({ types, baseUrl }) => {
+    const all = allTypes(types).map((type) => resourceType(type, baseUrl));
+    return scimJson(c, listResponse(all, all.length, { startIndex: 1 }));
+  }),
+);
+discovery.get('/ResourceTypes/:name', (c) =>
+  underTypes(c.var.org, ({ types, baseUrl }) => {
+    const type = allTypes(types).find(({ name }) => name === c.req.param('name'));
+    if (type === undefined) throw notFound('Resource type');
+    return scimJson(c, resourceType(type, baseUrl));
+  }),
+);
 
-const schemas = resourceTypes.flatMap(({ schema, extensions }) => [schema, ...extensions.map((e) => e.schema)]);
+const schemasOf = (types: Types) =>
+  allTypes(types).flatMap(({ schema, extensions }) => [schema, ...extensions.map((extension) => extension.schema)]);
 
-discovery.get('/Schemas', (c) => {
-  const all = schemas.map((schema) => schemaResource(schema, c.var.org.baseUrl));
-  return scimJson(c, listResponse(all, all.length, { startIndex: 1 }));
-});
-discovery.get('/Schemas/:urn', (c) => {
-  const urn = c.req.param('urn').toLowerCase();
-  const schema = schemas.find(({ id }) => id.toLowerCase() === urn);
-  if (schema === undefined) throw notFound('Schema');
-  return scimJson(c, schemaResource(schema, c.var.org.baseUrl));
-});
+discovery.get('/Schemas', (c) =>
+  underTypes(c.var.org, ({ types, baseUrl }) => {
+    const all = schemasOf(types).map((schema) => schemaResource(schema, baseUrl));
+    return scimJson(c, listResponse(all, all.length, { startIndex: 1 }));
+  }),
+);
+discovery.get('/Schemas/:urn', (c) =>
+  underTypes(c.var.org, ({ types, baseUrl }) => {
+    const urn = c.req.param('urn').toLowerCase();
+    const schema = schemasOf(types).find(({ id }) => id.toLowerCase() === urn);
+    if (schema === undefined) throw notFound('Schema');
+    return scimJson(c, schemaResource(schema, baseUrl));
+  }),
+);
 
 for (const path of ['/ServiceProviderConfig', '/ResourceTypes', '/ResourceTypes/:name', '/Schemas', '/Schemas/:urn']) {
   discovery.all(path, allowOnly('GET'));

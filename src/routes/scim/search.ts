@@ -1,6 +1,7 @@
 /** Lists and searches (RFC 7644 §3.4.2, §3.4.3), and those across all resource types from the root. */
 import { type Context, Hono } from 'hono';
-import type { Org } from '../../provisioning/org';
+import type { TypedOrg } from '../../provisioning/org';
+import { underTypes } from '../../provisioning/schemas';
 import { type Found, searchAll } from '../../provisioning/search';
 import { listResponse } from '../../scim/list';
 import { project } from '../../scim/projection';
@@ -22,13 +23,12 @@ search.all('/.search', allowOnly('POST'));
 export async function answerSearch(
   c: Context<App>,
   from: 'url' | 'body',
-  find: (org: Org, search: Search) => Promise<Found>,
+  find: (org: TypedOrg, search: Search) => Promise<Found>,
 ): Promise<Response> {
   const asked = from === 'url' ? searchFromUrl(new URL(c.req.url).searchParams) : searchFromBody(await readJson(c));
-  const { org } = c.var;
-  const { total, resources, paging } = await find(org, asked);
+  const { total, resources, paging } = await underTypes(c.var.org, (org) => find(org, asked));
   const page = resources.map(({ type, stored, projection }) =>
-    project(type, represent(type, stored, org.baseUrl), projection),
+    project(type, represent(type, stored, c.var.org.baseUrl), projection),
   );
   return scimJson(c, listResponse(page, total, paging));
 }

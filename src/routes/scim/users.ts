@@ -1,12 +1,13 @@
 /** /Users (RFC 7644 §3.3 to §3.6). A handler parses, calls, answers. */
 import { type Context, Hono } from 'hono';
+import type { TypedOrg } from '../../provisioning/org';
+import { underTypes } from '../../provisioning/schemas';
 import { searchUsers } from '../../provisioning/search';
 import { createUser, deleteUser, getUser, patchUser, replaceUser } from '../../provisioning/users';
 import { parseTags } from '../../scim/etag';
 import type { Projection } from '../../scim/projection';
 import { projectionFromUrl } from '../../scim/query';
 import type { Stored } from '../../scim/resource';
-import { userType } from '../../scim/schema/types';
 import { readJson } from '../body';
 import type { App } from '../context';
 import { allowOnly } from '../method';
@@ -15,33 +16,39 @@ import { answerSearch } from './search';
 
 export const users = new Hono<App>();
 
-const asked = (c: Context<App>): Projection => projectionFromUrl(userType, new URL(c.req.url).searchParams);
+const asked = (c: Context<App>, { types }: TypedOrg): Projection =>
+  projectionFromUrl(types.user, new URL(c.req.url).searchParams);
 const ifMatch = (c: Context<App>) => parseTags(c.req.header('If-Match'));
-const answer = (c: Context<App>, user: Stored, projection: Projection, status?: 201) =>
-  respondWith(c, userType, user, c.var.org.baseUrl, projection, status);
+const answer = (c: Context<App>, org: TypedOrg, user: Stored, status?: 201) =>
+  respondWith(c, org.types.user, user, org.baseUrl, asked(c, org), status);
 
 users.get('/', (c) => answerSearch(c, 'url', searchUsers));
 users.post('/', async (c) => {
-  const projection = asked(c);
-  return answer(c, await createUser(c.var.org, await readJson(c)), projection, 201);
+  const body = await readJson(c);
+  return underTypes(c.var.org, async (org) => answer(c, org, await createUser(org, body), 201));
 });
 users.all('/', allowOnly('GET', 'POST'));
 
 users.post('/.search', (c) => answerSearch(c, 'body', searchUsers));
 users.all('/.search', allowOnly('POST'));
 
-users.get('/:id', async (c) => {
-  const projection = asked(c);
-  const user = await getUser(c.var.org, c.req.param('id'));
-  return respondIfChanged(c, user.version, answer(c, user, projection));
-});
+users.get('/:id', (c) =>
+  underTypes(c.var.org, async (org) => {
+    const user = await getUser(org, c.req.param('id'));
+    return respondIfChanged(c, user.version, answer(c, org, user));
+  }),
+);
 users.put('/:id', async (c) => {
-  const projection = asked(c);
-  return answer(c, await replaceUser(c.var.org, c.req.param('id'), await readJson(c), ifMatch(c)), projection);
+  const body = await readJson(c);
+  return underTypes(c.var.org, async (org) =>
+    answer(c, org, await replaceUser(org, c.req.param('id'), body, ifMatch(c))),
+  );
 });
 users.patch('/:id', async (c) => {
-  const projection = asked(c);
-  return answer(c, await patchUser(c.var.org, c.req.param('id'), await readJson(c), ifMatch(c)), projection);
+  const body = await readJson(c);
+  return underTypes(c.var.org, async (org) =>
+    answer(c, org, await patchUser(org, c.req.param('id'), body, ifMatch(c))),
+  );
 });
 users.delete('/:id', async (c) => {
   await deleteUser(c.var.org, c.req.param('id'), ifMatch(c));

@@ -179,7 +179,7 @@ class Parser {
   /** `name.givenName`, or with a URN before it (§3.10); which attribute that is, is not decided here. */
   #attributePath(): string {
     this.#skipSpace();
-    const path = this.#match(/(?:urn:[A-Za-z0-9.:_\-/%]*:)?[A-Za-z$][\w$-]*(?:\.[A-Za-z$][\w$-]*)?/iy);
+    const path = this.#match(/urn:[A-Za-z0-9.:_\-/%$]+|[A-Za-z$][\w$-]*(?:\.[A-Za-z$][\w$-]*)?/iy);
     if (path === undefined) this.#fail('an attribute name');
     return path;
   }

@@ -196,8 +196,9 @@ function append(change: Change, holder: JsonObject, added: Json[]): void {
   const touched = new Set<Json>();
   for (const element of added) {
     const key = keyOf(change.attribute, element);
+    // By key and not by identity: equal strings are one and the same.
     const present = byKey.get(key) ?? element;
-    if (present === element) elements.push(element);
+    if (!byKey.has(key)) elements.push(element);
     else if (isObject(present)) Object.assign(present, element);
     byKey.set(key, present);
     touched.add(present);
@@ -207,7 +208,7 @@ function append(change: Change, holder: JsonObject, added: Json[]): void {
 
 /** What tells one value of an attribute from another: `value` and `type` together (RFC 7643 §2.4), else all of it. */
 function keyOf(attribute: Attribute, element: Json): string {
-  if (!isObject(element)) return JSON.stringify(element);
+  if (!isObject(element)) return JSON.stringify(foldOf(attribute, element));
   const folded = foldObject(attribute.subAttributes ?? [], element as JsonObject);
   return JSON.stringify(folded['value'] === undefined ? folded : [folded['value'], folded['type'] ?? null]);
 }
@@ -244,12 +245,12 @@ function remove({ attribute, name, bends, op }: Change, holder: JsonObject, raw:
     if (!isObject(object)) throw invalidValue(`${name}: objects with the values to remove were expected`);
     const wanted = fold(readMembers(attribute.subAttributes ?? [], Object.entries(object), `${name}.`, bends));
     // The value decides; what else the client repeats of the element may be out of date.
-    if (attribute.type !== 'complex') values.add(element as Json);
+    if (attribute.type !== 'complex') values.add(foldOf(attribute, readOne(attribute, element, name, bends) ?? null));
     else if (wanted['value'] !== undefined) values.add(wanted['value']);
     else if (Object.keys(wanted).length > 0) others.push(wanted);
   }
   const isListed = (element: Json) => {
-    if (!isObject(element)) return values.has(element);
+    if (!isObject(element)) return values.has(foldOf(attribute, element));
     const folded = fold(element as JsonObject);
     if (folded['value'] !== undefined && values.has(folded['value'])) return true;
     return others.some((wanted) => Object.keys(wanted).every((key) => isSame(folded[key], wanted[key])));
@@ -366,14 +367,17 @@ function seedOf(attribute: Attribute, filter: Syntax, name: string, bends: Bends
   return seed;
 }
 
-const foldOf = (attribute: Attribute, value: Json | undefined) =>
+const foldOf = <T extends Json | undefined>(attribute: Attribute, value: T): T | string =>
   typeof value === 'string' ? foldString(attribute, value) : value;
 
 /** One element as the value of an operation; a list of one is read as that one. */
 function readElement(attribute: Attribute, raw: unknown, name: string, bends: Bends): JsonObject {
-  const single = readValue({ ...attribute, multiValued: false }, oneOf(raw, bends), name, bends);
-  return (single ?? {}) as JsonObject;
+  return (readOne(attribute, oneOf(raw, bends), name, bends) ?? {}) as JsonObject;
 }
+
+/** One value of an attribute that may have several. */
+const readOne = (attribute: Attribute, raw: unknown, name: string, bends: Bends): Json | undefined =>
+  readValue({ ...attribute, multiValued: false }, raw, name, bends);
 
 function oneOf(raw: unknown, bends: Bends): unknown {
   if (!Array.isArray(raw) || raw.length !== 1) return raw;

@@ -34,4 +34,30 @@ export const userType = resourceType('User', '/Users', 'A person who may sign in
 
 export const groupType = resourceType('Group', '/Groups', 'A set of users and of other groups', groupSchema);
 
-export const resourceTypes: readonly ResourceType[] = [userType, groupType];
+/** What an org's resources can hold. */
+export interface Types {
+  readonly user: ResourceType;
+  readonly group: ResourceType;
+}
+
+/** Of an org without extensions of its own. */
+export const standardTypes: Types = { user: userType, group: groupType };
+
+/** In the order in which they are listed and searched. */
+export const allTypes = ({ user, group }: Types): readonly ResourceType[] => [user, group];
+
+/** A schema that extends one of the types. */
+export interface Extension {
+  readonly resourceType: 'User' | 'Group';
+  readonly schema: Schema;
+}
+
+/** The standard types with an org's own extensions after the others: of an unqualified name the first one is meant. */
+export function typesWith(extensions: readonly Extension[]): Types {
+  const extended = ({ name, endpoint, description, schema, extensions: standard }: ResourceType) =>
+    resourceType(name, endpoint, description, schema, [
+      ...standard.map((extension) => extension.schema),
+      ...extensions.filter((extension) => extension.resourceType === name).map((extension) => extension.schema),
+    ]);
+  return { user: extended(userType), group: extended(groupType) };
+}

@@ -1,0 +1,38 @@
+/** The org's own schemas: what its users and groups can hold beyond the standard. */
+import { Hono } from 'hono';
+import { addSchema, removeSchema, schemaOf, underTypes } from '../../provisioning/schemas';
+import { invalidValue } from '../../scim/error';
+import { readExtension } from '../../scim/schema/extension';
+import type { Registered } from '../../store/open';
+import { readJson } from '../body';
+import type { App } from '../context';
+import { iso, orgOf } from './respond';
+
+export const schemas = new Hono<App>();
+
+schemas.get('/', (c) => underTypes(orgOf(c), ({ schemas: all }) => c.json(all.map(shownSchema))));
+
+schemas.post('/', async (c) => {
+  const extension = readExtension(await readJson(c), c.req.query('type'));
+  return c.json(shownSchema(await underTypes(orgOf(c), (org) => addSchema(org, extension))), 201);
+});
+
+schemas.get('/:urn', (c) => underTypes(orgOf(c), (org) => c.json(shownSchema(schemaOf(org, c.req.param('urn'))))));
+
+schemas.delete('/:urn', (c) =>
+  underTypes(orgOf(c), async (org) => {
+    const { schema } = schemaOf(org, c.req.param('urn'));
+    if (c.req.query('confirm')?.toLowerCase() !== schema.id.toLowerCase()) {
+      throw invalidValue('confirm: the URN of the schema was expected, for every value of it goes with it');
+    }
+    const { removed, changed } = await removeSchema(org, schema.id);
+    return c.json({ removed: schema.id, resourceType: removed.resourceType, changed });
+  }),
+);
+
+/** What `schema add` would take again, and since when the org has it. */
+const shownSchema = ({ resourceType, schema, addedAt }: Registered) => ({
+  resourceType,
+  ...schema,
+  addedAt: iso(addedAt),
+});

@@ -110,7 +110,7 @@ async function performOne(
   const isUser = type === org.types.user;
   if (method === 'POST') {
     if (id !== undefined) throw invalidSyntax('path: POST takes the endpoint of a resource type, without an id');
-    return done(org, type, 201, isUser ? await createUser(org, data) : await createGroup(org, data));
+    return done(org, type, 201, isUser ? await createUser(org, data) : await createGroup(org, data, NO_MEMBERS));
   }
   if (id === undefined) throw invalidSyntax(`path: ${method} takes the path of one resource`);
   if (method === 'DELETE') {

@@ -24,7 +24,7 @@ export async function getGroup(org: Org, id: string, projection: Projection): Pr
 }
 
 /** @throws ScimError 400; 409 uniqueness when the displayName is another group's. */
-export async function createGroup(org: TypedOrg, body: unknown): Promise<StoredGroup> {
+export async function createGroup(org: TypedOrg, body: unknown, projection: Projection): Promise<StoredGroup> {
   const bends: Bends = new Set();
   const { resource, memberIds } = split(readResource(org.types.group, body, bends));
   const id = crypto.randomUUID();
@@ -32,11 +32,10 @@ export async function createGroup(org: TypedOrg, body: unknown): Promise<StoredG
   const details = { ...detailsOf({}, resource, bends), ...joined(memberIds) };
   try {
     const draft = { id, resource, createdAt: now, modifiedAt: now };
-    return await store.insertGroup(org.store, org.types.group, draft, memberIds, org.actor, {
-      type: 'group.created',
-      targetId: id,
-      details,
-    });
+    const happening = { type: 'group.created', targetId: id, details } as const;
+    // All of them, for the client has just sent them all (RFC 7644 §3.3: the whole representation).
+    const withMembers = isWanted(projection, 'members') ? 'all' : 'none';
+    return await store.insertGroup(org.store, org.types.group, draft, memberIds, org.actor, happening, withMembers);
   } catch (error) {
     throw refusal(error);
   }

@@ -241,6 +241,7 @@ export async function insertGroup(
   memberIds: readonly string[],
   actor: Actor,
   happening: Happening,
+  withMembers: 'all' | 'none',
 ): Promise<StoredGroup> {
   const { displayNameKey, externalId, resource, folded } = columnValues(type, draft);
   const asked = sql`SELECT value FROM json_each(${JSON.stringify(memberIds)})`;
@@ -272,9 +273,9 @@ export async function insertGroup(
       happening,
       memberIds.length > 0 ? details : sql`${JSON.stringify({ ...happening.details, client: actor.client })}`,
     ),
-    ...selectAfter(store, draft.id, 'few'),
+    ...selectAfter(store, draft.id, withMembers),
   );
-  return groupAfter(results, 'few');
+  return groupAfter(results, withMembers);
 }
 
 /** Ids that an event names; it counts the rest. */

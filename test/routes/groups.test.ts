@@ -94,12 +94,22 @@ describe('a group', () => {
     expect((await idp.get(`/Groups/${id}`)).body).toEqual(answer.body);
   });
 
-  it('needs a displayName, and has no members attribute while it has no members', async () => {
+  it('needs a displayName, and says that it is empty while it has no members', async () => {
     for (const body of [{}, { displayName: '' }, { displayName: ' ' }, { displayName: null }, { displayName: 7 }]) {
       expectRefusal(await idp.post('/Groups', body), 400, 'invalidValue', /displayName/);
     }
     const { id } = await newGroup();
-    expect(await read(id)).not.toHaveProperty('members');
+    expect((await read(id)).members).toEqual([]);
+  });
+
+  it('is answered with all its members when it is created with many', async () => {
+    const values = await Promise.all(
+      Array.from({ length: 310 }, async (_, i) => ({ value: (await idp.user(`m${i}`)).id })),
+    );
+    const { body } = await idp.post('/Groups', { displayName: 'Many from the start', members: values });
+    expect(body.members).toHaveLength(310);
+    const lean = await idp.post('/Groups?excludedAttributes=members', { displayName: 'Lean', members: values });
+    expect(lean.body).not.toHaveProperty('members');
   });
 
   it('is replaced by PUT, and what is left out is unassigned, members too', async () => {

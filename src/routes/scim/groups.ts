@@ -32,7 +32,9 @@ function answerChange(c: Context<App>, org: TypedOrg, group: StoredGroup, projec
 groups.get('/', (c) => answerSearch(c, 'url', searchGroups));
 groups.post('/', async (c) => {
   const body = await readJson(c);
-  return underTypes(c.var.org, async (org) => answer(c, org, await createGroup(org, body), asked(c, org), 201));
+  return underTypes(c.var.org, async (org) =>
+    answer(c, org, await createGroup(org, body, asked(c, org)), asked(c, org), 201),
+  );
 });
 groups.all('/', allowOnly('GET', 'POST'));
 

@@ -69,6 +69,28 @@ for (const size of [1_000, 50_000]) {
       }
     });
 
+    it('is changed in two round trips also by a filter that asks more of its members than who they are', async () => {
+      const id = await fillGroup(idp, 'by-filter', size);
+      const first = userId(1);
+      const changed = await cost(() =>
+        idp.patch(
+          `/Groups/${id}?excludedAttributes=members`,
+          [
+            { op: 'add', path: 'members', value: [{ value: userId(size + 1) }, { value: 'nobody' }] },
+            { op: 'remove', path: `members[type eq "User" and value ne "${first}"]` },
+            { op: 'add', path: 'members', value: [{ value: userId(2) }] },
+          ],
+          metered,
+        ),
+      );
+      expect([changed.status, changed.trips]).toEqual([200, 2]);
+      const { body } = await idp.get(`/Groups/${id}`);
+      const left = body.members.map(({ value }: { value: string }) => value);
+      expect(left.filter((value: string) => value !== userId(size + 1))).toEqual([first, userId(2)]);
+      const counted = await rows('SELECT member_count FROM groups WHERE org_id = ? AND id = ?', idp.orgId, id);
+      expect(counted).toEqual([{ member_count: left.length }]);
+    });
+
     it('lists all its members in one round trip', async () => {
       const whole = await cost(() => idp.get(`/Groups/${group}`, metered));
       expect(whole.trips).toBe(1);

@@ -59,8 +59,12 @@ export function replaceGroup(
 ): Promise<StoredGroup> {
   const bends: Bends = new Set();
   const { resource, memberIds } = split(readResource(org.types.group, body, bends));
-  return retried(() =>
-    changeGroup(org, id, ifMatch, projection, replacedBy(memberIds), () => ({ after: resource, bends })),
+  const members = replacedBy(memberIds);
+  return retried(async () =>
+    changeGroup(org, await readBefore(org, id, members), members, ifMatch, projection, () => ({
+      after: resource,
+      bends,
+    })),
   );
 }
 
@@ -78,37 +82,54 @@ export function patchGroup(
 ): Promise<StoredGroup> {
   const bends: Bends = new Set();
   const all = parsePatch(body, bends);
-  const mustKnow = needsMembers(org.types.group, all);
+  const type = org.types.group;
+  const mustKnow = needsMembers(type, all);
+  const asked = splitMembership(type, all, [], bends);
   return retried(async () => {
-    const current = mustKnow ? await currentMembers(org, id) : [];
-    const { operations, members } = splitMembership(org.types.group, all, current, bends);
-    const compute = (before: Resource) => ({ after: applyPatch(org.types.group, before, operations, bends), bends });
-    return changeGroup(org, id, ifMatch, projection, members, compute);
+    const before = await readBefore(org, id, mustKnow ? replacedBy(asked.members.add) : asked.members);
+    // Only a filter that asks more of the members than who they are has to see them.
+    const { operations, members } = mustKnow ? splitMembership(type, all, folded(org, before), bends) : asked;
+    const compute = (resource: Resource) => ({ after: applyPatch(type, resource, operations, bends), bends });
+    const narrowed = mustKnow ? narrow(before, members) : before;
+    return changeGroup(org, narrowed, members, ifMatch, projection, compute);
   });
 }
 
-/** Folded, as the filter of a value path compares them. One round trip more, for filters that need it. */
-async function currentMembers(org: TypedOrg, id: string): Promise<JsonObject[]> {
-  const group = await store.getGroup(org.store, id, true);
-  if (group === undefined) throw notFound('Group');
+async function readBefore(org: Org, id: string, members: MembershipChange): Promise<GroupBefore> {
+  const before = await store.readGroupBefore(org.store, id, members);
+  if (before === undefined) throw notFound('Group');
+  return before;
+}
+
+/** The members as the filter of a value path compares them. */
+function folded(org: TypedOrg, { members = [] }: GroupBefore): JsonObject[] {
   const { subAttributes = [] } = org.types.group.attributes.find(({ name }) => name === 'members')!;
-  return (group.members ?? []).map(({ id: value, type, display }) =>
+  return members.map(({ id: value, type, display }) =>
     foldObject(subAttributes, { value, type, ...(display !== null && { display }) }),
   );
 }
 
-/** Reads what is needed, computes, writes the difference. @returns undefined when overtaken. */
+/** What was read for a replacement of all members, as this change needs it. It adds nobody who was not asked for then. */
+function narrow({ members = [], ...before }: GroupBefore, { isReplaced, add, remove }: MembershipChange): GroupBefore {
+  return {
+    ...before,
+    joining: before.joining.filter(({ id }) => add.has(id)),
+    leaving: members.filter(({ id }) => (isReplaced ? !add.has(id) : remove.has(id))),
+    unknown: before.unknown.filter((id) => add.has(id)),
+  };
+}
+
+/** Computes, and writes the difference. @returns undefined when overtaken. */
 async function changeGroup(
   org: TypedOrg,
-  id: string,
+  before: GroupBefore,
+  members: MembershipChange,
   ifMatch: TagCondition | undefined,
   projection: Projection,
-  members: MembershipChange,
   compute: (before: Resource) => { readonly after: Resource; readonly bends: Bends },
 ): Promise<StoredGroup | undefined> {
-  const before = await store.readGroupBefore(org.store, id, members);
-  if (before === undefined) throw notFound('Group');
   const { group, joining, leaving, unknown } = before;
+  const { id } = group;
   if (ifMatch !== undefined && !hasTag(ifMatch, group.version)) throw preconditionFailed();
   if (unknown.length > 0 && org.store.tenant.settings.unknownMembers === 'reject') throw unknownMembers();
   const { after, bends } = compute(group.resource);

@@ -293,6 +293,8 @@ export interface GroupBefore {
   readonly leaving: readonly Related[];
   /** Asked for, and nobody of the org. */
   readonly unknown: readonly string[];
+  /** All there are, if all are to be replaced: else they are not read. */
+  readonly members?: readonly Related[];
 }
 
 /** One round trip, whose cost is that of the change; of the group only when all its members are replaced. */
@@ -320,6 +322,7 @@ export async function readGroupBefore(
     joining: found!.filter((row) => !isIn(row) && add.has(row['id'] as string)).map(memberOf),
     leaving: leaving.map(memberOf),
     unknown: [...add].filter((memberId) => !isKnown.has(memberId)),
+    ...(present && { members: present.map(memberOf) }),
   };
 }
 

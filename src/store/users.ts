@@ -310,6 +310,11 @@ export async function replaceUser(
   return userOf(results.at(-1)![0]!);
 }
 
+/** Of the user in the row, by id: for the event that tells why someone is not in them any more. */
+const directGroups = (store: OrgStore): SQL => sql`(SELECT json_group_array(g.id) FROM memberships AS m
+  JOIN groups AS g ON g.seq = m.group_seq
+  WHERE m.org_id = ${store.org} AND m.is_group = 0 AND m.member_seq = users.seq)`;
+
 /**
  * A tombstone in the place of a live user: 404 to SCIM, the userName free, the data kept. One round trip.
  *
@@ -333,7 +338,8 @@ export async function buryUser(
       store,
       actor,
       happening,
-      sql`(SELECT json_object('before', json(resource), 'client', ${actor.client ?? null}) FROM users WHERE ${live(store, id)})`,
+      sql`(SELECT json_object('before', json(resource), 'leftGroups', json(${directGroups(store)}), 'client', ${actor.client ?? null})
+        FROM users WHERE ${live(store, id)})`,
     ),
     deleteEmails(store, id),
     ...leaveAllGroups(store, 'User', seqOf(store, id)),

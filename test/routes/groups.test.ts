@@ -1,4 +1,5 @@
 /** /Groups and who is in them (RFC 7643 §4.2, RFC 7644 §3.3 to §3.6), as the identity providers push them. */
+import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { GROUP, SEARCH_REQUEST } from '../../src/scim/urns';
 import { type Answer, admin, BASE, type Idp, newIdp } from '../support/client';
@@ -854,4 +855,16 @@ describe('membership changes of one group at once', () => {
       expect(row!['member_count']).toBe((await membersOf(id)).length);
     }
   });
+});
+
+it('the event of a deletion names the groups that the person was in', async () => {
+  const { id } = await idp.user('leaver@example.com');
+  const { body } = await idp.post('/Groups', { displayName: 'Left behind', members: [{ value: id }] });
+  await idp.delete(`/Users/${id}`);
+  const row = await env.DB.prepare(
+    "SELECT details FROM events WHERE org_id = ? AND type = 'user.deleted' AND target_id = ?",
+  )
+    .bind(idp.orgId, id)
+    .first<{ details: string }>();
+  expect(JSON.parse(row!.details).leftGroups).toEqual([body.id]);
 });

@@ -21,3 +21,7 @@ export function expect(expectation: Expectation, condition: SQL): SQL {
 
 /** The statement before this one changed exactly one row. */
 export const expectOneChange = (expectation: Expectation): SQL => expect(expectation, sql.raw('changes()'));
+
+/** To follow a condition on a row: it is at one of these versions (If-Match), as their entity-tags spell them. */
+export const atOneOf = (versions: readonly string[] | undefined, version: SQL): SQL =>
+  versions ? sql` AND CAST(${version} AS TEXT) IN (SELECT value FROM json_each(${JSON.stringify(versions)}))` : sql``;

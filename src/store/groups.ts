@@ -12,7 +12,7 @@ import type { JsonObject, Related, Resource, Stored } from '../scim/resource';
 import { groupType } from '../scim/schema/types';
 import { lengthOf, type Row } from './batch';
 import { count, record, recordAs } from './events';
-import { expect, expectOneChange } from './expect';
+import { atOneOf, expect, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import { type List, span } from './list';
 import type { OrgStore } from './open';
@@ -396,9 +396,7 @@ export async function deleteGroup(
   actor: Actor,
   happening: Omit<Happening, 'details'>,
 ): Promise<void> {
-  const meant = versions
-    ? sql`${which(store, id)} AND CAST(groups.version AS TEXT) IN (SELECT value FROM json_each(${JSON.stringify(versions)}))`
-    : which(store, id);
+  const meant = sql`${which(store, id)}${atOneOf(versions, sql`groups.version`)}`;
   const seq = seqOf(store, id);
   await store.write(
     expect('found', sql`EXISTS (SELECT 1 FROM groups WHERE ${meant})`),

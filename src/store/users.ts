@@ -11,7 +11,7 @@ import { userType } from '../scim/schema/types';
 import { ENTERPRISE_USER } from '../scim/urns';
 import { lengthOf, type Row } from './batch';
 import { count, record, recordAs } from './events';
-import { expect, expectOneChange } from './expect';
+import { atOneOf, expect, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import { type List, span } from './list';
 import type { OrgStore } from './open';
@@ -328,9 +328,7 @@ export async function buryUser(
   actor: Actor,
   happening: Omit<Happening, 'details'>,
 ): Promise<void> {
-  const meant = versions
-    ? sql`${live(store, id)} AND CAST(users.version AS TEXT) IN (SELECT value FROM json_each(${JSON.stringify(versions)}))`
-    : live(store, id);
+  const meant = sql`${live(store, id)}${atOneOf(versions, sql`users.version`)}`;
   await store.write(
     expect('found', sql`EXISTS (SELECT 1 FROM users WHERE ${meant})`),
     count(store, { users: -1, activeUsers: sql`-(SELECT active FROM users WHERE ${live(store, id)})` }),

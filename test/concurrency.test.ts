@@ -30,6 +30,15 @@ async function expectConsistent(): Promise<void> {
 }
 
 describe('requests at once', () => {
+  it('a hundred and fifty additions to one list of one user all count, and none is turned away', async () => {
+    const { id } = await idp.user('crowded@example.com');
+    const answers = await times(150, (i) =>
+      idp.patch(`/Users/${id}`, [{ op: 'add', path: 'emails', value: [{ value: `m${i}@example.com` }] }]),
+    );
+    expect(count(answers.map(({ status }) => status))).toEqual({ 200: 150 });
+    expect((await idp.get(`/Users/${id}`)).body.emails).toHaveLength(150);
+  });
+
   it('fifty PATCHes of different attributes of one user all count', async () => {
     const { id } = await idp.user('fifty@example.com');
     const single = [

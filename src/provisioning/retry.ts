@@ -3,6 +3,8 @@ import { unavailable } from '../scim/error';
 
 /** How often a write is tried again from its read when others change the same resource at the same time. */
 const ATTEMPTS = 25;
+/** Milliseconds. */
+const LONGEST_PAUSE = 1_000;
 
 /**
  * @param attempt gives undefined when it was overtaken: nothing has happened, and it may be made again.
@@ -12,8 +14,8 @@ export async function retried<T>(attempt: () => Promise<T | undefined>): Promise
   for (let i = 0; i < ATTEMPTS; i++) {
     const done = await attempt();
     if (done !== undefined) return done;
-    // Apart from each other, or the same requests meet again.
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * 10 * (i + 1)));
+    // Ever further apart from each other, or the same requests meet again.
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(10 * 2 ** i, LONGEST_PAUSE)));
   }
   throw unavailable('The resource is being changed by many requests at once: try again');
 }

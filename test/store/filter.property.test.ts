@@ -24,8 +24,7 @@ import { buryUser, insertUser, listUsers, type StoredUser } from '../../src/stor
 import { newIdp } from '../support/client';
 import { Random } from '../support/random';
 
-/** Another one in each run. To repeat a run that failed, put the seed that it printed here. */
-const random = new Random(Date.now() % 1_000_000_000);
+const random = new Random(Number(env.PROPERTY_SEED));
 const USERS = 40;
 const FILTERS = 600;
 

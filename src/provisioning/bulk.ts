@@ -2,11 +2,12 @@
 
 import type { ResourceType } from '../scim/attribute';
 import { type BulkOperation, type BulkRequest, conflict, resolveReferences } from '../scim/bulk';
-import { invalidSyntax, notFound, ScimError } from '../scim/error';
+import { invalidSyntax, notFound, ScimError, unavailable } from '../scim/error';
 import { etagOf, parseTags } from '../scim/etag';
 import { locationOf } from '../scim/representation';
 import type { Stored } from '../scim/resource';
 import { allTypes, type Types } from '../scim/schema/types';
+import { Busy } from '../store/batch';
 import { Gathering, Stopped } from '../store/gather';
 import { SchemasChanged } from '../store/open';
 import { createGroup, deleteGroup, patchGroup, replaceGroup } from './groups';
@@ -30,8 +31,8 @@ const NO_MEMBERS = { without: new Map([['members', new Map()]]) };
  * In the order of the request, but that what an operation refers to comes before it. One operation's failure is its own.
  *
  * @returns what was carried out, in the order of the request; less than was asked for when `failOnErrors` was reached.
- * @throws whatever is no refusal of an operation: the rest may then be done or not, as after a crash. SchemasChanged while
- *   nothing is done.
+ * @throws what is no refusal of an operation, when all that was begun is over and published: a credential that died on
+ *   the way, a bug. Busy, SchemasChanged: nothing is done.
  */
 export async function performBulk(
   org: TypedOrg,
@@ -42,6 +43,7 @@ export async function performBulk(
   const mayGoOn = (turn: number) => failed.filter((other) => other < turn).length < failOnErrors;
   const gathering = new Gathering(org.store, operations.length, mayGoOn);
   let isBegun = false;
+  let busy: Busy | undefined;
   const published = new Set<string>();
   const results: Promise<BulkResult | undefined>[] = [];
 
@@ -57,7 +59,9 @@ export async function performBulk(
     const fail = (error: unknown): BulkResult | undefined => {
       if (error instanceof Stopped) return undefined;
       // Too late to begin the whole request again: the client repeats what it hears was not done.
-      const refusal = error instanceof SchemasChanged && isBegun ? changing() : error;
+      const refusal =
+        error instanceof SchemasChanged && isBegun ? changing() : error instanceof Busy ? tryAgain() : error;
+      if (error instanceof Busy) busy = error;
       if (!(refusal instanceof ScimError) || refusal.status === 401 || refusal.status === 403) throw refusal;
       failed.push(operation.turn);
       return { operation, status: refusal.status, error: refusal };
@@ -94,11 +98,20 @@ export async function performBulk(
     };
   };
 
-  const all = await Promise.all(operations.map((_, index) => begin(index)));
+  const settled = await Promise.allSettled(operations.map((_, index) => begin(index)));
+  // Whatever became of the others: who is deactivated is out before anybody is told of it (promise 2).
   await Promise.all([...published].map((userId) => org.publish(userId)));
+  if (busy && !isBegun) throw busy;
+  const all = settled.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
   // What only read, and so could not be called off in time, is not told of either.
   return all.filter((result, i) => result !== undefined && mayGoOn(operations[i]!.turn)) as BulkResult[];
 }
+
+/** D1 could not do this operation now, and has done others: the client repeats the one. */
+const tryAgain = () => unavailable('The directory is busy: try again in a moment', 2);
 
 /** One operation, as its own request would do it. */
 async function performOne(

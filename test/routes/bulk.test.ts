@@ -1,4 +1,5 @@
 /** /Bulk (RFC 7644 §3.7): many operations in one request, each of them as its own request would do it. */
+import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { BULK_REQUEST, BULK_RESPONSE, ENTERPRISE_USER, ERROR } from '../../src/scim/urns';
 import { type Answer, type Ask, BASE, type Idp, newIdp } from '../support/client';
@@ -629,6 +630,59 @@ describe('people who are deactivated in bulk', () => {
     expect(await flagOf(at.orgId, b.id)).toMatchObject({ active: false });
     expect(await flagOf(at.orgId, c.id)).toBeNull();
     expect(await waiting(at.orgId)).toBe(0);
+  });
+});
+
+describe('a database that fails on the way', () => {
+  /** The real one, but that these of its batches, counted from 1, are refused as Cloudflare's documentation says. */
+  const failing = (isRefused: (batch: number) => boolean): Ask => {
+    let batches = 0;
+    const DB = {
+      prepare: (text: string) => env.DB.prepare(text),
+      batch: (statements: D1PreparedStatement[]) =>
+        isRefused(++batches)
+          ? Promise.reject(new Error('D1_ERROR: D1 DB is overloaded. Requests queued for too long.'))
+          : env.DB.batch(statements),
+    } as unknown as D1Database;
+    return { env: { DB } };
+  };
+  const deactivate = (id: string) => patch(`/Users/${id}`, { op: 'replace', path: 'active', value: false });
+
+  it('leaves each operation done or refused with 503, and whoever was deactivated is out before the answer', async () => {
+    const ids = await Promise.all(
+      Array.from({ length: 120 }, async () => (await idp.user(fresh('half'))).id as string),
+    );
+    // Three batches read, the fourth writes; the fifth does not.
+    const answer = await bulk(
+      ids.map(deactivate),
+      {},
+      failing((batch) => batch === 5),
+    );
+    expect(answer.status).toBe(200);
+    const told = statuses(answer);
+    expect([
+      told.filter((status) => status === '200').length,
+      told.filter((status) => status === '503').length,
+    ]).toEqual([70, 50]);
+    for (const [i, id] of ids.entries()) {
+      const isOut = told[i] === '200';
+      expect((await idp.get(`/Users/${id}`)).body.active).toBe(!isOut);
+      expect((await flagOf(idp.orgId, id))?.active).toBe(isOut ? false : undefined);
+    }
+    expect(await waiting(idp.orgId)).toBe(0);
+  });
+
+  it('from the first batch on is 503 for the whole, with Retry-After, and changes nothing', async () => {
+    const { id } = await idp.user(fresh('whole'));
+    const before = await dump();
+    const answer = await bulk(
+      [deactivate(id), user('a')],
+      {},
+      failing(() => true),
+    );
+    expectRefusal(answer, 503);
+    expect(answer.headers.get('Retry-After')).toMatch(/^\d+$/);
+    expect(await dump()).toBe(before);
   });
 });
 

@@ -3,11 +3,30 @@
  * tokens, and one line per user for publishing revocations. D1 stays the truth; the object owns the order.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { type Issue, issueToken, revokeAll } from './credentials/rotation';
+import {
+  type Asked,
+  cancel,
+  complete,
+  type Issued,
+  issue,
+  type Outcome,
+  OVERLAP,
+  type RotationAsked,
+  rotate,
+  type Secret,
+} from './credentials/rotation';
 import { type Env, settings } from './env';
 import type { Actor } from './events';
 import { publishState } from './sessions/publish';
-import type { Credential } from './store/credentials';
+import {
+  type Credential,
+  type Ended,
+  type Expected,
+  type Line,
+  type Rotated,
+  retirePredecessor,
+  revokeCredentials,
+} from './store/credentials';
 import { OrgStore } from './store/open';
 import { pendingPublications } from './store/outbox';
 
@@ -31,14 +50,34 @@ export class OrgCoordinator extends DurableObject<Env> {
     return name;
   }
 
-  /** @returns not ok when the org has a token already. */
-  issueToken(by: string, actor: Actor): Promise<Issue> {
-    return this.#inLine(() => issueToken(this.#store(), this.#orgId, by, actor));
+  /** @returns not ok when there is a good one already. */
+  issue(line: Line, asked: Asked, actor: Actor): Promise<Outcome<Issued>> {
+    return this.#inLine(() => issue(this.#store(), this.#orgId, line, asked, actor));
   }
 
-  /** All of them, now. @returns those that died by it. */
-  revokeTokens(by: string, actor: Actor): Promise<Credential[]> {
-    return this.#inLine(() => revokeAll(this.#store(), by, actor));
+  /** @returns not ok when there is none to replace, or it is not the one that was expected. */
+  rotate(line: Line, asked: RotationAsked, actor: Actor): Promise<Outcome<Rotated & Secret>> {
+    return this.#inLine(() => rotate(this.#store(), this.#orgId, line, asked, actor));
+  }
+
+  /** The predecessor is the current one again. @returns not ok when no grace lasts, or another one is current. */
+  cancel(line: Line, by: string, expected: Expected, actor: Actor): Promise<Outcome<Ended>> {
+    return this.#inLine(() => cancel(this.#store(), line, by, expected, actor));
+  }
+
+  /** The grace is over now. @returns not ok when none lasts, or another one is current. */
+  complete(line: Line, by: string, expected: Expected, actor: Actor): Promise<Outcome<Ended>> {
+    return this.#inLine(() => complete(this.#store(), line, by, expected, actor));
+  }
+
+  /** A credential that was to end its predecessor's grace by its first use was used. */
+  retire(line: Line, credentialId: string, actor: Actor): Promise<void> {
+    return this.#inLine(() => retirePredecessor(this.#store(), line, credentialId, OVERLAP, actor));
+  }
+
+  /** All of the line, now. @returns those that died by it. */
+  revoke(line: Line, by: string, actor: Actor): Promise<Credential[]> {
+    return this.#inLine(() => revokeCredentials(this.#store(), line, by, actor));
   }
 
   /**

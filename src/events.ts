@@ -6,8 +6,7 @@ export type EventType =
   | 'org.changed'
   | 'scim.enabled'
   | 'scim.disabled'
-  | 'token.issued'
-  | 'token.revoked'
+  | CredentialEvent
   | 'user.created'
   | 'user.updated'
   | 'user.deactivated'
@@ -21,6 +20,10 @@ export type EventType =
   | 'schema.added'
   | 'schema.changed'
   | 'schema.removed';
+
+/** `cancelled`, `completed` and `retired` (by the use of the new one) are ends of a rotation's grace. */
+export type CredentialEvent =
+  `${'token' | 'basic' | 'client'}.${'issued' | 'rotated' | 'cancelled' | 'completed' | 'retired' | 'revoked' | 'expiring'}`;
 
 /** What happened, as it goes into the journal beside the change itself. */
 export interface Happening {

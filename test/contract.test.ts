@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { app } from '../src/app';
-import { newToken } from '../src/credentials/secret';
+import { newSecret } from '../src/credentials/secret';
 import { USER } from '../src/scim/urns';
 import { type Answer, type Ask, admin, ask, BASE, type Idp, newIdp } from './support/client';
 import { dump } from './support/database';
@@ -64,8 +64,8 @@ beforeAll(async () => {
     'a truncated token': `Bearer ${token.slice(0, -1)}`,
     'a mistyped token': `Bearer ${mistyped(token, 20)}`,
     'a token with a mistyped checksum': `Bearer ${mistyped(token, -1)}`,
-    'an unknown token': `Bearer ${await newToken(idp.orgId)}`,
-    'an unknown token of an unknown org': `Bearer ${await newToken('000000000000')}`,
+    'an unknown token': `Bearer ${await newSecret('token', idp.orgId)}`,
+    'an unknown token of an unknown org': `Bearer ${await newSecret('token', '000000000000')}`,
     'a revoked token': `Bearer ${revoked.token}`,
     'an expired token': `Bearer ${expired.token}`,
     'a token of an org that is gone': `Bearer ${gone.token}`,

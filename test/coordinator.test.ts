@@ -3,6 +3,7 @@ import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runI
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { OrgCoordinator } from '../src/coordinator';
+import { TOKENS } from '../src/store/credentials';
 import { type Idp, newIdp } from './support/client';
 import { brokenKv, coordinatorOf, flagOf, NotedKv, rebind, waiting } from './support/coordinator';
 
@@ -243,9 +244,12 @@ describe('tokens', () => {
 
   it('are issued and revoked in the order in which it was asked', async () => {
     const done = await within(async (coordinator) => {
-      const revoked = coordinator.revokeTokens('ada', actor);
-      const [first, second] = [coordinator.issueToken('ada', actor), coordinator.issueToken('bob', actor)];
-      const again = coordinator.revokeTokens('cid', actor);
+      const revoked = coordinator.revoke(TOKENS, 'ada', actor);
+      const [first, second] = [
+        coordinator.issue(TOKENS, { by: 'ada' }, actor),
+        coordinator.issue(TOKENS, { by: 'bob' }, actor),
+      ];
+      const again = coordinator.revoke(TOKENS, 'cid', actor);
       return [(await revoked).length, (await first).ok, (await second).ok, (await again).length];
     });
     expect(done).toEqual([1, true, false, 1]);
@@ -256,8 +260,8 @@ describe('tokens', () => {
     await rebind(idp.orgId, {
       DB: { prepare: (text: string) => env.DB.prepare(text), batch } as unknown as D1Database,
     });
-    await within((c) => expect(c.revokeTokens('ada', actor)).rejects.toThrow('Network connection lost'));
+    await within((c) => expect(c.revoke(TOKENS, 'ada', actor)).rejects.toThrow('Network connection lost'));
     await rebind(idp.orgId, {});
-    expect(await within(async (c) => (await c.revokeTokens('ada', actor)).length)).toBe(1);
+    expect(await within(async (c) => (await c.revoke(TOKENS, 'ada', actor)).length)).toBe(1);
   });
 });

@@ -1,6 +1,6 @@
 /** Promise 7: what an operation costs, in D1 round trips and rows read, in an org of 20,000 people with another beside it. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { newToken } from '../src/credentials/secret';
+import { newSecret } from '../src/credentials/secret';
 import { ENTERPRISE_USER, SEARCH_REQUEST } from '../src/scim/urns';
 import { type Answer, type Ask, admin, ask, BASE, type Idp, newIdp } from './support/client';
 import { fillDirectory, idOf } from './support/directory';
@@ -284,14 +284,17 @@ describe('D1 round trips', () => {
       'a read with a well-formed token of nobody',
       1,
       401,
-      async () => send('/Users', `Bearer ${await newToken('000000000000')}`),
+      async () => send('/Users', `Bearer ${await newSecret('token', '000000000000')}`),
     ],
     [
       'a write with a well-formed token of nobody',
       2,
       401,
       async () =>
-        beside.ask('DELETE', person(7), { ...metered, headers: { Authorization: await newToken('000000000000') } }),
+        beside.ask('DELETE', person(7), {
+          ...metered,
+          headers: { Authorization: await newSecret('token', '000000000000') },
+        }),
     ],
     [
       'a read under another org’s address',

@@ -1,17 +1,40 @@
 /**
- * A token's life as text: made, recognised, hashed, masked. `scim_<org id>_<secret and checksum>`: a fixed prefix that
- * secret scanners can look for, `\bscim_[0-9A-Za-z]{12}_[0-9A-Za-z]{39}\b`.
+ * A secret's life as text: made, recognised, hashed, masked. `<prefix>_<org id>_<secret and checksum>`: fixed prefixes that
+ * secret scanners can look for, `\bscim(?:pw|cs|ac|at|rt)?_[0-9A-Za-z]{12}_[0-9A-Za-z]{39}\b`.
  */
+
+/** What each kind begins with. `oauth_code` is the authorization code of RFC 6749 §4.1.2. */
+const PREFIXES = {
+  token: 'scim',
+  basic: 'scimpw',
+  oauth_client: 'scimcs',
+  oauth_code: 'scimac',
+  oauth_access: 'scimat',
+  oauth_refresh: 'scimrt',
+} as const;
+
+export type SecretKind = keyof typeof PREFIXES;
+
+/** The org that a text names is what it says, not what is known. */
+export type Recognised =
+  | { readonly ok: true; readonly kind: SecretKind; readonly orgId: string }
+  | { readonly ok: false; readonly fault: Fault; readonly orgId: string | undefined };
+
+/** Why a text cannot be a secret of ours. `form`: it is nothing like one. */
+export type Fault = 'form' | 'whitespace' | 'truncated' | 'checksum';
 
 const LETTERS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const ORG_ID_LENGTH = 12;
 /** 33 of 62 letters: 196 bits. */
 const SECRET_LENGTH = 33;
 const CHECKSUM_LENGTH = 6;
-const PATTERN = new RegExp(`^scim_([0-9A-Za-z]{${ORG_ID_LENGTH}})_[0-9A-Za-z]{${SECRET_LENGTH + CHECKSUM_LENGTH}}$`);
+const ENDING = SECRET_LENGTH + CHECKSUM_LENGTH;
+const BEGINNING = new RegExp(
+  `^(${Object.values(PREFIXES).join('|')})_([0-9A-Za-z]{${ORG_ID_LENGTH}})(?:_([0-9A-Za-z]*))?$`,
+);
 
 /** Letters with equal chances: bytes beyond the last whole multiple of 62 are thrown away. */
-function randomText(length: number): string {
+export function randomText(length: number): string {
   let text = '';
   while (text.length < length) {
     for (const byte of crypto.getRandomValues(new Uint8Array(length))) {
@@ -28,30 +51,40 @@ async function digest(text: string): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)));
 }
 
-/** Not for security: tells a mistyped or cut token from a wrong one, without asking D1. */
+/** Not for security: tells a mistyped or cut secret from a wrong one, without asking D1. */
 async function checksum(text: string): Promise<string> {
   const bytes = await digest(`checksum:${text}`);
   return [...bytes.subarray(0, CHECKSUM_LENGTH)].map((byte) => LETTERS[byte % 62]).join('');
 }
 
 /** Shown once, to whoever asked for it. */
-export async function newToken(orgId: string): Promise<string> {
-  const text = `scim_${orgId}_${randomText(SECRET_LENGTH)}`;
+export async function newSecret(kind: SecretKind, orgId: string): Promise<string> {
+  const text = `${PREFIXES[kind]}_${orgId}_${randomText(SECRET_LENGTH)}`;
   return text + (await checksum(text));
 }
 
 /** What is kept. SHA-256 without salt or stretching is enough for 196 random bits, and lets an index find it. */
-export async function hashOf(token: string): Promise<string> {
-  return [...(await digest(token))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+export async function hashOf(secret: string): Promise<string> {
+  return [...(await digest(secret))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** What is displayed: enough to tell two tokens apart. */
-export function maskOf(token: string): string {
-  return `${token.slice(0, 'scim_'.length + 4)}…${token.slice(-4)}`;
+/** What is displayed: enough to tell two of a kind apart. */
+export function maskOf(secret: string): string {
+  return `${secret.slice(0, secret.indexOf('_') + 5)}…${secret.slice(-4)}`;
 }
 
-/** Whether the text can be a token of ours at all. */
-export async function isWellFormed(token: string): Promise<boolean> {
-  if (!PATTERN.test(token)) return false;
-  return (await checksum(token.slice(0, -CHECKSUM_LENGTH))) === token.slice(-CHECKSUM_LENGTH);
+/** Whether the text can be a secret of ours at all, and of which kind and org it says it is. */
+export async function recognise(text: string): Promise<Recognised> {
+  const [, prefix, orgId, ending] = BEGINNING.exec(text) ?? [];
+  if (prefix === undefined) {
+    // Copied with a line break, or with blanks around it.
+    const [, , org] = BEGINNING.exec(text.replace(/\s+/g, '')) ?? [];
+    return { ok: false, fault: org === undefined ? 'form' : 'whitespace', orgId: org };
+  }
+  const refuse = (fault: Fault): Recognised => ({ ok: false, fault, orgId });
+  if (ending === undefined || ending.length < ENDING) return refuse('truncated');
+  if (ending.length > ENDING) return refuse('form');
+  if ((await checksum(text.slice(0, -CHECKSUM_LENGTH))) !== text.slice(-CHECKSUM_LENGTH)) return refuse('checksum');
+  const kind = (Object.keys(PREFIXES) as SecretKind[]).find((it) => PREFIXES[it] === prefix)!;
+  return { ok: true, kind, orgId: orgId! };
 }

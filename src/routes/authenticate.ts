@@ -2,35 +2,90 @@
  * Authorization header -> a presented credential. No D1 call: the check itself rides in the first batch of the work
  * (store/open.ts), and here it is made sure that no answer leaves without that check.
  */
+import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import { hashOf, isWellFormed } from '../credentials/secret';
+import { hashOf, recognise, type SecretKind } from '../credentials/secret';
 import { unauthorized } from '../scim/error';
-import { type App, actorOf, orgFor } from './context';
+import { type Line, noteUse, USE_INTERVAL } from '../store/credentials';
+import type { OrgStore } from '../store/open';
+import { type App, actorOf, addressOf, inBackground, orgFor } from './context';
 
-/**
- * `Bearer <token>`, `<token>` alone (Okta's Header template sends it verbatim), or a token behind another scheme's name
- * (Ping's header type is free text). Whatever is wrong with it, the caller hears the same 401.
- */
-async function presented(header: string | undefined): Promise<string> {
-  const token = /^\s*(?:[\w-]+\s+)?(\S+)\s*$/.exec(header ?? '')?.[1];
-  if (token === undefined || !(await isWellFormed(token))) throw unauthorized();
-  return hashOf(token);
+/** What the header says; nothing of it is checked. */
+interface Header {
+  readonly secret: string;
+  /** The kinds that may be presented like this. */
+  readonly kinds: readonly SecretKind[];
+  /** Of Basic: the slug of the org. */
+  readonly userName?: string;
 }
 
-/** The IdP's door. A slug in the path must be that of the credential's org, or the credential is no good here. */
-export const authenticate = createMiddleware<App>(async (c, next) => {
-  const hash = await presented(c.req.header('Authorization'));
-  const slug = c.req.param('slug');
-  // Not cut from the path, which may be written with escapes (`/%73cim/v2`).
-  const baseUrl = `${new URL(c.req.url).origin}${slug === undefined ? '' : `/orgs/${slug}`}/scim/v2`;
-  c.set('org', orgFor(c, { kind: 'credential', hash, slug }, actorOf(c, 'idp'), baseUrl));
-  await next();
-  // Where nothing was read (a 404, a body that is not JSON, a discovery page), a bad credential still hears its 401.
-  if (c.var.org.store.isChecked) return;
+const BEARER: readonly SecretKind[] = ['token', 'oauth_access'];
+const BASIC: readonly SecretKind[] = ['basic'];
+
+/**
+ * `Bearer <token>`, `<token>` alone (Okta's Header template sends it verbatim), a token behind another scheme's name
+ * (Ping's header type is free text), or Basic with the org's slug as user name (RFC 7617).
+ */
+function read(header: string | undefined): Header | undefined {
+  const [, scheme, secret] = /^\s*(?:([\w-]+)\s+)?(\S+)\s*$/.exec(header ?? '') ?? [];
+  if (secret === undefined) return undefined;
+  if (scheme?.toLowerCase() !== 'basic') return { secret, kinds: BEARER };
+  const pair = decoded(secret);
+  const colon = pair?.indexOf(':') ?? -1;
+  if (pair === undefined || colon < 0) return undefined;
+  return { userName: pair.slice(0, colon), secret: pair.slice(colon + 1), kinds: BASIC };
+}
+
+function decoded(base64: string): string | undefined {
   try {
-    await c.var.org.store.verify();
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(
+      Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)),
+    );
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The IdP's door. A slug in the path, or as user name, must be that of the credential's org, or the credential is no good
+ * here. Whatever is wrong with it, the caller hears the same 401.
+ */
+export const authenticate = createMiddleware<App>(async (c, next) => {
+  const header = read(c.req.header('Authorization'));
+  const path = c.req.param('slug');
+  const slug = header?.userName ?? path;
+  const secret = header && (await recognise(header.secret));
+  if (!secret?.ok || !header!.kinds.includes(secret.kind) || (path !== undefined && slug !== path)) {
+    throw unauthorized();
+  }
+  const hash = await hashOf(header!.secret);
+  // Not cut from the path, which may be written with escapes (`/%73cim/v2`).
+  const baseUrl = `${new URL(c.req.url).origin}${path === undefined ? '' : `/orgs/${path}`}/scim/v2`;
+  c.set('org', orgFor(c, { kind: 'credential', hash, slug }, actorOf(c, 'idp'), baseUrl));
+  const { store } = c.var.org;
+  await next();
+  try {
+    // Where nothing was read (a 404, a body that is not JSON, a discovery page), a bad credential still hears its 401.
+    if (!store.isChecked) await store.verify();
   } catch (refusal) {
     c.res = undefined; // or Hono would keep its headers: the Allow of a 405 tells a stranger which paths there are
     throw refusal;
+  } finally {
+    afterUse(c, store);
   }
 });
+
+/** What follows from the use of a credential, off the answer's path. */
+export function afterUse(c: Context<App>, { presented, refusal, latestTenant, now }: OrgStore): void {
+  if (presented === undefined || refusal !== undefined || latestTenant === undefined) return;
+  const { id, kind, subject, lastUsedAt, replacedAt, retiresPredecessor } = presented;
+  const isDue = lastUsedAt === undefined || lastUsedAt <= now - USE_INTERVAL || lastUsedAt < (replacedAt ?? 0);
+  if (isDue) {
+    const use = { at: now, client: actorOf(c, 'idp').client, address: addressOf(c) };
+    inBackground(c, noteUse(c.env.DB, latestTenant.id, id, use));
+  }
+  if (retiresPredecessor) {
+    const line = { kind, subject } as Line;
+    inBackground(c, c.env.ORG_COORDINATOR.getByName(latestTenant.id).retire(line, id, actorOf(c, 'idp')));
+  }
+}

@@ -28,6 +28,20 @@ export function actorOf(c: Context<App>, name: string): Actor {
   return { name, requestId: c.var.requestId, ...(client && { client }) };
 }
 
+/** Where the request comes from: Cloudflare's word, never the client's (X-Forwarded-For). */
+export const addressOf = (c: Context<App>): string | undefined => c.req.header('CF-Connecting-IP')?.slice(0, 45);
+
+/** Off the answer's path; it may go on for 30 s after it. A failure is logged and changes no answer. */
+export function inBackground(c: Context<App>, work: Promise<unknown>): void {
+  c.executionCtx.waitUntil(
+    work.catch((error) => {
+      console.error(
+        JSON.stringify({ message: 'work after the answer failed', requestId: c.var.requestId, error: String(error) }),
+      );
+    }),
+  );
+}
+
 /** The org that this caller is of, for this request. Nothing is checked yet: the store's first batch does. */
 export function orgFor(c: Context<App>, caller: Caller, actor: Actor, baseUrl: string): Org {
   const store = new OrgStore(c.env.DB, caller, Date.now());

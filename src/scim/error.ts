@@ -63,11 +63,18 @@ export const preconditionFailed = () =>
 
 export const forbidden = (detail: string) => new ScimError(403, undefined, detail);
 
-/** One answer for every credential that is not good, whatever the reason (RFC 7644 §2, RFC 6750 §3). */
+/**
+ * One answer for every credential that is not good, whatever the reason (RFC 7644 §2, RFC 6750 §3). Both challenges: some
+ * HTTP clients send a password only after they have been asked for one (RFC 9110 §11.6.1).
+ */
 export const unauthorized = () =>
-  new ScimError(401, undefined, 'A valid bearer token is required in the Authorization header', {
-    'WWW-Authenticate': 'Bearer realm="scim"',
+  new ScimError(401, undefined, 'A valid credential is required in the Authorization header', {
+    'WWW-Authenticate': 'Bearer realm="scim", Basic realm="scim", charset="UTF-8"',
   });
+
+/** @param seconds an integer: Okta reads nothing else in Retry-After. */
+export const tooManyRequests = (detail: string, seconds: number) =>
+  new ScimError(429, undefined, detail, { 'Retry-After': String(seconds) });
 
 /** @param seconds an integer: Okta reads nothing else in Retry-After. */
 export const unavailable = (detail: string, seconds = 1) =>

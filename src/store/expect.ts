@@ -9,6 +9,8 @@ export type Expectation =
   | 'no_tombstone'
   | 'no_token'
   | 'token'
+  | 'generation'
+  | 'predecessor'
   | 'no_cycle'
   | 'known_members'
   | 'default_group'

@@ -4,7 +4,7 @@
  * can be given another org, and no moment lies between the check and the work (promises 1 and 3).
  */
 import { type SQL, sql } from 'drizzle-orm';
-import { forbidden, notFound, unauthorized } from '../scim/error';
+import { forbidden, notFound, type ScimError, unauthorized } from '../scim/error';
 import type { Extension } from '../scim/schema/types';
 import { Busy, type Row, runBatch, Taken, Unmet } from './batch';
 import { expect } from './expect';
@@ -12,6 +12,8 @@ import { expect } from './expect';
 export type Caller =
   /** An IdP, by the hash of what it presented; with the slug of the address it used, if that names one. */
   | { readonly kind: 'credential'; readonly hash: string; readonly slug?: string | undefined }
+  /** An OAuth client, by the hash of its secret; without one, its signature was checked by other means. */
+  | { readonly kind: 'client'; readonly orgId: string; readonly id: string; readonly hash?: string | undefined }
   /** The administrator's door, which is checked by other means. */
   | { readonly kind: 'slug'; readonly slug: string }
   /** The org's own coordinator. */
@@ -32,6 +34,19 @@ export interface Tenant {
   readonly createdAt: number;
 }
 
+/** What the IdP presented, when it turned out to be good. Instants are epoch milliseconds. */
+export interface Presented {
+  readonly id: string;
+  readonly kind: string;
+  /** The OAuth client that it is of, or empty. */
+  readonly subject: string;
+  readonly lastUsedAt: number | undefined;
+  /** A successor took its place then: it is in its grace. */
+  readonly replacedAt: number | undefined;
+  /** Its use ends the grace of its predecessor. */
+  readonly retiresPredecessor: boolean;
+}
+
 /** The policies of an org that can be set; absent: the default. */
 export interface OrgSettings {
   readonly idp?: 'okta' | 'entra' | 'onelogin' | 'jumpcloud' | 'other';
@@ -43,6 +58,8 @@ export interface OrgSettings {
   readonly roles?: readonly { readonly value: string; readonly key: string }[];
   /** What a membership change does with ids of nobody: leaves them out (the default), or is refused. */
   readonly unknownMembers?: 'skip' | 'reject';
+  /** How long a rotation leaves the old token good: a duration (credentials/duration.ts). */
+  readonly graceDefault?: string;
 }
 
 /** null: back to the default. What is not named stays. */
@@ -73,6 +90,8 @@ export class SchemasChanged extends Error {
 /** What the batches of one request have found, whichever of its stores made them. */
 interface Found {
   isChecked: boolean;
+  refusal?: 'unauthorized' | 'disabled';
+  presented?: Presented;
   tenant?: Tenant;
   cursorKey?: string;
 }
@@ -105,27 +124,43 @@ export class OrgStore {
     private readonly latest: Found = { isChecked: false },
   ) {
     const { assumed } = variant;
-    const of = (from: SQL, admitted: SQL) => {
+    const of = (from: SQL, admitted: SQL, shown: SQL) => {
       const one = (what: string) => sql`(SELECT ${sql.raw(what)} ${from}${admitted})`;
       const schemas = assumed === undefined ? sql`NULL` : otherSchemas(assumed);
       return {
-        lookup: sql`SELECT orgs.*, ${schemas} AS schemas ${from}`,
+        lookup: sql`SELECT orgs.*, ${schemas} AS schemas${shown} ${from}`,
         org: one('orgs.id'),
         mayWork:
           assumed === undefined ? sql`${one('1')} IS NOT NULL` : sql`${one('orgs.schema_version')} IS ${assumed}`,
       };
     };
+    const isEnabled = sql` AND orgs.scim_enabled = 1`;
     let its: ReturnType<typeof of>;
     if (caller.kind === 'credential') {
-      const good = sql`credentials.hash = ${caller.hash} AND credentials.revoked_at IS NULL
-        AND (credentials.valid_until IS NULL OR credentials.valid_until > ${now})`;
       const slug = caller.slug === undefined ? sql`` : sql` AND orgs.slug = ${caller.slug}`;
-      const from = sql`FROM credentials JOIN orgs ON orgs.id = credentials.org_id WHERE ${good}${slug}`;
-      its = of(from, sql` AND orgs.scim_enabled = 1`);
+      const from = sql`FROM credentials JOIN orgs ON orgs.id = credentials.org_id
+        WHERE credentials.hash = ${caller.hash} AND credentials.kind IN ('token', 'basic', 'oauth_access')
+        AND ${isGood(now)}${slug}`;
+      its = of(from, isEnabled, PRESENTED);
       this.credential = sql`(SELECT id FROM credentials WHERE hash = ${caller.hash})`;
+    } else if (caller.kind === 'client') {
+      const { orgId, id, hash } = caller;
+      const clients = sql`FROM oauth_clients JOIN orgs ON orgs.id = oauth_clients.org_id`;
+      const named = sql`oauth_clients.org_id = ${orgId} AND oauth_clients.id = ${id}`;
+      if (hash === undefined) {
+        its = of(sql`${clients} WHERE ${named}`, isEnabled, sql``);
+        this.credential = sql`NULL`;
+      } else {
+        const from = sql`${clients} JOIN credentials ON credentials.hash = ${hash} AND credentials.kind = 'oauth_client'
+          AND credentials.org_id = oauth_clients.org_id AND credentials.subject = oauth_clients.id
+          WHERE ${named} AND ${isGood(now)}`;
+        its = of(from, isEnabled, PRESENTED);
+        this.credential = sql`(SELECT id FROM credentials WHERE hash = ${hash})`;
+      }
     } else {
       its = of(
         caller.kind === 'slug' ? sql`FROM orgs WHERE slug = ${caller.slug}` : sql`FROM orgs WHERE id = ${caller.id}`,
+        sql``,
         sql``,
       );
       this.credential = sql`NULL`;
@@ -150,15 +185,30 @@ export class OrgStore {
     return this.latest.isChecked;
   }
 
+  /** Why the caller was refused, if a batch has refused it. */
+  get refusal(): 'unauthorized' | 'disabled' | undefined {
+    return this.latest.refusal;
+  }
+
+  /** The credential of the caller, once a batch has found it good. */
+  get presented(): Presented | undefined {
+    return this.latest.presented;
+  }
+
   /** As the latest batch found it. */
   get tenant(): Tenant {
     if (this.latest.tenant === undefined) throw new Error('the org is asked for before a batch has found it');
     return this.latest.tenant;
   }
 
+  /** The same, where none need have found it. */
+  get latestTenant(): Tenant | undefined {
+    return this.latest.tenant;
+  }
+
   /** The org, asked for only if no batch has found it yet. */
   async found(): Promise<Tenant> {
-    return this.latest.tenant ?? (await this.verify());
+    return this.latestTenant ?? (await this.verify());
   }
 
   /** Signs the org's cursors. Not part of the tenant, which is shown. */
@@ -207,15 +257,20 @@ export class OrgStore {
       await this.verify(); // says which refusal it is
       // All was good again a moment later: this request still was not.
       if (this.variant.assumed !== undefined) throw new Busy('the schemas of the org are being changed');
-      throw unauthorized();
+      throw this.#unauthorized();
     }
   }
 
   #admit(row: Row | undefined): void {
     this.latest.isChecked = true;
-    if (row === undefined) throw this.caller.kind === 'credential' ? unauthorized() : notFound('Org');
+    const isGuest = this.caller.kind === 'credential' || this.caller.kind === 'client';
+    if (row === undefined) throw isGuest ? this.#unauthorized() : notFound('Org');
     const tenant = tenantOf(row);
-    if (this.caller.kind === 'credential' && !tenant.isScimEnabled) throw disabled(tenant);
+    if (typeof row['credential_id'] === 'string') this.latest.presented = presentedOf(row);
+    if (isGuest && !tenant.isScimEnabled) {
+      this.latest.refusal = 'disabled';
+      throw disabled(tenant);
+    }
     this.latest.tenant = tenant;
     this.latest.cursorKey = row['cursor_key'] as string;
     if (typeof row['schemas'] !== 'string') return;
@@ -223,7 +278,31 @@ export class OrgStore {
     this.#overtaken = new SchemasChanged({ version: tenant.schemaVersion, registered });
     throw this.#overtaken;
   }
+
+  #unauthorized(): ScimError {
+    this.latest.refusal = 'unauthorized';
+    return unauthorized();
+  }
 }
+
+/** A condition on `credentials`: neither revoked nor expired, and not beyond the grace that a successor left it. */
+export const isGood = (now: number): SQL => sql`credentials.revoked_at IS NULL
+  AND (credentials.valid_until IS NULL OR credentials.valid_until > ${now})
+  AND (credentials.replaced_at IS NULL OR credentials.grace_until > ${now})`;
+
+const PRESENTED = sql.raw(`, credentials.id AS credential_id, credentials.kind AS credential_kind,
+  credentials.subject AS credential_subject,
+  credentials.last_used_at AS credential_used_at, credentials.replaced_at AS credential_replaced_at,
+  credentials.retire_on_use AS credential_retires`);
+
+const presentedOf = (row: Row): Presented => ({
+  id: row['credential_id'] as string,
+  kind: row['credential_kind'] as string,
+  subject: row['credential_subject'] as string,
+  lastUsedAt: (row['credential_used_at'] as number | null) ?? undefined,
+  replacedAt: (row['credential_replaced_at'] as number | null) ?? undefined,
+  retiresPredecessor: row['credential_retires'] === 1,
+});
 
 /**
  * The org's schemas if they are not those of this version, so that whoever was wrong need not ask for them. A range of

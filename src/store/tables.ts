@@ -35,23 +35,140 @@ export const credentials = sqliteTable(
   {
     id: text('id').primaryKey(),
     orgId: text('org_id').notNull(),
-    kind: text('kind', { enum: ['token'] }).notNull(),
+    kind: text('kind', { enum: ['token', 'basic', 'oauth_client', 'oauth_access', 'oauth_refresh'] }).notNull(),
+    /** The OAuth client that it is of; empty for the org's token and password. */
+    subject: text('subject').notNull().default(''),
     /** SHA-256 of the secret, hexadecimal. */
     hash: text('hash').notNull(),
     /** What is shown of the secret. */
     mask: text('mask').notNull(),
+    /** 1, 2, … of its kind and subject; 0 for what OAuth clients are given for a while. */
     generation: integer('generation').notNull(),
     createdAt: integer('created_at').notNull(),
     createdBy: text('created_by').notNull(),
+    /** Its own expiry. */
     validUntil: integer('valid_until'),
+    /** Since when it is the current one, and who made it so: issued, or brought back by a cancelled rotation. */
+    currentSince: integer('current_since'),
+    currentBy: text('current_by'),
+    /** A successor took its place then; it is good no longer than `grace_until`. */
+    replacedAt: integer('replaced_at'),
+    replacedBy: text('replaced_by'),
+    graceUntil: integer('grace_until'),
+    /** 1: its first use ends the grace of its predecessor early. */
+    retireOnUse: integer('retire_on_use').notNull().default(0),
     revokedAt: integer('revoked_at'),
     revokedBy: text('revoked_by'),
+    /** Noted every few minutes, not at each request. */
+    lastUsedAt: integer('last_used_at'),
+    lastUsedClient: text('last_used_client'),
+    lastUsedAddress: text('last_used_address'),
+    /** The smallest number of days before its expiry that was warned of. */
+    warnedDays: integer('warned_days'),
+    /** The approval that an access or refresh token came of: they die together. */
+    grantId: text('grant_id'),
   },
   (t) => [
     uniqueIndex('credentials_hash').on(t.hash),
-    uniqueIndex('credentials_generation').on(t.orgId, t.kind, t.generation),
-    // Promise 4, held by the database: one token of an org that is neither revoked nor limited in time.
-    uniqueIndex('credentials_current').on(t.orgId, t.kind).where(sql`revoked_at IS NULL AND valid_until IS NULL`),
+    uniqueIndex('credentials_generation').on(t.orgId, t.kind, t.subject, t.generation).where(sql`generation > 0`),
+    // Promise 4, held by the database: of each kind one that is current, and one that a successor has replaced.
+    uniqueIndex('credentials_current')
+      .on(t.orgId, t.kind, t.subject)
+      .where(sql`generation > 0 AND revoked_at IS NULL AND replaced_at IS NULL`),
+    uniqueIndex('credentials_predecessor')
+      .on(t.orgId, t.kind, t.subject)
+      .where(sql`generation > 0 AND revoked_at IS NULL AND replaced_at IS NOT NULL`),
+    index('credentials_grant').on(t.orgId, t.grantId).where(sql`grant_id IS NOT NULL`),
+    index('credentials_subject').on(t.orgId, t.subject).where(sql`subject <> ''`),
+    // What expires soon is warned of, what expired long ago is removed: across orgs, by the cron.
+    index('credentials_valid_until').on(t.kind, t.validUntil).where(sql`valid_until IS NOT NULL`),
+  ],
+);
+
+/** An application of an identity provider that asks for access tokens (RFC 6749 §2). */
+export const oauthClients = sqliteTable(
+  'oauth_clients',
+  {
+    orgId: text('org_id').notNull(),
+    id: text('id').notNull(),
+    name: text('name').notNull(),
+    /** JSON: a list of URIs, compared to the letter. */
+    redirectUris: text('redirect_uris').notNull(),
+    /** JSON: whose signature stands for a secret; absent: it has a secret, whose hash is a credential. */
+    assertion: text('assertion'),
+    createdAt: integer('created_at').notNull(),
+    createdBy: text('created_by').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.id] })],
+);
+
+/** One approval of one client by a person of the org: its code, and the family of tokens that came of it. */
+export const grants = sqliteTable(
+  'grants',
+  {
+    orgId: text('org_id').notNull(),
+    id: text('id').notNull(),
+    clientId: text('client_id').notNull(),
+    /** SHA-256 of the authorization code. */
+    codeHash: text('code_hash').notNull(),
+    codeValidUntil: integer('code_valid_until').notNull(),
+    redirectUri: text('redirect_uri').notNull(),
+    /** RFC 7636, S256; absent: none was sent. */
+    challenge: text('challenge'),
+    approvedAt: integer('approved_at').notNull(),
+    approvedBy: text('approved_by').notNull(),
+    redeemedAt: integer('redeemed_at'),
+    revokedAt: integer('revoked_at'),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.id] }), uniqueIndex('grants_code').on(t.orgId, t.codeHash)],
+);
+
+/** The code that a person of the org enters to approve a client: one at a time, good once, for minutes. */
+export const approvals = sqliteTable('approvals', {
+  orgId: text('org_id').primaryKey(),
+  /** SHA-256 of the code. */
+  hash: text('hash').notNull(),
+  createdAt: integer('created_at').notNull(),
+  createdBy: text('created_by').notNull(),
+  validUntil: integer('valid_until').notNull(),
+});
+
+/** Signed assertions that were used: none is good twice (RFC 7523 §3). WITHOUT ROWID in the migration. */
+export const assertions = sqliteTable(
+  'assertions',
+  {
+    orgId: text('org_id').notNull(),
+    /** SHA-256 of the client and the `jti`. */
+    hash: text('hash').notNull(),
+    validUntil: integer('valid_until').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.hash] }), index('assertions_valid_until').on(t.validUntil)],
+);
+
+/**
+ * Refused requests that can be attributed to an org, counted. So many of a day and reason have a row of their own; the
+ * rest is counted together, so that an attacker cannot make it grow. WITHOUT ROWID in the migration.
+ */
+export const refusals = sqliteTable(
+  'refusals',
+  {
+    orgId: text('org_id').notNull(),
+    /** The day, UTC: days since 1970. */
+    day: integer('day').notNull(),
+    reason: text('reason').notNull(),
+    /** What tells it from others of the reason: `truncated`, `whitespace`, … */
+    hint: text('hint').notNull(),
+    /** The credential that was presented, where it is known. */
+    credentialId: text('credential_id').notNull(),
+    client: text('client').notNull(),
+    address: text('address').notNull(),
+    count: integer('count').notNull(),
+    firstAt: integer('first_at').notNull(),
+    lastAt: integer('last_at').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.day, t.reason, t.hint, t.credentialId, t.client, t.address] }),
+    index('refusals_day').on(t.day),
   ],
 );
 

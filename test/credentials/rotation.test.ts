@@ -1,7 +1,8 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { issueToken } from '../../src/credentials/rotation';
+import { issue as issueCredential } from '../../src/credentials/rotation';
 import type { Actor } from '../../src/events';
+import { TOKENS } from '../../src/store/credentials';
 import { OrgStore } from '../../src/store/open';
 import { type Answer, admin, type Idp, idpOf, newIdp } from '../support/client';
 
@@ -65,7 +66,14 @@ describe('generating a token', () => {
   it('past the org’s one line, by twenty at once, issues exactly one: the database holds the promise', async () => {
     const orgId = await newOrg('past-the-line');
     const actor: Actor = { name: 'admin:test', requestId: 'r' };
-    const issue = () => issueToken(new OrgStore(env.DB, { kind: 'id', id: orgId }, Date.now()), orgId, 'test', actor);
+    const issue = () =>
+      issueCredential(
+        new OrgStore(env.DB, { kind: 'id', id: orgId }, Date.now()),
+        orgId,
+        TOKENS,
+        { by: 'test' },
+        actor,
+      );
     const issues = await Promise.all(Array.from({ length: 20 }, issue));
     expect(issues.filter(({ ok }) => ok)).toHaveLength(1);
     expect(await tokensOf(orgId)).toHaveLength(1);
@@ -108,11 +116,11 @@ describe('a revoked token', () => {
   ])('is refused by the next request: %s', async (_, request) => {
     const { status, headers, body } = await request();
     expect(status).toBe(401);
-    expect(headers.get('WWW-Authenticate')).toBe('Bearer realm="scim"');
+    expect(headers.get('WWW-Authenticate')).toBe('Bearer realm="scim", Basic realm="scim", charset="UTF-8"');
     expect(body).toEqual({
       schemas: ['urn:ietf:params:scim:api:messages:2.0:Error'],
       status: '401',
-      detail: 'A valid bearer token is required in the Authorization header',
+      detail: 'A valid credential is required in the Authorization header',
     });
   });
 

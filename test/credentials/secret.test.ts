@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { hashOf, isWellFormed, maskOf, newOrgId, newToken } from '../../src/credentials/secret';
+import { hashOf, maskOf, newOrgId, newSecret, recognise } from '../../src/credentials/secret';
 
+const isWellFormed = async (text: string) => (await recognise(text)).ok;
 const LETTERS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 /** The first token that was ever written down. Whoever changes the format must still take it. */
 const OLD = 'scim_Ab3dEf6hIj9k_000000000000000000000000000000000';
@@ -9,7 +10,7 @@ let orgId: string;
 let token: string;
 beforeAll(async () => {
   orgId = newOrgId();
-  token = await newToken(orgId);
+  token = await newSecret('token', orgId);
 });
 
 describe('a token', () => {
@@ -28,7 +29,7 @@ describe('a token', () => {
   });
 
   it('is another each time, of all letters alike', async () => {
-    const tokens = await Promise.all(Array.from({ length: 500 }, () => newToken(orgId)));
+    const tokens = await Promise.all(Array.from({ length: 500 }, () => newSecret('token', orgId)));
     expect(new Set(tokens).size).toBe(500);
     const counts = new Map<string, number>();
     for (const letter of tokens.flatMap((text) => [...text.slice(18, 51)])) {
@@ -100,7 +101,7 @@ describe('what is kept and shown of a token', () => {
   it('is a SHA-256 of all of it', async () => {
     expect(await hashOf('abc')).toBe('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
     expect(await hashOf(token)).toMatch(/^[0-9a-f]{64}$/);
-    expect(await hashOf(token)).not.toBe(await hashOf(await newToken(orgId)));
+    expect(await hashOf(token)).not.toBe(await hashOf(await newSecret('token', orgId)));
   });
 
   it('is a mask with four letters of the org and four of the checksum, none of the secret', () => {

@@ -32,13 +32,18 @@ describe('the tables', () => {
   it('are those that are known to this test', async () => {
     const names = (await tables()).map(({ name }) => name);
     expect(names).toEqual([
+      'approvals',
+      'assertions',
       'credentials',
       'events',
+      'grants',
       'group_permissions',
       'groups',
       'memberships',
+      'oauth_clients',
       'orgs',
       'outbox',
+      'refusals',
       'schemas',
       'user_emails',
       'users',
@@ -61,8 +66,15 @@ describe('the tables', () => {
       for (const index of indexes)
         if (index.columns[0] !== 'org_id') others.push(`${name}: ${index.columns.join(', ')}`);
     }
-    // The ids of credentials are random, and nobody is asked for them by id alone but the row that was just written.
-    expect(others.sort()).toEqual(['credentials: hash', 'credentials: id']);
+    // The ids of credentials are random, and nobody is asked for them by id alone but the row that was just written. What
+    // is found by its age alone is found by the cron, for all orgs.
+    expect(others.sort()).toEqual([
+      'assertions: valid_until',
+      'credentials: hash',
+      'credentials: id',
+      'credentials: kind, valid_until',
+      'refusals: day',
+    ]);
   });
 
   it('let a userName be taken once among the live users of an org, and again elsewhere or after a deletion', async () => {
@@ -81,19 +93,28 @@ describe('the tables', () => {
     await expect(user('one', '1', 7)).rejects.toThrow('UNIQUE constraint failed: users.org_id, users.id');
   });
 
-  it('let an org have one token that is neither revoked nor limited in time', async () => {
-    const token = (org: string, generation: number, validUntil: number | null, revokedAt: number | null) =>
+  it('let an org have one token that is current, and one that it has replaced', async () => {
+    const token = (
+      org: string,
+      generation: number,
+      replacedAt: number | null,
+      revokedAt: number | null,
+      subject = '',
+    ) =>
       env.DB.prepare(
-        `INSERT INTO credentials (id, org_id, kind, hash, mask, generation, created_at, created_by, valid_until, revoked_at)
-          VALUES (?1, ?2, 'token', ?1, 'x', ?3, 1, 'x', ?4, ?5)`,
+        `INSERT INTO credentials (id, org_id, kind, subject, hash, mask, generation, created_at, created_by, replaced_at, revoked_at)
+          VALUES (?1, ?2, 'token', ?6, ?1, 'x', ?3, 1, 'x', ?4, ?5)`,
       )
-        .bind(crypto.randomUUID(), org, generation, validUntil, revokedAt)
+        .bind(crypto.randomUUID(), org, generation, replacedAt, revokedAt, subject)
         .run();
-    await token('one', 1, null, 5);
+    await token('one', 1, 4, 5);
     await token('one', 2, 9, null);
     await token('one', 3, null, null);
-    await token('two', 1, null, null);
-    await expect(token('one', 4, null, null)).rejects.toThrow('UNIQUE');
-    await expect(token('one', 3, 9, null)).rejects.toThrow('UNIQUE');
+    await token('two', 3, null, null);
+    await token('one', 3, null, null, 'a client');
+    const taken = 'UNIQUE constraint failed: credentials.org_id, credentials.kind, credentials.subject';
+    await expect(token('one', 4, null, null)).rejects.toThrow(taken);
+    await expect(token('one', 4, 10, null)).rejects.toThrow(taken);
+    await expect(token('one', 3, 1, 1)).rejects.toThrow(`${taken}, credentials.generation`);
   });
 });

@@ -11,12 +11,13 @@ import { settings } from '../../env';
 import { MAX_BODY } from '../../scim/discovery';
 import { invalidSyntax, notFound, payloadTooLarge, ScimError, unavailable } from '../../scim/error';
 import { Busy } from '../../store/batch';
+import { PASSWORDS, TOKENS } from '../../store/credentials';
 import { type App, requestId } from '../context';
+import { credentials } from './credentials';
 import { groups } from './groups';
 import { orgs } from './orgs';
 import { schemas } from './schemas';
 import { sessions } from './sessions';
-import { tokens } from './tokens';
 import { users } from './users';
 
 export const admin = new Hono<App>();
@@ -32,7 +33,8 @@ admin.use(async (c, next) => {
   await next();
 });
 admin.route('/orgs', orgs);
-admin.route('/orgs/:slug/tokens', tokens);
+admin.route('/orgs/:slug/tokens', credentials({ line: () => TOKENS, secret: 'token', noun: 'token' }));
+admin.route('/orgs/:slug/basic', credentials({ line: () => PASSWORDS, secret: 'password', noun: 'basic' }));
 admin.route('/orgs/:slug/users', users);
 admin.route('/orgs/:slug/groups', groups);
 admin.route('/orgs/:slug/schemas', schemas);

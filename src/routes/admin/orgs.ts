@@ -11,6 +11,7 @@ import type { SettingsChange } from '../../store/open';
 import { changeOrg, deleteOrg, insertOrg, listOrgs } from '../../store/orgs';
 import { WHOLE_ORG } from '../../store/outbox';
 import { type App, actorOf } from '../context';
+import { GRACE, isGrace } from './credentials';
 import { body, orgOf, shownOrg, shownSettings } from './respond';
 
 /** Okta forbids "_" anywhere in a base URL, and a slug stands in one. */
@@ -49,6 +50,7 @@ const settable = z.strictObject({
       [...new Map(values.map((value) => [foldCase(value), value]))].map(([key, value]) => ({ value, key })),
     ),
   unknownMembers: z.enum(['skip', 'reject'], 'skip or reject was expected'),
+  graceDefault: z.string().refine(isGrace, GRACE),
 });
 /** As the value of any of them: back to its default. */
 const RESET = 'none';

@@ -5,7 +5,6 @@ import type * as z from 'zod';
 import { settings } from '../../env';
 import type { Org } from '../../provisioning/org';
 import { invalidValue, ScimError } from '../../scim/error';
-import type { Credential } from '../../store/credentials';
 import type { SettingsChange, Tenant } from '../../store/open';
 import { type App, actorOf, orgFor } from '../context';
 
@@ -37,22 +36,6 @@ export const shownSettings = (settings: SettingsChange) => ({
   ...settings,
   ...(settings.roles && { roles: settings.roles.map(({ value }) => value) }),
 });
-
-export const shownToken = (credential: Credential) => ({
-  mask: credential.mask,
-  generation: credential.generation,
-  state: stateOf(credential),
-  createdAt: iso(credential.createdAt),
-  createdBy: credential.createdBy,
-  validUntil: iso(credential.validUntil),
-  revokedAt: iso(credential.revokedAt),
-  revokedBy: credential.revokedBy ?? null,
-});
-
-function stateOf({ revokedAt, validUntil }: Credential): 'current' | 'expired' | 'revoked' {
-  if (revokedAt !== undefined) return 'revoked';
-  return validUntil !== undefined && validUntil <= Date.now() ? 'expired' : 'current';
-}
 
 /** A JSON body of this shape, else a 400 that names the member and what was expected. */
 export const body = <T extends z.ZodType>(schema: T) =>

@@ -111,7 +111,7 @@ const stranger = async () => visible(await send('GET', '/scim/v2/Users', undefin
 describe('the uniform 401', () => {
   it('is a SCIM error that says how to sign in', async () => {
     const answer = await send('GET', '/scim/v2/Users', undefined);
-    expectRefusal(answer, 401, undefined, /bearer token/);
+    expectRefusal(answer, 401, undefined, /valid credential/);
     expect(answer.headers.get('WWW-Authenticate')).toMatch(/^Bearer\b/);
   });
 

@@ -250,7 +250,8 @@ describe('a token', () => {
     expect((await idpOf('tokens', org.id, token).get('/Users')).status).toBe(200);
 
     const list = await admin('GET', '/orgs/tokens/tokens');
-    expect(list.body).toEqual([shown]);
+    const used = { lastUsedAt: expect.any(String) };
+    expect(list.body).toEqual([{ ...shown, ...used }]);
     for (const text of [list.text, await dump()]) {
       expect(text).not.toContain(token);
       expect(text).not.toContain(token.split('_')[2].slice(0, 20));

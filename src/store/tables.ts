@@ -21,6 +21,8 @@ export const orgs = sqliteTable(
     eventSeq: integer('event_seq').notNull().default(0),
     /** Sessions issued until then are dead, whoever's they are. */
     notBefore: integer('not_before'),
+    /** Since when the vendor has the org switched off: nobody of it may be signed in, and its IdP is refused. */
+    disabledAt: integer('disabled_at'),
     /** Signs the org's cursors: 32 random bytes, hexadecimal, that a trigger puts in the place of ''. */
     cursorKey: text('cursor_key').notNull().default(''),
     /** Which set of extension schemas the org has: another random text with each change of it, '' without any. */
@@ -305,8 +307,14 @@ export const events = sqliteTable(
     requestId: text('request_id').notNull(),
     /** JSON: changed attributes before and after, bends applied, what else belongs to the type. */
     details: text('details').notNull(),
+    /** 1: whether someone may be signed in has changed. What hosts are streamed. */
+    publishes: integer('publishes').notNull().default(0),
   },
-  (t) => [primaryKey({ columns: [t.orgId, t.seq] }), index('events_target').on(t.orgId, t.targetId, t.seq)],
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.seq] }),
+    index('events_target').on(t.orgId, t.targetId, t.seq),
+    index('events_published').on(t.orgId, t.seq).where(sql`publishes = 1`),
+  ],
 );
 
 /** Work that must follow a commit: publish the state of a user or an org. */

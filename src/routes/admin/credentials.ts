@@ -108,6 +108,7 @@ export function credentials(kind: Kind): Hono<App> {
     if (!asked.success) throw invalidValue(`by: ${WHO}`);
     const { actor, coordinator, line } = await lineOf(c);
     const revoked = await coordinator.revoke(line, asked.data ?? c.var.by, actor);
+    revoked.sort((a, b) => b.generation - a.generation); // as in the list
     return c.json({ revoked: revoked.length, [`${name}s`]: revoked.map((one) => shownCredential(one)) });
   });
 

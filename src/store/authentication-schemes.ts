@@ -13,10 +13,11 @@ const TYPES: Readonly<Record<string, SchemeType>> = {
 
 /** One round trip, the check of the caller included. What the caller itself used is always among them. */
 export async function authenticationSchemesOf(store: OrgStore): Promise<Set<SchemeType>> {
-  // Apart, so that each is one row of an index: a line may have hundreds of dead ones.
-  const good = (state: SQL) => sql`SELECT kind FROM credentials WHERE org_id = ${store.org}
-    AND kind IN ('token', 'basic') AND subject = '' AND ${state} AND ${isGood(store.now)}`;
-  const [rows] = await store.read(sql`${good(isCurrent)} UNION ${good(isReplaced)}
+  // By these indexes each is one row of a line; by that of the generations it would be all of its dead ones, too.
+  const good = (index: string, state: SQL) => sql`SELECT kind FROM credentials INDEXED BY ${sql.raw(index)}
+    WHERE org_id = ${store.org} AND kind IN ('token', 'basic') AND subject = '' AND ${state} AND ${isGood(store.now)}`;
+  const [rows] = await store.read(sql`${good('credentials_current', isCurrent)}
+    UNION ${good('credentials_predecessor', isReplaced)}
     UNION SELECT 'oauth_access' WHERE EXISTS (SELECT 1 FROM oauth_clients WHERE org_id = ${store.org})`);
   const kinds = rows!.map(({ kind }) => kind as string);
   if (store.presented) kinds.push(store.presented.kind);

@@ -195,7 +195,8 @@ export async function rotateCredential(
     insertion(store, line, rotation, by, rotation.retireOnUse),
     sql`SELECT * FROM credentials WHERE ${mine} AND generation > 0 AND revoked_at IS NULL ORDER BY generation DESC`,
   );
-  const [killed] = results[2]!.map(credentialOf);
+  // It was read while it was good still.
+  const [killed] = results[2]!.map((row) => ({ ...credentialOf(row), graceUntil: now, revokedAt: now, revokedBy: by }));
   const [current, predecessor] = results.at(-1)!.map(credentialOf);
   return { current: current!, predecessor: predecessor!, killed };
 }

@@ -6,8 +6,8 @@ import { dump, journal, rows } from '../support/database';
 
 const HOUR = 3_600_000;
 const kinds = [
-  { line: 'tokens', secret: 'token', noun: 'token', kind: 'token' },
-  { line: 'basic', secret: 'password', noun: 'basic', kind: 'basic' },
+  { name: 'tokens', line: 'tokens', secret: 'token', noun: 'token', kind: 'token' },
+  { name: 'passwords', line: 'basic', secret: 'password', noun: 'basic', kind: 'basic' },
 ] as const;
 let count = 0;
 
@@ -26,7 +26,7 @@ function expectRefused({ status, body }: Answer, expected: number, detail: RegEx
 
 const distance = (from: string, to: string) => Date.parse(to) - Date.parse(from);
 
-describe.each(kinds)('$line of an org', ({ line, secret, noun, kind }) => {
+describe.each(kinds)('$name of an org', ({ line, secret, noun, kind }) => {
   let slug: string;
   let id: string;
   beforeAll(async () => {

@@ -16,8 +16,9 @@ const GRACE_DEFAULT = '24h';
 const MAX_LIFE = 3_650 * DAY;
 const LIFE = 'a duration of at most 3650d was expected: 90d, 12h';
 
-const by = z.string().trim().min(1).max(100).optional();
-const expires = z
+/** For whom it is recorded. */
+export const by = z.string().trim().min(1).max(100).optional();
+export const expires = z
   .string()
   .refine((text) => {
     const life = parseDuration(text);

@@ -89,8 +89,8 @@ export const credentialOf = (row: Row): Credential => ({
 /** Rows of a line, as conditions. */
 const of = (store: OrgStore, { kind, subject }: Line): SQL =>
   sql`org_id = ${store.org} AND kind = ${kind} AND subject = ${subject}`;
-const isCurrent = sql.raw('generation > 0 AND revoked_at IS NULL AND replaced_at IS NULL');
-const isReplaced = sql.raw('generation > 0 AND revoked_at IS NULL AND replaced_at IS NOT NULL');
+export const isCurrent = sql.raw('generation > 0 AND revoked_at IS NULL AND replaced_at IS NULL');
+export const isReplaced = sql.raw('generation > 0 AND revoked_at IS NULL AND replaced_at IS NOT NULL');
 
 function expectGeneration(store: OrgStore, line: Line, expected: Expected): SQL[] {
   if (expected === undefined) return [];

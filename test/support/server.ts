@@ -11,6 +11,8 @@ const config = new URL('../../wrangler.toml', import.meta.url);
 export interface Server {
   /** Without a slash at the end. */
   readonly url: string;
+  /** Asks the administrator's door: `admin('POST', '/orgs/acme/oauth/clients', {})`. @throws unless the answer is 2xx. */
+  admin<T>(method: string, path: string, body?: unknown): Promise<T>;
   /** Creates an org, enables its SCIM and generates its token. */
   newOrg(slug: string): Promise<TestOrg>;
   /** Whether a session issued at that instant (epoch milliseconds) is good, as D1 knows it. */
@@ -40,7 +42,7 @@ export async function startServer(): Promise<Server> {
   }
 }
 
-function callsTo(url: string): Pick<Server, 'newOrg' | 'checkSession'> {
+function callsTo(url: string): Pick<Server, 'admin' | 'newOrg' | 'checkSession'> {
   async function admin<T>(method: string, path: string, body?: unknown): Promise<T> {
     const answer = await fetch(`${url}/admin/v1${path}`, {
       method,
@@ -51,6 +53,7 @@ function callsTo(url: string): Pick<Server, 'newOrg' | 'checkSession'> {
     return (await answer.json()) as T;
   }
   return {
+    admin,
     async newOrg(slug) {
       const { id } = await admin<{ id: string }>('POST', '/orgs', { slug });
       await admin('POST', `/orgs/${slug}/scim`, { enabled: true });

@@ -806,6 +806,55 @@ describe('a revocation', () => {
   });
 });
 
+describe('what it costs', () => {
+  /** Tokens of the last months, of this client and of others beside it. */
+  async function history() {
+    const other = await newClient(idp);
+    for (const { clientId } of [client, other]) {
+      await env.DB.prepare(
+        `INSERT INTO credentials (id, org_id, kind, subject, hash, mask, generation, created_at, created_by, valid_until, grant_id)
+          WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+          SELECT ?2 || i, ?1, 'oauth_access', ?2, ?2 || i, 'm', 0, 1, 'x', 2, iif(i % 2, 'g' || i, NULL) FROM n`,
+      )
+        .bind(idp.orgId, clientId)
+        .run();
+    }
+  }
+
+  it.each<[string, number, () => Promise<Answer>]>([
+    ['a token by a secret', 1, () => tokenOf(client, metered)],
+    [
+      'a token by a secret of nobody',
+      2,
+      async () => tokenOf({ ...client, clientSecret: await newSecret('oauth_client', idp.orgId) }, metered),
+    ],
+    ['a revocation of nothing', 1, async () => post('/revoke', { token: 'x', ...body() }, metered)],
+    [
+      'a revocation of a token',
+      1,
+      async () => {
+        const token = expectToken(await tokenOf(client));
+        return post('/revoke', { token, ...body() }, metered);
+      },
+    ],
+    [
+      'a revocation of a token of nobody',
+      1,
+      async () => post('/revoke', { token: await newSecret('oauth_refresh', idp.orgId), ...body() }, metered),
+    ],
+  ])('%s takes %i round trips, and reads what it touches, however many tokens there were', async (_, trips, send) => {
+    await history();
+    await tokenOf(client); // its use is noted
+    const answer = await send();
+    expect(answer.status).toBeLessThan(402);
+    expect(meter.roundTrips).toBe(trips);
+    expect(meter.rowsRead).toBeLessThan(100);
+    expect(
+      (await meter.plans()).filter((line) => /^SCAN (?!CONSTANT|1)/.test(line) || line.endsWith('(org_id=?)')),
+    ).toEqual([]);
+  });
+});
+
 describe('the metadata', () => {
   it('says where what is, and what there is (RFC 8414)', async () => {
     const answer = await ask('GET', `${BASE}/.well-known/oauth-authorization-server`);

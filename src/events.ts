@@ -7,6 +7,7 @@ export type EventType =
   | 'scim.enabled'
   | 'scim.disabled'
   | CredentialEvent
+  | ClientEvent
   | 'user.created'
   | 'user.updated'
   | 'user.deactivated'
@@ -25,6 +26,9 @@ export type EventType =
 export type CredentialEvent =
   `${'token' | 'basic' | 'client'}.${'issued' | 'rotated' | 'cancelled' | 'completed' | 'retired' | 'revoked' | 'expiring'}`;
 
+/** Of OAuth clients and what they are given: an access token, given back (RFC 7009) before its time. */
+export type ClientEvent = `client.${'created' | 'deleted' | 'given' | 'returned'}`;
+
 /** What happened, as it goes into the journal beside the change itself. */
 export interface Happening {
   readonly type: EventType;
@@ -42,7 +46,7 @@ export interface Details {
 
 /** Who did it. The credential itself is noted by the store. */
 export interface Actor {
-  /** `idp`, or `admin:` and the label that the operator gave. */
+  /** `idp`, `client:` and the id of an OAuth client, or `admin:` and the label that the operator gave. */
   readonly name: string;
   readonly requestId: string;
   /** User-Agent, cut: tells one IdP's client from another's. */

@@ -5,14 +5,14 @@
 import { columns, harmless, heading, paint } from '../terminal.mjs';
 import { org, post } from './api.mjs';
 
-const by = { value: 'who', about: 'for whom it is recorded (default: your user name)' };
-const expires = { value: 'duration', about: 'after how long the new one expires: 12h, 90d (default: never)' };
-const expectGeneration = { value: 'number', about: 'only if this generation is still the current one' };
-const grace = {
+export const by = { value: 'who', about: 'for whom it is recorded (default: your user name)' };
+export const expires = { value: 'duration', about: 'after how long the new one expires: 12h, 90d (default: never)' };
+export const expectGeneration = { value: 'number', about: 'only if this generation is still the current one' };
+export const grace = {
   value: 'duration',
   about: "how long the old one stays good: 0, 90s, 15m, at most 24h (default: the org's graceDefault, else 24h)",
 };
-const retireOnUse = { about: 'end the grace shortly after the new one was used first' };
+export const retireOnUse = { about: 'end the grace shortly after the new one was used first' };
 
 /**
  * @param kind `noun`: of the commands; `word`: what one is called, and the member of an answer that holds its secret;
@@ -84,7 +84,7 @@ export function credentialCommands(kind) {
 }
 
 /** What is not a number goes to the API as it is, which says what was expected. */
-function expected({ 'expect-generation': text }) {
+export function expected({ 'expect-generation': text }) {
   return { expectGeneration: /^\d+$/.test(text) ? Number(text) : text };
 }
 
@@ -101,7 +101,7 @@ export function showSecret(made, { word }) {
 }
 
 /** The new secret, and what becomes of the old one. */
-function showRotation({ predecessor, killed, ...made }, kind, { slug, 'retire-on-use': isRetired }) {
+export function showRotation({ predecessor, killed, ...made }, kind, { slug, 'retire-on-use': isRetired }) {
   const command = (verb) => `  npm run admin -- ${kind.noun} ${verb} ${slug}`;
   const old = `The old one, ${named(predecessor)},`;
   const fates = {
@@ -142,13 +142,13 @@ export function showCredentials(all) {
   ].join('\n');
 }
 
-const named = ({ mask, generation }) => `${harmless(mask)} (generation ${generation})`;
+export const named = ({ mask, generation }) => `${harmless(mask)} (generation ${generation})`;
 
 /** When it stopped being good, or will: whatever comes first. ISO instants sort as text. */
 const endOf = ({ validUntil, graceUntil, revokedAt }) => [validUntil, graceUntil, revokedAt].filter(Boolean).sort()[0];
 
 /** To the second: a table is read by people. */
-const instant = (iso) => iso?.replace(/\.\d+Z$/, 'Z');
+export const instant = (iso) => iso?.replace(/\.\d+Z$/, 'Z');
 
 /** The first words of a User-Agent. */
 const brief = (client) => (client.length > 30 ? `${client.slice(0, 29)}…` : client);

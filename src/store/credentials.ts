@@ -121,7 +121,7 @@ export async function insertCredential(
 /** The same as statements, for a batch that does more. The last one's row is the credential. */
 export function insertStatements(store: OrgStore, line: Line, draft: Draft, by: string, actor: Actor): SQL[] {
   const { now } = store;
-  const details = { mask: draft.mask, by, ...(line.subject && { client: line.subject }) };
+  const details = { mask: draft.mask, by, ...(line.subject && { clientId: line.subject }) };
   return [
     expect(
       'no_token',

@@ -28,9 +28,9 @@ afterAll(async () => {
 async function stageFor(slug: string) {
   const org = await server.newOrg(slug);
   const checkSession = (userId: string, issuedAt: number) => server.checkSession(slug, userId, issuedAt);
-  const operator = (method: string, path: string, body: unknown) => server.operate(slug, method, path, body);
+  const operator = (method: string, path: string, body: unknown) => server.admin(method, `/orgs/${slug}${path}`, body);
   const basic = async () => {
-    const { userName, password } = await server.operate<Password>(slug, 'POST', '/basic', {});
+    const { userName, password } = await server.admin<Password>('POST', `/orgs/${slug}/basic`, {});
     return btoa(`${userName}:${password}`);
   };
   return { baseUrl: org.baseUrl, token: org.token, basic, operator, checkSession };

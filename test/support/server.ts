@@ -11,10 +11,10 @@ const config = new URL('../../wrangler.toml', import.meta.url);
 export interface Server {
   /** Without a slash at the end. */
   readonly url: string;
+  /** Asks the administrator's door: `admin('POST', '/orgs/acme/oauth/clients', {})`. @throws unless the answer is 2xx. */
+  admin<T>(method: string, path: string, body?: unknown): Promise<T>;
   /** Creates an org, enables its SCIM and generates its token. */
   newOrg(slug: string): Promise<TestOrg>;
-  /** The admin API of an org: `operate('acme', 'POST', '/tokens/rotate', {})`. @throws unless the answer is a 2xx. */
-  operate<T>(slug: string, method: string, path: string, body: unknown): Promise<T>;
   /** Whether a session issued at that instant (epoch milliseconds) is good, as D1 knows it. */
   checkSession(slug: string, userId: string, issuedAt: number): Promise<{ valid: boolean; reason: string }>;
   stop(): Promise<void>;
@@ -42,7 +42,7 @@ export async function startServer(): Promise<Server> {
   }
 }
 
-function callsTo(url: string): Pick<Server, 'newOrg' | 'operate' | 'checkSession'> {
+function callsTo(url: string): Omit<Server, 'url' | 'stop'> {
   async function admin<T>(method: string, path: string, body?: unknown): Promise<T> {
     const answer = await fetch(`${url}/admin/v1${path}`, {
       method,
@@ -53,13 +53,13 @@ function callsTo(url: string): Pick<Server, 'newOrg' | 'operate' | 'checkSession
     return (await answer.json()) as T;
   }
   return {
+    admin,
     async newOrg(slug) {
       const { id } = await admin<{ id: string }>('POST', '/orgs', { slug });
       await admin('POST', `/orgs/${slug}/scim`, { enabled: true });
       const { token } = await admin<{ token: string }>('POST', `/orgs/${slug}/tokens`, {});
       return { slug, id, token, baseUrl: `${url}/scim/v2` };
     },
-    operate: (slug, method, path, body) => admin(method, `/orgs/${slug}${path}`, body),
     checkSession(slug, user, issuedAt) {
       const query = new URLSearchParams({ user, issuedAt: String(issuedAt) });
       return admin('GET', `/orgs/${slug}/sessions/check?${query}`);

@@ -17,8 +17,8 @@ const MAX_LIFE = 3_650 * DAY;
 const LIFE = 'a duration of at most 3650d was expected: 90d, 12h';
 
 const WHO = 'for whom it is recorded was expected, in at most 100 characters';
-const by = z.string(WHO).trim().min(1, WHO).max(100, WHO).optional();
-const expires = z
+export const by = z.string(WHO).trim().min(1, WHO).max(100, WHO).optional();
+export const expires = z
   .string(LIFE)
   .refine((text) => {
     const life = parseDuration(text);

@@ -15,6 +15,7 @@ import { PASSWORDS, TOKENS } from '../../store/credentials';
 import { type App, requestId } from '../context';
 import { credentials } from './credentials';
 import { groups } from './groups';
+import { clients } from './oauth';
 import { orgs } from './orgs';
 import { schemas } from './schemas';
 import { sessions } from './sessions';
@@ -35,6 +36,7 @@ admin.use(async (c, next) => {
 admin.route('/orgs', orgs);
 admin.route('/orgs/:slug/tokens', credentials({ line: () => TOKENS, secret: 'token', noun: 'token' }));
 admin.route('/orgs/:slug/basic', credentials({ line: () => PASSWORDS, secret: 'password', noun: 'basic' }));
+admin.route('/orgs/:slug/oauth/clients', clients);
 admin.route('/orgs/:slug/users', users);
 admin.route('/orgs/:slug/groups', groups);
 admin.route('/orgs/:slug/schemas', schemas);

@@ -1,0 +1,28 @@
+/** The token endpoint (RFC 6749 §3.2): a client and its grant -> an access token. */
+import { Hono } from 'hono';
+import type { App } from '../context';
+import { allowOnly } from '../method';
+import { asClient, authenticateClient } from './client';
+import { clientCredentials } from './client-credentials';
+import { readForm } from './form';
+import { type Grant, invalidRequest, OAuthError } from './grant';
+
+const grants: Record<string, Grant> = {
+  client_credentials: clientCredentials,
+};
+
+export const token = new Hono<App>();
+
+token.post('/', async (c) => {
+  const params = await readForm(c);
+  const type = params.get('grant_type');
+  if (type === undefined) throw invalidRequest('grant_type is required');
+  if (!Object.hasOwn(grants, type)) {
+    throw new OAuthError('unsupported_grant_type', `grant_type: one of ${Object.keys(grants).join(', ')} was expected`);
+  }
+  // `scope` and `resource` may say what they like: there is one scope, and the answer names it (§3.3).
+  const client = await authenticateClient(c, params);
+  return c.json(await asClient(c, client, () => grants[type]!(c, client, params)));
+});
+
+token.all('/', allowOnly('POST'));

@@ -2,6 +2,8 @@
 import { Hono } from 'hono';
 import { admin, guarded } from './routes/admin';
 import { type App, requestId } from './routes/context';
+import { authorize } from './routes/oauth/authorize';
+import { token } from './routes/oauth/token';
 import { scimError } from './routes/respond';
 import { scim } from './routes/scim';
 import { notFound, ScimError, unavailable } from './scim/error';
@@ -14,6 +16,8 @@ app.use(requestId);
 app.get('/health', (c) => c.json({ status: 'ok' }));
 app.route('/scim/v2', scim);
 app.route('/orgs/:slug/scim/v2', scim);
+app.route('/oauth/authorize', authorize);
+app.route('/oauth/token', token);
 app.use('/admin/v1/*', guarded);
 app.route('/admin/v1', admin);
 

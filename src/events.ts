@@ -7,6 +7,7 @@ export type EventType =
   | 'scim.enabled'
   | 'scim.disabled'
   | CredentialEvent
+  | GrantEvent
   | 'user.created'
   | 'user.updated'
   | 'user.deactivated'
@@ -25,6 +26,12 @@ export type EventType =
 export type CredentialEvent =
   `${'token' | 'basic' | 'client'}.${'issued' | 'rotated' | 'cancelled' | 'completed' | 'retired' | 'revoked' | 'expiring'}`;
 
+/**
+ * Of an authorization code grant: the operator made an approval code; a person approved the client with it; the client
+ * redeemed its code, refreshed its tokens, or used again what is good once, which ended them all.
+ */
+export type GrantEvent = 'approval.issued' | `client.${'approved' | 'redeemed' | 'refreshed' | 'reused'}`;
+
 /** What happened, as it goes into the journal beside the change itself. */
 export interface Happening {
   readonly type: EventType;
@@ -42,7 +49,7 @@ export interface Details {
 
 /** Who did it. The credential itself is noted by the store. */
 export interface Actor {
-  /** `idp`, or `admin:` and the label that the operator gave. */
+  /** `idp`, `client:` and the id of an OAuth client, or `admin:` and the label that the operator gave. */
   readonly name: string;
   readonly requestId: string;
   /** User-Agent, cut: tells one IdP's client from another's. */

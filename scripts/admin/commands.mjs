@@ -106,6 +106,21 @@ export const commands = [
     show: ({ revoked }) => `Revoked ${revoked}.`,
   },
   {
+    name: 'oauth approve',
+    about: 'Make the code by which a person of the org lets an OAuth client in, on the page that Okta opens.',
+    args: ['slug'],
+    options: { by: { value: 'who', about: 'for whom it is recorded (default: your user name)' } },
+    run: (callAdmin, { slug, by }) => callAdmin(org(slug, '/oauth/approvals'), post({ by })),
+    show: ({ approvalCode, validUntil, authorizeUrl }, { slug }) =>
+      [
+        `Approval code ${paint('green', approvalCode)}`,
+        '',
+        `Good once, until ${validUntil}, for ${slug} alone; an earlier one is good no more.`,
+        `It is entered at ${harmless(authorizeUrl)}, which the identity provider opens when its`,
+        'administrator connects the application.',
+      ].join('\n'),
+  },
+  {
     name: 'user list',
     about: 'All users of an org, or those that a SCIM filter matches.',
     args: ['slug'],

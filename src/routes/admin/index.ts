@@ -13,6 +13,7 @@ import { invalidSyntax, notFound, payloadTooLarge, ScimError, unavailable } from
 import { Busy } from '../../store/batch';
 import { PASSWORDS, TOKENS } from '../../store/credentials';
 import { type App, requestId } from '../context';
+import { approvals } from './approvals';
 import { credentials } from './credentials';
 import { groups } from './groups';
 import { orgs } from './orgs';
@@ -35,6 +36,7 @@ admin.use(async (c, next) => {
 admin.route('/orgs', orgs);
 admin.route('/orgs/:slug/tokens', credentials({ line: () => TOKENS, secret: 'token', noun: 'token' }));
 admin.route('/orgs/:slug/basic', credentials({ line: () => PASSWORDS, secret: 'password', noun: 'basic' }));
+admin.route('/orgs/:slug/oauth/approvals', approvals);
 admin.route('/orgs/:slug/users', users);
 admin.route('/orgs/:slug/groups', groups);
 admin.route('/orgs/:slug/schemas', schemas);

@@ -94,7 +94,7 @@ authorize.onError(async (error, c) => {
 async function readForm(c: Context<App>): Promise<Members> {
   const type = c.req.header('Content-Type')?.split(';')[0]?.trim().toLowerCase();
   if (type !== 'application/x-www-form-urlencoded') throw new Unanswerable('A form was expected.', 415);
-  return new Members(new URLSearchParams(await c.req.text()));
+  return new Members(new URLSearchParams(new TextDecoder().decode(await c.req.arrayBuffer())));
 }
 
 /** @returns the code of a grant, or undefined when the approval code is no good, and nothing has changed. */

@@ -13,7 +13,7 @@ const grants = { authorization_code: authorizationCode, refresh_token: refreshTo
 export const token = new Hono<App>();
 
 token.post('/', async (c) => {
-  const params = new Map(new URLSearchParams(await c.req.text()));
+  const params = new Map(new URLSearchParams(new TextDecoder().decode(await c.req.arrayBuffer())));
   const id = params.get('client_id') ?? '';
   const orgId = id.slice(0, 12);
   const hash = await hashOf(params.get('client_secret') ?? '');

@@ -1,0 +1,111 @@
+/** OAuth clients, and the browser of the person who approves them, as far as a test needs one. */
+import { env } from 'cloudflare:workers';
+import { randomText } from '../../src/credentials/secret';
+import { secretsOf } from '../../src/store/credentials';
+import { type Answer, admin, ask, BASE, type Idp } from './client';
+import { type Form, formOf } from './form';
+
+/** Okta's, which all its customers share. */
+export const CALLBACK = 'https://system-admin.okta.com/admin/app/cpc/acme_1/oauth/callback';
+
+export interface TestClient {
+  readonly id: string;
+  readonly secret: string;
+  readonly slug: string;
+  readonly orgId: string;
+}
+
+export async function newClient(
+  { orgId, slug }: Pick<Idp, 'orgId' | 'slug'>,
+  { name = 'Okta', redirectUris = [CALLBACK] }: { name?: string; redirectUris?: string[] } = {},
+): Promise<TestClient> {
+  const id = `${orgId}_${randomText(16)}`;
+  await env.DB.prepare(
+    `INSERT INTO oauth_clients (org_id, id, name, redirect_uris, created_at, created_by) VALUES (?, ?, ?, ?, 1, 'test')`,
+  )
+    .bind(orgId, id, name, JSON.stringify(redirectUris))
+    .run();
+  const actor = { name: 'admin:test', requestId: 'test' };
+  const issued = await env.ORG_COORDINATOR.getByName(orgId).issue(secretsOf(id), { by: 'test' }, actor);
+  if (!issued.ok) throw new Error(`no secret for ${id}: ${issued.why}`);
+  return { id, secret: issued.secret, slug, orgId };
+}
+
+/** As `oauth approve` prints it. */
+export async function newApproval(slug: string, by = 'olga'): Promise<string> {
+  const { status, body, text } = await admin('POST', `/orgs/${slug}/oauth/approvals`, { body: { by } });
+  if (status !== 201) throw new Error(`approval of ${slug}: ${status} ${text}`);
+  return body.approvalCode;
+}
+
+export type Members = Record<string, string> | [string, string][];
+
+/** The request as Okta makes it (RFC 6749 §4.1.1); an empty member is left out. */
+export const requestOf = ({ id }: TestClient, more: Record<string, string> = {}): Record<string, string> => {
+  const members = { response_type: 'code', client_id: id, redirect_uri: CALLBACK, state: 'xyz', ...more };
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== ''));
+};
+
+export const visit = (members: Members): Promise<Answer> =>
+  ask('GET', `${BASE}/oauth/authorize?${new URLSearchParams(members)}`);
+
+const FORM = 'application/x-www-form-urlencoded';
+
+/** A form sent from our own page. */
+export const submit = (members: Members, headers: Record<string, string> = {}): Promise<Answer> =>
+  ask('POST', `${BASE}/oauth/authorize`, {
+    raw: new URLSearchParams(members).toString(),
+    headers: { 'Content-Type': FORM, Origin: 'null', 'Sec-Fetch-Site': 'same-origin', ...headers },
+  });
+
+/** What the page would send. */
+export async function pageOf(members: Members): Promise<Form> {
+  const { status, text } = await visit(members);
+  if (status !== 200) throw new Error(`GET /oauth/authorize: ${status} ${text}`);
+  return formOf(text);
+}
+
+/** The members of the answer at the redirect URI. */
+export const answerOf = ({ headers }: Answer): Record<string, string> =>
+  Object.fromEntries(new URL(headers.get('Location')!).searchParams);
+
+/** Okta's administrator is sent to us, and approves. @returns the authorization code. */
+export async function approved(client: TestClient, more: Record<string, string> = {}): Promise<string> {
+  const { members } = await pageOf(requestOf(client, more));
+  const answer = await submit({ ...members, approval_code: await newApproval(client.slug), decision: 'approve' });
+  if (answer.status !== 303) throw new Error(`POST /oauth/authorize: ${answer.status} ${answer.text}`);
+  return answerOf(answer)['code']!;
+}
+
+/** A token request of the client; an empty member is left out. */
+export const tokenRequest = ({ id, secret }: TestClient, members: Record<string, string>): Promise<Answer> =>
+  ask('POST', `${BASE}/oauth/token`, {
+    raw: new URLSearchParams(
+      Object.entries({ client_id: id, client_secret: secret, ...members }).filter(([, value]) => value !== ''),
+    ).toString(),
+    headers: { 'Content-Type': FORM },
+  });
+
+export const redeem = (client: TestClient, code: string, more: Record<string, string> = {}): Promise<Answer> =>
+  tokenRequest(client, { grant_type: 'authorization_code', code, redirect_uri: CALLBACK, ...more });
+
+export const refresh = (client: TestClient, token: string): Promise<Answer> =>
+  tokenRequest(client, { grant_type: 'refresh_token', refresh_token: token });
+
+export interface Tokens {
+  readonly access: string;
+  readonly refresh: string;
+}
+
+export const tokensOf = ({ status, text, body }: Answer): Tokens => {
+  if (status !== 200) throw new Error(`POST /oauth/token: ${status} ${text}`);
+  return { access: body.access_token, refresh: body.refresh_token };
+};
+
+/** Approved and redeemed. */
+export const connected = async (client: TestClient): Promise<Tokens> =>
+  tokensOf(await redeem(client, await approved(client)));
+
+/** What the SCIM door says to this bearer token. */
+export const statusAtScim = async (token: string): Promise<number> =>
+  (await ask('GET', `${BASE}/scim/v2/Users?count=0`, { headers: { Authorization: `Bearer ${token}` } })).status;

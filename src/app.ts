@@ -2,8 +2,8 @@
 import { Hono } from 'hono';
 import { admin, guarded } from './routes/admin';
 import { type App, requestId } from './routes/context';
-import { authorize } from './routes/oauth/authorize';
-import { token } from './routes/oauth/token';
+import { oauth } from './routes/oauth';
+import { metadata } from './routes/oauth/metadata';
 import { scimError } from './routes/respond';
 import { scim } from './routes/scim';
 import { notFound, ScimError, unavailable } from './scim/error';
@@ -16,8 +16,9 @@ app.use(requestId);
 app.get('/health', (c) => c.json({ status: 'ok' }));
 app.route('/scim/v2', scim);
 app.route('/orgs/:slug/scim/v2', scim);
-app.route('/oauth/authorize', authorize);
-app.route('/oauth/token', token);
+app.route('/oauth', oauth);
+// RFC 8414 §3: here, for our issuer has no path.
+app.get('/.well-known/oauth-authorization-server', metadata);
 app.use('/admin/v1/*', guarded);
 app.route('/admin/v1', admin);
 

@@ -8,6 +8,7 @@ export type EventType =
   | 'scim.disabled'
   | CredentialEvent
   | GrantEvent
+  | ClientEvent
   | 'user.created'
   | 'user.updated'
   | 'user.deactivated'
@@ -25,6 +26,9 @@ export type EventType =
 /** `cancelled`, `completed` and `retired` (by the use of the new one) are ends of a rotation's grace. */
 export type CredentialEvent =
   `${'token' | 'basic' | 'client'}.${'issued' | 'rotated' | 'cancelled' | 'completed' | 'retired' | 'revoked' | 'expiring'}`;
+
+/** Of OAuth clients and what they are given: an access token, given back (RFC 7009) before its time. */
+export type ClientEvent = `client.${'created' | 'deleted' | 'given' | 'returned'}`;
 
 /**
  * Of an authorization code grant: the operator made an approval code; a person approved the client with it; the client

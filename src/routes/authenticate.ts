@@ -30,10 +30,17 @@ function read(header: string | undefined): Header | undefined {
   const [, scheme, secret] = /^\s*(?:([\w-]+)\s+)?(\S+)\s*$/.exec(header ?? '') ?? [];
   if (secret === undefined) return undefined;
   if (scheme?.toLowerCase() !== 'basic') return { secret, kinds: BEARER };
-  const pair = decoded(secret);
+  const pair = basicPair(secret);
+  return pair && { userName: pair.userName, secret: pair.password, kinds: BASIC };
+}
+
+/** What is behind `Basic` (RFC 7617 §2). */
+export function basicPair(base64: string): { readonly userName: string; readonly password: string } | undefined {
+  const pair = decoded(base64);
   const colon = pair?.indexOf(':') ?? -1;
-  if (pair === undefined || colon < 0) return undefined;
-  return { userName: pair.slice(0, colon), secret: pair.slice(colon + 1), kinds: BASIC };
+  return pair === undefined || colon < 0
+    ? undefined
+    : { userName: pair.slice(0, colon), password: pair.slice(colon + 1) };
 }
 
 function decoded(base64: string): string | undefined {

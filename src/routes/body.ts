@@ -16,15 +16,15 @@ export async function readJson(c: Context): Promise<unknown> {
   return parseJson(await readBytes(c.req.raw));
 }
 
-/** Stops at the limit: what a client says of the length of its body need not be true. */
-async function readBytes(request: Request): Promise<Uint8Array> {
-  const tooLarge = () => payloadTooLarge(`The body is larger than ${MAX_BODY} bytes`);
-  if (Number(request.headers.get('Content-Length') ?? 0) > MAX_BODY) throw tooLarge();
+/** Stops at the limit: what a client says of the length of its body need not be true. @throws ScimError 413. */
+export async function readBytes(request: Request, limit = MAX_BODY): Promise<Uint8Array> {
+  const tooLarge = () => payloadTooLarge(`The body is larger than ${limit} bytes`);
+  if (Number(request.headers.get('Content-Length') ?? 0) > limit) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of request.body ?? []) {
     length += chunk.byteLength;
-    if (length > MAX_BODY) throw tooLarge();
+    if (length > limit) throw tooLarge();
     chunks.push(chunk);
   }
   const bytes = new Uint8Array(length);

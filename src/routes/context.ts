@@ -1,7 +1,7 @@
 /** What a handler finds on `c.var`, and what every request is given before it is looked at. */
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import type { Env } from '../env';
+import { type Env, settings } from '../env';
 import type { Actor } from '../events';
 import type { Org } from '../provisioning/org';
 import { type Caller, OrgStore } from '../store/open';
@@ -30,6 +30,9 @@ export function actorOf(c: Context<App>, name: string): Actor {
 
 /** Where the request comes from: Cloudflare's word, never the client's (X-Forwarded-For). */
 export const addressOf = (c: Context<App>): string | undefined => c.req.header('CF-Connecting-IP')?.slice(0, 45);
+
+/** Where the service is reached from outside, without a slash at the end: PUBLIC_URL, or as it was reached just now. */
+export const publicUrl = (c: Context<App>): string => settings(c.env).publicUrl ?? new URL(c.req.url).origin;
 
 /** Off the answer's path; it may go on for 30 s after it. A failure is logged and changes no answer. */
 export function inBackground(c: Context<App>, work: Promise<unknown>): void {

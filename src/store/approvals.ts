@@ -22,18 +22,3 @@ export async function putApproval(
     record(store, actor, { type: 'approval.issued', details }),
   );
 }
-
-/** Who asks for an approval, as the person who gives it is told. */
-export interface Asker {
-  readonly name: string;
-  readonly redirectUris: readonly string[];
-}
-
-/** @throws ScimError 401: there is no such client. 403: SCIM is off for its org. */
-export async function findAsker(store: OrgStore, clientId: string): Promise<Asker> {
-  const [rows] = await store.read(
-    sql`SELECT name, redirect_uris FROM oauth_clients WHERE org_id = ${store.org} AND id = ${clientId}`,
-  );
-  const row = rows![0]!; // the store's own look-up has just found it, in the same batch
-  return { name: row['name'] as string, redirectUris: JSON.parse(row['redirect_uris'] as string) as string[] };
-}

@@ -89,8 +89,8 @@ export const credentialOf = (row: Row): Credential => ({
 /** Rows of a line, as conditions. */
 const of = (store: OrgStore, { kind, subject }: Line): SQL =>
   sql`org_id = ${store.org} AND kind = ${kind} AND subject = ${subject}`;
-const isCurrent = sql.raw('generation > 0 AND revoked_at IS NULL AND replaced_at IS NULL');
-const isReplaced = sql.raw('generation > 0 AND revoked_at IS NULL AND replaced_at IS NOT NULL');
+export const isCurrent = sql.raw('generation > 0 AND revoked_at IS NULL AND replaced_at IS NULL');
+export const isReplaced = sql.raw('generation > 0 AND revoked_at IS NULL AND replaced_at IS NOT NULL');
 
 function expectGeneration(store: OrgStore, line: Line, expected: Expected): SQL[] {
   if (expected === undefined) return [];
@@ -121,7 +121,7 @@ export async function insertCredential(
 /** The same as statements, for a batch that does more. The last one's row is the credential. */
 export function insertStatements(store: OrgStore, line: Line, draft: Draft, by: string, actor: Actor): SQL[] {
   const { now } = store;
-  const details = { mask: draft.mask, by, ...(line.subject && { client: line.subject }) };
+  const details = { mask: draft.mask, by, ...(line.subject && { clientId: line.subject }) };
   return [
     expect(
       'no_token',

@@ -1,7 +1,7 @@
 /** The authorization endpoint: who is answered where (RFC 6749 §4.1.2.1), what the page says, and who may approve. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Answer, admin, ask, BASE, type Idp, newIdp } from '../support/client';
-import { dump, journal, rows } from '../support/database';
+import { journal, rows } from '../support/database';
 import { formOf } from '../support/form';
 import {
   answerOf,
@@ -12,6 +12,7 @@ import {
   requestOf,
   submit,
   type TestClient,
+  unchanged,
   visit,
 } from '../support/oauth';
 
@@ -40,14 +41,6 @@ function expectPage({ status, headers, text }: Answer, expected: number): void {
   expect(text).toMatch(/^<!doctype html><html lang="en">/);
   const markup = text.replace(/="[^"]*"/g, '=""');
   expect(markup).not.toMatch(/<script|javascript:|\son\w+=|\ssrc=|\shref=|\sstyle=|\sformaction=/i);
-}
-
-/** Work that must leave every row as it is. */
-async function unchanged<T>(work: () => Promise<T>): Promise<T> {
-  const before = await dump();
-  const result = await work();
-  expect(await dump()).toBe(before);
-  return result;
 }
 
 describe('the page', () => {

@@ -6,6 +6,7 @@ import { dump, journal, rows } from '../support/database';
 import {
   approved,
   connected,
+  deleteClient,
   newClient,
   refresh,
   statusAtScim,
@@ -13,6 +14,7 @@ import {
   type Tokens,
   tokenRequest,
   tokensOf,
+  unchanged,
 } from '../support/oauth';
 
 let idp: Idp;
@@ -34,13 +36,6 @@ function expectInvalidGrant({ status, body, text }: Answer): void {
     error: 'invalid_grant',
     error_description: 'The refresh token is unknown, expired, used, revoked, or of another client',
   });
-}
-
-async function unchanged<T>(work: () => Promise<T>): Promise<T> {
-  const before = await dump();
-  const result = await work();
-  expect(await dump()).toBe(before);
-  return result;
 }
 
 async function at<T>(instant: number, work: () => Promise<T>): Promise<T> {
@@ -131,7 +126,7 @@ describe('a refresh token', () => {
   });
 
   it('is refused when its client is not there any more', async () => {
-    await rows('DELETE FROM oauth_clients WHERE org_id = ? AND id = ?', idp.orgId, client.id);
+    await deleteClient(client);
     const { status, body } = await unchanged(() => refresh(client, first.refresh));
     expect([status, body.error]).toEqual([401, 'invalid_client']);
   });

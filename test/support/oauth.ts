@@ -1,8 +1,7 @@
 /** OAuth clients, and the browser of the person who approves them, as far as a test needs one. */
-import { env } from 'cloudflare:workers';
-import { randomText } from '../../src/credentials/secret';
-import { secretsOf } from '../../src/store/credentials';
+import { expect } from 'vitest';
 import { type Answer, admin, ask, BASE, type Idp } from './client';
+import { dump } from './database';
 import { type Form, formOf } from './form';
 
 /** Okta's, which all its customers share. */
@@ -19,16 +18,14 @@ export async function newClient(
   { orgId, slug }: Pick<Idp, 'orgId' | 'slug'>,
   { name = 'Okta', redirectUris = [CALLBACK] }: { name?: string; redirectUris?: string[] } = {},
 ): Promise<TestClient> {
-  const id = `${orgId}_${randomText(16)}`;
-  await env.DB.prepare(
-    `INSERT INTO oauth_clients (org_id, id, name, redirect_uris, created_at, created_by) VALUES (?, ?, ?, ?, 1, 'test')`,
-  )
-    .bind(orgId, id, name, JSON.stringify(redirectUris))
-    .run();
-  const actor = { name: 'admin:test', requestId: 'test' };
-  const issued = await env.ORG_COORDINATOR.getByName(orgId).issue(secretsOf(id), { by: 'test' }, actor);
-  if (!issued.ok) throw new Error(`no secret for ${id}: ${issued.why}`);
-  return { id, secret: issued.secret, slug, orgId };
+  const { status, body, text } = await admin('POST', `/orgs/${slug}/oauth/clients`, { body: { name, redirectUris } });
+  if (status !== 201) throw new Error(`client of ${slug}: ${status} ${text}`);
+  return { id: body.clientId, secret: body.clientSecret, slug, orgId };
+}
+
+export async function deleteClient({ id, slug }: TestClient): Promise<void> {
+  const { status, text } = await admin('DELETE', `/orgs/${slug}/oauth/clients/${id}?confirm=${id}`);
+  if (status !== 200) throw new Error(`client of ${slug}: ${status} ${text}`);
 }
 
 /** As `oauth approve` prints it. */
@@ -109,3 +106,12 @@ export const connected = async (client: TestClient): Promise<Tokens> =>
 /** What the SCIM door says to this bearer token. */
 export const statusAtScim = async (token: string): Promise<number> =>
   (await ask('GET', `${BASE}/scim/v2/Users?count=0`, { headers: { Authorization: `Bearer ${token}` } })).status;
+
+/** Work that must leave every row as it is, but for the note of when a credential was used. */
+export async function unchanged<T>(work: () => Promise<T>): Promise<T> {
+  const state = async () => (await dump()).replace(/^.*"last_used_.*\n/gm, '');
+  const before = await state();
+  const result = await work();
+  expect(await state()).toBe(before);
+  return result;
+}

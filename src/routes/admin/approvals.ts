@@ -4,17 +4,19 @@ import * as z from 'zod';
 import { APPROVAL_LIFE, hashOfApproval, newApprovalCode } from '../../credentials/approval';
 import { putApproval } from '../../store/approvals';
 import { type App, actorOf } from '../context';
-import { body, iso, orgOf, scimBaseUrl } from './respond';
+import { endpoints } from '../oauth/metadata';
+import { by } from './credentials';
+import { body, iso, orgOf } from './respond';
 
 export const approvals = new Hono<App>();
 
-approvals.post('/', body(z.strictObject({ by: z.string().trim().min(1).max(100).optional() })), async (c) => {
+approvals.post('/', body(z.strictObject({ by })), async (c) => {
   const { store } = orgOf(c);
   const { id } = await store.verify(); // the hash is the org's own
   const { by = c.var.by } = c.req.valid('json');
   const approvalCode = newApprovalCode();
   const validUntil = store.now + APPROVAL_LIFE;
   await putApproval(store, (await hashOfApproval(id, approvalCode))!, validUntil, by, actorOf(c, `admin:${c.var.by}`));
-  const authorizeUrl = new URL('/oauth/authorize', scimBaseUrl(c)).href;
+  const { authorizeUrl } = endpoints(c);
   return c.json({ approvalCode, validUntil: iso(validUntil), createdBy: by, authorizeUrl }, 201);
 });

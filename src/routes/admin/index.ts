@@ -16,6 +16,7 @@ import { type App, requestId } from '../context';
 import { approvals } from './approvals';
 import { credentials } from './credentials';
 import { groups } from './groups';
+import { clients } from './oauth';
 import { orgs } from './orgs';
 import { schemas } from './schemas';
 import { sessions } from './sessions';
@@ -30,12 +31,13 @@ const refuseSize = (): never => {
 admin.use(bodyLimit({ maxSize: MAX_BODY, onError: () => refuseSize() }));
 admin.use(async (c, next) => {
   // A label for the journal, not a proof of who it is: the door itself is what is guarded.
-  c.set('by', (c.req.header('X-Admin-By') ?? 'admin').slice(0, 100));
+  c.set('by', (c.req.header('X-Admin-By') || 'admin').slice(0, 100));
   await next();
 });
 admin.route('/orgs', orgs);
 admin.route('/orgs/:slug/tokens', credentials({ line: () => TOKENS, secret: 'token', noun: 'token' }));
 admin.route('/orgs/:slug/basic', credentials({ line: () => PASSWORDS, secret: 'password', noun: 'basic' }));
+admin.route('/orgs/:slug/oauth/clients', clients);
 admin.route('/orgs/:slug/oauth/approvals', approvals);
 admin.route('/orgs/:slug/users', users);
 admin.route('/orgs/:slug/groups', groups);

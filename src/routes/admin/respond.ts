@@ -2,11 +2,10 @@
 import { zValidator } from '@hono/zod-validator';
 import type { Context } from 'hono';
 import type * as z from 'zod';
-import { settings } from '../../env';
 import type { Org } from '../../provisioning/org';
 import { invalidValue, ScimError } from '../../scim/error';
 import type { SettingsChange, Tenant } from '../../store/open';
-import { type App, actorOf, orgFor } from '../context';
+import { type App, actorOf, orgFor, publicUrl } from '../context';
 
 /** The org that the path names; whether it exists, the first batch says. */
 export function orgOf(c: Context<App>): Org {
@@ -15,7 +14,7 @@ export function orgOf(c: Context<App>): Org {
 }
 
 /** PUBLIC_URL where the door has no address of its own. */
-export const scimBaseUrl = (c: Context<App>) => `${settings(c.env).publicUrl ?? new URL(c.req.url).origin}/scim/v2`;
+export const scimBaseUrl = (c: Context<App>) => `${publicUrl(c)}/scim/v2`;
 
 export const iso = (at: number | undefined) => (at === undefined ? null : new Date(at).toISOString());
 

@@ -2,7 +2,7 @@
 import type { Context } from 'hono';
 import { isChallenge } from '../../credentials/pkce';
 import { ScimError } from '../../scim/error';
-import { type Asker, findAsker } from '../../store/approvals';
+import { findClient, type OAuthClient } from '../../store/oauth-clients';
 import { OrgStore, type Tenant } from '../../store/open';
 import type { App } from '../context';
 import type { OAuthErrorCode } from './grant';
@@ -15,10 +15,9 @@ export interface Destination {
 }
 
 export interface AuthorizationRequest extends Destination {
-  readonly clientId: string;
-  readonly store: OrgStore;
+  readonly client: OAuthClient;
   readonly org: Tenant;
-  readonly asker: Asker;
+  readonly store: OrgStore;
   /** Whether the request itself named the URI: then the token request must, too (§4.1.3). */
   readonly namesRedirectUri: boolean;
   readonly challenge: string | undefined;
@@ -78,9 +77,9 @@ export async function readRequest(c: Context<App>, members: Members): Promise<Au
   if (members.isRepeated('client_id', 'redirect_uri')) {
     throw new Unanswerable('client_id or redirect_uri is there more than once.');
   }
-  const { clientId, store, org, asker } = await readClient(c, members.get('client_id') ?? '');
+  const { client, org, store } = await readClient(c, members.get('client_id') ?? '');
   const named = members.get('redirect_uri');
-  const redirectUri = registered(asker, named);
+  const redirectUri = registered(client, named);
   const state = members.isRepeated('state') ? undefined : members.get('state');
   const to = { redirectUri, state };
   if (state !== undefined && state.length > MAX_STATE) throw new Unanswerable('The request is too long.');
@@ -93,7 +92,7 @@ export async function readRequest(c: Context<App>, members: Members): Promise<Au
     throw new Declined(to, 'unsupported_response_type', 'The only response_type here is code');
   }
   const challenge = challengeOf(members, to);
-  return { clientId, store, org, asker, namesRedirectUri: named !== undefined, challenge, ...to };
+  return { client, org, store, namesRedirectUri: named !== undefined, challenge, ...to };
 }
 
 async function readClient(c: Context<App>, clientId: string) {
@@ -103,8 +102,9 @@ async function readClient(c: Context<App>, clientId: string) {
   if (orgId === undefined) throw unknown();
   const store = new OrgStore(c.env.DB, { kind: 'client', orgId, id: clientId }, Date.now());
   try {
-    const asker = await findAsker(store, clientId);
-    return { clientId, store, asker, org: store.tenant };
+    const client = await findClient(store, clientId);
+    if (client === undefined) throw unknown();
+    return { client, org: store.tenant, store };
   } catch (error) {
     if (!(error instanceof ScimError)) throw error;
     throw error.status === 403 ? new Unanswerable(error.detail, 403) : unknown();
@@ -112,7 +112,7 @@ async function readClient(c: Context<App>, clientId: string) {
 }
 
 /** §3.1.2.3: one of the client's, to the letter; unnamed only where there is no choice. */
-function registered({ redirectUris }: Asker, named: string | undefined): string {
+function registered({ redirectUris }: OAuthClient, named: string | undefined): string {
   const found = named === undefined && redirectUris.length === 1 ? redirectUris[0] : undefined;
   if (found !== undefined) return found;
   if (named !== undefined && redirectUris.includes(named)) return named;

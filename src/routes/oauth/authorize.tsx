@@ -3,14 +3,15 @@
  * proved by the one-time code that the operator gave them, which no other site can know.
  */
 import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { csrf } from 'hono/csrf';
 import { HTTPException } from 'hono/http-exception';
 import { secureHeaders } from 'hono/secure-headers';
 import { hashOfApproval } from '../../credentials/approval';
 import { hashOf, newSecret } from '../../credentials/secret';
+import { ScimError } from '../../scim/error';
 import { Busy } from '../../store/batch';
 import { insertGrant } from '../../store/grants';
+import { readBytes } from '../body';
 import { type App, actorOf } from '../context';
 import {
   type AuthorizationRequest,
@@ -24,6 +25,7 @@ import { approvalPage, faultPage, policyFor } from './page';
 
 /** Milliseconds: the client fetches its tokens at once (§4.1.2 recommends ten minutes at most). */
 const CODE_LIFE = 60_000;
+/** Bytes. */
 const MAX_FORM = 65_536;
 
 export const authorize = new Hono<App>();
@@ -36,32 +38,18 @@ authorize.use(
     // An identity provider may open this page in a window that its own page waits for.
     crossOriginOpenerPolicy: false,
   }),
-  async (c, next) => {
-    await next();
-    c.header('Cache-Control', 'no-store');
-  },
 );
 
 authorize.get('/', async (c) => ask(c, await readRequest(c, new Members(new URL(c.req.url).searchParams))));
 
-authorize.post(
-  '/',
-  csrf(),
-  bodyLimit({
-    maxSize: MAX_FORM,
-    onError: () => {
-      throw new Unanswerable('The request is too long.', 413);
-    },
-  }),
-  async (c) => {
-    const form = await readForm(c);
-    const request = await readRequest(c, form);
-    if (form.get('decision') === 'deny') throw new Declined(request, 'access_denied', 'The request was denied');
-    const code = await approve(c, request, form.get('approval_code') ?? '');
-    if (code !== undefined) return c.redirect(answerAt(request, { code }), 303);
-    return ask(c, request, 'That code is not good: it was mistyped, has expired, or was used before.');
-  },
-);
+authorize.post('/', csrf(), async (c) => {
+  const form = await readForm(c);
+  const request = await readRequest(c, form);
+  if (form.get('decision') === 'deny') throw new Declined(request, 'access_denied', 'The request was denied');
+  const code = await approve(c, request, form.get('approval_code') ?? '');
+  if (code !== undefined) return c.redirect(answerAt(request, { code }), 303);
+  return ask(c, request, 'That code is not good: it was mistyped, has expired, or was used before.');
+});
 
 authorize.all('/', (c) => {
   c.header('Allow', 'GET, POST');
@@ -73,59 +61,59 @@ authorize.onError(async (error, c) => {
     const answer = answerAt(error.to, { error: error.error, error_description: error.description });
     return c.redirect(answer, c.req.method === 'POST' ? 303 : 302);
   }
-  const known =
-    error instanceof Unanswerable
-      ? error
-      : error instanceof HTTPException // hono/csrf
-        ? new Unanswerable('The form was not sent from this page.', 403)
-        : error instanceof Busy
-          ? new Unanswerable('The service is busy. Try again in a moment.', 503)
-          : undefined;
+  const known = meaning(error);
   if (known === undefined) {
     console.error(JSON.stringify({ message: 'unexpected error', requestId: c.var.requestId, error: String(error) }));
   }
+  const { detail, status } = known ?? { detail: 'The service failed; the request id is in X-Request-Id.', status: 500 };
   c.header('Content-Security-Policy', await policyFor());
-  return c.html(
-    faultPage(known?.detail ?? 'The service failed. The number of this failure is in the header X-Request-Id.'),
-    known?.status ?? 500,
-  );
+  return c.html(faultPage(detail), status);
 });
+
+/** What the rest of the house throws, in the words of this page. */
+function meaning(thrown: unknown): Unanswerable | undefined {
+  if (thrown instanceof Unanswerable) return thrown;
+  if (thrown instanceof HTTPException) return new Unanswerable('The form was not sent from this page.', 403); // hono/csrf
+  if (thrown instanceof Busy) return new Unanswerable('The service is busy. Try again in a moment.', 503);
+  if (thrown instanceof ScimError && thrown.status === 413) return new Unanswerable('The request is too long.', 413);
+  return undefined;
+}
 
 async function readForm(c: Context<App>): Promise<Members> {
   const type = c.req.header('Content-Type')?.split(';')[0]?.trim().toLowerCase();
   if (type !== 'application/x-www-form-urlencoded') throw new Unanswerable('A form was expected.', 415);
-  return new Members(new URLSearchParams(new TextDecoder().decode(await c.req.arrayBuffer())));
+  return new Members(new URLSearchParams(new TextDecoder().decode(await readBytes(c.req.raw, MAX_FORM))));
 }
 
 /** @returns the code of a grant, or undefined when the approval code is no good, and nothing has changed. */
 async function approve(c: Context<App>, request: AuthorizationRequest, typed: string): Promise<string | undefined> {
-  const { store, org, clientId, namesRedirectUri, redirectUri, challenge } = request;
+  const { client, org, store, namesRedirectUri, redirectUri, challenge } = request;
   const approval = await hashOfApproval(org.id, typed);
   if (approval === undefined) return undefined;
   const code = await newSecret('oauth_code', org.id);
   const grant = {
     id: crypto.randomUUID(),
-    clientId,
+    clientId: client.id,
     codeHash: await hashOf(code),
     codeValidUntil: store.now + CODE_LIFE,
     redirectUri: namesRedirectUri ? redirectUri : undefined,
     challenge,
   };
-  const isApproved = await insertGrant(store, approval, grant, actorOf(c, `client:${clientId}`));
+  const isApproved = await insertGrant(store, approval, grant, actorOf(c, `client:${client.id}`));
   return isApproved ? code : undefined;
 }
 
 async function ask(c: Context<App>, request: AuthorizationRequest, fault?: string): Promise<Response> {
-  const { clientId, asker, org, redirectUri, namesRedirectUri, state, challenge } = request;
+  const { client, org, redirectUri, namesRedirectUri, state, challenge } = request;
   const members = {
     response_type: 'code',
-    client_id: clientId,
+    client_id: client.id,
     redirect_uri: namesRedirectUri ? redirectUri : undefined,
     state,
     code_challenge: challenge,
     code_challenge_method: challenge && 'S256',
   };
   c.header('Content-Security-Policy', await policyFor(redirectUri));
-  const question = { client: asker.name, org: org.name, host: new URL(redirectUri).host, members, fault };
+  const question = { client: client.name, org: org.name, host: new URL(redirectUri).host, members, fault };
   return c.html(approvalPage(question), fault === undefined ? 200 : 403);
 }

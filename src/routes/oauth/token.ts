@@ -1,30 +1,32 @@
-/** The token endpoint (RFC 6749 §3.2). */
+/** The token endpoint (RFC 6749 §3.2): a client and its grant -> an access token. */
 import { Hono } from 'hono';
-import { hashOf } from '../../credentials/secret';
-import { ScimError } from '../../scim/error';
-import { OrgStore } from '../../store/open';
 import type { App } from '../context';
+import { allowOnly } from '../method';
 import { authorizationCode } from './authorization-code';
-import { OAuthError } from './grant';
+import { asClient, authenticateClient } from './client';
+import { clientCredentials } from './client-credentials';
+import { readForm } from './form';
+import { type Grant, invalidRequest, OAuthError } from './grant';
 import { refreshToken } from './refresh-token';
 
-const grants = { authorization_code: authorizationCode, refresh_token: refreshToken };
+const grants: Record<string, Grant> = {
+  client_credentials: clientCredentials,
+  authorization_code: authorizationCode,
+  refresh_token: refreshToken,
+};
 
 export const token = new Hono<App>();
 
 token.post('/', async (c) => {
-  const params = new Map(new URLSearchParams(new TextDecoder().decode(await c.req.arrayBuffer())));
-  const id = params.get('client_id') ?? '';
-  const orgId = id.slice(0, 12);
-  const hash = await hashOf(params.get('client_secret') ?? '');
-  const store = new OrgStore(c.env.DB, { kind: 'client', orgId, id, hash }, Date.now());
-  const grant = grants[params.get('grant_type') as keyof typeof grants];
-  if (grant === undefined) throw new OAuthError('unsupported_grant_type', 'Another grant_type was expected');
-  return c.json(await grant(c, { id, orgId, store }, params), 200, { 'Cache-Control': 'no-store' });
+  const params = await readForm(c);
+  const type = params.get('grant_type');
+  if (type === undefined) throw invalidRequest('grant_type is required');
+  if (!Object.hasOwn(grants, type)) {
+    throw new OAuthError('unsupported_grant_type', `grant_type: one of ${Object.keys(grants).join(', ')} was expected`);
+  }
+  // `scope` and `resource` may say what they like: there is one scope, and the answer names it (§3.3).
+  const client = await authenticateClient(c, params);
+  return c.json(await asClient(c, client, () => grants[type]!(c, client, params)));
 });
 
-token.onError((error, c) => {
-  if (error instanceof OAuthError) return c.json({ error: error.error, error_description: error.description }, 400);
-  if (error instanceof ScimError) return c.json({ error: 'invalid_client', error_description: error.detail }, 401);
-  throw error;
-});
+token.all('/', allowOnly('POST'));

@@ -1,0 +1,68 @@
+/**
+ * The keys that issuers publish (RFC 7517 §5), fetched when an assertion needs them and kept by address in this isolate.
+ * Without them nobody is let in: what cannot be fetched, is too large or is no key set is an error, not an empty set.
+ */
+import { createRemoteJWKSet, customFetch, type RemoteJWKSet } from 'jose';
+
+/** The keys could not be had now; the same assertion may be good in a moment. */
+export class KeysUnavailable extends Error {}
+
+/** Milliseconds, from the request to the last byte. */
+const PATIENCE = 5_000;
+/** Milliseconds for which a failed fetch is not tried again: assertions that nobody has checked yet ask for it. */
+export const PAUSE = 5_000;
+/** Milliseconds between two fetches for keys that the set does not have, for the same reason. */
+const UNKNOWN_KEY_PAUSE = 30_000;
+/** Milliseconds after which a key that the issuer has withdrawn is good no longer. */
+const MAX_AGE = 600_000;
+/** Microsoft's has about 20,000. */
+const MAX_BYTES = 262_144;
+/** Addresses whose keys are kept; the one that was not used for longest makes room. */
+const MAX_SETS = 100;
+
+const sets = new Map<string, RemoteJWKSet>();
+
+/** @throws (when asked for a key) KeysUnavailable. */
+export function keysAt(url: string): RemoteJWKSet {
+  const keys = sets.get(url) ?? open(url);
+  sets.delete(url);
+  sets.set(url, keys); // the last to be dropped
+  if (sets.size > MAX_SETS) sets.delete(sets.keys().next().value!);
+  return keys;
+}
+
+function open(url: string): RemoteJWKSet {
+  let pausedUntil = 0;
+  return createRemoteJWKSet(new URL(url), {
+    timeoutDuration: PATIENCE,
+    cooldownDuration: UNKNOWN_KEY_PAUSE,
+    cacheMaxAge: MAX_AGE,
+    headers: { 'User-Agent': 'scim-worker' },
+    async [customFetch](href, options) {
+      if (Date.now() < pausedUntil) throw new KeysUnavailable('the keys could not be fetched a moment ago');
+      try {
+        return await fetchBounded(href, options);
+      } catch (cause) {
+        pausedUntil = Date.now() + PAUSE;
+        throw new KeysUnavailable('the keys could not be fetched', { cause });
+      }
+    },
+  });
+}
+
+/** @param options say not to follow redirects: the address that was registered is the one that is trusted. */
+async function fetchBounded(url: string, options: RequestInit): Promise<Response> {
+  const response = await fetch(url, options);
+  if (response.status !== 200) throw new Error(`status ${response.status}`);
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
+  let text = '';
+  let length = 0;
+  for await (const chunk of response.body ?? []) {
+    length += chunk.byteLength;
+    if (length > MAX_BYTES) throw new Error('too large');
+    text += decoder.decode(chunk, { stream: true });
+  }
+  const set: unknown = JSON.parse(text + decoder.decode());
+  if (!Array.isArray((set as { keys?: unknown } | null)?.keys)) throw new Error('no key set');
+  return Response.json(set);
+}

@@ -1,0 +1,137 @@
+/** OAuth clients of an org: an application of its identity provider each, with a secret, or with somebody who signs for it. */
+import { type Context, Hono } from 'hono';
+import { createMiddleware } from 'hono/factory';
+import * as z from 'zod';
+import { hashOf, maskOf, newSecret, randomText } from '../../credentials/secret';
+import { readSigner } from '../../credentials/signer';
+import { invalidValue, notFound, ScimError } from '../../scim/error';
+import { Unmet } from '../../store/batch';
+import { secretsOf } from '../../store/credentials';
+import { deleteClient, findClient, insertClient, type ListedClient, listClients } from '../../store/oauth-clients';
+import type { App } from '../context';
+import { endpoints } from '../oauth/metadata';
+import { by, credentials, expires, shownCredential } from './credentials';
+import { body, iso, orgOf, scimBaseUrl } from './respond';
+
+const MAX_LENGTH = 2_000;
+const MAX_URIS = 20;
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
+const ADDRESS = 'an absolute https address without user, blanks and * was expected; http for this machine only';
+
+/** Such an address is compared, or fetched, as it was entered: so nothing that a reader would take for something else. */
+function isAddress(text: string): boolean {
+  if (!/^[!-~]+$/.test(text) || /[\\*"<>^`{|}]/.test(text) || !URL.canParse(text)) return false;
+  const { protocol, username, password, hostname } = new URL(text);
+  if (!/^https?:\/\//i.test(text) || username !== '' || password !== '') return false;
+  return protocol === 'https:' || (protocol === 'http:' && LOOPBACK.has(hostname));
+}
+
+const text = (longest: number) =>
+  z
+    .string('a string was expected')
+    .min(1, 'a value was expected')
+    .max(longest, `at most ${longest} characters are accepted`);
+const address = text(MAX_LENGTH).refine(isAddress, ADDRESS);
+const redirectUri = address.refine((uri) => !uri.includes('#'), 'no fragment was expected (RFC 6749, section 3.1.2)');
+
+const createBody = z.strictObject({
+  name: text(200).trim().min(1, 'a name was expected').optional(),
+  redirectUris: z
+    .array(redirectUri)
+    .max(MAX_URIS, `at most ${MAX_URIS} are accepted`)
+    .transform((uris) => [...new Set(uris)])
+    .default([]),
+  by,
+  expires,
+  assertion: z
+    .strictObject({
+      jwk: z.unknown(),
+      jwks: z.unknown(),
+      issuer: text(MAX_LENGTH).optional(),
+      jwksUrl: address.optional(),
+      subject: text(MAX_LENGTH).optional(),
+      audience: text(MAX_LENGTH).optional(),
+    })
+    .optional(),
+});
+
+export const clients = new Hono<App>();
+
+clients.get('/', async (c) => c.json((await listClients(orgOf(c).store)).map((client) => shownClient(client))));
+
+clients.post('/', body(createBody), async (c) => {
+  const asked = c.req.valid('json');
+  if (asked.assertion && asked.expires !== undefined) {
+    throw invalidValue('expires: a client that signs has no secret that could expire');
+  }
+  const signer = asked.assertion && (await readSigner(asked.assertion));
+  const { store, actor } = orgOf(c);
+  const { id: orgId } = await store.verify();
+  const id = `${orgId}_${randomText(16)}`;
+  const secret = signer ? undefined : await newSecret('oauth_client', orgId);
+  const draft = secret === undefined ? undefined : await draftOf(secret, asked.expires);
+  const { name = id, redirectUris, by: createdBy = c.var.by } = asked;
+  await insertClient(store, { id, name, redirectUris, signer, createdBy }, draft, actor);
+  return c.json({ clientSecret: secret ?? null, ...(await shown(c, id)) }, 201);
+});
+
+const draftOf = async (secret: string, validFor: number | undefined) => ({
+  id: crypto.randomUUID(),
+  hash: await hashOf(secret),
+  mask: maskOf(secret),
+  validFor,
+});
+
+/** What is entered in the identity provider, beside the client's id and secret. */
+const setUp = (c: Context<App>) => ({ scimBaseUrl: scimBaseUrl(c), ...endpoints(c) });
+
+const clientIdOf = (c: Context<App>) => c.req.param('client') ?? '';
+
+/** @throws ScimError 404. */
+async function shown(c: Context<App>, id: string) {
+  const [client] = await listClients(orgOf(c).store, id);
+  if (client === undefined) throw notFound('Client');
+  return { ...shownClient(client), ...setUp(c) };
+}
+
+clients.get('/:client', async (c) => c.json(await shown(c, clientIdOf(c))));
+
+clients.delete('/:client', async (c) => {
+  const id = clientIdOf(c);
+  const { store, actor } = orgOf(c);
+  if (c.req.query('confirm') !== id) {
+    throw invalidValue('confirm: the id of the client was expected, for its access ends at once');
+  }
+  try {
+    return c.json({ deleted: id, revoked: await deleteClient(store, id, c.var.by, actor) });
+  } catch (error) {
+    if (error instanceof Unmet && error.expectation === 'found') throw notFound('Client');
+    throw error;
+  }
+});
+
+/** Before what is done with a secret: a client that signs has none, and must not get one beside its signer. */
+const withSecret = createMiddleware<App>(async (c, next) => {
+  const client = await findClient(orgOf(c).store, clientIdOf(c));
+  if (client === undefined) throw notFound('Client');
+  if (client.signer) throw new ScimError(409, undefined, 'The client proves itself by signature: it has no secret');
+  await next();
+});
+
+clients.use('/:client/*', withSecret);
+clients.route(
+  '/:client',
+  credentials({ line: (c) => secretsOf(clientIdOf(c)), secret: 'clientSecret', noun: 'oauth client' }),
+);
+
+const shownClient = ({ id, name, redirectUris, signer, secrets, createdAt, createdBy, lastUsedAt }: ListedClient) => ({
+  clientId: id,
+  name,
+  redirectUris,
+  /** Public, all of it: keys, or who signs. */
+  assertion: signer ?? null,
+  secrets: secrets.map((secret) => shownCredential(secret, secrets)),
+  createdAt: iso(createdAt),
+  createdBy,
+  lastUsedAt: iso(lastUsedAt),
+});

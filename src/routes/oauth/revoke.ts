@@ -1,0 +1,27 @@
+/** The revocation endpoint (RFC 7009): a client gives back what it was given. */
+import { Hono } from 'hono';
+import { hashOf, recognise } from '../../credentials/secret';
+import { takeBack } from '../../store/given';
+import { type App, actorOf } from '../context';
+import { allowOnly } from '../method';
+import { asClient, authenticateClient } from './client';
+import { readForm } from './form';
+import { invalidRequest } from './grant';
+
+export const revoke = new Hono<App>();
+
+/** §2.2: 200 for a token that is unknown, dead or of another client, too. `token_type_hint` is not needed: a token says it. */
+revoke.post('/', async (c) => {
+  const params = await readForm(c);
+  const token = params.get('token');
+  if (token === undefined) throw invalidRequest('token is required');
+  const client = await authenticateClient(c, params);
+  await asClient(c, client, async () => {
+    const { ok: isToken } = await recognise(token);
+    if (isToken) await takeBack(client.store, client.id, await hashOf(token), actorOf(c, `client:${client.id}`));
+    else await client.store.verify();
+  });
+  return c.json({});
+});
+
+revoke.all('/', allowOnly('POST'));

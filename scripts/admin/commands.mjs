@@ -11,7 +11,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import process from 'node:process';
-import { columns, harmless, heading } from '../terminal.mjs';
+import { columns, harmless, heading, paint } from '../terminal.mjs';
 import { org, post } from './api.mjs';
 import { credentialCommands } from './credentials.mjs';
 import { AdminError } from './transport.mjs';

@@ -1,9 +1,7 @@
 // A real Worker in real workerd behind a real port, for tests that speak HTTP from plain Node: the wire, the whole
 // stack and several orgs at once. Storage is in memory and ends with the server.
 import { createTestHarness } from 'wrangler';
-
-// Typed here, because the other tests run in Workers and must not see Node's types.
-const { process } = globalThis as unknown as { process: { env: Record<string, string> } };
+import { environment } from './node.ts';
 
 const adminToken = 'test-admin-token';
 const config = new URL('../../wrangler.toml', import.meta.url);
@@ -11,6 +9,8 @@ const config = new URL('../../wrangler.toml', import.meta.url);
 export interface Server {
   /** Without a slash at the end. */
   readonly url: string;
+  /** The administrator's door, without its prefix: `admin('GET', '/orgs')`. @throws unless it answers 2xx. */
+  admin<T>(method: string, path: string, body?: unknown): Promise<T>;
   /** Creates an org, enables its SCIM and generates its token. */
   newOrg(slug: string): Promise<TestOrg>;
   /** Whether a session issued at that instant (epoch milliseconds) is good, as D1 knows it. */
@@ -28,7 +28,7 @@ export interface TestOrg {
 
 /** One start costs more than a second: share a server between tests, and give each test an org of its own. */
 export async function startServer(): Promise<Server> {
-  process.env.CLOUDFLARE_CF_FETCH_ENABLED = 'false'; // else the harness asks the Internet what Request.cf looks like
+  environment['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false'; // else the harness asks the Internet what Request.cf looks like
   const harness = createTestHarness({ workers: [{ configPath: config, secrets: { ADMIN_TOKEN: adminToken } }] });
   try {
     const url = (await harness.listen()).url.origin;
@@ -40,7 +40,7 @@ export async function startServer(): Promise<Server> {
   }
 }
 
-function callsTo(url: string): Pick<Server, 'newOrg' | 'checkSession'> {
+function callsTo(url: string): Pick<Server, 'admin' | 'newOrg' | 'checkSession'> {
   async function admin<T>(method: string, path: string, body?: unknown): Promise<T> {
     const answer = await fetch(`${url}/admin/v1${path}`, {
       method,
@@ -51,6 +51,7 @@ function callsTo(url: string): Pick<Server, 'newOrg' | 'checkSession'> {
     return (await answer.json()) as T;
   }
   return {
+    admin,
     async newOrg(slug) {
       const { id } = await admin<{ id: string }>('POST', '/orgs', { slug });
       await admin('POST', `/orgs/${slug}/scim`, { enabled: true });

@@ -86,7 +86,7 @@ export const approvalPage = ({ client, org, host, members, fault }: Question) =>
       <h1>
         Give <bdi>{client}</bdi> access to the directory of <bdi>{org}</bdi>?
       </h1>
-      <p>It will be able to read, add, change and deactivate all users and groups there, until you revoke it.</p>
+      <p>It will be able to read, add, change and deactivate all users and groups there, until that is revoked.</p>
       <dl>
         <dt>Application</dt>
         <dd>

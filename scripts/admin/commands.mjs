@@ -8,12 +8,11 @@
  *   run       (callAdmin, values) -> the API's answer
  *   show      (answer, values) -> text for people
  */
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import process from 'node:process';
-import { columns, harmless, heading, paint } from '../terminal.mjs';
+import { columns, harmless, heading } from '../terminal.mjs';
 import { org, post } from './api.mjs';
 import { credentialCommands } from './credentials.mjs';
+import { jsonOf } from './file.mjs';
+import { oauthCommands } from './oauth.mjs';
 import { AdminError } from './transport.mjs';
 
 const schemaOf = (slug, urn) => org(slug, `/schemas/${encodeURIComponent(urn)}`);
@@ -81,21 +80,7 @@ export const commands = [
   },
   ...credentialCommands({ noun: 'token', word: 'token', path: '/tokens', list: 'list' }),
   ...credentialCommands({ noun: 'basic', word: 'password', path: '/basic', list: 'show' }),
-  {
-    name: 'oauth approve',
-    about: 'Make the code by which a person of the org lets an OAuth client in, on the page that Okta opens.',
-    args: ['slug'],
-    options: { by: { value: 'who', about: 'for whom it is recorded (default: your user name)' } },
-    run: (callAdmin, { slug, by }) => callAdmin(org(slug, '/oauth/approvals'), post({ by })),
-    show: ({ approvalCode, validUntil, authorizeUrl }, { slug }) =>
-      [
-        `Approval code ${paint('green', approvalCode)}`,
-        '',
-        `Good once, until ${validUntil}, for ${slug} alone; an earlier one is good no more.`,
-        `It is entered at ${harmless(authorizeUrl)}, which the identity provider opens when its`,
-        'administrator connects the application.',
-      ].join('\n'),
-  },
+  ...oauthCommands,
   {
     name: 'user list',
     about: 'All users of an org, or those that a SCIM filter matches.',
@@ -223,16 +208,6 @@ function settingsOf(pairs) {
   const wrong = split.find((pair) => typeof pair === 'string');
   if (wrong !== undefined) throw new AdminError('usage', `"${wrong}" is not of the form key=value.`);
   return Object.fromEntries(split);
-}
-
-/** A file that the operator names, from where the command was typed: npm runs it somewhere else. */
-async function jsonOf(file) {
-  try {
-    return JSON.parse(await readFile(resolve(process.env.INIT_CWD ?? '.', file), 'utf8'));
-  } catch (error) {
-    const why = error instanceof SyntaxError ? 'is not valid JSON' : 'could not be read';
-    throw new AdminError('usage', `${file} ${why}: ${error.message}`);
-  }
 }
 
 const onOff = (is) => (is ? ['green', 'on'] : ['yellow', 'off']);

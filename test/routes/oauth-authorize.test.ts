@@ -1,8 +1,5 @@
 /** The authorization endpoint: who is answered where (RFC 6749 §4.1.2.1), what the page says, and who may approve. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { type Answer, admin, ask, BASE, type Idp, newIdp } from '../support/client';
-import { journal, rows } from '../support/database';
-import { formOf } from '../support/form';
 import {
   answerOf,
   CALLBACK,
@@ -14,7 +11,10 @@ import {
   type TestClient,
   unchanged,
   visit,
-} from '../support/oauth';
+} from '../support/approval';
+import { type Answer, admin, ask, BASE, type Idp, newIdp } from '../support/client';
+import { journal, rows } from '../support/database';
+import { formOf } from '../support/form';
 
 let idp: Idp;
 let client: TestClient;
@@ -141,7 +141,7 @@ describe('a request is answered by a page, and goes nowhere, when', () => {
 
   it('the client is of another org than it says, or its org is gone', async () => {
     const other = await newIdp(`authorize-${++n}`);
-    expectPage(await visit(requestOf(client, { client_id: client.id.replace(idp.orgId, other.orgId) })), 400);
+    expectPage(await visit(requestOf(client, { client_id: client.clientId.replace(idp.orgId, other.orgId) })), 400);
     await admin('DELETE', `/orgs/${idp.slug}?confirm=${idp.slug}`);
     expectPage(await visit(requestOf(client)), 400);
   });
@@ -275,14 +275,14 @@ describe('approving', () => {
     expect(code).toMatch(new RegExp(`^scimac_${idp.orgId}_[0-9A-Za-z]{39}$`));
     expect(state).toBe('a b"<€');
     const [grant] = await rows('SELECT * FROM grants WHERE org_id = ?', idp.orgId);
-    expect(grant).toMatchObject({ client_id: client.id, redirect_uri: CALLBACK, challenge: CHALLENGE });
+    expect(grant).toMatchObject({ client_id: client.clientId, redirect_uri: CALLBACK, challenge: CHALLENGE });
     expect(grant).toMatchObject({ approved_by: 'olga', redeemed_at: null, revoked_at: null });
     expect(grant!['code_valid_until']).toBe((grant!['approved_at'] as number) + 60_000);
     expect(await rows('SELECT * FROM approvals WHERE org_id = ?', idp.orgId)).toEqual([]);
     expect((await journal(idp.orgId)).at(-1)).toMatchObject({
       type: 'client.approved',
-      actor: `client:${client.id}`,
-      target_id: client.id,
+      actor: `client:${client.clientId}`,
+      target_id: client.clientId,
       details: { by: 'olga', grant: grant!['id'] },
     });
     expect(JSON.stringify([grant, await journal(idp.orgId)])).not.toContain(code!.slice(-39));

@@ -1,8 +1,6 @@
 /** The code of an approved client becomes tokens (RFC 6749 §4.1.3): once, for that client, for a minute. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { hashOf } from '../../src/credentials/secret';
-import { type Answer, admin, ask, BASE, type Idp, newIdp } from '../support/client';
-import { dump, journal, rows } from '../support/database';
 import {
   approved,
   CALLBACK,
@@ -20,7 +18,9 @@ import {
   tokenRequest,
   tokensOf,
   unchanged,
-} from '../support/oauth';
+} from '../support/approval';
+import { type Answer, admin, ask, BASE, type Idp, newIdp } from '../support/client';
+import { dump, journal, rows } from '../support/database';
 
 let idp: Idp;
 let client: TestClient;
@@ -73,15 +73,20 @@ describe('an authorization code', () => {
       'SELECT kind, subject, generation, created_by, valid_until - created_at AS life, grant_id FROM credentials WHERE grant_id = ? ORDER BY kind',
       grant!['id'],
     );
-    const same = { subject: client.id, generation: 0, created_by: `client:${client.id}`, grant_id: grant!['id'] };
+    const same = {
+      subject: client.clientId,
+      generation: 0,
+      created_by: `client:${client.clientId}`,
+      grant_id: grant!['id'],
+    };
     expect(given).toEqual([
       { kind: 'oauth_access', life: 3_600_000, ...same },
       { kind: 'oauth_refresh', life: 365 * 86_400_000, ...same },
     ]);
     expect((await journal(idp.orgId)).at(-1)).toMatchObject({
       type: 'client.redeemed',
-      actor: `client:${client.id}`,
-      target_id: client.id,
+      actor: `client:${client.clientId}`,
+      target_id: client.clientId,
       details: { grant: grant!['id'], masks: [expect.stringMatching(/^scimat_/), expect.stringMatching(/^scimrt_/)] },
     });
   });
@@ -92,7 +97,7 @@ describe('an authorization code', () => {
     const code = new URL(answer.headers.get('Location')!).searchParams.get('code')!;
     const { access, refresh: token } = tokensOf(await redeem(client, code));
     const everything = await dump();
-    for (const secret of [code, access, token, client.secret]) {
+    for (const secret of [code, access, token, client.clientSecret]) {
       expect(everything).toContain(await hashOf(secret));
       expect(everything).not.toContain(secret.slice(-39, -6));
     }
@@ -113,7 +118,7 @@ describe('an authorization code', () => {
   it('and its refresh token are nothing at the SCIM door', async () => {
     const code = await approved(client);
     const { refresh: token } = tokensOf(await redeem(client, code));
-    for (const secret of [code, token, client.secret]) {
+    for (const secret of [code, token, client.clientSecret]) {
       expect(await statusAtScim(secret)).toBe(401);
       const headers = { Authorization: `Basic ${btoa(`${idp.slug}:${secret}`)}` };
       expect((await ask('GET', `${BASE}/scim/v2/Users`, { headers })).status).toBe(401);
@@ -229,8 +234,8 @@ describe('a code that is used twice', () => {
     expect(grant!['revoked_at']).not.toBeNull();
     expect(await reuses()).toMatchObject([
       {
-        actor: `client:${client.id}`,
-        target_id: client.id,
+        actor: `client:${client.clientId}`,
+        target_id: client.clientId,
         details: { grant: grant!['id'], why: 'second use of an authorization code' },
       },
     ]);

@@ -1,8 +1,6 @@
 /** Refresh tokens (RFC 6749 §6): each is good once, and who uses one again ends all that came of the approval. */
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { type Answer, admin, ask, BASE, type Idp, newIdp } from '../support/client';
-import { dump, journal, rows } from '../support/database';
 import {
   approved,
   connected,
@@ -15,7 +13,9 @@ import {
   tokenRequest,
   tokensOf,
   unchanged,
-} from '../support/oauth';
+} from '../support/approval';
+import { type Answer, admin, type Idp, newIdp } from '../support/client';
+import { dump, journal, rows } from '../support/database';
 
 let idp: Idp;
 let client: TestClient;
@@ -64,7 +64,7 @@ describe('a refresh token', () => {
     expect(await statusAtScim(second.access)).toBe(200);
     expect((await refresh(client, second.refresh)).status).toBe(200);
     expect(await news('client.refreshed', 'client.reused')).toMatchObject([
-      { type: 'client.refreshed', actor: `client:${client.id}`, target_id: client.id },
+      { type: 'client.refreshed', actor: `client:${client.clientId}`, target_id: client.clientId },
       { type: 'client.refreshed' },
     ]);
     expect(await dump()).not.toContain(second.refresh.slice(-39, -6));
@@ -93,7 +93,7 @@ describe('a refresh token', () => {
 
   it('is nothing else: not an access token, not a code, not the client’s secret', async () => {
     const code = await approved(client);
-    for (const token of [first.access, code, client.secret, idp.token]) {
+    for (const token of [first.access, code, client.clientSecret, idp.token]) {
       await unchanged(async () => expectInvalidGrant(await refresh(client, token)));
     }
   });
@@ -140,13 +140,7 @@ describe('a refresh token', () => {
         ++batches < 2 ? env.DB.batch(statements) : Promise.reject(new Error('D1_ERROR: Network connection lost.')),
     } as unknown as D1Database;
     const body = { grant_type: 'refresh_token', refresh_token: first.refresh };
-    const answer = await unchanged(() =>
-      ask('POST', `${BASE}/oauth/token`, {
-        raw: new URLSearchParams({ client_id: client.id, client_secret: client.secret, ...body }).toString(),
-        headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
-        env: { DB: failing },
-      }),
-    );
+    const answer = await unchanged(() => tokenRequest(client, body, { env: { DB: failing } }));
     expect([answer.status, batches]).toEqual([503, 2]);
     expect((await refresh(client, first.refresh)).status).toBe(200);
   });
@@ -166,8 +160,8 @@ describe('a refresh token that is used twice', () => {
     const [event, ...more] = await news('client.reused');
     expect(more).toEqual([]);
     expect(event).toMatchObject({
-      actor: `client:${client.id}`,
-      target_id: client.id,
+      actor: `client:${client.clientId}`,
+      target_id: client.clientId,
       details: { grant: grant!['id'], why: 'second use of a refresh token' },
     });
     // What was alive: three access tokens and the last refresh token.

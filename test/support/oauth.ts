@@ -1,117 +1,99 @@
-/** OAuth clients, and the browser of the person who approves them, as far as a test needs one. */
-import { expect } from 'vitest';
-import { type Answer, admin, ask, BASE, type Idp } from './client';
-import { dump } from './database';
-import { type Form, formOf } from './form';
-
-/** Okta's, which all its customers share. */
-export const CALLBACK = 'https://system-admin.okta.com/admin/app/cpc/acme_1/oauth/callback';
+/** OAuth clients and those who sign for them: keys, assertions, and an issuer whose keys are fetched. */
+import { env } from 'cloudflare:workers';
+import { exportJWK, generateKeyPair, type JWK, type JWTHeaderParameters, SignJWT } from 'jose';
+import { vi } from 'vitest';
+import { ASSERTION_TYPE } from '../../src/credentials/assertion';
+import { type Answer, type Ask, admin, ask, BASE, type Idp } from './client';
 
 export interface TestClient {
-  readonly id: string;
-  readonly secret: string;
-  readonly slug: string;
-  readonly orgId: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
 }
 
-export async function newClient(
-  { orgId, slug }: Pick<Idp, 'orgId' | 'slug'>,
-  { name = 'Okta', redirectUris = [CALLBACK] }: { name?: string; redirectUris?: string[] } = {},
-): Promise<TestClient> {
-  const { status, body, text } = await admin('POST', `/orgs/${slug}/oauth/clients`, { body: { name, redirectUris } });
+/** @param more of the body: `redirectUris`, `assertion`, … */
+export async function newClient({ slug }: Pick<Idp, 'slug'>, more: object = {}): Promise<TestClient> {
+  const { status, text, body } = await admin('POST', `/orgs/${slug}/oauth/clients`, { body: more });
   if (status !== 201) throw new Error(`client of ${slug}: ${status} ${text}`);
-  return { id: body.clientId, secret: body.clientSecret, slug, orgId };
+  return body;
 }
 
-export async function deleteClient({ id, slug }: TestClient): Promise<void> {
-  const { status, text } = await admin('DELETE', `/orgs/${slug}/oauth/clients/${id}?confirm=${id}`);
-  if (status !== 200) throw new Error(`client of ${slug}: ${status} ${text}`);
-}
+export type Form = Record<string, string> | [string, string][] | string;
 
-/** As `oauth approve` prints it. */
-export async function newApproval(slug: string, by = 'olga'): Promise<string> {
-  const { status, body, text } = await admin('POST', `/orgs/${slug}/oauth/approvals`, { body: { by } });
-  if (status !== 201) throw new Error(`approval of ${slug}: ${status} ${text}`);
-  return body.approvalCode;
-}
-
-export type Members = Record<string, string> | [string, string][];
-
-/** The request as Okta makes it (RFC 6749 §4.1.1); an empty member is left out. */
-export const requestOf = ({ id }: TestClient, more: Record<string, string> = {}): Record<string, string> => {
-  const members = { response_type: 'code', client_id: id, redirect_uri: CALLBACK, state: 'xyz', ...more };
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== ''));
-};
-
-export const visit = (members: Members): Promise<Answer> =>
-  ask('GET', `${BASE}/oauth/authorize?${new URLSearchParams(members)}`);
-
-const FORM = 'application/x-www-form-urlencoded';
-
-/** A form sent from our own page. */
-export const submit = (members: Members, headers: Record<string, string> = {}): Promise<Answer> =>
-  ask('POST', `${BASE}/oauth/authorize`, {
-    raw: new URLSearchParams(members).toString(),
-    headers: { 'Content-Type': FORM, Origin: 'null', 'Sec-Fetch-Site': 'same-origin', ...headers },
+/** A form at the OAuth door: `post('/token', { grant_type: 'client_credentials' }, …)`. */
+export const post = (path: string, form: Form, { headers, ...rest }: Ask = {}): Promise<Answer> =>
+  ask('POST', `${BASE}/oauth${path}`, {
+    raw: new URLSearchParams(form).toString(),
+    ...rest,
+    headers: { 'Content-Type': 'application/x-www-form-urlencoded', ...headers },
   });
 
-/** What the page would send. */
-export async function pageOf(members: Members): Promise<Form> {
-  const { status, text } = await visit(members);
-  if (status !== 200) throw new Error(`GET /oauth/authorize: ${status} ${text}`);
-  return formOf(text);
+export const basic = (id: string, secret: string) => ({ Authorization: `Basic ${btoa(`${id}:${secret}`)}` });
+
+/** Client credentials, by a client's secret. */
+export const tokenOf = ({ clientId, clientSecret }: TestClient, more: Ask = {}) =>
+  post('/token', { grant_type: 'client_credentials', client_id: clientId, client_secret: clientSecret }, more);
+
+/** Client credentials, by an assertion. */
+export const tokenBy = (assertion: string, clientId?: string, more: Ask = {}) =>
+  post(
+    '/token',
+    {
+      grant_type: 'client_credentials',
+      client_assertion_type: ASSERTION_TYPE,
+      client_assertion: assertion,
+      ...(clientId !== undefined && { client_id: clientId }),
+    },
+    more,
+  );
+
+export interface Pair {
+  readonly publicJwk: JWK;
+  readonly privateKey: CryptoKey;
 }
 
-/** The members of the answer at the redirect URI. */
-export const answerOf = ({ headers }: Answer): Record<string, string> =>
-  Object.fromEntries(new URL(headers.get('Location')!).searchParams);
-
-/** Okta's administrator is sent to us, and approves. @returns the authorization code. */
-export async function approved(client: TestClient, more: Record<string, string> = {}): Promise<string> {
-  const { members } = await pageOf(requestOf(client, more));
-  const answer = await submit({ ...members, approval_code: await newApproval(client.slug), decision: 'approve' });
-  if (answer.status !== 303) throw new Error(`POST /oauth/authorize: ${answer.status} ${answer.text}`);
-  return answerOf(answer)['code']!;
+export async function newPair(alg = 'ES256', kid?: string): Promise<Pair> {
+  const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true });
+  return { publicJwk: { ...(await exportJWK(publicKey)), ...(kid && { kid }) }, privateKey: privateKey as CryptoKey };
 }
 
-/** A token request of the client; an empty member is left out. */
-export const tokenRequest = ({ id, secret }: TestClient, members: Record<string, string>): Promise<Answer> =>
-  ask('POST', `${BASE}/oauth/token`, {
-    raw: new URLSearchParams(
-      Object.entries({ client_id: id, client_secret: secret, ...members }).filter(([, value]) => value !== ''),
-    ).toString(),
-    headers: { 'Content-Type': FORM },
+export type Claims = Record<string, unknown>;
+
+/** Claims as they are given; `exp` in five minutes unless they say otherwise. */
+export const signed = (
+  { privateKey, publicJwk: { kid } }: Pair,
+  claims: Claims,
+  header: Partial<JWTHeaderParameters> = {},
+): Promise<string> =>
+  new SignJWT({ exp: Math.floor(Date.now() / 1_000) + 300, ...claims })
+    .setProtectedHeader({ alg: 'ES256', ...(kid && { kid }), ...header })
+    .sign(privateKey);
+
+export interface Issuer {
+  readonly jwksUrl: string;
+  /** What it answers with: a key set, or whatever else a test wants to see answered. */
+  answer: () => Response | Promise<Response>;
+  /** How often it was asked. */
+  readonly asked: () => number;
+}
+
+const issuers = new Map<string, () => Response | Promise<Response>>();
+const internet = globalThis.fetch;
+
+/** Answers for its own address. To be ended by `vi.restoreAllMocks()`. */
+export function newIssuer(...keys: JWK[]): Issuer {
+  const jwksUrl = `https://login.test/${issuers.size}/keys`;
+  let asked = 0;
+  const issuer: Issuer = { jwksUrl, answer: () => Response.json({ keys }), asked: () => asked };
+  issuers.set(jwksUrl, () => {
+    asked++;
+    return issuer.answer();
   });
-
-export const redeem = (client: TestClient, code: string, more: Record<string, string> = {}): Promise<Answer> =>
-  tokenRequest(client, { grant_type: 'authorization_code', code, redirect_uri: CALLBACK, ...more });
-
-export const refresh = (client: TestClient, token: string): Promise<Answer> =>
-  tokenRequest(client, { grant_type: 'refresh_token', refresh_token: token });
-
-export interface Tokens {
-  readonly access: string;
-  readonly refresh: string;
+  vi.spyOn(globalThis, 'fetch').mockImplementation(
+    async (input, init) => issuers.get(String(input))?.() ?? internet(input, init),
+  );
+  return issuer;
 }
 
-export const tokensOf = ({ status, text, body }: Answer): Tokens => {
-  if (status !== 200) throw new Error(`POST /oauth/token: ${status} ${text}`);
-  return { access: body.access_token, refresh: body.refresh_token };
-};
-
-/** Approved and redeemed. */
-export const connected = async (client: TestClient): Promise<Tokens> =>
-  tokensOf(await redeem(client, await approved(client)));
-
-/** What the SCIM door says to this bearer token. */
-export const statusAtScim = async (token: string): Promise<number> =>
-  (await ask('GET', `${BASE}/scim/v2/Users?count=0`, { headers: { Authorization: `Bearer ${token}` } })).status;
-
-/** Work that must leave every row as it is, but for the note of when a credential was used. */
-export async function unchanged<T>(work: () => Promise<T>): Promise<T> {
-  const state = async () => (await dump()).replace(/^.*"last_used_.*\n/gm, '');
-  const before = await state();
-  const result = await work();
-  expect(await state()).toBe(before);
-  return result;
-}
+/** The rows of what a client was given. */
+export const givenTo = async (clientId: string) =>
+  (await env.DB.prepare('SELECT * FROM credentials WHERE subject = ? ORDER BY rowid').bind(clientId).all()).results;

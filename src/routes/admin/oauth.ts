@@ -45,8 +45,8 @@ const createBody = z.strictObject({
   expires,
   assertion: z
     .strictObject({
-      jwk: z.unknown(),
-      jwks: z.unknown(),
+      jwk: z.unknown().optional(),
+      jwks: z.unknown().optional(),
       issuer: text(MAX_LENGTH).optional(),
       jwksUrl: address.optional(),
       subject: text(MAX_LENGTH).optional(),

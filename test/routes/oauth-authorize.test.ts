@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   answerOf,
   CALLBACK,
+  failingFrom,
   newApproval,
   newClient,
   pageOf,
@@ -152,6 +153,18 @@ describe('a request is answered by a page, and goes nowhere, when', () => {
     const answer = await visit(requestOf(client));
     expectPage(answer, 403);
     expect(answer.text).toContain('Contact help@vendor.example.');
+  });
+
+  it.each<[string, string, number, string]>([
+    ['is busy', 'D1_ERROR: D1 DB is overloaded. Requests queued for too long.', 503, 'Try again in a moment'],
+    ['fails', 'D1_ERROR: no such table: secrets', 500, 'X-Request-Id'],
+  ])('the database %s', async (_, message, status, said) => {
+    const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    const answer = await visit(requestOf(client), { env: { DB: failingFrom(1, message) } });
+    log.mockRestore();
+    expectPage(answer, status);
+    expect(answer.text).toContain(said);
+    expect(answer.text).not.toMatch(/D1_ERROR|secrets/);
   });
 
   it('the method is another', async () => {
@@ -341,6 +354,13 @@ describe('approving', () => {
     }
   });
 
+  it('spends nothing when the database fails on the way', async () => {
+    const members = { ...requestOf(client), approval_code: await newApproval(idp.slug), decision: 'approve' };
+    const env = { DB: failingFrom(2, 'D1_ERROR: Network connection lost.') };
+    expectPage(await unchanged(() => submit(members, { env })), 503);
+    expect((await submit(members)).status).toBe(303);
+  });
+
   it('with one code by twenty at once succeeds once', async () => {
     const approval = await newApproval(idp.slug);
     const answers = await Promise.all(Array.from({ length: 20 }, () => approve(approval)));
@@ -355,13 +375,13 @@ describe('approving', () => {
     ['by who does not say from where', { 'Sec-Fetch-Site': '', Origin: 'null' }],
   ])('is refused when the form is sent %s, even with a good code', async (_, headers) => {
     const approval = await newApproval(idp.slug);
-    const send = () => submit({ ...requestOf(client), approval_code: approval, decision: 'approve' }, headers);
+    const send = () => submit({ ...requestOf(client), approval_code: approval, decision: 'approve' }, { headers });
     expectPage(await unchanged(send), 403);
   });
 
   it('is taken from an old browser that names our origin', async () => {
     const members = { ...requestOf(client), approval_code: await newApproval(idp.slug), decision: 'approve' };
-    expect((await submit(members, { 'Sec-Fetch-Site': '', Origin: BASE })).status).toBe(303);
+    expect((await submit(members, { headers: { 'Sec-Fetch-Site': '', Origin: BASE } })).status).toBe(303);
   });
 
   it.each<[string, Record<string, string>, number]>([

@@ -1,4 +1,5 @@
 /** Clients that a person approves, and that person's browser, as far as a test needs one. */
+import { env } from 'cloudflare:workers';
 import { expect } from 'vitest';
 import { type Answer, type Ask, admin, ask, BASE, type Idp } from './client';
 import { dump } from './database';
@@ -40,12 +41,15 @@ export const requestOf = ({ clientId }: TestClient, more: Record<string, string>
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== ''));
 };
 
-export const visit = (members: Members): Promise<Answer> =>
-  ask('GET', `${BASE}/oauth/authorize?${new URLSearchParams(members)}`);
+export const visit = (members: Members, more?: Ask): Promise<Answer> =>
+  ask('GET', `${BASE}/oauth/authorize?${new URLSearchParams(members)}`, more);
 
 /** A form sent from our own page. */
-export const submit = (members: Members, headers: Record<string, string> = {}): Promise<Answer> =>
-  oauth.post('/authorize', members, { headers: { Origin: 'null', 'Sec-Fetch-Site': 'same-origin', ...headers } });
+export const submit = (members: Members, { headers, ...more }: Ask = {}): Promise<Answer> =>
+  oauth.post('/authorize', members, {
+    headers: { Origin: 'null', 'Sec-Fetch-Site': 'same-origin', ...headers },
+    ...more,
+  });
 
 /** What the page would send. */
 export async function pageOf(members: Members): Promise<Form> {
@@ -104,4 +108,14 @@ export async function unchanged<T>(work: () => Promise<T>): Promise<T> {
   const result = await work();
   expect(await state()).toBe(before);
   return result;
+}
+
+/** A database that fails from the nth batch on. */
+export function failingFrom(nth: number, message: string): D1Database {
+  let batches = 0;
+  return {
+    prepare: (text: string) => env.DB.prepare(text),
+    batch: (statements: D1PreparedStatement[]) =>
+      ++batches < nth ? env.DB.batch(statements) : Promise.reject(new Error(message)),
+  } as unknown as D1Database;
 }

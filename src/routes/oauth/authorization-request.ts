@@ -66,15 +66,19 @@ export class Members {
     return this.#values.get(name);
   }
 
-  /** Whether one of these, or without names any at all, is there more than once (§3.1 forbids it). */
-  isRepeated(...names: string[]): boolean {
-    return names.length === 0 ? this.#repeated.size > 0 : names.some((name) => this.#repeated.has(name));
+  /** §3.1 forbids it. */
+  isRepeated(name: string): boolean {
+    return this.#repeated.has(name);
+  }
+
+  get areRepeated(): boolean {
+    return this.#repeated.size > 0;
   }
 }
 
 /** @throws Unanswerable, Declined. */
 export async function readRequest(c: Context<App>, members: Members): Promise<AuthorizationRequest> {
-  if (members.isRepeated('client_id', 'redirect_uri')) {
+  if (members.isRepeated('client_id') || members.isRepeated('redirect_uri')) {
     throw new Unanswerable('client_id or redirect_uri is there more than once.');
   }
   const { client, org, store } = await readClient(c, members.get('client_id') ?? '');
@@ -83,7 +87,7 @@ export async function readRequest(c: Context<App>, members: Members): Promise<Au
   const state = members.isRepeated('state') ? undefined : members.get('state');
   const to = { redirectUri, state };
   if (state !== undefined && state.length > MAX_STATE) throw new Unanswerable('The request is too long.');
-  if (members.isRepeated()) throw new Declined(to, 'invalid_request', 'A parameter is there more than once');
+  if (members.areRepeated) throw new Declined(to, 'invalid_request', 'A parameter is there more than once');
   // Appendix A.5 allows no control characters, and a form would not bring them back as they came.
   if (/\p{Cc}/u.test(state ?? '')) throw new Declined(to, 'invalid_request', 'state has control characters');
   const responseType = members.get('response_type');
@@ -113,13 +117,13 @@ async function readClient(c: Context<App>, clientId: string) {
 
 /** §3.1.2.3: one of the client's, to the letter; unnamed only where there is no choice. */
 function registered({ redirectUris }: OAuthClient, named: string | undefined): string {
-  const found = named === undefined && redirectUris.length === 1 ? redirectUris[0] : undefined;
-  if (found !== undefined) return found;
-  if (named !== undefined && redirectUris.includes(named)) return named;
+  if (named === undefined && redirectUris.length === 1) return redirectUris[0]!;
+  if (named === undefined) {
+    throw new Unanswerable('The request does not say where its answer should go: redirect_uri is missing.');
+  }
+  if (redirectUris.includes(named)) return named;
   throw new Unanswerable(
-    named === undefined
-      ? 'The request does not say where its answer should go: redirect_uri is missing.'
-      : 'The address that the answer should go to (redirect_uri) is not registered for this application.',
+    'The address that the answer should go to (redirect_uri) is not registered for this application.',
   );
 }
 

@@ -67,6 +67,10 @@ async function vitest(args) {
     for (const { status, assertionResults } of JSON.parse(readFileSync(report, 'utf8')).testResults) {
       const passed = assertionResults.filter((test) => test.status === 'passed').length;
       const failed = assertionResults.filter((test) => test.status === 'failed').length;
+      // A test says in its name why it is skipped.
+      for (const { fullName } of assertionResults.filter((test) => test.status === 'skipped')) {
+        console.log(paint('yellow', `skipped: ${fullName.trim()}`));
+      }
       count(true, passed);
       // A file that fails without a failed test did not load, or its set-up broke: none of its tests said anything.
       count(false, failed || (status === 'failed' ? 1 : 0));

@@ -7,6 +7,7 @@ export type EventType =
   | 'scim.enabled'
   | 'scim.disabled'
   | CredentialEvent
+  | GrantEvent
   | ClientEvent
   | 'user.created'
   | 'user.updated'
@@ -28,6 +29,12 @@ export type CredentialEvent =
 
 /** Of OAuth clients and what they are given: an access token, given back (RFC 7009) before its time. */
 export type ClientEvent = `client.${'created' | 'deleted' | 'given' | 'returned'}`;
+
+/**
+ * Of an authorization code grant: the operator made an approval code; a person approved the client with it; the client
+ * redeemed its code, refreshed its tokens, or used again what is good once, which ended them all.
+ */
+export type GrantEvent = 'approval.issued' | `client.${'approved' | 'redeemed' | 'refreshed' | 'reused'}`;
 
 /** What happened, as it goes into the journal beside the change itself. */
 export interface Happening {

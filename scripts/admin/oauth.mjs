@@ -1,4 +1,4 @@
-/** The commands of OAuth clients: made with what is to be pasted into the identity provider, listed, rotated, deleted. */
+/** The commands of OAuth clients: made with what is to be pasted into the identity provider, listed, rotated, deleted, approved. */
 import { columns, harmless, heading, paint } from '../terminal.mjs';
 import { org, post } from './api.mjs';
 import * as secrets from './credentials.mjs';
@@ -86,6 +86,21 @@ export const oauthCommands = [
     run: (callAdmin, { slug, clientId, confirm }) =>
       callAdmin(`${clients(slug, clientId)}?${new URLSearchParams({ confirm })}`, { method: 'DELETE' }),
     show: ({ deleted, revoked }) => `Deleted ${harmless(deleted)}; ${revoked} secrets and tokens are dead by it.`,
+  },
+  {
+    name: 'oauth approve',
+    about: 'Make the code by which a person of the org lets a client in, on the page that the identity provider opens.',
+    args: ['slug'],
+    options: { by },
+    run: (callAdmin, { slug, by }) => callAdmin(org(slug, '/oauth/approvals'), post({ by })),
+    show: ({ approvalCode, validUntil, authorizeUrl }, { slug }) =>
+      [
+        `Approval code ${paint('green', approvalCode)}`,
+        '',
+        `Good once, until ${validUntil}, for ${slug} alone; an earlier one is good no more.`,
+        `It is entered at ${harmless(authorizeUrl)}, which the identity provider opens when its`,
+        'administrator connects the application.',
+      ].join('\n'),
   },
 ];
 

@@ -14,7 +14,9 @@ export type Expectation =
   | 'no_cycle'
   | 'known_members'
   | 'default_group'
-  | 'allowed_roles';
+  | 'allowed_roles'
+  | 'approval'
+  | 'grant';
 
 /** @param condition an expression that is 1 when the batch may go on. */
 export function expect(expectation: Expectation, condition: SQL): SQL {

@@ -1,9 +1,7 @@
 // A real Worker in real workerd behind a real port, for tests that speak HTTP from plain Node: the wire, the whole
 // stack and several orgs at once. Storage is in memory and ends with the server.
 import { createTestHarness } from 'wrangler';
-
-// Typed here, because the other tests run in Workers and must not see Node's types.
-const { process } = globalThis as unknown as { process: { env: Record<string, string> } };
+import { environment } from './node.ts';
 
 const adminToken = 'test-admin-token';
 const config = new URL('../../wrangler.toml', import.meta.url);
@@ -11,7 +9,7 @@ const config = new URL('../../wrangler.toml', import.meta.url);
 export interface Server {
   /** Without a slash at the end. */
   readonly url: string;
-  /** Asks the administrator's door: `admin('POST', '/orgs/acme/oauth/clients', {})`. @throws unless the answer is 2xx. */
+  /** The administrator's door, without its prefix: `admin('GET', '/orgs')`. @throws unless it answers 2xx. */
   admin<T>(method: string, path: string, body?: unknown): Promise<T>;
   /** Creates an org, enables its SCIM and generates its token. */
   newOrg(slug: string): Promise<TestOrg>;
@@ -30,7 +28,7 @@ export interface TestOrg {
 
 /** One start costs more than a second: share a server between tests, and give each test an org of its own. */
 export async function startServer(): Promise<Server> {
-  process.env.CLOUDFLARE_CF_FETCH_ENABLED = 'false'; // else the harness asks the Internet what Request.cf looks like
+  environment['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false'; // else the harness asks the Internet what Request.cf looks like
   const harness = createTestHarness({ workers: [{ configPath: config, secrets: { ADMIN_TOKEN: adminToken } }] });
   try {
     const url = (await harness.listen()).url.origin;

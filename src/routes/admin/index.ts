@@ -13,6 +13,7 @@ import { invalidSyntax, notFound, payloadTooLarge, ScimError, unavailable } from
 import { Busy } from '../../store/batch';
 import { PASSWORDS, TOKENS } from '../../store/credentials';
 import { type App, requestId } from '../context';
+import { approvals } from './approvals';
 import { credentials } from './credentials';
 import { groups } from './groups';
 import { clients } from './oauth';
@@ -37,6 +38,7 @@ admin.route('/orgs', orgs);
 admin.route('/orgs/:slug/tokens', credentials({ line: () => TOKENS, secret: 'token', noun: 'token' }));
 admin.route('/orgs/:slug/basic', credentials({ line: () => PASSWORDS, secret: 'password', noun: 'basic' }));
 admin.route('/orgs/:slug/oauth/clients', clients);
+admin.route('/orgs/:slug/oauth/approvals', approvals);
 admin.route('/orgs/:slug/users', users);
 admin.route('/orgs/:slug/groups', groups);
 admin.route('/orgs/:slug/schemas', schemas);

@@ -2,13 +2,17 @@
 import { Hono } from 'hono';
 import type { App } from '../context';
 import { allowOnly } from '../method';
+import { authorizationCode } from './authorization-code';
 import { asClient, authenticateClient } from './client';
 import { clientCredentials } from './client-credentials';
 import { readForm } from './form';
 import { type Grant, invalidRequest, OAuthError } from './grant';
+import { refreshToken } from './refresh-token';
 
 const grants: Record<string, Grant> = {
   client_credentials: clientCredentials,
+  authorization_code: authorizationCode,
+  refresh_token: refreshToken,
 };
 
 export const token = new Hono<App>();

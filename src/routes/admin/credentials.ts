@@ -53,6 +53,16 @@ export function credentials({ line, secret: name, noun }: Kind): Hono<App> {
     return { tenant, actor, coordinator: c.env.ORG_COORDINATOR.getByName(tenant.id), line: line(c) };
   };
   const refused = (tenant: Tenant, why: Refused) => refusalOf(tenant, why, noun);
+  /** Repeating a rotation that did happen would kill what the IdP still holds: so nobody is told to try again. */
+  const answered = async <P extends Promise<unknown>>(c: Context<App>, work: P): Promise<Awaited<P>> => {
+    try {
+      return await work;
+    } catch (error) {
+      const message = 'the coordinator has not confirmed a change of credentials';
+      console.error(JSON.stringify({ message, requestId: c.var.requestId, error: String(error) }));
+      throw new ScimError(504, undefined, `It is not known whether this has happened: "${noun} list" shows it`);
+    }
+  };
 
   routes.get('/', async (c) => {
     const listed = await listCredentials(orgOf(c).store, line(c));
@@ -62,7 +72,7 @@ export function credentials({ line, secret: name, noun }: Kind): Hono<App> {
   routes.post('/', body(issueBody), async (c) => {
     const { tenant, actor, coordinator, line } = await lineOf(c);
     const { by = c.var.by, expires: validFor } = c.req.valid('json');
-    const outcome = await coordinator.issue(line, { by, validFor }, actor);
+    const outcome = await answered(c, coordinator.issue(line, { by, validFor }, actor));
     if (!outcome.ok) throw refused(tenant, outcome);
     return c.json({ [name]: outcome.secret, ...shownCredential(outcome.issued) }, 201);
   });
@@ -72,7 +82,7 @@ export function credentials({ line, secret: name, noun }: Kind): Hono<App> {
     const { by = c.var.by, expires: validFor, expectGeneration: expected, ...asked } = c.req.valid('json');
     const grace = parseDuration(asked.grace ?? tenant.settings.graceDefault ?? GRACE_DEFAULT)!;
     const rotation = { by, validFor, expected, grace, retireOnUse: asked.retireOnUse };
-    const outcome = await coordinator.rotate(line, rotation, actor);
+    const outcome = await answered(c, coordinator.rotate(line, rotation, actor));
     if (!outcome.ok) throw refused(tenant, outcome);
     const { secret, current, predecessor, killed } = outcome;
     return c.json(
@@ -90,7 +100,7 @@ export function credentials({ line, secret: name, noun }: Kind): Hono<App> {
     routes.post(`/${verb}`, body(endBody), async (c) => {
       const { tenant, actor, coordinator, line } = await lineOf(c);
       const { by = c.var.by, expectGeneration: expected } = c.req.valid('json');
-      const outcome = await coordinator[verb](line, by, expected, actor);
+      const outcome = await answered(c, coordinator[verb](line, by, expected, actor));
       if (!outcome.ok) throw refused(tenant, outcome);
       return c.json({ ...shownCredential(outcome.current), dead: shownCredential(outcome.dead) });
     });
@@ -98,7 +108,7 @@ export function credentials({ line, secret: name, noun }: Kind): Hono<App> {
 
   routes.delete('/', async (c) => {
     const { actor, coordinator, line } = await lineOf(c);
-    const revoked = await coordinator.revoke(line, c.var.by, actor);
+    const revoked = await answered(c, coordinator.revoke(line, c.var.by, actor));
     return c.json({ revoked: revoked.length, [`${name}s`]: revoked.map((one) => shownCredential(one)) });
   });
 
@@ -162,12 +172,22 @@ function warningsOf(credential: Credential, all: readonly Credential[]): string[
   if (state === 'current' && validUntil !== undefined && validUntil - now <= WARN_FROM * DAY) {
     warnings.push(`expires in ${Math.ceil((validUntil - now) / DAY)} days: rotate it before`);
   }
-  if (replacedAt !== undefined && lastUsedAt !== undefined && lastUsedAt > replacedAt) {
-    const successor = all.find(({ generation }) => generation > credential.generation);
+  // Made in the moment in which this one was replaced; of a rotation that is history nobody needs to hear.
+  const successor = all.findLast((one) => one.generation > credential.generation && one.createdAt === replacedAt);
+  const isLatest = successor !== undefined && stateOf(successor, now) === 'current';
+  if (isLatest && replacedAt !== undefined && lastUsedAt !== undefined && lastUsedAt > replacedAt) {
     const from = [lastUsedClient, lastUsedAddress].filter((part) => part !== undefined).join(', ') || 'unknown';
     warnings.push(
-      `used ${Math.round((now - lastUsedAt) / 1_000)} s ago, after generation ${successor?.generation ?? '?'} had taken its place, from ${from}`,
+      `used ${ago(now - lastUsedAt)} ago, after generation ${successor.generation} had taken its place, from ${from}`,
     );
   }
   return warnings;
+}
+
+/** A use is noted every few minutes (USE_INTERVAL), so that seconds say enough. */
+function ago(milliseconds: number): string {
+  const seconds = Math.max(0, Math.round(milliseconds / 1_000));
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 2 * 3_600) return `${Math.round(seconds / 60)} min`;
+  return seconds < 2 * 86_400 ? `${Math.round(seconds / 3_600)} h` : `${Math.round(seconds / 86_400)} days`;
 }

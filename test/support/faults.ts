@@ -51,20 +51,22 @@ export class FaultyDb {
 
 /** A D1 that runs one batch and then says nothing, or says nothing at once: for ending an object in the middle. */
 export class SilentDb {
-  #isReached: () => void = () => undefined;
-  /** Resolves when the batch has got where it stays. */
-  readonly reached = new Promise<void>((resolve) => {
-    this.#isReached = resolve;
-  });
+  /** The batch has got where it stays. */
+  isReached = false;
 
   constructor(private readonly when: 'before' | 'after') {}
+
+  /** Asked for from outside: a promise that the object resolves would go on in the object, which cannot end itself. */
+  async reached(): Promise<void> {
+    while (!this.isReached) await scheduler.wait(1);
+  }
 
   get binding(): D1Database {
     return {
       prepare: (text: string) => env.DB.prepare(text),
       batch: async (statements: D1PreparedStatement[]) => {
         if (this.when === 'after') await env.DB.batch(statements);
-        this.#isReached();
+        this.isReached = true;
         return new Promise(() => undefined);
       },
     } as unknown as D1Database;

@@ -1,6 +1,4 @@
 /** An org's line of tokens or passwords through the administrator's door, and what its secrets are good for. */
-import { env } from 'cloudflare:workers';
-import { TOKENS } from '../../src/store/credentials';
 import { type Answer, type Ask, admin, ask, BASE, newIdp } from './client';
 import { rows } from './database';
 
@@ -78,7 +76,7 @@ export class CredentialLine {
       `SELECT generation, replaced_at FROM credentials WHERE org_id = ? AND kind = ? AND generation > 0 AND revoked_at IS NULL
         AND (grace_until IS NULL OR grace_until > ?) AND (valid_until IS NULL OR valid_until > ?) ORDER BY generation`,
       this.orgId,
-      this.kind === 'tokens' ? TOKENS.kind : 'basic',
+      this.kind === 'tokens' ? 'token' : 'basic',
       Date.now(),
       Date.now(),
     );
@@ -92,10 +90,4 @@ export class CredentialLine {
 export async function newLine(slug: string): Promise<{ line: CredentialLine; first: string }> {
   const idp = await newIdp(slug);
   return { line: new CredentialLine(slug, idp.orgId), first: idp.token };
-}
-
-/** All that is kept anywhere, as text: the object's storage apart. */
-export async function keptInKv(): Promise<string> {
-  const { keys } = await env.REVOCATIONS.list();
-  return JSON.stringify(await Promise.all(keys.map(async ({ name }) => [name, await env.REVOCATIONS.get(name)])));
 }

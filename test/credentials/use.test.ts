@@ -314,6 +314,14 @@ describe('with retire-on-use', () => {
     expect(await shown(3)).toMatchObject({ graceUntil: iso(24 * HOUR) });
   });
 
+  it('without the flag nobody is retired, whoever asks for it', async () => {
+    await line.rotated({ grace: '24h' });
+    const [row] = await rows('SELECT id FROM credentials WHERE org_id = ? AND generation = 2', line.orgId);
+    const before = await dump();
+    await coordinatorOf(line.orgId).retire(TOKENS, row!['id'] as string, { name: 'idp', requestId: 'r' });
+    expect(await dump()).toBe(before);
+  });
+
   it('a retirement that comes late, when another is current, changes nothing', async () => {
     await line.rotated({ grace: '24h', retireOnUse: true });
     const [{ id }] = (await rows('SELECT id FROM credentials WHERE org_id = ? AND generation = 2', line.orgId)) as [

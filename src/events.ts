@@ -53,7 +53,8 @@ export interface Details {
 
 /** Who did it. The credential itself is noted by the store. */
 export interface Actor {
-  /** `idp`, `client:` and the id of an OAuth client, or `admin:` and the label that the operator gave. */
+  /** `idp`, `client:` and the id of an OAuth client, `admin:` and the label that the operator gave, or
+   * `service`: the cron. */
   readonly name: string;
   readonly requestId: string;
   /** User-Agent, cut: tells one IdP's client from another's. */

@@ -1,6 +1,7 @@
 /** The Worker's exports: the app, the entrypoints and the Durable Object class; nothing runs here. */
 import { WorkerEntrypoint } from 'cloudflare:workers';
 import { app } from './app';
+import { cleanUp, warn } from './credentials/sweep';
 import type { Env } from './env';
 import { adminEntrypoint } from './routes/admin';
 import { sweep } from './sessions/sweep';
@@ -9,7 +10,13 @@ export { OrgCoordinator } from './coordinator';
 
 export default {
   fetch: app.fetch,
-  scheduled: (_controller, env) => sweep(env),
+  /** @throws AggregateError of what failed, after all the rest was done; the next run tries again. */
+  async scheduled(_controller, env) {
+    const done = await Promise.allSettled([sweep(env), warn(env), cleanUp(env)]);
+    const failed = done.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
+    if (failed.length > 0)
+      throw new AggregateError(failed, `parts of the cron's work failed: ${failed.map(String).join('; ')}`);
+  },
 } satisfies ExportedHandler<Env>;
 
 /** The administrator's door without a public address: a service binding reaches it (README, «Administration»). */

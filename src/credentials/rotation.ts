@@ -76,7 +76,7 @@ export function rotate(
 ): Promise<Outcome<Rotated & Secret>> {
   return outcome(store, line, async () => {
     const { secret, draft } = await made(line, orgId, validFor);
-    const rotation = { ...draft, grace: Math.min(grace, MAX_GRACE), retireOnUse };
+    const rotation = { ...draft, grace: Math.max(0, Math.min(grace, MAX_GRACE)), retireOnUse };
     return { ...(await rotateCredential(store, line, rotation, expected, by, actor)), secret };
   });
 }

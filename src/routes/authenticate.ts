@@ -6,7 +6,7 @@ import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { hashOf, recognise, type SecretKind } from '../credentials/secret';
 import { unauthorized } from '../scim/error';
-import { type Line, noteUse, USE_INTERVAL } from '../store/credentials';
+import { isNoteworthy, type Line, noteUse } from '../store/credentials';
 import type { OrgStore } from '../store/open';
 import { type App, actorOf, addressOf, inBackground, orgFor } from './context';
 
@@ -85,11 +85,10 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
 /** What follows from the use of a credential, off the answer's path. */
 export function afterUse(c: Context<App>, { presented, refusal, latestTenant, now }: OrgStore): void {
   if (presented === undefined || refusal !== undefined || latestTenant === undefined) return;
-  const { id, kind, subject, lastUsedAt, replacedAt, retiresPredecessor } = presented;
-  const isDue = lastUsedAt === undefined || lastUsedAt <= now - USE_INTERVAL || lastUsedAt < (replacedAt ?? 0);
-  if (isDue) {
+  const { id, kind, subject, retiresPredecessor } = presented;
+  if (isNoteworthy(presented, now)) {
     const use = { at: now, client: actorOf(c, 'idp').client, address: addressOf(c) };
-    inBackground(c, noteUse(c.env.DB, latestTenant.id, id, use));
+    inBackground(c, noteUse(c.env.DB, latestTenant.id, presented, use));
   }
   if (retiresPredecessor) {
     const line = { kind, subject } as Line;

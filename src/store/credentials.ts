@@ -7,7 +7,7 @@ import type { Actor, CredentialEvent } from '../events';
 import { type Row, runBatch, Unmet } from './batch';
 import { count, record, recordAs } from './events';
 import { expect } from './expect';
-import { isGood, type OrgStore } from './open';
+import { isGood, type OrgStore, type Presented } from './open';
 
 /** What replaces one another: the org's tokens, its passwords, or the secrets of one OAuth client. */
 export interface Line {
@@ -89,18 +89,25 @@ export const credentialOf = (row: Row): Credential => ({
 /** Rows of a line, as conditions. */
 const of = (store: OrgStore, { kind, subject }: Line): SQL =>
   sql`org_id = ${store.org} AND kind = ${kind} AND subject = ${subject}`;
-export const isCurrent = sql.raw('generation > 0 AND revoked_at IS NULL AND replaced_at IS NULL');
-export const isReplaced = sql.raw('generation > 0 AND revoked_at IS NULL AND replaced_at IS NOT NULL');
+// `<> 0`, not `> 0`: so that SQLite takes the index of those two at most, and does not walk all that there ever were.
+const isAlive = sql.raw('generation <> 0 AND revoked_at IS NULL');
+export const isCurrent = sql.raw('generation <> 0 AND revoked_at IS NULL AND replaced_at IS NULL');
+export const isReplaced = sql.raw('generation <> 0 AND revoked_at IS NULL AND replaced_at IS NOT NULL');
 
-function expectGeneration(store: OrgStore, line: Line, expected: Expected): SQL[] {
-  if (expected === undefined) return [];
+const alive = (store: OrgStore, line: Line): SQL =>
+  sql`SELECT * FROM credentials WHERE ${of(store, line)} AND ${isAlive} ORDER BY generation DESC`;
+
+function expectGeneration(store: OrgStore, line: Line, expected: Expected): SQL {
   const current = sql`SELECT generation FROM credentials WHERE ${of(store, line)} AND ${isCurrent}`;
-  return [expect('generation', sql`(${current}) IS CAST(${expected} AS INTEGER)`)];
+  return expect('generation', expected === undefined ? sql`1` : sql`(${current}) IS CAST(${expected} AS INTEGER)`);
 }
 
-/** To be added to what an event tells: generations as numbers, which a bound one would not be. */
-const client = (actor: Actor): SQL => sql`'client', ${actor.client ?? null}`;
+/** What every event of a line tells beside its own: who asked, with what, and of which OAuth client. */
+const context = (line: Line, by: string, actor: Actor): SQL =>
+  sql`'by', ${by}, 'oauthClient', ${line.subject || null}, 'client', ${actor.client ?? null}`;
+/** Generations as numbers, which a bound one would not be. */
 const brief = sql.raw("json_object('mask', mask, 'generation', generation)");
+const isoOf = (at: number): SQL => sql`strftime('%Y-%m-%dT%H:%M:%fZ', ${at} / 1000.0, 'unixepoch')`;
 
 /**
  * The first of a line, or the first after a revocation or an expiry.
@@ -121,15 +128,12 @@ export async function insertCredential(
 /** The same as statements, for a batch that does more. The last one's row is the credential. */
 export function insertStatements(store: OrgStore, line: Line, draft: Draft, by: string, actor: Actor): SQL[] {
   const { now } = store;
-  const details = { mask: draft.mask, by, ...(line.subject && { clientId: line.subject }) };
+  const details = { mask: draft.mask, by, ...(line.subject && { oauthClient: line.subject }) };
+  const mine = of(store, line);
   return [
-    expect(
-      'no_token',
-      sql`NOT EXISTS (SELECT 1 FROM credentials WHERE ${of(store, line)} AND generation > 0 AND ${isGood(now)})`,
-    ),
+    expect('no_token', sql`NOT EXISTS (SELECT 1 FROM credentials WHERE ${mine} AND ${isAlive} AND ${isGood(now)})`),
     // What has expired or outlived its grace gives up its place.
-    sql`UPDATE credentials SET revoked_at = ${now}, revoked_by = ${by}
-      WHERE ${of(store, line)} AND generation > 0 AND revoked_at IS NULL`,
+    sql`UPDATE credentials SET revoked_at = ${now}, revoked_by = ${by} WHERE ${mine} AND ${isAlive}`,
     insertion(store, line, draft, by, false),
     count(store),
     record(store, actor, { type: eventOf(line, 'issued'), targetId: draft.id, details }),
@@ -137,14 +141,17 @@ export function insertStatements(store: OrgStore, line: Line, draft: Draft, by: 
   ];
 }
 
+/** Numbers are never given twice, for no row of a line is ever removed. */
+const nextGeneration = (store: OrgStore, line: Line): SQL =>
+  sql`(SELECT ifnull(max(generation), 0) + 1 FROM credentials WHERE ${of(store, line)} AND generation > 0)`;
+
 const insertion = (store: OrgStore, line: Line, draft: Draft, by: string, retireOnUse: boolean): SQL => {
   const { now } = store;
   const validUntil = draft.validFor === undefined ? null : now + draft.validFor;
   return sql`INSERT INTO credentials (id, org_id, kind, subject, hash, mask, generation, created_at, created_by,
       current_since, current_by, valid_until, retire_on_use)
     SELECT ${draft.id}, ${store.org}, ${line.kind}, ${line.subject}, ${draft.hash}, ${draft.mask},
-      (SELECT ifnull(max(generation), 0) + 1 FROM credentials WHERE ${of(store, line)}), ${now}, ${by},
-      ${now}, ${by}, ${validUntil}, ${retireOnUse ? 1 : 0}`;
+      ${nextGeneration(store, line)}, ${now}, ${by}, ${now}, ${by}, ${validUntil}, ${retireOnUse ? 1 : 0}`;
 };
 
 /** What a rotation came to. */
@@ -158,6 +165,7 @@ export interface Rotated {
 
 /**
  * A new one takes the place of the current one, which stays good for its grace; the one that was in its grace is dead.
+ * Whoever is dead by it is marked as revoked, so that no clock that is behind ours lets it in for another moment.
  *
  * @throws Unmet `token`: there is none to replace. `generation`: it is another one than expected.
  */
@@ -172,37 +180,36 @@ export async function rotateCredential(
   const { now } = store;
   const graceUntil = now + rotation.grace;
   const mine = of(store, line);
+  const inGrace = sql`credentials WHERE ${mine} AND ${isReplaced} AND ${isGood(now)}`;
+  const kill = sql`revoked_at = ${now}, revoked_by = ${by}`;
   const results = await store.write(
     expect('token', sql`EXISTS (SELECT 1 FROM credentials WHERE ${mine} AND ${isCurrent})`),
-    ...padded(expectGeneration(store, line, expected)),
-    sql`SELECT * FROM credentials WHERE ${mine} AND ${isReplaced} AND ${isGood(now)}`,
-    // The event is told while the row still says what was.
+    expectGeneration(store, line, expected),
+    sql`SELECT * FROM ${inGrace}`,
+    // The event is told while the rows still say what was.
     count(store),
     recordAs(
       store,
       actor,
       { type: eventOf(line, 'rotated'), targetId: rotation.id },
-      sql`(SELECT json_object('by', ${by}, 'mask', ${rotation.mask},
-        'generation', (SELECT max(generation) + 1 FROM credentials WHERE ${mine}),
-        'replaced', ${brief}, 'graceUntil', strftime('%Y-%m-%dT%H:%M:%fZ', ${graceUntil} / 1000.0, 'unixepoch'),
-        'killed', (SELECT ${brief} FROM credentials WHERE ${mine} AND ${isReplaced} AND ${isGood(now)}), ${client(actor)})
+      sql`(SELECT json_object('mask', ${rotation.mask}, 'generation', ${nextGeneration(store, line)},
+        'replaced', ${brief}, 'graceUntil', ${isoOf(graceUntil)},
+        'killed', (SELECT ${brief} FROM ${inGrace}), ${context(line, by, actor)})
         FROM credentials WHERE ${mine} AND ${isCurrent})`,
     ),
-    sql`UPDATE credentials SET revoked_at = ${now}, revoked_by = ${by}, grace_until = min(grace_until, ${now})
-      WHERE ${mine} AND ${isReplaced}`,
+    sql`UPDATE credentials SET ${kill}, grace_until = min(grace_until, ${now}) WHERE ${mine} AND ${isReplaced}`,
     sql`UPDATE credentials SET replaced_at = ${now}, replaced_by = ${by}, grace_until = ${graceUntil}, retire_on_use = 0
-      WHERE ${mine} AND ${isCurrent}`,
+      ${rotation.grace > 0 ? sql`` : sql`, ${kill}`} WHERE ${mine} AND ${isCurrent} RETURNING *`,
     insertion(store, line, rotation, by, rotation.retireOnUse),
-    sql`SELECT * FROM credentials WHERE ${mine} AND generation > 0 AND revoked_at IS NULL ORDER BY generation DESC`,
+    sql`SELECT * FROM credentials WHERE id = ${rotation.id}`,
   );
-  // It was read while it was good still.
-  const [killed] = results[2]!.map((row) => ({ ...credentialOf(row), graceUntil: now, revokedAt: now, revokedBy: by }));
-  const [current, predecessor] = results.at(-1)!.map(credentialOf);
-  return { current: current!, predecessor: predecessor!, killed };
+  const [killed] = results[2]!.map(credentialOf);
+  return {
+    current: credentialOf(results[8]![0]!),
+    predecessor: credentialOf(results[6]![0]!),
+    killed: killed && { ...killed, graceUntil: now, revokedAt: now, revokedBy: by },
+  };
 }
-
-/** So that results stand at the same place whether something is expected or not. */
-const padded = (expectations: SQL[]): SQL[] => (expectations.length > 0 ? expectations : [sql`SELECT 1`]);
 
 /** The end of a rotation's grace, one way or the other. */
 export interface Ended {
@@ -214,7 +221,7 @@ export interface Ended {
 /**
  * The predecessor is the current one again, and the new one dead.
  *
- * @throws Unmet `predecessor`: there is none whose grace lasts. `generation`.
+ * @throws Unmet `generation`; `predecessor`: there is none whose grace lasts.
  */
 export async function cancelRotation(
   store: OrgStore,
@@ -226,16 +233,16 @@ export async function cancelRotation(
   const { now } = store;
   const mine = of(store, line);
   const [, , before] = await store.write(
+    expectGeneration(store, line, expected),
     expect('predecessor', sql`EXISTS (SELECT 1 FROM credentials WHERE ${mine} AND ${isReplaced} AND ${isGood(now)})`),
-    ...padded(expectGeneration(store, line, expected)),
-    sql`SELECT * FROM credentials WHERE ${mine} AND generation > 0 AND revoked_at IS NULL ORDER BY generation DESC`,
+    alive(store, line),
     count(store),
     recordAs(
       store,
       actor,
       { type: eventOf(line, 'cancelled') },
-      sql`(SELECT json_object('by', ${by}, 'dead', ${brief},
-        'current', (SELECT ${brief} FROM credentials WHERE ${mine} AND ${isReplaced}), ${client(actor)})
+      sql`(SELECT json_object('dead', ${brief}, 'current',
+        (SELECT ${brief} FROM credentials WHERE ${mine} AND ${isReplaced}), ${context(line, by, actor)})
         FROM credentials WHERE ${mine} AND ${isCurrent})`,
     ),
     sql`UPDATE credentials SET revoked_at = ${now}, revoked_by = ${by} WHERE ${mine} AND ${isCurrent}`,
@@ -255,7 +262,7 @@ export async function cancelRotation(
 /**
  * The predecessor is dead from now on.
  *
- * @throws Unmet `predecessor`: there is none whose grace lasts. `generation`.
+ * @throws Unmet `generation`; `predecessor`: there is none whose grace lasts.
  */
 export async function completeRotation(
   store: OrgStore,
@@ -268,20 +275,21 @@ export async function completeRotation(
   const mine = of(store, line);
   const good = sql`${mine} AND ${isReplaced} AND ${isGood(now)}`;
   const [, , before] = await store.write(
+    expectGeneration(store, line, expected),
     expect('predecessor', sql`EXISTS (SELECT 1 FROM credentials WHERE ${good})`),
-    ...padded(expectGeneration(store, line, expected)),
-    sql`SELECT * FROM credentials WHERE ${mine} AND generation > 0 AND revoked_at IS NULL ORDER BY generation DESC`,
+    alive(store, line),
     count(store),
     recordAs(
       store,
       actor,
       { type: eventOf(line, 'completed') },
-      sql`(SELECT json_object('by', ${by}, 'dead', ${brief}, ${client(actor)}) FROM credentials WHERE ${good})`,
+      sql`(SELECT json_object('dead', ${brief}, ${context(line, by, actor)}) FROM credentials WHERE ${good})`,
     ),
-    sql`UPDATE credentials SET grace_until = ${now} WHERE ${mine} AND ${isReplaced}`,
+    sql`UPDATE credentials SET grace_until = ${now}, revoked_at = ${now}, revoked_by = ${by}
+      WHERE ${mine} AND ${isReplaced}`,
   );
   const [current, dead] = before!.map(credentialOf);
-  return { current: current!, dead: { ...dead!, graceUntil: now } };
+  return { current: current!, dead: { ...dead!, graceUntil: now, revokedAt: now, revokedBy: by } };
 }
 
 /**
@@ -299,7 +307,8 @@ export async function retirePredecessor(
 ): Promise<void> {
   const until = store.now + overlap;
   const mine = of(store, line);
-  const late = sql`${mine} AND ${isReplaced} AND revoked_at IS NULL AND grace_until > ${until}`;
+  const late = sql`${mine} AND ${isReplaced} AND grace_until > ${until}`;
+  const done = sql`UPDATE credentials SET retire_on_use = 0 WHERE id = ${id} AND ${mine}`;
   try {
     await store.write(
       expect(
@@ -312,39 +321,53 @@ export async function retirePredecessor(
         store,
         actor,
         { type: eventOf(line, 'retired') },
-        sql`(SELECT json_object('dead', ${brief}, 'by', 'the first use of its successor') FROM credentials WHERE ${late})`,
+        sql`(SELECT json_object('retired', ${brief}, 'graceUntil', ${isoOf(until)},
+          ${context(line, 'the first use of its successor', actor)}) FROM credentials WHERE ${late})`,
       ),
       sql`UPDATE credentials SET grace_until = ${until} WHERE ${late}`,
-      sql`UPDATE credentials SET retire_on_use = 0 WHERE id = ${id} AND ${mine}`,
+      done,
     );
   } catch (error) {
     if (!(error instanceof Unmet) || error.expectation !== 'predecessor') throw error;
     // Its grace is over already, or will be sooner than that.
-    await store.write(sql`UPDATE credentials SET retire_on_use = 0 WHERE id = ${id} AND ${mine}`);
+    await store.write(done);
   }
 }
 
-/** The latest first; of the dead ones the last hundred. */
+/** The latest first: those that are not revoked, whatever their number, and of the others the last hundred. */
 export async function listCredentials(store: OrgStore, line: Line): Promise<Credential[]> {
-  const [rows] = await store.read(
+  const [unrevoked, latest] = await store.read(
+    alive(store, line),
     sql`SELECT * FROM credentials WHERE ${of(store, line)} AND generation > 0 ORDER BY generation DESC LIMIT 100`,
   );
-  return rows!.map(credentialOf);
+  const byGeneration = new Map([...latest!, ...unrevoked!].map((row) => [row['generation'] as number, row]));
+  return [...byGeneration.values()].map(credentialOf).sort((a, b) => b.generation - a.generation);
 }
 
-/** All of a line, at once: refused from the next request on. @returns those that died by it. */
+/**
+ * All of a line, at once: refused from the next request on. What is dead by the clock alone is marked, too, for another
+ * machine's clock may be behind.
+ *
+ * @returns those that died by it.
+ */
 export async function revokeCredentials(store: OrgStore, line: Line, by: string, actor: Actor): Promise<Credential[]> {
-  const good = sql`${of(store, line)} AND generation > 0 AND ${isGood(store.now)}`;
-  const details = sql`(SELECT json_object('by', ${by}, 'masks', json_group_array(mask), ${client(actor)})
-    FROM credentials WHERE ${good})`;
+  const { now } = store;
+  const mine = sql`${of(store, line)} AND ${isAlive}`;
   try {
-    const results = await store.write(
-      expect('token', sql`EXISTS (SELECT 1 FROM credentials WHERE ${good})`),
+    const [, good] = await store.write(
+      expect('token', sql`EXISTS (SELECT 1 FROM credentials WHERE ${mine})`),
+      sql`SELECT * FROM credentials WHERE ${mine} AND ${isGood(now)} ORDER BY generation DESC`,
       count(store),
-      recordAs(store, actor, { type: eventOf(line, 'revoked') }, details),
-      sql`UPDATE credentials SET revoked_at = ${store.now}, revoked_by = ${by} WHERE ${good} RETURNING *`,
+      recordAs(
+        store,
+        actor,
+        { type: eventOf(line, 'revoked') },
+        sql`(SELECT json_object('masks', json_group_array(mask), ${context(line, by, actor)})
+          FROM credentials WHERE ${mine})`,
+      ),
+      sql`UPDATE credentials SET revoked_at = ${now}, revoked_by = ${by} WHERE ${mine}`,
     );
-    return results.at(-1)!.map(credentialOf);
+    return good!.map((row) => ({ ...credentialOf(row), revokedAt: now, revokedBy: by }));
   } catch (error) {
     if (!(error instanceof Unmet) || error.expectation !== 'token') throw error;
     return []; // nothing has changed, so there is nothing to record
@@ -361,17 +384,23 @@ export interface Use {
   readonly address: string | undefined;
 }
 
+/** Whether a use is worth a write: it is the first for a while, or the first since a successor took its place. */
+export const isNoteworthy = ({ lastUsedAt, replacedAt }: Presented, now: number): boolean =>
+  lastUsedAt === undefined || lastUsedAt <= now - USE_INTERVAL || lastUsedAt <= (replacedAt ?? 0);
+
 /** Notes that a credential was used, unless that was noted a moment ago: of many requests at once, one writes. */
 export async function noteUse(
   db: D1Database,
   orgId: string,
-  credentialId: string,
+  { id, replacedAt }: Presented,
   { at, client, address }: Use,
 ): Promise<void> {
+  // Who was found replaced was used after that, even if the clock here is behind the one that replaced it.
+  const after = Math.max(at, (replacedAt ?? 0) + 1);
   await runBatch(db, [
-    sql`UPDATE credentials SET last_used_at = ${at}, last_used_client = ${client ?? null},
+    sql`UPDATE credentials SET last_used_at = ${after}, last_used_client = ${client ?? null},
         last_used_address = ${address ?? null}
-      WHERE org_id = ${orgId} AND id = ${credentialId} AND (last_used_at IS NULL
-        OR last_used_at <= ${at - USE_INTERVAL} OR last_used_at < replaced_at)`,
+      WHERE org_id = ${orgId} AND id = ${id} AND (last_used_at IS NULL OR (last_used_at < ${after}
+        AND (last_used_at <= ${after - USE_INTERVAL} OR last_used_at <= replaced_at)))`,
   ]);
 }

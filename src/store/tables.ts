@@ -80,6 +80,10 @@ export const credentials = sqliteTable(
     uniqueIndex('credentials_predecessor')
       .on(t.orgId, t.kind, t.subject)
       .where(sql`generation > 0 AND revoked_at IS NULL AND replaced_at IS NOT NULL`),
+    // The two at most of a line that can be good, whatever there was before them.
+    index('credentials_alive')
+      .on(t.orgId, t.kind, t.subject, t.generation)
+      .where(sql`generation <> 0 AND revoked_at IS NULL`),
     index('credentials_grant').on(t.orgId, t.grantId).where(sql`grant_id IS NOT NULL`),
     index('credentials_subject').on(t.orgId, t.subject).where(sql`subject <> ''`),
     // What expires soon is warned of, what expired long ago is removed: across orgs, by the cron.
@@ -121,8 +125,14 @@ export const grants = sqliteTable(
     approvedBy: text('approved_by').notNull(),
     redeemedAt: integer('redeemed_at'),
     revokedAt: integer('revoked_at'),
+    /** It still had tokens when the cron last looked, which looks again then; absent: 30 days after the approval. */
+    reviewAt: integer('review_at'),
   },
-  (t) => [primaryKey({ columns: [t.orgId, t.id] }), uniqueIndex('grants_code').on(t.orgId, t.codeHash)],
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.id] }),
+    uniqueIndex('grants_code').on(t.orgId, t.codeHash),
+    index('grants_review').on(t.reviewAt, t.approvedAt),
+  ],
 );
 
 /** The code that a person of the org enters to approve a client: one at a time, good once, for minutes. */
@@ -298,7 +308,7 @@ export const events = sqliteTable(
     seq: integer('seq').notNull(),
     at: integer('at').notNull(),
     type: text('type').notNull(),
-    /** Who: `idp`, or `admin:` and the label the operator gave. */
+    /** Who: `idp`, `admin:` and the label the operator gave, or `service`. */
     actor: text('actor').notNull(),
     /** The credential that was presented, where there was one. */
     credentialId: text('credential_id'),

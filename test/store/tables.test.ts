@@ -73,6 +73,7 @@ describe('the tables', () => {
       'credentials: hash',
       'credentials: id',
       'credentials: kind, valid_until',
+      'grants: review_at, approved_at',
       'refusals: day',
     ]);
   });

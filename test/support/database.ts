@@ -4,11 +4,25 @@ import { env } from 'cloudflare:workers';
 export type Row = Record<string, unknown>;
 
 const TABLES = [
-  ...['orgs', 'credentials', 'users', 'user_emails', 'groups', 'events', 'outbox', 'schemas'],
-  ...['oauth_clients', 'grants', 'approvals'],
-];
-/** WITHOUT ROWID: the columns of their keys. */
-const KEYED = { memberships: '1, 2, 3, 4', group_permissions: '1, 2, 3', assertions: '1, 2' } as const;
+  'orgs',
+  'credentials',
+  'oauth_clients',
+  'grants',
+  'approvals',
+  'users',
+  'user_emails',
+  'groups',
+  'events',
+  'outbox',
+  'schemas',
+] as const;
+/** WITHOUT ROWID: their keys, which are all they have. */
+const KEYED = {
+  memberships: '1, 2, 3, 4',
+  group_permissions: '1, 2, 3',
+  assertions: '1, 2',
+  refusals: '1, 2, 3, 4, 5, 6, 7',
+} as const;
 
 export async function rows(statement: string, ...values: unknown[]): Promise<Row[]> {
   const { results } = await env.DB.prepare(statement)

@@ -59,6 +59,20 @@ export function credentials(kind: Kind): Hono<App> {
   };
   /** RFC 7617 has two halves: the operator needs both. */
   const userNameOf = ({ slug }: Tenant) => (name === 'password' ? { userName: slug } : {});
+  /** Repeating a rotation that did happen would kill what the IdP still holds: so nobody is told to try again. */
+  const answered = async <P extends Promise<unknown>>(c: Context<App>, work: P): Promise<Awaited<P>> => {
+    try {
+      return await work;
+    } catch (error) {
+      const message = 'the coordinator has not confirmed a change of credentials';
+      console.error(JSON.stringify({ message, requestId: c.var.requestId, error: String(error) }));
+      throw new ScimError(
+        504,
+        undefined,
+        `It is not known whether this has happened: "${kind.noun} ${name === 'password' ? 'show' : 'list'}" shows it`,
+      );
+    }
+  };
 
   routes.get('/', async (c) => {
     const listed = await listCredentials(orgOf(c).store, line(c));
@@ -68,7 +82,7 @@ export function credentials(kind: Kind): Hono<App> {
   routes.post('/', body(issueBody), async (c) => {
     const { tenant, actor, coordinator, line } = await lineOf(c);
     const { by = c.var.by, expires: validFor } = c.req.valid('json');
-    const outcome = await coordinator.issue(line, { by, validFor }, actor);
+    const outcome = await answered(c, coordinator.issue(line, { by, validFor }, actor));
     if (!outcome.ok) throw refusalOf(tenant, kind, outcome);
     return c.json({ ...userNameOf(tenant), [name]: outcome.secret, ...shownCredential(outcome.issued) }, 201);
   });
@@ -78,7 +92,7 @@ export function credentials(kind: Kind): Hono<App> {
     const { by = c.var.by, expires: validFor, expectGeneration: expected, ...asked } = c.req.valid('json');
     const grace = parseDuration(asked.grace ?? tenant.settings.graceDefault ?? GRACE_DEFAULT)!;
     const rotation = { by, validFor, expected, grace, retireOnUse: asked.retireOnUse };
-    const outcome = await coordinator.rotate(line, rotation, actor);
+    const outcome = await answered(c, coordinator.rotate(line, rotation, actor));
     if (!outcome.ok) throw refusalOf(tenant, kind, outcome, expected);
     const { secret, current, predecessor, killed } = outcome;
     return c.json(
@@ -97,7 +111,7 @@ export function credentials(kind: Kind): Hono<App> {
     routes.post(`/${verb}`, body(endBody), async (c) => {
       const { tenant, actor, coordinator, line } = await lineOf(c);
       const { by = c.var.by, expectGeneration: expected } = c.req.valid('json');
-      const outcome = await coordinator[verb](line, by, expected, actor);
+      const outcome = await answered(c, coordinator[verb](line, by, expected, actor));
       if (!outcome.ok) throw refusalOf(tenant, kind, outcome, expected);
       return c.json({ ...shownCredential(outcome.current), dead: shownCredential(outcome.dead) });
     });
@@ -107,7 +121,7 @@ export function credentials(kind: Kind): Hono<App> {
     const asked = by.safeParse(c.req.query('by')); // several clients cannot send a body with a DELETE
     if (!asked.success) throw invalidValue(`by: ${WHO}`);
     const { actor, coordinator, line } = await lineOf(c);
-    const revoked = await coordinator.revoke(line, asked.data ?? c.var.by, actor);
+    const revoked = await answered(c, coordinator.revoke(line, asked.data ?? c.var.by, actor));
     revoked.sort((a, b) => b.generation - a.generation); // as in the list
     return c.json({ revoked: revoked.length, [`${name}s`]: revoked.map((one) => shownCredential(one)) });
   });

@@ -76,6 +76,7 @@ const codes: Record<number, string> = {
   413: 'too_large',
   415: 'unsupported_media_type',
   503: 'busy',
+  504: 'unconfirmed',
 };
 
 /** Behind the entrypoint: whoever holds a binding to it may redeploy the Worker anyway. */

@@ -90,9 +90,9 @@ export const credentialOf = (row: Row): Credential => ({
 const of = (store: OrgStore, { kind, subject }: Line): SQL =>
   sql`org_id = ${store.org} AND kind = ${kind} AND subject = ${subject}`;
 // `<> 0`, not `> 0`: so that SQLite takes the index of those two at most, and does not walk all that there ever were.
-const isAlive = sql.raw('generation <> 0 AND revoked_at IS NULL');
-export const isCurrent = sql.raw('generation <> 0 AND revoked_at IS NULL AND replaced_at IS NULL');
-export const isReplaced = sql.raw('generation <> 0 AND revoked_at IS NULL AND replaced_at IS NOT NULL');
+export const isAlive = sql.raw('generation <> 0 AND revoked_at IS NULL');
+const isCurrent = sql.raw('generation <> 0 AND revoked_at IS NULL AND replaced_at IS NULL');
+const isReplaced = sql.raw('generation <> 0 AND revoked_at IS NULL AND replaced_at IS NOT NULL');
 
 const alive = (store: OrgStore, line: Line): SQL =>
   sql`SELECT * FROM credentials WHERE ${of(store, line)} AND ${isAlive} ORDER BY generation DESC`;

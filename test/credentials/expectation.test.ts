@@ -55,7 +55,7 @@ describe('an expected generation', () => {
   it('of tokens that were revoked meanwhile is refused', async () => {
     await line.revoke();
     expect((await line.rotate({ expectGeneration: 1 })).status).toBe(409);
-    expect((await line.cancel({ expectGeneration: 1 })).body.detail).toContain('there is none any more');
+    expect((await line.cancel({ expectGeneration: 1 })).body.detail).toContain('none is current');
     expect(await line.states()).toEqual([[1, 'revoked']]);
   });
 

@@ -165,7 +165,7 @@ describe('cancelling a rotation', () => {
     const before = await dump();
     const { status, body } = await line.cancel();
     expect([status, body.error]).toEqual([409, 'conflict']);
-    expect(body.detail).toContain('no rotation whose grace lasts');
+    expect(body.detail).toContain('no token in its grace');
     expect(await dump()).toBe(before);
     expect(await good(first, second)).toEqual([false, true]);
   });

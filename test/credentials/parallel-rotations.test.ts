@@ -73,7 +73,7 @@ describe('a hundred rotations at once', () => {
     for (const { body } of lost) {
       expect(body).toEqual({
         error: 'conflict',
-        detail: `Another generation was expected: ${createdBy} made generation 2 the current one at ${createdAt}. Nothing has changed`,
+        detail: `Generation 1 was expected, but ${createdBy} made generation 2 the current one at ${createdAt}. Nothing has changed`,
       });
     }
     expect(await Promise.all([line.read(first), line.read(token)])).toEqual([200, 200]);

@@ -35,9 +35,9 @@ async function answer(argv) {
     if (values.help || argv.length === 0) return help(commands);
     throw usage(`Say what to do. ${howToSee('')}`);
   }
-  const noun = commands.filter(({ name }) => name.startsWith(`${words[0]} `));
+  const noun = commands.filter(({ name }) => name.split(' ')[0] === words[0]);
   if (noun.length === 0) throw usage(`There is no "${words[0]}".${suggest(words[0], nouns())} ${howToSee('')}`);
-  const command = noun.find(({ name }) => name === `${words[0]} ${words[1]}`);
+  const command = noun.find(({ name }) => name.split(' ').every((word, at) => word === words[at]));
   if (values.help) return help(command ? [command] : noun);
   if (!command) {
     const verbs = noun.map(({ name }) => name.split(' ')[1]);
@@ -46,7 +46,7 @@ async function answer(argv) {
       : `What about "${words[0]}"?`;
     throw usage(`${problem} It has: ${verbs.join(', ')}.`);
   }
-  const input = { ...values, ...positionals(command, words.slice(2)) };
+  const input = { ...values, ...positionals(command, words.slice(command.name.split(' ').length)) };
   checkOptions(command, values);
 
   const { callAdmin, close } = await openAdmin({ stateDir: stateDirOf(process.env), isRemote: values.remote });

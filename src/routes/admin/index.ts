@@ -16,6 +16,7 @@ import { type App, requestId } from '../context';
 import { credentials } from './credentials';
 import { groups } from './groups';
 import { orgs } from './orgs';
+import { refusals } from './refusals';
 import { schemas } from './schemas';
 import { sessions } from './sessions';
 import { users } from './users';
@@ -35,6 +36,7 @@ admin.use(async (c, next) => {
 admin.route('/orgs', orgs);
 admin.route('/orgs/:slug/tokens', credentials({ line: () => TOKENS, secret: 'token', noun: 'token' }));
 admin.route('/orgs/:slug/basic', credentials({ line: () => PASSWORDS, secret: 'password', noun: 'basic' }));
+admin.route('/orgs/:slug/refusals', refusals);
 admin.route('/orgs/:slug/users', users);
 admin.route('/orgs/:slug/groups', groups);
 admin.route('/orgs/:slug/schemas', schemas);

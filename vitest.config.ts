@@ -37,7 +37,7 @@ export default defineConfig(async () => ({
         test: {
           name: 'worker',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/http/**'],
+          exclude: ['test/http/**', 'test/scripts/**'],
           setupFiles: ['./test/support/setup.ts'],
           // One Worker for all files: a start costs more than most files take. Each file begins with empty storage.
           isolate: false,
@@ -47,7 +47,7 @@ export default defineConfig(async () => ({
       {
         test: {
           name: 'http',
-          include: ['test/http/**/*.test.ts'],
+          include: ['test/http/**/*.test.ts', 'test/scripts/**/*.test.mjs'],
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,

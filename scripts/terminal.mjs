@@ -8,6 +8,9 @@ export const paint = (format, text) => styleText(format, String(text), { stream:
 /** What an IdP or a caller chose must not move the cursor or recolour the terminal of the person who reads it. */
 export const harmless = (text) => String(text).replace(/\p{Cc}|\p{Bidi_Control}/gu, '\u{fffd}');
 
+/** The first of the rows of `columns`. */
+export const heading = (...names) => names.map((name) => ['dim', name]);
+
 /** Rows of cells as aligned columns; a cell is a value, or `[format, value]` for a coloured one. */
 export function columns(rows) {
   const cells = rows.map((row) => row.map((cell) => (Array.isArray(cell) ? cell : [undefined, cell])));

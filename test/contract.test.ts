@@ -1,20 +1,11 @@
 /** What every SCIM route owes, whoever wrote it: asked of the app's own list of routes, so a new one cannot be forgotten. */
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { app } from '../src/app';
 import { newSecret } from '../src/credentials/secret';
-import { USER } from '../src/scim/urns';
-import { type Answer, type Ask, admin, ask, BASE, type Idp, newIdp } from './support/client';
+import { type Ask, admin, type Idp, newIdp } from './support/client';
 import { dump } from './support/database';
 import { expectRefusal } from './support/refusal';
-
-const routes = [
-  ...new Set(
-    app.routes
-      .filter(({ method, path }) => method !== 'ALL' && /^(\/orgs\/:slug)?\/scim\/v2(\/|$)/.test(path))
-      .map(({ method, path }) => `${method} ${path.replaceAll('?', '')}`),
-  ),
-].map((route) => route.split(' ') as [method: string, path: string]);
+import { pathOf, requestFor, routes, send, stranger, visible } from './support/scim-routes';
 
 let idp: Idp;
 let other: Idp;
@@ -74,39 +65,7 @@ beforeAll(async () => {
   };
 });
 
-const path = (template: string, slug: string, id = user) =>
-  template
-    .replace(':slug', slug)
-    .replace(':id', id)
-    .replace(':name', id === user ? 'User' : id)
-    .replace(':urn', id === user ? USER : id);
-
-/** A request that the route would take, so that only the credential decides. */
-function request(method: string, template: string): Ask {
-  if (method === 'GET' || method === 'DELETE') return {};
-  if (template.endsWith('.search')) return { body: {} };
-  if (method === 'PATCH') return { body: { Operations: [{ op: 'replace', path: 'title', value: 'Dr' }] } };
-  if (template.endsWith('/Bulk')) {
-    return {
-      body: { Operations: [{ method: 'POST', path: '/Users', bulkId: 'a', data: { userName: crypto.randomUUID() } }] },
-    };
-  }
-  if (template.includes('/Groups')) return { body: { displayName: crypto.randomUUID() } };
-  return { body: { userName: `${crypto.randomUUID()}@example.com` } };
-}
-
-const send = (method: string, address: string, authorization: string | undefined, more: Ask = {}) =>
-  ask(method, BASE + address, {
-    ...more,
-    headers: { ...more.headers, ...(authorization !== undefined && { Authorization: authorization }) },
-  });
-
-/** All that a stranger can see of an answer; the request id is a new one each time. */
-function visible({ status, headers, text }: Answer) {
-  return { status, text, headers: [...headers].filter(([name]) => name !== 'x-request-id').sort() };
-}
-
-const stranger = async () => visible(await send('GET', '/scim/v2/Users', undefined));
+const path = (template: string, slug: string, id = user) => pathOf(template, slug, id, id === user);
 
 describe('the uniform 401', () => {
   it('is a SCIM error that says how to sign in', async () => {
@@ -121,7 +80,7 @@ describe('the uniform 401', () => {
       const before = await dump();
       for (const [i, reason] of reasons.entries()) {
         const id = i % 2 === 0 ? user : crypto.randomUUID();
-        const answer = await send(method, path(template, 'acme', id), refused[reason], request(method, template));
+        const answer = await send(method, path(template, 'acme', id), refused[reason], requestFor(method, template));
         expect({ reason, ...visible(answer) }).toEqual({ reason, ...expected });
       }
       expect(await dump()).toBe(before);
@@ -133,7 +92,7 @@ describe('the uniform 401', () => {
       const expected = await stranger();
       const before = await dump();
       for (const slug of ['acme', 'nobody', 'ACME', 'acme%20', '%00', "acme'--", 'acme%2Fscim']) {
-        const answer = await send(method, path(template, slug), `Bearer ${other.token}`, request(method, template));
+        const answer = await send(method, path(template, slug), `Bearer ${other.token}`, requestFor(method, template));
         expect({ slug, ...visible(answer) }).toEqual({ slug, ...expected });
       }
       expect(await dump()).toBe(before);
@@ -225,7 +184,12 @@ describe('an org with SCIM switched off', () => {
   for (const [method, template] of routes) {
     it(`is refused ${method} ${template} with a reason, and keeps its data`, async () => {
       const before = await dump();
-      const answer = await send(method, path(template, 'paused', id), `Bearer ${off.token}`, request(method, template));
+      const answer = await send(
+        method,
+        path(template, 'paused', id),
+        `Bearer ${off.token}`,
+        requestFor(method, template),
+      );
       expectRefusal(answer, 403, undefined, /not enabled/);
       expect(await dump()).toBe(before);
     });
@@ -267,7 +231,7 @@ describe('every route', () => {
       for (const id of [user, crypto.randomUUID()]) {
         if (method === 'DELETE' && id === user) continue;
         const answer = await send(method, path(template, 'acme', id), `Bearer ${idp.token}`, {
-          ...request(method, template),
+          ...requestFor(method, template),
           headers: { 'X-Request-Id': 'chosen-by-the-client' },
         });
         expect(answer.status).toBeLessThan(500);

@@ -1,22 +1,23 @@
 /**
  * Every admin command, one entry each: what it is called, what it takes, which call it makes and how the answer looks to
- * people. Parsing, help, `--json` and errors are the same for all and live in ../admin.mjs.
+ * people. Parsing, help and errors are the same for all and live in command-line.mjs.
  *
+ *   name      two words or three; none is the beginning of another one
  *   args      positional arguments, all required; a last one that ends in `…` takes one or more
- *   options   by name: `value` is what the help calls it, `required` as it says
+ *   options   by name: `value` is what the help calls it, and without one it is a switch; `required` as it says
  *   run       (callAdmin, values) -> the API's answer
  *   show      (answer, values) -> text for people
  */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import process from 'node:process';
-import { columns, harmless, paint } from '../terminal.mjs';
+import { columns, harmless, heading } from '../terminal.mjs';
+import { org, post } from './api.mjs';
+import { credentialCommands } from './credentials.mjs';
 import { AdminError } from './transport.mjs';
 
-const org = (slug, rest = '') => `/orgs/${encodeURIComponent(slug)}${rest}`;
 const schemaOf = (slug, urn) => org(slug, `/schemas/${encodeURIComponent(urn)}`);
 const groupOf = (slug, group) => org(slug, `/groups/${encodeURIComponent(group)}`);
-const post = (body) => ({ method: 'POST', body });
 
 export const commands = [
   {
@@ -78,33 +79,8 @@ export const commands = [
     run: (callAdmin, { slug }) => callAdmin(org(slug, '/scim'), post({ enabled: false })),
     show: showOrg,
   },
-  {
-    name: 'token generate',
-    about: 'Make the token that the identity provider presents. It is shown this once.',
-    args: ['slug'],
-    options: { by: { value: 'who', about: 'for whom it is recorded (default: your user name)' } },
-    run: (callAdmin, { slug, by }) => callAdmin(org(slug, '/tokens'), post({ by })),
-    show: (made) =>
-      [
-        `Token ${paint('green', harmless(made.token))}`,
-        '',
-        `Generation ${made.generation}, by ${harmless(made.createdBy)}. Copy it now: only its hash is kept.`,
-      ].join('\n'),
-  },
-  {
-    name: 'token list',
-    about: 'The tokens of an org, masked.',
-    args: ['slug'],
-    run: (callAdmin, { slug }) => callAdmin(org(slug, '/tokens')),
-    show: (tokens) => (tokens.length === 0 ? 'No tokens.' : table(tokens)),
-  },
-  {
-    name: 'token revoke',
-    about: 'Revoke every token of an org; the next request with one is refused.',
-    args: ['slug'],
-    run: (callAdmin, { slug }) => callAdmin(org(slug, '/tokens'), { method: 'DELETE' }),
-    show: ({ revoked }) => `Revoked ${revoked}.`,
-  },
+  ...credentialCommands({ noun: 'token', word: 'token', path: '/tokens', list: 'list' }),
+  ...credentialCommands({ noun: 'basic', word: 'password', path: '/basic', list: 'show' }),
   {
     name: 'refusals',
     about: 'Why requests for an org were refused in the last 30 days, the latest first, and what to do about it.',
@@ -259,7 +235,6 @@ async function jsonOf(file) {
   }
 }
 
-const heading = (...names) => names.map((name) => ['dim', name]);
 const onOff = (is) => (is ? ['green', 'on'] : ['yellow', 'off']);
 const yesNo = (is) => (is ? ['green', 'yes'] : ['yellow', 'no']);
 
@@ -308,10 +283,4 @@ function leaves(value) {
   };
   walk('', value);
   return rows;
-}
-
-/** Objects of one shape as a table, the API's field names as headings. */
-function table(rows) {
-  const fields = [...new Set(rows.flatMap(Object.keys))];
-  return columns([heading(...fields), ...rows.map((row) => fields.map((field) => row[field]))]);
 }

@@ -113,6 +113,6 @@ async function outcome<T extends object>(store: OrgStore, line: Line, work: () =
     if (!(error instanceof Unmet) || !REFUSALS.has(error.expectation)) throw error;
     const why = error.expectation as Refused['why'];
     const alive = (await listCredentials(store, line)).filter(({ revokedAt }) => revokedAt === undefined);
-    return { ok: false, why, current: alive.find(({ replacedAt }) => replacedAt === undefined) ?? alive[0] };
+    return { ok: false, why, current: alive.find(({ replacedAt }) => replacedAt === undefined) };
   }
 }

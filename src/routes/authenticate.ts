@@ -11,7 +11,7 @@ import { type Line, noteUse, USE_INTERVAL } from '../store/credentials';
 import type { OrgStore } from '../store/open';
 import { callers, orgTooFast } from './brakes';
 import { type App, actorOf, addressOf, inBackground, orgFor } from './context';
-import { noteRefusal, refusalOf } from './refusal';
+import { noteRefusal, refusalFor } from './refusal';
 
 /** What the header says; nothing of it is checked. */
 interface Header {
@@ -59,14 +59,14 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
   const path = c.req.param('slug');
   const named = { slug: path, userName: header?.userName };
   const secret = header && (await recognise(header.secret));
-  if (!secret?.ok) throw await refusalOf(c, { ...named, ...(await faultOf(authorization, header?.secret)) });
+  if (!secret?.ok) throw await refusalFor(c, { ...named, ...(await faultOf(authorization, header?.secret)) });
   const hash = await hashOf(header!.secret);
   const presented = { ...named, hash, orgId: secret.orgId };
   if (!header!.kinds.includes(secret.kind)) {
-    throw await refusalOf(c, { ...presented, reason: 'wrong_kind', hint: secret.kind });
+    throw await refusalFor(c, { ...presented, reason: 'wrong_kind', hint: secret.kind });
   }
   const slug = header!.userName ?? path;
-  if (path !== undefined && slug !== path) throw await refusalOf(c, presented);
+  if (path !== undefined && slug !== path) throw await refusalFor(c, presented);
   const seconds = await orgTooFast(c, hash);
   if (seconds !== undefined) {
     noteRefusal(c, { ...presented, reason: 'rate_limited' });
@@ -88,7 +88,7 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
   afterUse(c, store);
   if (store.refusal === 'unauthorized') {
     callers.forget(hash);
-    fault = await refusalOf(c, presented);
+    fault = await refusalFor(c, presented);
   } else if (store.refusal === 'disabled') {
     noteRefusal(c, { ...presented, reason: 'disabled' });
   } else if (store.latestTenant !== undefined) {

@@ -29,7 +29,7 @@ export function noteRefusal(c: Context<App>, refused: Refused): void {
  * Notes it. @returns what the caller hears: the same 401 whatever the reason, or 429 when too much was refused to this
  * address of late.
  */
-export async function refusalOf(c: Context<App>, refused: Refused): Promise<ScimError> {
+export async function refusalFor(c: Context<App>, refused: Refused): Promise<ScimError> {
   const seconds = await failedTooOften(c);
   noteRefusal(c, refused);
   return seconds === undefined

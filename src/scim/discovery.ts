@@ -9,7 +9,30 @@ import { RESOURCE_TYPE, SCHEMA, SERVICE_PROVIDER_CONFIG } from './urns';
 /** Bytes of a request body. */
 export const MAX_BODY = 1_048_576;
 
-export function serviceProviderConfig(baseUrl: string): JsonObject {
+/** How a client of the org may prove itself (RFC 7643 §5). The first of what an org has is its primary one. */
+const SCHEMES = {
+  oauthbearertoken: {
+    name: 'Bearer token',
+    description: 'The token of the org in the Authorization header, after "Bearer" or alone',
+    specUri: 'https://www.rfc-editor.org/info/rfc6750',
+  },
+  oauth2: {
+    name: 'OAuth 2',
+    description: 'An access token in the Authorization header, asked for by a client that is registered for the org',
+    specUri: 'https://www.rfc-editor.org/info/rfc6749',
+  },
+  httpbasic: {
+    name: 'HTTP Basic',
+    description: 'The slug of the org as user name, with its password',
+    specUri: 'https://www.rfc-editor.org/info/rfc7617',
+  },
+} as const;
+
+export type SchemeType = keyof typeof SCHEMES;
+
+/** @param schemes what the org has set up; exactly one of them is marked as primary. */
+export function serviceProviderConfig(baseUrl: string, schemes: ReadonlySet<SchemeType>): JsonObject {
+  const types = (Object.keys(SCHEMES) as SchemeType[]).filter((type) => schemes.has(type));
   return {
     schemas: [SERVICE_PROVIDER_CONFIG],
     patch: { supported: true },
@@ -28,15 +51,7 @@ export function serviceProviderConfig(baseUrl: string): JsonObject {
       maxPageSize: MAX_PAGE,
       cursorTimeout: CURSOR_TIMEOUT,
     },
-    authenticationSchemes: [
-      {
-        type: 'oauthbearertoken',
-        name: 'Bearer token',
-        description: 'The token of the org in the Authorization header, after "Bearer" or alone',
-        specUri: 'https://www.rfc-editor.org/info/rfc6750',
-        primary: true,
-      },
-    ],
+    authenticationSchemes: types.map((type, i) => ({ type, ...SCHEMES[type], ...(i === 0 && { primary: true }) })),
     meta: { resourceType: 'ServiceProviderConfig', location: `${baseUrl}/ServiceProviderConfig` },
   };
 }

@@ -89,8 +89,8 @@ export const credentialOf = (row: Row): Credential => ({
 /** Rows of a line, as conditions. */
 const of = (store: OrgStore, { kind, subject }: Line): SQL =>
   sql`org_id = ${store.org} AND kind = ${kind} AND subject = ${subject}`;
-const isCurrent = sql.raw('generation > 0 AND revoked_at IS NULL AND replaced_at IS NULL');
-const isReplaced = sql.raw('generation > 0 AND revoked_at IS NULL AND replaced_at IS NOT NULL');
+export const isCurrent = sql.raw('generation > 0 AND revoked_at IS NULL AND replaced_at IS NULL');
+export const isReplaced = sql.raw('generation > 0 AND revoked_at IS NULL AND replaced_at IS NOT NULL');
 
 function expectGeneration(store: OrgStore, line: Line, expected: Expected): SQL[] {
   if (expected === undefined) return [];
@@ -195,7 +195,8 @@ export async function rotateCredential(
     insertion(store, line, rotation, by, rotation.retireOnUse),
     sql`SELECT * FROM credentials WHERE ${mine} AND generation > 0 AND revoked_at IS NULL ORDER BY generation DESC`,
   );
-  const [killed] = results[2]!.map(credentialOf);
+  // It was read while it was good still.
+  const [killed] = results[2]!.map((row) => ({ ...credentialOf(row), graceUntil: now, revokedAt: now, revokedBy: by }));
   const [current, predecessor] = results.at(-1)!.map(credentialOf);
   return { current: current!, predecessor: predecessor!, killed };
 }

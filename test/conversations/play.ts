@@ -7,18 +7,25 @@ export interface Conversation {
   /** What the product promises when this conversation plays to its end. */
   promise: string;
   source: string;
-  /** How the token is presented, where it is not `Bearer {token}`. */
+  /** How the IdP proves itself, where it is not `Bearer {token}`. */
   authorization?: string;
   headers?: Record<string, string>;
   steps: Step[];
 }
 
-export type Step = Exchange | SessionQuestion | Mark;
+export type Step = Exchange | OperatorCall | SessionQuestion | Mark;
 
 export interface Exchange {
   name: string;
   send: { method: string; path: string; headers?: Record<string, string | null>; body?: unknown; raw?: string };
   expect: { status: number | number[]; body?: unknown; absent?: string[]; headers?: Record<string, string> };
+  save?: Record<string, string>;
+}
+
+/** What somebody does at the service's own door in the meantime. */
+export interface OperatorCall {
+  name: string;
+  operator: { method: string; path: string; body?: unknown };
   save?: Record<string, string>;
 }
 
@@ -36,6 +43,10 @@ export interface Stage {
   /** The SCIM base, such as https://scim.example.com/scim/v2 */
   baseUrl: string;
   token: string;
+  /** Makes a password and gives user name and password as Basic sends them (RFC 7617). Asked only by who says `{basic}`. */
+  basic?: () => Promise<string>;
+  /** Calls the admin API of the org, `/tokens/rotate` for example. @throws unless the answer is a 2xx. */
+  operator?: (method: string, path: string, body: unknown) => Promise<unknown>;
   fetch?: typeof fetch;
   /** Asks whether a session of this user, issued then (ms since the epoch), is still good. Absent: not asked. */
   checkSession?: (userId: string, issuedAt: number) => Promise<{ valid: boolean; reason?: string }>;
@@ -60,12 +71,18 @@ interface Scene {
 
 /** Plays every step and returns what was saved on the way, such as the id of each person. */
 export async function play(conversation: Conversation, stage: Stage): Promise<Record<string, string>> {
-  const builtIn = { unique: stage.unique ?? randomName(), base: stage.baseUrl, token: stage.token };
+  const builtIn: Record<string, string> = {
+    unique: stage.unique ?? randomName(),
+    base: stage.baseUrl,
+    token: stage.token,
+    ...(stage.basic && conversation.authorization?.includes('{basic}') && { basic: await stage.basic() }),
+  };
   const scene: Scene = { conversation, stage, values: { ...builtIn }, marks: {} };
   for (const [index, step] of conversation.steps.entries()) {
     try {
       if ('mark' in step) await setMark(scene, step);
       else if ('session' in step) await askAboutSession(scene, step);
+      else if ('operator' in step) await letOperate(scene, step);
       else await exchange(scene, step);
     } catch (error) {
       const name = 'mark' in step ? step.mark : step.name;
@@ -80,6 +97,24 @@ async function setMark(scene: Scene, { mark }: Mark): Promise<void> {
   await pause();
   scene.marks[mark] = Date.now();
   await pause();
+}
+
+async function letOperate({ stage, values }: Scene, { operator, save }: OperatorCall): Promise<void> {
+  if (!stage.operator) throw new Error('nobody was named who can do this at the service');
+  const { method, path, body = {} } = operator;
+  const answer = await stage.operator(method, filled(path, values, encodeURIComponent), filledDeep(body, values));
+  const missing = keep(values, save, answer);
+  if (missing) throw new Error(missing);
+}
+
+/** Keeps values of an answer by their dotted paths. @returns what is not there, if something is not. */
+function keep(values: Record<string, string>, save: Exchange['save'], body: unknown): string | undefined {
+  for (const [name, path] of Object.entries(save ?? {})) {
+    const value = at(body, path);
+    if (value === undefined || value === null) return `expected ${path} in the answer, to save it as ${name}`;
+    values[name] = String(value);
+  }
+  return undefined;
 }
 
 async function askAboutSession(scene: Scene, { session, expect }: SessionQuestion): Promise<void> {
@@ -113,11 +148,8 @@ function complaintAbout(
   const owing = owed(answer);
   if (owing) return owing;
   // Saved before the rest is compared, so that an answer can be held against the id it has just given.
-  for (const [name, path] of Object.entries(save ?? {})) {
-    const value = at(answer.body, path);
-    if (value === undefined || value === null) return `expected ${path} in the answer, to save it as ${name}`;
-    values[name] = String(value);
-  }
+  const missing = keep(values, save, answer.body);
+  if (missing) return missing;
   if (expect.body !== undefined && answer.status !== 204) {
     const wrong = difference(filledDeep(expect.body, values), answer.body);
     if (wrong) return wrong;
@@ -150,6 +182,9 @@ export function readConversation(json: unknown, file: string): Conversation {
     if ('session' in step) {
       if (typeof step.expect?.valid !== 'boolean')
         throw new Error(`${where} does not say whether the session is valid`);
+    } else if ('operator' in step) {
+      if (!step.operator.method || !step.operator.path?.startsWith('/'))
+        throw new Error(`${where} asks the operator for nothing: a method, and a path from the org, are needed`);
     } else if (!step.send?.method || !step.send.path?.startsWith('/')) {
       throw new Error(`${where} sends nothing: a method, and a path from the SCIM base, are needed`);
     } else if (step.expect?.status === undefined) {

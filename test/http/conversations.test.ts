@@ -28,7 +28,12 @@ afterAll(async () => {
 async function stageFor(slug: string) {
   const org = await server.newOrg(slug);
   const checkSession = (userId: string, issuedAt: number) => server.checkSession(slug, userId, issuedAt);
-  return { baseUrl: org.baseUrl, token: org.token, checkSession };
+  const operator = (method: string, path: string, body: unknown) => server.operate(slug, method, path, body);
+  const basic = async () => {
+    const { userName, password } = await server.operate<Password>(slug, 'POST', '/basic', {});
+    return btoa(`${userName}:${password}`);
+  };
+  return { baseUrl: org.baseUrl, token: org.token, basic, operator, checkSession };
 }
 
 // At once: an org each, and much of a conversation is waiting for the second that lies between two writes of one flag.
@@ -110,6 +115,11 @@ describe('conversations', { timeout: 60_000, concurrent: true }, () => {
 interface Person {
   id: string;
   userName: string;
+}
+
+interface Password {
+  userName: string;
+  password: string;
 }
 
 interface Group {

@@ -41,6 +41,21 @@ describe('the settings of an org', () => {
     expect((await shown()).settings).toEqual({});
   });
 
+  it('have a graceDefault of at most a day, shown as it was written', async () => {
+    for (const graceDefault of ['0', '90s', '15m', '24h', '1d']) {
+      expect((await set({ graceDefault })).body.settings).toEqual({ graceDefault });
+    }
+    for (const graceDefault of ['', '25h', '2d', '1440', '-1h', '1 h', 'never', 'NONE']) {
+      const answer = await set({ graceDefault });
+      expect([answer.status, answer.body.detail]).toEqual([
+        400,
+        'graceDefault: a duration of at most 24h was expected: 0, 90s, 15m, 24h',
+      ]);
+    }
+    expect((await shown()).settings).toEqual({ graceDefault: '1d' });
+    expect((await set({ graceDefault: 'none' })).body.settings).toEqual({});
+  });
+
   it('refuse a key that is none of them, and say which there are', async () => {
     const answer = await set({ colour: 'none' });
     expect(answer.status).toBe(400);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Schema } from '../../src/scim/attribute';
-import { resourceType, schemaResource, serviceProviderConfig } from '../../src/scim/discovery';
+import { resourceType, type SchemeType, schemaResource, serviceProviderConfig } from '../../src/scim/discovery';
 import { MAX_OPERATIONS } from '../../src/scim/patch/parse';
 import { MAX_PAGE } from '../../src/scim/query';
 import { enterpriseUserSchema } from '../../src/scim/schema/enterprise-user';
@@ -132,13 +132,52 @@ it('a resource type names its schemas (RFC 7643 §6)', () => {
 });
 
 it('ServiceProviderConfig has every number that authentik requires, and the limits that are kept', () => {
-  const config = serviceProviderConfig('https://x');
+  const config = serviceProviderConfig('https://x', new Set(['oauthbearertoken']));
   expect(config['bulk']).toMatchObject({ maxOperations: MAX_OPERATIONS, maxPayloadSize: expect.any(Number) });
   expect(config['filter']).toEqual({ supported: true, maxResults: MAX_PAGE });
   for (const feature of ['patch', 'bulk', 'filter', 'changePassword', 'sort', 'etag']) {
     expect(config[feature]).toMatchObject({ supported: expect.any(Boolean) });
   }
-  const [scheme, ...others] = config['authenticationSchemes'] as { primary?: boolean; type: string }[];
-  expect(scheme).toMatchObject({ type: 'oauthbearertoken', primary: true });
-  expect(others.filter(({ primary }) => primary)).toEqual([]);
+});
+
+describe('authenticationSchemes (RFC 7643 §5)', () => {
+  const shownOf = (...types: SchemeType[]) =>
+    serviceProviderConfig('https://x', new Set(types))['authenticationSchemes'] as Record<string, unknown>[];
+
+  it.each<[SchemeType[], SchemeType[]]>([
+    [['oauthbearertoken'], ['oauthbearertoken']],
+    [['httpbasic'], ['httpbasic']],
+    [['oauth2'], ['oauth2']],
+    [
+      ['httpbasic', 'oauthbearertoken'],
+      ['oauthbearertoken', 'httpbasic'],
+    ],
+    [
+      ['httpbasic', 'oauth2'],
+      ['oauth2', 'httpbasic'],
+    ],
+    [
+      ['httpbasic', 'oauth2', 'oauthbearertoken'],
+      ['oauthbearertoken', 'oauth2', 'httpbasic'],
+    ],
+  ])('of an org with %j are these and no others, the first one primary', (set, expected) => {
+    const schemes = shownOf(...set);
+    expect(schemes.map(({ type }) => type)).toEqual(expected);
+    expect(schemes.map(({ primary }) => primary)).toEqual(expected.map((_, i) => (i === 0 ? true : undefined)));
+  });
+
+  it('have a name, a description and the specification each', () => {
+    const specifications: Record<string, string> = {
+      oauthbearertoken: 'rfc6750',
+      oauth2: 'rfc6749',
+      httpbasic: 'rfc7617',
+    };
+    for (const { type, ...scheme } of shownOf('oauthbearertoken', 'oauth2', 'httpbasic')) {
+      expect(scheme).toMatchObject({
+        name: expect.stringMatching(/\w/),
+        description: expect.stringMatching(/\w/),
+        specUri: `https://www.rfc-editor.org/info/${specifications[type as string]}`,
+      });
+    }
+  });
 });

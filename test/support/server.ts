@@ -13,6 +13,8 @@ export interface Server {
   readonly url: string;
   /** Creates an org, enables its SCIM and generates its token. */
   newOrg(slug: string): Promise<TestOrg>;
+  /** The admin API of an org: `operate('acme', 'POST', '/tokens/rotate', {})`. @throws unless the answer is a 2xx. */
+  operate<T>(slug: string, method: string, path: string, body: unknown): Promise<T>;
   /** Whether a session issued at that instant (epoch milliseconds) is good, as D1 knows it. */
   checkSession(slug: string, userId: string, issuedAt: number): Promise<{ valid: boolean; reason: string }>;
   stop(): Promise<void>;
@@ -40,7 +42,7 @@ export async function startServer(): Promise<Server> {
   }
 }
 
-function callsTo(url: string): Pick<Server, 'newOrg' | 'checkSession'> {
+function callsTo(url: string): Pick<Server, 'newOrg' | 'operate' | 'checkSession'> {
   async function admin<T>(method: string, path: string, body?: unknown): Promise<T> {
     const answer = await fetch(`${url}/admin/v1${path}`, {
       method,
@@ -57,6 +59,7 @@ function callsTo(url: string): Pick<Server, 'newOrg' | 'checkSession'> {
       const { token } = await admin<{ token: string }>('POST', `/orgs/${slug}/tokens`, {});
       return { slug, id, token, baseUrl: `${url}/scim/v2` };
     },
+    operate: (slug, method, path, body) => admin(method, `/orgs/${slug}${path}`, body),
     checkSession(slug, user, issuedAt) {
       const query = new URLSearchParams({ user, issuedAt: String(issuedAt) });
       return admin('GET', `/orgs/${slug}/sessions/check?${query}`);

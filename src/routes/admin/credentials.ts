@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { DAY, parseDuration } from '../../credentials/duration';
 import { MAX_GRACE, type Refused } from '../../credentials/rotation';
 import { stateOf } from '../../credentials/state';
-import { ScimError } from '../../scim/error';
+import { invalidValue, ScimError } from '../../scim/error';
 import { type Credential, type Line, listCredentials } from '../../store/credentials';
 import type { Tenant } from '../../store/open';
 import { type App, actorOf } from '../context';
@@ -17,22 +17,24 @@ const GRACE_DEFAULT = '24h';
 const MAX_LIFE = 3_650 * DAY;
 const LIFE = 'a duration of at most 3650d was expected: 90d, 12h';
 
-const by = z.string().trim().min(1).max(100).optional();
+const WHO = 'for whom it is recorded was expected, in at most 100 characters';
+const by = z.string(WHO).trim().min(1, WHO).max(100, WHO).optional();
 const expires = z
-  .string()
+  .string(LIFE)
   .refine((text) => {
     const life = parseDuration(text);
     return life !== undefined && life > 0 && life <= MAX_LIFE;
   }, LIFE)
   .transform((text) => parseDuration(text)!)
   .optional();
-const expectGeneration = z.number('a number was expected').int('a whole number was expected').positive().optional();
+const GENERATION = 'the number of a generation was expected: 1, 2, …';
+const expectGeneration = z.number(GENERATION).int(GENERATION).positive(GENERATION).optional();
 const issueBody = z.strictObject({ by, expires });
 const rotateBody = z.strictObject({
   by,
   expires,
   expectGeneration,
-  grace: z.string().refine(isGrace, GRACE).optional(),
+  grace: z.string(GRACE).refine(isGrace, GRACE).optional(),
   retireOnUse: z.boolean('true or false was expected').optional(),
 });
 const endBody = z.strictObject({ by, expectGeneration });
@@ -40,12 +42,15 @@ const endBody = z.strictObject({ by, expectGeneration });
 export interface Kind {
   line(c: Context<App>): Line;
   /** What its secret is called in an answer. */
-  readonly secret: 'token' | 'password' | 'clientSecret';
+  readonly secret: keyof typeof WORDS;
   /** Of its commands. */
   readonly noun: string;
 }
 
-export function credentials({ line, secret: name, noun }: Kind): Hono<App> {
+const WORDS = { token: 'token', password: 'password', clientSecret: 'client secret' } as const;
+
+export function credentials(kind: Kind): Hono<App> {
+  const { line, secret: name } = kind;
   const routes = new Hono<App>();
   /** The org's one line for credentials. */
   const lineOf = async (c: Context<App>) => {
@@ -53,7 +58,8 @@ export function credentials({ line, secret: name, noun }: Kind): Hono<App> {
     const actor = actorOf(c, `admin:${c.var.by}`);
     return { tenant, actor, coordinator: c.env.ORG_COORDINATOR.getByName(tenant.id), line: line(c) };
   };
-  const refused = (tenant: Tenant, why: Refused) => refusalOf(tenant, why, noun);
+  /** RFC 7617 has two halves: the operator needs both. */
+  const userNameOf = ({ slug }: Tenant) => (name === 'password' ? { userName: slug } : {});
 
   routes.get('/', async (c) => {
     const listed = await listCredentials(orgOf(c).store, line(c));
@@ -64,8 +70,8 @@ export function credentials({ line, secret: name, noun }: Kind): Hono<App> {
     const { tenant, actor, coordinator, line } = await lineOf(c);
     const { by = c.var.by, expires: validFor } = c.req.valid('json');
     const outcome = await coordinator.issue(line, { by, validFor }, actor);
-    if (!outcome.ok) throw refused(tenant, outcome);
-    return c.json({ [name]: outcome.secret, ...shownCredential(outcome.issued) }, 201);
+    if (!outcome.ok) throw refusalOf(tenant, kind, outcome);
+    return c.json({ ...userNameOf(tenant), [name]: outcome.secret, ...shownCredential(outcome.issued) }, 201);
   });
 
   routes.post('/rotate', body(rotateBody), async (c) => {
@@ -74,10 +80,11 @@ export function credentials({ line, secret: name, noun }: Kind): Hono<App> {
     const grace = parseDuration(asked.grace ?? tenant.settings.graceDefault ?? GRACE_DEFAULT)!;
     const rotation = { by, validFor, expected, grace, retireOnUse: asked.retireOnUse };
     const outcome = await coordinator.rotate(line, rotation, actor);
-    if (!outcome.ok) throw refused(tenant, outcome);
+    if (!outcome.ok) throw refusalOf(tenant, kind, outcome, expected);
     const { secret, current, predecessor, killed } = outcome;
     return c.json(
       {
+        ...userNameOf(tenant),
         [name]: secret,
         ...shownCredential(current),
         predecessor: shownCredential(predecessor),
@@ -92,30 +99,40 @@ export function credentials({ line, secret: name, noun }: Kind): Hono<App> {
       const { tenant, actor, coordinator, line } = await lineOf(c);
       const { by = c.var.by, expectGeneration: expected } = c.req.valid('json');
       const outcome = await coordinator[verb](line, by, expected, actor);
-      if (!outcome.ok) throw refused(tenant, outcome);
+      if (!outcome.ok) throw refusalOf(tenant, kind, outcome, expected);
       return c.json({ ...shownCredential(outcome.current), dead: shownCredential(outcome.dead) });
     });
   }
 
   routes.delete('/', async (c) => {
+    const asked = by.safeParse(c.req.query('by')); // several clients cannot send a body with a DELETE
+    if (!asked.success) throw invalidValue(`by: ${WHO}`);
     const { actor, coordinator, line } = await lineOf(c);
-    const revoked = await coordinator.revoke(line, c.var.by, actor);
+    const revoked = await coordinator.revoke(line, asked.data ?? c.var.by, actor);
+    revoked.sort((a, b) => b.generation - a.generation); // as in the list
     return c.json({ revoked: revoked.length, [`${name}s`]: revoked.map((one) => shownCredential(one)) });
   });
 
   return routes;
 }
 
-function refusalOf({ slug }: Tenant, { why, current }: Refused, noun: string): ScimError {
-  const conflict = (detail: string) => new ScimError(409, undefined, detail);
-  const which = current ? ` (${current.mask}, generation ${current.generation})` : '';
-  if (why === 'no_token') return conflict(`${slug} has one already${which}. "${noun} rotate" replaces it`);
-  if (why === 'token') return conflict(`${slug} has none that could be replaced. "${noun} generate" makes one`);
-  if (why === 'predecessor') return conflict(`${slug} has no rotation whose grace lasts${which}: nothing has changed`);
+/** What kept the operator's request from being done, who did that and when: enough to decide what to do now. */
+function refusalOf(
+  { slug }: Tenant,
+  { secret, noun }: Kind,
+  { why, current }: Refused,
+  expected?: number | undefined,
+): ScimError {
+  const conflict = (detail: string) => new ScimError(409, undefined, `${detail}. Nothing has changed`);
+  const word = WORDS[secret];
+  const which = current ? `${current.mask}, generation ${current.generation}` : 'none';
+  if (why === 'no_token') return conflict(`${slug} has a ${word} already (${which}): "${noun} rotate" replaces it`);
+  if (why === 'token') return conflict(`${slug} has no ${word} that could be replaced: "${noun} generate" makes one`);
+  if (why === 'predecessor') return conflict(`${slug} has no ${word} in its grace; its current one is ${which}`);
   const is = current
     ? `${current.currentBy} made generation ${current.generation} the current one at ${iso(current.currentSince)}`
-    : 'there is none any more';
-  return conflict(`Another generation was expected: ${is}. Nothing has changed`);
+    : 'none is current';
+  return conflict(`Generation ${expected} was expected, but ${is}`);
 }
 
 /** @param line what else there is of its line: for the warnings. */
@@ -149,12 +166,25 @@ function warningsOf(credential: Credential, all: readonly Credential[]): string[
   if (state === 'current' && validUntil !== undefined && validUntil - now <= WARN_FROM * DAY) {
     warnings.push(`expires in ${Math.ceil((validUntil - now) / DAY)} days: rotate it before`);
   }
-  if (replacedAt !== undefined && lastUsedAt !== undefined && lastUsedAt > replacedAt) {
-    const successor = all.find(({ generation }) => generation > credential.generation);
+  // Of older ones nobody can make anything any more.
+  const successor = all.find(
+    (one) => one.createdAt === replacedAt && one.replacedAt === undefined && one.revokedAt === undefined,
+  );
+  if (successor && lastUsedAt !== undefined && lastUsedAt > successor.createdAt) {
     const from = [lastUsedClient, lastUsedAddress].filter((part) => part !== undefined).join(', ') || 'unknown';
     warnings.push(
-      `used ${Math.round((now - lastUsedAt) / 1_000)} s ago, after generation ${successor?.generation ?? '?'} had taken its place, from ${from}`,
+      `used ${span(now - lastUsedAt)} ago, after generation ${successor.generation} had taken its place, from ${from}`,
     );
   }
   return warnings;
+}
+
+/** A duration for people, in its largest whole unit. */
+function span(milliseconds: number): string {
+  const seconds = Math.round(milliseconds / 1_000);
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 120) return `${minutes} min`;
+  const hours = Math.round(minutes / 60);
+  return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
 }

@@ -30,7 +30,7 @@ const refuseSize = (): never => {
 admin.use(bodyLimit({ maxSize: MAX_BODY, onError: () => refuseSize() }));
 admin.use(async (c, next) => {
   // A label for the journal, not a proof of who it is: the door itself is what is guarded.
-  c.set('by', (c.req.header('X-Admin-By') ?? 'admin').slice(0, 100));
+  c.set('by', (c.req.header('X-Admin-By') || 'admin').slice(0, 100));
   await next();
 });
 admin.route('/orgs', orgs);

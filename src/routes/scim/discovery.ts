@@ -5,6 +5,7 @@ import { resourceType, schemaResource, serviceProviderConfig } from '../../scim/
 import { forbidden, notFound } from '../../scim/error';
 import { listResponse } from '../../scim/list';
 import { allTypes, type Types } from '../../scim/schema/types';
+import { authenticationSchemesOf } from '../../store/authentication-schemes';
 import type { App } from '../context';
 import { allowOnly } from '../method';
 import { scimJson } from '../respond';
@@ -18,7 +19,10 @@ discovery.on('GET', ['/ServiceProviderConfig', '/ResourceTypes/:name?', '/Schema
   await next();
 });
 
-discovery.get('/ServiceProviderConfig', (c) => scimJson(c, serviceProviderConfig(c.var.org.baseUrl)));
+discovery.get('/ServiceProviderConfig', async (c) => {
+  const { store, baseUrl } = c.var.org;
+  return scimJson(c, serviceProviderConfig(baseUrl, await authenticationSchemesOf(store)));
+});
 
 discovery.get('/ResourceTypes', (c) =>
   underTypes(c.var.org, ({ types, baseUrl }) => {

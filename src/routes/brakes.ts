@@ -60,7 +60,15 @@ export async function orgTooFast({ env }: Context<App>, hash: string): Promise<n
 export async function failedTooOften(c: Context<App>): Promise<number | undefined> {
   const address = addressOf(c);
   if (address === undefined) return undefined;
-  return (await isOver(c.env.FAILED_AUTH, address)) ? FAILED_PERIOD : undefined;
+  return (await isOver(c.env.FAILED_AUTH, networkOf(address))) ? FAILED_PERIOD : undefined;
+}
+
+/** Of IPv6 the first 64 bits: whoever has one such address has all of them (RFC 6177 §2). */
+function networkOf(address: string): string {
+  if (!address.includes(':') || address.includes('.')) return address;
+  const [head = [], tail = []] = address.split('::').map((part) => part.split(':').filter((group) => group !== ''));
+  const zeros = Array<string>(Math.max(0, 8 - head.length - tail.length)).fill('0');
+  return [...head, ...zeros, ...tail].slice(0, 4).join(':');
 }
 
 async function isOver(limiter: Env['FAILED_AUTH'], key: string): Promise<boolean> {

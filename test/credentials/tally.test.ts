@@ -55,7 +55,7 @@ describe('refusals of one isolate', () => {
     const meter = new Meter();
     const from = Date.now();
     await tally.add(seen(), meter.binding);
-    expect(Date.now() - from).toBeLessThan(500);
+    expect(Date.now() - from).toBeLessThan(1_000);
     expect(meter.roundTrips).toBe(1);
     await Promise.all(Array.from({ length: 500 }, (_, i) => tally.add(seen({ client: `c${i % 3}` }), meter.binding)));
     expect(Date.now() - from).toBeGreaterThanOrEqual(1_000);

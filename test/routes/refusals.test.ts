@@ -297,6 +297,7 @@ describe('under attack', () => {
 
   it('two thousand bad requests at once are counted to the last one, and written a few times', async () => {
     tally.interval = 200;
+    const from = Date.now();
     let writes = 0;
     const counted = {
       prepare: (text: string) => env.DB.prepare(text),
@@ -326,8 +327,8 @@ describe('under attack', () => {
     const of = (wanted: string | null) =>
       all.filter(({ hint }) => hint === wanted).reduce((sum, { count }) => sum + count, 0);
     expect([of('truncated'), of('whitespace'), of('form'), of(null)]).toEqual([500, 500, 500, 500]);
-    expect(writes).toBeLessThan(50);
-  });
+    expect(writes).toBeLessThanOrEqual((Date.now() - from) / 200 + 2);
+  }, 60_000);
 
   it('what an org is shown is bounded, and the count exact', async () => {
     await Promise.all(

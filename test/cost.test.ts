@@ -321,7 +321,7 @@ describe('D1 round trips', () => {
     ['a mistyped token', 1, () => beside.token.slice(0, -1)],
     ['a token of nobody', 2, () => newSecret('token', beside.orgId)],
   ])('the refusal of %s is noted after the answer, in %i', async (_, trips, header) => {
-    const { status } = await send('/ServiceProviderConfig', await header());
+    const { status } = await send('/Nothing', await header());
     expect(status).toBe(401);
     expect(meter.roundTrips - beforeAnswer).toBe(trips);
     expect(meter.rowsRead).toBeLessThanOrEqual(30);

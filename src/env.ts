@@ -5,6 +5,12 @@ export interface Env {
   readonly DB: D1Database;
   readonly REVOCATIONS: KVNamespace;
   readonly ORG_COORDINATOR: DurableObjectNamespace<OrgCoordinator>;
+  /** Requests a second that an org may send (routes/brakes.ts); one that is missing is no brake. */
+  readonly RATE_25?: RateLimit;
+  readonly RATE_100?: RateLimit;
+  readonly RATE_500?: RateLimit;
+  /** Failed authentications, by address. */
+  readonly FAILED_AUTH?: RateLimit;
   /** Seconds. */
   readonly SESSION_MAX_AGE?: string;
   /** Where the service is reached from outside; absent: the address of the request. */

@@ -10,7 +10,14 @@ const SIZE = 20_000;
 const DELETED = 5_000;
 const BESIDE = 5_000;
 const meter = new Meter();
-const metered: Ask = { env: { DB: meter.binding } };
+/** Round trips until the answer was there: what is noted of a refusal is noted after it. */
+let beforeAnswer = 0;
+const metered: Ask = {
+  env: { DB: meter.binding },
+  onAnswer: () => {
+    beforeAnswer = meter.roundTrips;
+  },
+};
 let idp: Idp;
 let beside: Idp;
 
@@ -32,7 +39,8 @@ const replaceTitle = (n: number, title: string) =>
 /** Whole-table reads, and reads of all that an org has: an index of which only the org is given. */
 const wholesale = (plans: string[]) =>
   plans.filter(
-    (line) => /^SCAN (users|user_emails|credentials|orgs|events|outbox|m)\b/.test(line) || line.endsWith('(org_id=?)'),
+    (line) =>
+      /^SCAN (users|user_emails|credentials|orgs|events|outbox|refusals|m)\b/.test(line) || line.endsWith('(org_id=?)'),
   );
 
 describe('rows read in an org of 20,000', () => {
@@ -305,6 +313,18 @@ describe('D1 round trips', () => {
   ])('%s takes %i (%i)', async (_, trips, status, run) => {
     const answer = await run();
     expect(answer.status, answer.text).toBe(status);
-    expect(meter.roundTrips).toBe(trips);
+    expect(beforeAnswer).toBe(trips);
+    if (status !== 401) expect(meter.roundTrips).toBe(trips);
+  });
+
+  it.each<[name: string, trips: number, header: () => Promise<string> | string]>([
+    ['a mistyped token', 1, () => beside.token.slice(0, -1)],
+    ['a token of nobody', 2, () => newSecret('token', beside.orgId)],
+  ])('the refusal of %s is noted after the answer, in %i', async (_, trips, header) => {
+    const { status } = await send('/Nothing', await header());
+    expect(status).toBe(401);
+    expect(meter.roundTrips - beforeAnswer).toBe(trips);
+    expect(meter.rowsRead).toBeLessThanOrEqual(30);
+    expect(wholesale(await meter.plans())).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 /**
  * What the operator typed -> a command and what it was given, or the help that was asked for. The commands come as a
- * table (commands.mjs); names of two words and of three, and flags in any place, are all the same here.
+ * table (commands.mjs); names of one word to three, and flags in any place, are all the same here.
  */
 import { parseArgs } from 'node:util';
 import { paint } from '../terminal.mjs';

@@ -82,6 +82,21 @@ export const commands = [
   ...credentialCommands({ noun: 'basic', word: 'password', path: '/basic', list: 'show' }),
   ...oauthCommands,
   {
+    name: 'refusals',
+    about: 'Why requests for an org were refused in the last 30 days, the latest first, and what to do about it.',
+    args: ['slug'],
+    options: { since: { value: 'ISO', about: 'only what has happened since, for example 2026-11-22T08:00Z' } },
+    run: (callAdmin, { slug, since }) =>
+      callAdmin(org(slug, `/refusals${since ? `?${new URLSearchParams({ since })}` : ''}`)),
+    show: (refusals) =>
+      refusals.length === 0
+        ? 'Nothing was refused.'
+        : columns([
+            heading('LAST', 'COUNT', 'REASON', 'CLIENT', 'ADDRESS', 'WHAT TO DO'),
+            ...refusals.map((it) => [it.lastAt, it.count, it.reason, it.client, it.address, it.detail]),
+          ]),
+  },
+  {
     name: 'user list',
     about: 'All users of an org, or those that a SCIM filter matches.',
     args: ['slug'],

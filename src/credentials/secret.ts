@@ -29,9 +29,10 @@ const ORG_ID_LENGTH = 12;
 const SECRET_LENGTH = 33;
 const CHECKSUM_LENGTH = 6;
 const ENDING = SECRET_LENGTH + CHECKSUM_LENGTH;
-const BEGINNING = new RegExp(
-  `^(${Object.values(PREFIXES).join('|')})_([0-9A-Za-z]{${ORG_ID_LENGTH}})(?:_([0-9A-Za-z]*))?$`,
-);
+const ANY_PREFIX = Object.values(PREFIXES).join('|');
+const BEGINNING = new RegExp(`^(${ANY_PREFIX})_([0-9A-Za-z]{${ORG_ID_LENGTH}})(?:_([0-9A-Za-z]*))?$`);
+/** Cut before its org was said. */
+const STUMP = new RegExp(`^(?:${ANY_PREFIX})_[0-9A-Za-z]{0,${ORG_ID_LENGTH - 1}}$`);
 
 /** Letters with equal chances: bytes beyond the last whole multiple of 62 are thrown away. */
 export function randomText(length: number): string {
@@ -73,13 +74,17 @@ export function maskOf(secret: string): string {
   return `${secret.slice(0, secret.indexOf('_') + 5)}…${secret.slice(-4)}`;
 }
 
+/** How many characters a secret has that begins like this one. */
+export const lengthMeant = (text: string): number => text.indexOf('_') + 1 + ORG_ID_LENGTH + 1 + ENDING;
+
 /** Whether the text can be a secret of ours at all, and of which kind and org it says it is. */
 export async function recognise(text: string): Promise<Recognised> {
   const [, prefix, orgId, ending] = BEGINNING.exec(text) ?? [];
   if (prefix === undefined) {
     // Copied with a line break, or with blanks around it.
     const [, , org] = BEGINNING.exec(text.replace(/\s+/g, '')) ?? [];
-    return { ok: false, fault: org === undefined ? 'form' : 'whitespace', orgId: org };
+    if (org !== undefined) return { ok: false, fault: 'whitespace', orgId: org };
+    return { ok: false, fault: STUMP.test(text) ? 'truncated' : 'form', orgId: undefined };
   }
   const refuse = (fault: Fault): Recognised => ({ ok: false, fault, orgId });
   if (ending === undefined || ending.length < ENDING) return refuse('truncated');

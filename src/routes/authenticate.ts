@@ -4,11 +4,14 @@
  */
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
+import { faultOf } from '../credentials/refusal';
 import { hashOf, recognise, type SecretKind } from '../credentials/secret';
-import { unauthorized } from '../scim/error';
+import { tooManyRequests } from '../scim/error';
 import { isNoteworthy, type Line, noteUse } from '../store/credentials';
 import type { OrgStore } from '../store/open';
+import { callers, orgTooFast } from './brakes';
 import { type App, actorOf, addressOf, inBackground, orgFor } from './context';
+import { noteRefusal, refusalFor } from './refusal';
 
 /** What the header says; nothing of it is checked. */
 interface Header {
@@ -55,31 +58,52 @@ function decoded(base64: string): string | undefined {
 
 /**
  * The IdP's door. A slug in the path, or as user name, must be that of the credential's org, or the credential is no good
- * here. Whatever is wrong with it, the caller hears the same 401.
+ * here. Whatever is wrong with it, the caller hears the same 401; why, the org's administrator can find out.
  */
 export const authenticate = createMiddleware<App>(async (c, next) => {
-  const header = read(c.req.header('Authorization'));
+  const authorization = c.req.header('Authorization');
+  const header = read(authorization);
   const path = c.req.param('slug');
-  const slug = header?.userName ?? path;
+  const named = { slug: path, userName: header?.userName };
   const secret = header && (await recognise(header.secret));
-  if (!secret?.ok || !header!.kinds.includes(secret.kind) || (path !== undefined && slug !== path)) {
-    throw unauthorized();
-  }
+  if (!secret?.ok) throw await refusalFor(c, { ...named, ...(await faultOf(authorization, header?.secret)) });
   const hash = await hashOf(header!.secret);
+  const presented = { ...named, hash, orgId: secret.orgId };
+  if (!header!.kinds.includes(secret.kind)) {
+    throw await refusalFor(c, { ...presented, reason: 'wrong_kind', hint: secret.kind });
+  }
+  const slug = header!.userName ?? path;
+  if (path !== undefined && slug !== path) throw await refusalFor(c, presented);
+  const seconds = await orgTooFast(c, hash);
+  if (seconds !== undefined) {
+    noteRefusal(c, { ...presented, reason: 'rate_limited' });
+    throw tooManyRequests('The organization sends more requests than it is allowed: try again later', seconds);
+  }
+
   // Not cut from the path, which may be written with escapes (`/%73cim/v2`).
   const baseUrl = `${new URL(c.req.url).origin}${path === undefined ? '' : `/orgs/${path}`}/scim/v2`;
   c.set('org', orgFor(c, { kind: 'credential', hash, slug }, actorOf(c, 'idp'), baseUrl));
   const { store } = c.var.org;
   await next();
+  let fault: unknown;
   try {
     // Where nothing was read (a 404, a body that is not JSON, a discovery page), a bad credential still hears its 401.
     if (!store.isChecked) await store.verify();
-  } catch (refusal) {
-    c.res = undefined; // or Hono would keep its headers: the Allow of a 405 tells a stranger which paths there are
-    throw refusal;
-  } finally {
-    afterUse(c, store);
+  } catch (error) {
+    fault = error;
   }
+  afterUse(c, store);
+  if (store.refusal === 'unauthorized') {
+    callers.forget(hash);
+    fault = await refusalFor(c, presented);
+  } else if (store.refusal === 'disabled') {
+    noteRefusal(c, { ...presented, reason: 'disabled' });
+  } else if (store.latestTenant !== undefined) {
+    callers.keep(hash, store.latestTenant.id, store.latestTenant.settings.rateLimit);
+  }
+  if (fault === undefined) return;
+  c.res = undefined; // or Hono would keep its headers: the Allow of a 405 tells a stranger which paths there are
+  throw fault;
 });
 
 /** What follows from the use of a credential, off the answer's path. */

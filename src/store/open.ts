@@ -47,6 +47,10 @@ export interface Presented {
   readonly retiresPredecessor: boolean;
 }
 
+/** Requests a second that an org can be allowed: for each there is a binding `RATE_…` (wrangler.toml). */
+export const RATES = [25, 100, 500] as const;
+export type Rate = (typeof RATES)[number];
+
 /** The policies of an org that can be set; absent: the default. */
 export interface OrgSettings {
   readonly idp?: 'okta' | 'entra' | 'onelogin' | 'jumpcloud' | 'other';
@@ -60,6 +64,8 @@ export interface OrgSettings {
   readonly unknownMembers?: 'skip' | 'reject';
   /** How long a rotation leaves the old token good: a duration (credentials/duration.ts). */
   readonly graceDefault?: string;
+  /** Requests a second; absent: the largest. */
+  readonly rateLimit?: Rate;
 }
 
 /** null: back to the default. What is not named stays. */

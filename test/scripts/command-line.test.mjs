@@ -1,4 +1,4 @@
-// What the operator types: commands of two words and of three, flags in any place, and a way out of every mistake.
+// What the operator types: commands of one word to three, flags in any place, and a way out of every mistake.
 
 import { describe, expect, it } from 'vitest';
 import { readCommandLine } from '../../scripts/admin/command-line.mjs';
@@ -18,6 +18,7 @@ const table = [
     },
   },
   { name: 'oauth client delete', about: 'Remove a client.', args: ['slug', 'id'] },
+  { name: 'refusals', about: 'What was refused.', args: ['slug'] },
 ];
 
 const read = (...words) => readCommandLine(table, words);
@@ -32,7 +33,8 @@ function refusal(...words) {
 }
 
 describe('a command', () => {
-  it('is found by two words or three, with what follows them', () => {
+  it('is found by one word, two or three, with what follows them', () => {
+    expect(read('refusals', 'acme')).toMatchObject({ command: { name: 'refusals' }, input: { slug: 'acme' } });
     expect(read('org', 'list')).toMatchObject({ command: { name: 'org list' }, input: {} });
     expect(read('oauth', 'approve', 'acme')).toMatchObject({
       command: { name: 'oauth approve' },
@@ -54,6 +56,7 @@ describe('a mistake', () => {
   it.each([
     [['orgs', 'list'], 'There is no "orgs". Did you mean org? See: npm run admin -- --help'],
     [['nothing'], 'There is no "nothing". See: npm run admin -- --help'],
+    [['refusals'], 'refusals needs <slug>. See: npm run admin -- refusals --help'],
     [['org'], 'What about "org"? It has: create, list.'],
     [['org', 'lst'], '"org" has no "lst". Did you mean list? It has: create, list.'],
     [['oauth'], 'What about "oauth"? It has: approve, client.'],

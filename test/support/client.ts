@@ -21,12 +21,14 @@ export interface Ask {
   readonly headers?: Record<string, string>;
   /** Bindings to use instead of the real ones: a meter, or a store that fails. */
   readonly env?: Partial<Env>;
+  /** When the answer is there, and before what goes on after it. */
+  readonly onAnswer?: () => void;
 }
 
 export async function ask(
   method: string,
   url: string,
-  { body, raw, headers = {}, env: other }: Ask = {},
+  { body, raw, headers = {}, env: other, onAnswer }: Ask = {},
 ): Promise<Answer> {
   const context = createExecutionContext();
   const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body));
@@ -36,6 +38,7 @@ export async function ask(
     ...(payload !== undefined && { body: payload }),
   });
   const response = await app.fetch(request, { ...env, ...other } as Env, context);
+  onAnswer?.();
   const text = await response.text();
   await waitOnExecutionContext(context);
   return { status: response.status, headers: response.headers, text, body: parsed(text) };

@@ -3,6 +3,7 @@ import { type Context, Hono } from 'hono';
 import * as z from 'zod';
 import { DAY, parseDuration } from '../../credentials/duration';
 import { MAX_GRACE, type Refused } from '../../credentials/rotation';
+import { stateOf } from '../../credentials/state';
 import { invalidValue, ScimError } from '../../scim/error';
 import { type Credential, type Line, listCredentials } from '../../store/credentials';
 import type { Tenant } from '../../store/open';
@@ -146,20 +147,6 @@ function refusalOf(
     ? `${current.currentBy} made generation ${current.generation} the current one at ${iso(current.currentSince)}`
     : 'none is current';
   return conflict(`Generation ${expected} was expected, but ${is}`);
-}
-
-type State = 'current' | 'grace' | 'replaced' | 'expired' | 'revoked';
-
-function stateOf({ revokedAt, replacedAt, graceUntil, validUntil }: Credential, now: number): State {
-  const deaths: [State, number][] = [
-    ['replaced', replacedAt === undefined ? Number.POSITIVE_INFINITY : graceUntil!],
-    ['expired', validUntil ?? Number.POSITIVE_INFINITY],
-    ['revoked', revokedAt ?? Number.POSITIVE_INFINITY],
-  ];
-  // What came first killed it; what a rotation killed was replaced, though it is marked as revoked, too.
-  const [death, at] = deaths.reduce((first, one) => (one[1] < first[1] ? one : first));
-  if (at <= now) return death;
-  return replacedAt === undefined ? 'current' : 'grace';
 }
 
 /** @param line what else there is of its line: for the warnings. */

@@ -18,6 +18,7 @@ import { credentials } from './credentials';
 import { groups } from './groups';
 import { clients } from './oauth';
 import { orgs } from './orgs';
+import { refusals } from './refusals';
 import { schemas } from './schemas';
 import { sessions } from './sessions';
 import { users } from './users';
@@ -39,6 +40,7 @@ admin.route('/orgs/:slug/tokens', credentials({ line: () => TOKENS, secret: 'tok
 admin.route('/orgs/:slug/basic', credentials({ line: () => PASSWORDS, secret: 'password', noun: 'basic' }));
 admin.route('/orgs/:slug/oauth/clients', clients);
 admin.route('/orgs/:slug/oauth/approvals', approvals);
+admin.route('/orgs/:slug/refusals', refusals);
 admin.route('/orgs/:slug/users', users);
 admin.route('/orgs/:slug/groups', groups);
 admin.route('/orgs/:slug/schemas', schemas);

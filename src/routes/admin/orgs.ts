@@ -7,7 +7,7 @@ import { invalidValue, ScimError } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
 import { isSame, type JsonObject } from '../../scim/resource';
 import { Taken, Unmet } from '../../store/batch';
-import type { SettingsChange } from '../../store/open';
+import { RATES, type SettingsChange } from '../../store/open';
 import { changeOrg, deleteOrg, insertOrg, listOrgs } from '../../store/orgs';
 import { WHOLE_ORG } from '../../store/outbox';
 import { type App, actorOf } from '../context';
@@ -51,6 +51,7 @@ const settable = z.strictObject({
     ),
   unknownMembers: z.enum(['skip', 'reject'], 'skip or reject was expected'),
   graceDefault: z.string().refine(isGrace, GRACE),
+  rateLimit: z.enum(RATES.map(String), `${RATES.join(', ')} (requests a second) was expected`).transform(Number),
 });
 /** As the value of any of them: back to its default. */
 const RESET = 'none';

@@ -27,7 +27,7 @@ export interface AuthorizationRequest extends Destination {
 export class Unanswerable extends Error {
   constructor(
     readonly detail: string,
-    readonly status: 400 | 403 | 405 | 413 | 415 | 503 = 400,
+    readonly status: 400 | 403 | 405 | 413 | 415 | 429 | 503 = 400,
   ) {
     super(detail);
   }

@@ -12,7 +12,9 @@ import { ScimError } from '../../scim/error';
 import { Busy } from '../../store/batch';
 import { insertGrant } from '../../store/grants';
 import { readBytes } from '../body';
+import { failedTooOften } from '../brakes';
 import { type App, actorOf } from '../context';
+import { noteRefusal } from '../refusal';
 import {
   type AuthorizationRequest,
   answerAt,
@@ -48,6 +50,8 @@ authorize.post('/', csrf(), async (c) => {
   if (form.get('decision') === 'deny') throw new Declined(request, 'access_denied', 'The request was denied');
   const code = await approve(c, request, form.get('approval_code') ?? '');
   if (code !== undefined) return c.redirect(answerAt(request, { code }), 303);
+  noteRefusal(c, { orgId: request.org.id, reason: 'approval' });
+  if (await failedTooOften(c)) throw new Unanswerable('Too many wrong codes. Try again in a minute.', 429);
   return ask(c, request, 'That code is not good: it was mistyped, has expired, or was used before.');
 });
 

@@ -5,13 +5,16 @@
 import type { Context } from 'hono';
 import { ASSERTION_TYPE, readAssertion, verifyAssertion } from '../../credentials/assertion';
 import { PAUSE } from '../../credentials/jwks';
+import type { Refused } from '../../credentials/refusal';
 import { hashOf, recognise } from '../../credentials/secret';
 import { ScimError } from '../../scim/error';
 import { Taken } from '../../store/batch';
 import { findClient, type Signer, usingUp } from '../../store/oauth-clients';
 import { OrgStore } from '../../store/open';
 import { afterUse, basicPair } from '../authenticate';
+import { failedTooOften } from '../brakes';
 import type { App } from '../context';
+import { noteRefusal } from '../refusal';
 import { invalidClient } from './error';
 import { type Client, invalidRequest, OAuthError, type Params } from './grant';
 import { endpoints } from './metadata';
@@ -25,23 +28,24 @@ type Claim =
   | { readonly clientId: string; readonly assertion: string }
   | undefined;
 
-/** Why a client was refused: for the eyes of its org, never its own. */
-interface Refused {
-  readonly reason?: 'client' | 'assertion';
-  readonly hint?: string;
-  readonly orgId?: string | undefined;
-  /** Of the secret that was presented: says more. */
-  readonly hash?: string | undefined;
+/** The client hears one answer whatever is wrong; why, its org's administrator is told. */
+async function refused(c: Context<App>, why: Refused): Promise<OAuthError> {
+  const seconds = await failedTooOften(c);
+  noteRefusal(c, why);
+  return seconds === undefined ? invalidClient() : tooManyFailures(seconds);
 }
 
-const refused = (_c: Context<App>, _why: Refused): OAuthError => invalidClient();
+const tooManyFailures = (seconds: number) =>
+  new OAuthError('temporarily_unavailable', 'Too many requests without a valid client: try again later', 429, {
+    'Retry-After': String(seconds),
+  });
 
 /** @throws OAuthError invalid_client, invalid_request, temporarily_unavailable. */
 export async function authenticateClient(c: Context<App>, params: Params): Promise<Client> {
   const claim = read(c.req.header('Authorization'), params);
   const id = claim?.clientId ?? '';
   const orgId = CLIENT_ID.exec(id)?.[1];
-  if (claim === undefined || orgId === undefined) throw refused(c, { reason: 'client', hint: 'form', orgId });
+  if (claim === undefined || orgId === undefined) throw await refused(c, { reason: 'client', hint: 'form', orgId });
   const store =
     'secret' in claim ? await bySecret(c, claim.secret, orgId, id) : await bySigner(c, claim.assertion, orgId, id);
   return { id, orgId, store };
@@ -59,11 +63,13 @@ export async function asClient<T>(c: Context<App>, { orgId, store }: Client, wor
     });
   } catch (error) {
     if (error instanceof ScimError && error.status === 401) {
-      throw refused(c, { orgId, hash: store.caller.kind === 'client' ? store.caller.hash : undefined });
+      throw await refused(c, { orgId, hash: store.caller.kind === 'client' ? store.caller.hash : undefined });
     }
     if (error instanceof Taken && error.columns.startsWith('assertions.')) {
-      throw refused(c, { reason: 'assertion', hint: 'replayed', orgId });
+      throw await refused(c, { reason: 'assertion', hint: 'replayed', orgId });
     }
+    if (store.refusal === 'disabled') noteRefusal(c, { orgId, reason: 'disabled' });
+    if (error instanceof OAuthError && error.error === 'invalid_grant') noteRefusal(c, { orgId, reason: 'grant' });
     throw error;
   } finally {
     afterUse(c, store);
@@ -108,7 +114,7 @@ function formDecoded(text: string): string {
 async function bySecret(c: Context<App>, secret: string, orgId: string, id: string): Promise<OrgStore> {
   const it = await recognise(secret);
   if (!it.ok || it.kind !== 'oauth_client' || it.orgId !== orgId) {
-    throw refused(c, { reason: 'client', hint: it.ok ? 'kind' : it.fault, orgId });
+    throw await refused(c, { reason: 'client', hint: it.ok ? 'kind' : it.fault, orgId });
   }
   return new OrgStore(c.env.DB, { kind: 'client', orgId, id, hash: await hashOf(secret) }, Date.now());
 }
@@ -117,12 +123,14 @@ async function bySigner(c: Context<App>, assertion: string, orgId: string, id: s
   const now = Date.now();
   // Not as the client yet: what is wrong with its org is said to one who has proved to be it.
   const signer = await signerOf(new OrgStore(c.env.DB, { kind: 'id', id: orgId }, now), id);
-  if (signer === undefined) throw refused(c, { reason: 'assertion', hint: 'client', orgId });
+  if (signer === undefined) throw await refused(c, { reason: 'assertion', hint: 'client', orgId });
   const { issuer, tokenUrl } = endpoints(c);
   const verified = await verifyAssertion(assertion, signer, { clientId: id, audiences: [issuer, tokenUrl], now });
   if (!verified.ok) {
-    if (verified.fault === 'unavailable') throw keysUnavailable();
-    throw refused(c, { reason: 'assertion', hint: verified.fault, orgId });
+    const why = { reason: 'assertion', hint: verified.fault, orgId } as const;
+    if (verified.fault !== 'unavailable') throw await refused(c, why);
+    noteRefusal(c, why);
+    throw keysUnavailable();
   }
   const store = new OrgStore(c.env.DB, { kind: 'client', orgId, id }, now);
   return verified.once ? usingUp(store, verified.once) : store;

@@ -1,0 +1,146 @@
+/** Why a credential was refused: for the eyes of its org's administrator, never for the caller. Nothing is asked here. */
+import { type Counted, OTHERS, type Presenter, type Reason, type Refusal } from '../store/refusals';
+import { lengthMeant, recognise } from './secret';
+import { stateOf } from './state';
+
+/** What a refused request showed of itself. Nothing of it is checked, and none of it is a secret. */
+export interface Refused {
+  /** Why, where that is known already; else it is found out by the hash. */
+  readonly reason?: Reason | undefined;
+  /** A word for programs that tells it from others of the reason. */
+  readonly hint?: string | undefined;
+  /** The org that the text of the secret named. */
+  readonly orgId?: string | undefined;
+  /** The slug in the path. */
+  readonly slug?: string | undefined;
+  /** Of Basic: what stood in the place of the slug. */
+  readonly userName?: string | undefined;
+  readonly hash?: string | undefined;
+  readonly credentialId?: string | undefined;
+}
+
+/** A request that was refused, with where it came from; several of a kind. Instants are epoch milliseconds. */
+export interface Occurrence extends Refused {
+  readonly client: string;
+  readonly address: string;
+  readonly count: number;
+  readonly firstAt: number;
+  readonly lastAt: number;
+}
+
+/** Behind a prefix, in a text that is no secret for some other reason. */
+const ORG_ID = /_([0-9A-Za-z]{12})(?![0-9A-Za-z])/;
+/** No header, or one that says how, and not what. */
+const NOTHING = /^\s*(?:bearer|basic)?\s*$/i;
+
+/**
+ * What is wrong with a header that holds no secret of ours.
+ *
+ * @param secret what was taken for the secret, if anything was.
+ */
+export async function faultOf(authorization: string | undefined, secret: string | undefined): Promise<Refused> {
+  if (authorization === undefined || NOTHING.test(authorization)) return { reason: 'missing' };
+  // A blank inside a secret looks like the end of a scheme's name: so without a scheme, and all of it.
+  const texts = [secret ?? '', authorization.replace(/^\s*[\w-]+\s+/, ''), authorization].map((it) => it.slice(0, 500));
+  for (const text of texts) {
+    const it = await recognise(text);
+    if (it.ok || it.fault === 'form') continue;
+    const hint = it.fault === 'truncated' ? `truncated ${text.length}/${lengthMeant(text)}` : it.fault;
+    return { reason: 'malformed', hint, orgId: it.orgId };
+  }
+  const orgId = texts.map((text) => ORG_ID.exec(text)?.[1]).find((id) => id !== undefined);
+  return { reason: 'malformed', hint: 'form', orgId };
+}
+
+/** @param presenter whose the presented credential is, if it is known. */
+export function accountOf(occurrence: Occurrence, presenter: Presenter | undefined): Counted {
+  const { count, firstAt, lastAt, client, address, credentialId = '', orgId = '', slug, userName } = occurrence;
+  const why = reasonOf(occurrence, presenter);
+  const where = { client, address, count, firstAt, lastAt };
+  if (presenter) return { ...where, ...why, credentialId: presenter.credential.id, orgId: presenter.orgId, slug: '' };
+  return { ...where, ...why, credentialId, orgId, slug: slug ?? userName ?? '' };
+}
+
+function reasonOf(
+  { reason, hint = '', slug, userName, lastAt }: Occurrence,
+  presenter: Presenter | undefined,
+): Pick<Counted, 'reason' | 'hint'> {
+  if (reason !== undefined) return { reason, hint };
+  if (presenter === undefined) return { reason: 'unknown', hint };
+  const { credential } = presenter;
+  // Revoked is dead whatever the clock of the one who revoked it says.
+  const state = stateOf(credential, Math.max(lastAt, credential.revokedAt ?? 0));
+  if (state !== 'current' && state !== 'grace') return { reason: state, hint };
+  if (slug !== undefined && slug !== presenter.slug) return { reason: 'wrong_org', hint: 'path' };
+  if (userName !== undefined && userName !== presenter.slug) return { reason: 'wrong_org', hint: 'user_name' };
+  return { reason: 'unknown', hint }; // it was issued in the moment after
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  token: 'a bearer token',
+  basic: 'the password of Basic',
+  oauth_client: 'the secret of an OAuth client',
+  oauth_code: 'an authorization code',
+  oauth_access: 'an access token',
+  oauth_refresh: 'a refresh token',
+};
+
+const MALFORMED: Readonly<Record<string, string>> = {
+  whitespace: 'blanks or line breaks within the token: copy it again, as one line',
+  checksum: 'mistyped or damaged, for its checksum does not fit: copy the token again',
+  form: 'nothing like a credential of this service: see what was entered in the identity provider',
+};
+
+/** What happened and what to do about it: a sentence for the org's administrator. */
+export function explain(refusal: Refusal): string {
+  if (refusal.hint !== OTHERS) return sentence(refusal);
+  return `${sentence({ ...refusal, hint: '' })} (more than are kept one by one that day, counted together)`;
+}
+
+function sentence({ reason, hint, credential, successor }: Refusal): string {
+  const by = (who: string | undefined, at: number | undefined) =>
+    `${who ? ` by ${who}` : ''}${at === undefined ? '' : ` at ${new Date(at).toISOString()}`}`;
+  const number = credential?.generation ? `generation ${credential.generation} ` : '';
+  const which = credential ? `${number}(${credential.mask})` : 'the credential';
+  const isAccess = credential?.kind === 'oauth_access';
+  const more = hint ? ` (${hint})` : '';
+  switch (reason) {
+    case 'missing':
+      return 'no credential was sent: enter it in the identity provider';
+    case 'malformed': {
+      const [, arrived, meant] = /^truncated (\d+)\/(\d+)$/.exec(hint) ?? [];
+      if (arrived) return `cut off: ${arrived} of ${meant} characters arrived; copy the token again`;
+      return MALFORMED[hint] ?? 'cut off, mistyped or nothing like a credential of this service: copy the token again';
+    }
+    case 'unknown':
+      return 'well-formed, but no credential of this org, or one that was removed long ago: enter the present one';
+    case 'expired':
+      if (isAccess)
+        return `an access token has expired${by(undefined, credential.validUntil)}: its client asks for the next`;
+      return `${which} has expired${by(undefined, credential?.validUntil)}: make a new one and enter it`;
+    case 'replaced':
+      return `rotated away${by(credential?.replacedBy, credential?.replacedAt)}: ${which} was replaced${
+        successor === undefined ? '' : ` by generation ${successor}`
+      }; enter the present one`;
+    case 'revoked':
+      return `revoked${by(credential?.revokedBy, credential?.revokedAt)}: ${which}; enter the present one, or make one`;
+    case 'disabled':
+      return 'SCIM is off for this org: scim enable lets its identity provider in';
+    case 'wrong_org':
+      return hint === 'user_name'
+        ? `${which} was good, but the user name was not this org's slug: correct it`
+        : `${which} was good, but the address was not this org's: correct the base URL`;
+    case 'wrong_kind':
+      return `${KINDS[hint] ?? 'a credential of another kind'} was presented where it does not belong: see what was entered`;
+    case 'rate_limited':
+      return 'more requests a second than the setting rateLimit allows: slow the identity provider down, or raise it';
+    case 'client':
+      return `an OAuth client could not be authenticated${more}: see its id, its secret and how they are sent`;
+    case 'assertion':
+      return `a signed assertion was not accepted${more}: compare issuer, subject, audience and key with the client's`;
+    case 'grant':
+      return 'an authorization code or refresh token was unknown, expired or used: authorize again in the identity provider; "oauth approve" prints the code for it';
+    case 'approval':
+      return `the code of an approval was not accepted${more}: "oauth approve" prints a new one`;
+  }
+}

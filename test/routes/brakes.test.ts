@@ -1,0 +1,292 @@
+/// <reference types="vite/client" />
+/** Brakes: what is too much is answered with 429, and what is no good is never in the way of what is. */
+import { env } from 'cloudflare:workers';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { hashOf, newSecret } from '../../src/credentials/secret';
+import type { Env } from '../../src/env';
+import { callers } from '../../src/routes/brakes';
+import { tally } from '../../src/routes/refusal';
+import { RATES } from '../../src/store/open';
+import config from '../../wrangler.toml?raw';
+import { type Answer, type Ask, admin, ask, BASE, type Idp, newIdp } from '../support/client';
+import { Meter } from '../support/meter';
+import { expectRefusal } from '../support/refusal';
+
+let idp: Idp;
+let n = 0;
+beforeEach(async () => {
+  idp = await newIdp(`org-${++n}`);
+});
+
+const set = (settings: Record<string, string>) => admin('PATCH', `/orgs/${idp.slug}`, { body: { settings } });
+const get = (authorization: string | undefined, address: string, more: Ask = {}) =>
+  ask('GET', `${BASE}/scim/v2/Users?count=1`, {
+    ...more,
+    headers: { 'CF-Connecting-IP': address, ...(authorization !== undefined && { Authorization: authorization }) },
+  });
+const statuses = (answers: Answer[]) => {
+  const counts: Record<number, number> = {};
+  for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
+  return counts;
+};
+const times = <T>(count: number, make: (i: number) => Promise<T>) =>
+  Promise.all(Array.from({ length: count }, (_, i) => make(i)));
+
+/**
+ * Uses up what a limiter allows a key. It counts in windows of the clock, so it may be that another one begins before the
+ * request that is to be stopped: then it is tried again.
+ */
+async function exhausted(limiter: RateLimit, key: string, limit: number, request: () => Promise<Answer>) {
+  for (let attempt = 0; ; attempt++) {
+    await times(limit + 1, () => limiter.limit({ key }));
+    const answer = await request();
+    if (answer.status === 429 || attempt === 5) return answer;
+  }
+}
+
+function expectBraked(answer: Answer): void {
+  expectRefusal(answer, 429, undefined, /try again later/);
+  // Okta reads whole seconds and nothing else.
+  expect(answer.headers.get('Retry-After')).toMatch(/^[1-9]\d*$/);
+}
+
+/** A limiter that notes by which keys it was asked, and lets all through but what it is told to stop. */
+class Noted {
+  readonly keys: string[] = [];
+  constructor(private readonly isStopped: (key: string) => boolean = () => false) {}
+  readonly binding: RateLimit = {
+    limit: async ({ key }) => {
+      this.keys.push(key);
+      return { success: !this.isStopped(key) };
+    },
+  };
+}
+
+describe('the brake of an org', () => {
+  it('lets its requests a second through for ten seconds, with a fifth more, at each step of the setting', () => {
+    for (const rate of RATES) {
+      const [, limit, period] =
+        new RegExp(
+          `name = "RATE_${rate}"\\nnamespace_id = "\\d+"\\nsimple = \\{ limit = (\\d+), period = (\\d+) \\}`,
+        ).exec(config) ?? [];
+      expect([Number(limit), Number(period)]).toEqual([rate * 10 * 1.2, 10]);
+      expect(env[`RATE_${rate}`]).toBeDefined();
+    }
+  });
+
+  it('at 25 passes what 25 a second come to in ten seconds, even all at once, and stops what is beyond the headroom', async () => {
+    await set({ rateLimit: '25' });
+    expect((await idp.get('/Users')).status).toBe(200); // from now on it is known here
+    const beside = await newIdp(`beside-${n}`);
+    const meter = new Meter();
+    expect(statuses(await times(250, () => idp.get('/ServiceProviderConfig')))).toEqual({ 200: 250 });
+    let trips = Number.NaN;
+    const answer = await exhausted(env.RATE_25!, `org:${idp.orgId}`, 300, () => {
+      meter.reset();
+      return idp.get('/Users', {
+        env: { DB: meter.binding },
+        onAnswer: () => {
+          trips = meter.roundTrips;
+        },
+      });
+    });
+    expectBraked(answer);
+    expect(trips).toBe(0);
+    expect((await beside.get('/Users')).status).toBe(200);
+    const [refusal] = (await admin('GET', `/orgs/${idp.slug}/refusals`)).body;
+    expect(refusal).toMatchObject({ reason: 'rate_limited', count: 1, generation: 1 });
+  }, 60_000);
+
+  it('counts a credential by itself until it was found good, then for its org by its setting', async () => {
+    await set({ rateLimit: '100' });
+    const [first, set100] = [new Noted(), new Noted()];
+    const bindings = { env: { RATE_500: first.binding, RATE_100: set100.binding } };
+    const hash = await hashOf(idp.token);
+    await idp.get('/Users', bindings);
+    await idp.get('/Users', bindings);
+    await idp.get('/Users', bindings);
+    expect(first.keys).toEqual([`credential:${hash}`]);
+    expect(set100.keys).toEqual([`org:${idp.orgId}`, `org:${idp.orgId}`]);
+    await set({ rateLimit: 'none' });
+    await idp.get('/Users', bindings);
+    await idp.get('/Users', bindings);
+    expect(first.keys.slice(1)).toEqual([`org:${idp.orgId}`]);
+  });
+
+  it('does not count what was refused: not a token that was good once, nor one that never was', async () => {
+    const noted = new Noted();
+    const bindings = { env: { RATE_500: noted.binding } };
+    const { token } = idp;
+    await idp.get('/Users', bindings);
+    await admin('DELETE', `/orgs/${idp.slug}/tokens`);
+    for (let i = 0; i < 3; i++) expect((await idp.get('/Users', bindings)).status).toBe(401);
+    const own = `credential:${await hashOf(token)}`;
+    expect(noted.keys).toEqual([own, `org:${idp.orgId}`, own, own]);
+    const unknown = await newSecret('token', idp.orgId);
+    await get(unknown, '192.0.2.1', bindings);
+    expect(noted.keys.at(-1)).toBe(`credential:${await hashOf(unknown)}`);
+    await get(`Bearer ${token.slice(0, -1)}`, '192.0.2.1', bindings);
+    expect(noted.keys).toHaveLength(5);
+  });
+
+  it('is no check: a dead token that it let through is refused, and a stopped one is not told of its death', async () => {
+    await idp.get('/Users');
+    await admin('DELETE', `/orgs/${idp.slug}/tokens`);
+    const all = new Noted(() => true);
+    expectBraked(await idp.get('/Users', { env: { RATE_500: all.binding } }));
+    expect((await idp.get('/Users')).status).toBe(401);
+  });
+
+  it.each<[string, Partial<Env>]>([
+    ['is missing', { RATE_500: undefined, FAILED_AUTH: undefined } as unknown as Partial<Env>],
+    [
+      'fails',
+      {
+        RATE_500: { limit: () => Promise.reject(new Error('no')) },
+        FAILED_AUTH: { limit: () => Promise.reject(new Error('no')) },
+      },
+    ],
+  ])('is none where its binding %s', async (_, bindings) => {
+    const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    try {
+      expect((await idp.get('/Users', { env: bindings })).status).toBe(200);
+      expect((await get('Bearer x', '192.0.2.2', { env: bindings })).status).toBe(401);
+    } finally {
+      log.mockRestore();
+    }
+  });
+
+  it('keeps in mind so many callers, those that came last', () => {
+    for (let i = 0; i < 6_000; i++) {
+      callers.keep(`h${i}`, `o${i}`);
+      callers.keep('busy', 'org');
+    }
+    expect(callers.get('h0')).toBeUndefined();
+    expect(callers.get('h5999')).toEqual({ orgId: 'o5999', rate: 500 });
+    expect(callers.get('busy')).toBeDefined();
+    for (let i = 0; i < 6_000; i++) callers.forget(`h${i}`);
+  });
+});
+
+describe('the setting rateLimit', () => {
+  it('is one of the steps, and shown as a number', async () => {
+    for (const rate of RATES) {
+      expect((await set({ rateLimit: String(rate) })).body.settings).toEqual({ rateLimit: rate });
+    }
+    for (const wrong of ['50', '0', '-25', '25.0', 'fast', '']) {
+      const { status, body } = await set({ rateLimit: wrong });
+      expect({ wrong, status, detail: body.detail }).toEqual({
+        wrong,
+        status: 400,
+        detail: 'rateLimit: 25, 100, 500 (requests a second) was expected',
+      });
+    }
+    expect((await set({ rateLimit: 'none' })).body.settings).toEqual({});
+  });
+});
+
+describe('the brake of an address that fails', () => {
+  it('is a 429 in the place of the 401, the same for every reason, and for that address alone', async () => {
+    const refused = new Noted();
+    const stopping = new Noted((key) => key === '192.0.2.9');
+    const revoked = await newIdp(`revoked-${n}`);
+    await admin('DELETE', `/orgs/${revoked.slug}/tokens`);
+    const headers = [
+      undefined,
+      'Bearer x',
+      `Bearer ${idp.token.slice(0, 40)}`,
+      `Bearer ${await newSecret('token', idp.orgId)}`,
+      `Bearer ${await newSecret('oauth_refresh', idp.orgId)}`,
+      `Bearer ${revoked.token}`,
+      `Basic ${btoa(`${idp.slug}:${idp.token}`)}`,
+    ];
+    const texts = new Set<string>();
+    for (const header of headers) {
+      const answer = await get(header, '192.0.2.9', { env: { FAILED_AUTH: stopping.binding } });
+      expectBraked(answer);
+      expect(answer.headers.get('WWW-Authenticate')).toBeNull();
+      texts.add(`${answer.text} ${answer.headers.get('Retry-After')}`);
+      expect((await get(header, '192.0.2.8', { env: { FAILED_AUTH: stopping.binding } })).status).toBe(401);
+      // Nobody knows from where: no brake.
+      const { status } = await ask('GET', `${BASE}/scim/v2/Users`, {
+        env: { FAILED_AUTH: refused.binding },
+        headers: { ...(header !== undefined && { Authorization: header }) },
+      });
+      expect(status).toBe(401);
+    }
+    expect(texts.size).toBe(1);
+    expect(refused.keys).toEqual([]);
+    expect(new Set(stopping.keys)).toEqual(new Set(['192.0.2.9', '192.0.2.8']));
+  });
+
+  it('is not asked for who proves to be the org’s own, whether SCIM is on or off', async () => {
+    const noted = new Noted(() => true);
+    const bindings = { env: { FAILED_AUTH: noted.binding } };
+    expect((await get(`Bearer ${idp.token}`, '192.0.2.9', bindings)).status).toBe(200);
+    await admin('POST', `/orgs/${idp.slug}/scim`, { body: { enabled: false } });
+    expect((await get(`Bearer ${idp.token}`, '192.0.2.9', bindings)).status).toBe(403);
+    expect(noted.keys).toEqual([]);
+  });
+
+  it('counts an IPv6 network as one address, however its addresses are written', async () => {
+    const noted = new Noted();
+    const of = async (address: string) => {
+      await get('Bearer x', address, { env: { FAILED_AUTH: noted.binding } });
+      return noted.keys.at(-1);
+    };
+    expect(await of('2001:db8:1:2:3:4:5:6')).toBe('2001:db8:1:2');
+    expect(await of('2001:db8:1:2::9')).toBe('2001:db8:1:2');
+    expect(await of('2001:db8::9')).toBe('2001:db8:0:0');
+    expect(await of('2001::1:2:3:4:5:6')).toBe('2001:0:1:2');
+    expect(await of('::1')).toBe('0:0:0:0');
+    expect(await of('::ffff:192.0.2.1')).toBe('::ffff:192.0.2.1');
+    expect(await of('192.0.2.1')).toBe('192.0.2.1');
+  });
+
+  it('is reached after 300 a minute', async () => {
+    expect(config).toContain('name = "FAILED_AUTH"\nnamespace_id = "640401"\nsimple = { limit = 300, period = 60 }');
+    const answer = await exhausted(env.FAILED_AUTH!, '192.0.2.10', 300, () => get('Bearer x', '192.0.2.10'));
+    expectBraked(answer);
+    expect((await get('Bearer x', '192.0.2.11')).status).toBe(401);
+  }, 60_000);
+});
+
+describe('a flood of bad tokens', () => {
+  const { interval } = tally;
+  afterEach(() => {
+    tally.interval = interval;
+  });
+
+  it('does not lock out the good client beside it, at the same address and of the same org, nor cost it a round trip', async () => {
+    tally.interval = 1_000;
+    await set({ rateLimit: '25' });
+    expect((await get(`Bearer ${idp.token}`, '192.0.2.20')).status).toBe(200);
+    const unknown = await times(100, () => newSecret('token', idp.orgId));
+    const bad = [idp.token.slice(0, 44), `${idp.token}x`, 'let-me-in', ...unknown];
+    const meter = new Meter();
+    const flood = times(1_500, (i) => get(`Bearer ${bad[i % bad.length]}`, '192.0.2.20'));
+    const good = times(60, () => get(`Bearer ${idp.token}`, '192.0.2.20', { env: { DB: meter.binding } }));
+    expect(statuses(await good)).toEqual({ 200: 60 });
+    expect(meter.roundTrips).toBe(60);
+    const answers = statuses(await flood);
+    expect(Object.keys(answers).filter((status) => status !== '401' && status !== '429')).toEqual([]);
+    expect(answers[429]).toBeGreaterThan(0);
+    expect((await get(`Bearer ${idp.token}`, '192.0.2.20')).status).toBe(200);
+    const all: { reason: string; count: number }[] = (await admin('GET', `/orgs/${idp.slug}/refusals`)).body;
+    expect(all.map(({ reason }) => reason)).not.toContain('rate_limited');
+    // All but "let-me-in", which names no org.
+    const named = Array.from({ length: 1_500 }, (_, i) => i % bad.length).filter((i) => i !== 2).length;
+    expect(all.reduce((sum, { count }) => sum + count, 0)).toBe(named);
+  }, 60_000);
+
+  it('writes about once a second, whatever it is made of', async () => {
+    tally.interval = 1_000;
+    const meter = new Meter();
+    const from = Date.now();
+    await times(600, async (i) =>
+      get(`Bearer ${idp.token.slice(0, 20 + (i % 30))}`, `10.2.${i % 200}.1`, { env: { DB: meter.binding } }),
+    );
+    const seconds = (Date.now() - from) / 1_000;
+    expect(meter.roundTrips).toBeLessThanOrEqual(Math.ceil(seconds) + 1);
+  }, 60_000);
+});

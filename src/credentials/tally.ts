@@ -45,7 +45,8 @@ export class Tally {
     const mine = ++this.#added;
     await pause(0); // the answer first
     for (let attempt = 1; mine > this.#taken || attempt > 1; ) {
-      const early = this.#nextAt - Date.now();
+      // Never longer than that: a clock that is set back must not hold up a request.
+      const early = Math.min(this.#nextAt - Date.now(), this.interval);
       if (early > 0) {
         await pause(early);
         continue;

@@ -3,7 +3,7 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterAll, expect, it, vi } from 'vitest';
 import { coordinatorOf, rebind } from '../support/coordinator';
-import { dump } from '../support/database';
+import { dumpAll } from '../support/database';
 import { FaultyDb } from '../support/faults';
 import { CredentialLine, newLine } from '../support/line';
 
@@ -51,7 +51,7 @@ it('no token and no password is anywhere but in the answer that handed it out', 
   }
   const logged = JSON.stringify(logs.map((log) => log.mock.calls));
   expect(logged).toContain('has not confirmed'); // the log was listened to
-  const kept = await dump();
+  const kept = await dumpAll();
   expect(kept).toContain('token.retired');
   const places = {
     kept,

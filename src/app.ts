@@ -2,6 +2,7 @@
 import { Hono } from 'hono';
 import { admin, guarded } from './routes/admin';
 import { type App, requestId } from './routes/context';
+import { health } from './routes/health';
 import { scimError } from './routes/respond';
 import { scim } from './routes/scim';
 import { notFound, ScimError, unavailable } from './scim/error';
@@ -11,7 +12,7 @@ import { Busy } from './store/batch';
 export const app = new Hono<App>({ strict: false });
 
 app.use(requestId);
-app.get('/health', (c) => c.json({ status: 'ok' }));
+app.route('/health', health);
 app.route('/scim/v2', scim);
 app.route('/orgs/:slug/scim/v2', scim);
 app.use('/admin/v1/*', guarded);

@@ -2,6 +2,7 @@
 import { Hono } from 'hono';
 import { admin, guarded } from './routes/admin';
 import { type App, requestId } from './routes/context';
+import { health } from './routes/health';
 import { oauth } from './routes/oauth';
 import { metadata } from './routes/oauth/metadata';
 import { scimError } from './routes/respond';
@@ -13,7 +14,7 @@ import { Busy } from './store/batch';
 export const app = new Hono<App>({ strict: false });
 
 app.use(requestId);
-app.get('/health', (c) => c.json({ status: 'ok' }));
+app.route('/health', health);
 app.route('/scim/v2', scim);
 app.route('/orgs/:slug/scim/v2', scim);
 app.route('/oauth', oauth);

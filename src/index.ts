@@ -4,6 +4,7 @@ import { app } from './app';
 import { cleanUp, warn } from './credentials/sweep';
 import type { Env } from './env';
 import { adminEntrypoint } from './routes/admin';
+import { writeCanary } from './sessions/canary';
 import { sweep } from './sessions/sweep';
 
 export { OrgCoordinator } from './coordinator';
@@ -12,7 +13,12 @@ export default {
   fetch: app.fetch,
   /** @throws AggregateError of what failed, after all the rest was done; the next run tries again. */
   async scheduled(_controller, env) {
-    const done = await Promise.allSettled([sweep(env), warn(env), cleanUp(env)]);
+    const done = await Promise.allSettled([
+      sweep(env),
+      writeCanary(env.REVOCATIONS, Date.now()),
+      warn(env),
+      cleanUp(env),
+    ]);
     const failed = done.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
     if (failed.length > 0)
       throw new AggregateError(failed, `parts of the cron's work failed: ${failed.map(String).join('; ')}`);

@@ -146,6 +146,56 @@ describe('when KV or D1 fails,', () => {
     expect(await alarmIn()).toBeLessThanOrEqual(2_000);
   });
 
+  it('down for an hour, nothing is given up: the flag is there a minute after it is back', async () => {
+    const id = await someone();
+    await rebind(idp.orgId, { REVOCATIONS: brokenKv });
+    await coordinatorOf(idp.orgId).publish(id);
+    let passed = 0;
+    while (passed < 3_600_000) {
+      const wait = (await alarmIn())!;
+      expect(wait).toBeLessThanOrEqual(60_000);
+      passed += wait;
+      expect(await runDurableObjectAlarm(coordinatorOf(idp.orgId))).toBe(true);
+    }
+    expect(await waiting(idp.orgId)).toBe(1);
+    await rebind(idp.orgId, { REVOCATIONS: noted.binding });
+    expect(await runDurableObjectAlarm(coordinatorOf(idp.orgId))).toBe(true);
+    expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
+    expect(await waiting(idp.orgId)).toBe(0);
+  });
+
+  it.each<[what: string, kv: (real: KVNamespace) => object]>([
+    [
+      'refuses a write as one too many (429)',
+      () => ({ put: () => Promise.reject(new Error('KV PUT failed: 429 Too Many Requests')) }),
+    ],
+    ['takes a write and loses it', () => ({ put: () => Promise.resolve(), get: () => Promise.resolve(null) })],
+    [
+      'goes on showing what was there before',
+      (real) => ({
+        put: (...write: Parameters<KVNamespace['put']>) => real.put(...write),
+        get: () => Promise.resolve('{"v":1,"active":true,"notBefore":0}'),
+      }),
+    ],
+    [
+      'writes, and cannot be read',
+      (real) => ({
+        put: (...write: Parameters<KVNamespace['put']>) => real.put(...write),
+        get: () => Promise.reject(new Error('KV GET failed: 500')),
+      }),
+    ],
+  ])('a KV that %s is written to again until the flag is read back', async (_, kv) => {
+    const id = await someone();
+    await rebind(idp.orgId, { REVOCATIONS: kv(env.REVOCATIONS) as unknown as KVNamespace });
+    expect(await coordinatorOf(idp.orgId).publish(id)).toBe(false);
+    expect(await waiting(idp.orgId)).toBe(1);
+    expect(await alarmIn()).toBeLessThanOrEqual(2_000);
+    await rebind(idp.orgId, { REVOCATIONS: noted.binding });
+    await runDurableObjectAlarm(coordinatorOf(idp.orgId));
+    expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
+    expect(await waiting(idp.orgId)).toBe(0);
+  });
+
   it('an alarm that is set already is not put off by a further failure', async () => {
     const id = await someone();
     await rebind(idp.orgId, { REVOCATIONS: brokenKv });

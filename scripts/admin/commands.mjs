@@ -202,6 +202,22 @@ export const commands = [
     show: ({ valid, reason, ...rest }) =>
       columns([['session', valid ? ['green', 'good'] : ['red', 'dead']], ['reason', reason], ...leaves(rest)]),
   },
+  {
+    name: 'sessions pending',
+    about: 'Whose revocation is committed and has not reached KV yet, and since when.',
+    args: ['slug'],
+    run: (callAdmin, { slug }) => callAdmin(org(slug, '/sessions/pending')),
+    show: ({ total, pending }) =>
+      total === 0
+        ? 'Nothing waits: every revocation is published.'
+        : [
+            columns([
+              heading('USER', 'SINCE', 'SECONDS', 'CHANGES'),
+              ...pending.map((it) => [it.user ?? 'everybody', it.since, it.waiting, it.changes]),
+            ]),
+            ...(total > pending.length ? [`… and ${total - pending.length} more`] : []),
+          ].join('\n'),
+  },
 ];
 
 const nameOf = ({ displayName, name }) =>

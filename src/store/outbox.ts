@@ -55,6 +55,36 @@ export async function pendingPublications(db: D1Database, orgId: string, limit: 
   return rows!.map((row) => row['user_id'] as string);
 }
 
+/** What is committed and has not reached KV yet. */
+export interface Pending {
+  /** A user of the org, or WHOLE_ORG. */
+  readonly userId: string;
+  /** Epoch milliseconds: of the oldest change that waits. */
+  readonly since: number;
+  /** How many changes the one publication will settle. */
+  readonly changes: number;
+}
+
+/** The longest wait first, at most so many, and how many there are in all. */
+export async function listPending(
+  store: OrgStore,
+  limit: number,
+): Promise<{ readonly total: number; readonly pending: Pending[] }> {
+  const [totals, rows] = await store.read(
+    sql`SELECT count(DISTINCT user_id) AS total FROM outbox WHERE org_id = ${store.org}`,
+    sql`SELECT user_id, min(requested_at) AS since, count(*) AS changes FROM outbox WHERE org_id = ${store.org}
+      GROUP BY user_id ORDER BY min(seq) LIMIT ${limit}`,
+  );
+  return {
+    total: totals![0]!['total'] as number,
+    pending: rows!.map((row) => ({
+      userId: row['user_id'] as string,
+      since: row['since'] as number,
+      changes: row['changes'] as number,
+    })),
+  };
+}
+
 /** Orgs with something to publish, the longest wait first. */
 export async function orgsWithPending(db: D1Database, limit: number): Promise<string[]> {
   const [rows] = await runBatch(db, [sql`SELECT org_id FROM outbox GROUP BY org_id ORDER BY min(seq) LIMIT ${limit}`]);

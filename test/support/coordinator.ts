@@ -27,6 +27,7 @@ export class NotedKv {
         await this.onPut();
         await env.REVOCATIONS.put(key, value, options);
       },
+      get: (key: string) => env.REVOCATIONS.get(key),
     } as unknown as KVNamespace;
   }
 }

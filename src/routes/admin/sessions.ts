@@ -2,9 +2,10 @@
 import { Hono } from 'hono';
 import { invalidValue } from '../../scim/error';
 import { checkSession, decide, instant } from '../../sessions/check';
+import { listPending, WHOLE_ORG } from '../../store/outbox';
 import { readSessionState } from '../../store/users';
 import type { App } from '../context';
-import { orgOf } from './respond';
+import { iso, orgOf } from './respond';
 
 export const sessions = new Hono<App>();
 
@@ -23,6 +24,22 @@ sessions.get('/check', async (c) => {
     fromKv: await checkSession(c.env.REVOCATIONS, { org: store.tenant.id, user, issuedAt }),
   });
 });
+
+/** What is committed and not in KV yet, the longest wait first. */
+sessions.get('/pending', async (c) => {
+  const { total, pending } = await listPending(orgOf(c).store, MAX_SHOWN);
+  return c.json({
+    total,
+    pending: pending.map(({ userId, since, changes }) => ({
+      user: userId === WHOLE_ORG ? null : userId,
+      since: iso(since),
+      waiting: Math.max(0, Math.round((Date.now() - since) / 1_000)),
+      changes,
+    })),
+  });
+});
+
+const MAX_SHOWN = 500;
 
 function readInstant(text: string | undefined): number {
   try {

@@ -1,0 +1,35 @@
+/**
+ * A key that the cron writes each minute, so that its age tells how far behind KV is where it is read. Nobody's flag
+ * depends on it.
+ */
+
+const KEY = 'canary:v1';
+/** Seconds between two writes: the cron of wrangler.toml. */
+export const CANARY_INTERVAL = 60;
+/** As host apps read their flags (check.ts), so that the canary is cached as they are. */
+const CACHE_TTL = 30;
+
+/** Whole seconds. */
+export interface Canary {
+  /** ISO. When the newest canary that can be seen here was written. */
+  readonly writtenAt: string;
+  readonly age: number;
+  /** How far KV is behind here at least: the age beyond one interval, in which no newer canary need exist. */
+  readonly lag: number;
+}
+
+/** @param now epoch milliseconds. */
+export const writeCanary = (flags: KVNamespace, now: number): Promise<void> =>
+  flags.put(KEY, JSON.stringify({ v: 1, at: now }));
+
+/**
+ * The newest canary as this location sees it; undefined before the first one.
+ *
+ * @throws whatever KV throws.
+ */
+export async function readCanary(flags: KVNamespace, now: number): Promise<Canary | undefined> {
+  const canary = await flags.get<{ at: number }>(KEY, { type: 'json', cacheTtl: CACHE_TTL });
+  if (typeof canary?.at !== 'number') return undefined;
+  const age = Math.max(0, Math.round((now - canary.at) / 1_000));
+  return { writtenAt: new Date(canary.at).toISOString(), age, lag: Math.max(0, age - CANARY_INTERVAL) };
+}

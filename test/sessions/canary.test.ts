@@ -1,0 +1,56 @@
+/** How far behind KV is, as the service can know it: by the age of a key that the cron writes. */
+import { createScheduledController } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { beforeEach, expect, it } from 'vitest';
+import worker from '../../src/index';
+import { readCanary, writeCanary } from '../../src/sessions/canary';
+import { ask, BASE } from '../support/client';
+import { brokenKv } from '../support/coordinator';
+
+const NOON = Date.parse('2026-11-22T12:00:00Z');
+const cron = (bindings = env) =>
+  worker.scheduled(createScheduledController({ cron: '* * * * *', scheduledTime: new Date() }), bindings);
+
+beforeEach(() => env.REVOCATIONS.delete('canary:v1'));
+
+it('without a canary yet, nothing is claimed', async () => {
+  expect(await readCanary(env.REVOCATIONS, NOON)).toBeUndefined();
+  expect((await ask('GET', `${BASE}/health`)).body).toEqual({ status: 'ok', kv: null });
+});
+
+it.each([
+  [0, 0],
+  [59, 0],
+  [60, 0],
+  [61, 1],
+  [3_600, 3_540],
+])('a canary of %i seconds ago says that KV is at least %i seconds behind here', async (age, lag) => {
+  await writeCanary(env.REVOCATIONS, NOON);
+  const seen = await readCanary(env.REVOCATIONS, NOON + age * 1_000);
+  expect(seen).toEqual({ writtenAt: '2026-11-22T12:00:00.000Z', age, lag });
+});
+
+it('a clock that is behind makes no negative age', async () => {
+  await writeCanary(env.REVOCATIONS, NOON);
+  expect(await readCanary(env.REVOCATIONS, NOON - 5_000)).toMatchObject({ age: 0, lag: 0 });
+});
+
+it('the cron writes it, and /health tells it to anyone, without a database', async () => {
+  await cron();
+  const down = { prepare: () => expect.unreachable(), batch: () => expect.unreachable() } as unknown as D1Database;
+  const { status, body } = await ask('GET', `${BASE}/health`, { env: { DB: down } });
+  expect(status).toBe(200);
+  expect(body).toEqual({ status: 'ok', kv: { writtenAt: expect.any(String), age: expect.any(Number), lag: 0 } });
+  expect(Date.now() - Date.parse(body.kv.writtenAt)).toBeLessThan(10_000);
+});
+
+it('when KV cannot be read, /health still answers, and says so', async () => {
+  const REVOCATIONS = { get: () => Promise.reject(new Error('KV GET failed: 500')) } as unknown as KVNamespace;
+  const { status, body } = await ask('GET', `${BASE}/health`, { env: { REVOCATIONS } });
+  expect(status).toBe(200);
+  expect(body).toEqual({ status: 'ok', kv: { error: 'KV cannot be read' } });
+});
+
+it('a canary that cannot be written is told to the cron, after the sweep was done', async () => {
+  await expect(cron({ ...env, REVOCATIONS: brokenKv })).rejects.toThrow('KV PUT failed: 500');
+});

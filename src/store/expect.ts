@@ -14,6 +14,8 @@ export type Expectation =
   | 'no_cycle'
   | 'known_members'
   | 'default_group'
+  | 'sign_out_groups'
+  | 'switched'
   | 'allowed_roles';
 
 /** @param condition an expression that is 1 when the batch may go on. */

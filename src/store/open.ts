@@ -25,6 +25,8 @@ export interface Tenant {
   readonly slug: string;
   readonly name: string;
   readonly isScimEnabled: boolean;
+  /** Since when the vendor has it switched off. */
+  readonly disabledAt: number | undefined;
   readonly settings: OrgSettings;
   readonly userCount: number;
   readonly activeUserCount: number;
@@ -60,6 +62,10 @@ export interface OrgSettings {
   readonly unknownMembers?: 'skip' | 'reject';
   /** How long a rotation leaves the old token good: a duration (credentials/duration.ts). */
   readonly graceDefault?: string;
+  /** Whether a new userName ends the sessions of who had another one. */
+  readonly signOutOnRename?: boolean;
+  /** The ids of groups; who is a direct member of one no longer is signed out. */
+  readonly signOutGroups?: readonly string[];
 }
 
 /** null: back to the default. What is not named stays. */
@@ -134,7 +140,7 @@ export class OrgStore {
           assumed === undefined ? sql`${one('1')} IS NOT NULL` : sql`${one('orgs.schema_version')} IS ${assumed}`,
       };
     };
-    const isEnabled = sql` AND orgs.scim_enabled = 1`;
+    const isEnabled = sql` AND orgs.scim_enabled = 1 AND orgs.disabled_at IS NULL`;
     let its: ReturnType<typeof of>;
     if (caller.kind === 'credential') {
       const slug = caller.slug === undefined ? sql`` : sql` AND orgs.slug = ${caller.slug}`;
@@ -267,7 +273,7 @@ export class OrgStore {
     if (row === undefined) throw isGuest ? this.#unauthorized() : notFound('Org');
     const tenant = tenantOf(row);
     if (typeof row['credential_id'] === 'string') this.latest.presented = presentedOf(row);
-    if (isGuest && !tenant.isScimEnabled) {
+    if (isGuest && (!tenant.isScimEnabled || tenant.disabledAt !== undefined)) {
       this.latest.refusal = 'disabled';
       throw disabled(tenant);
     }
@@ -328,6 +334,7 @@ export function tenantOf(row: Row): Tenant {
     slug: row['slug'] as string,
     name: row['name'] as string,
     isScimEnabled: row['scim_enabled'] === 1,
+    disabledAt: (row['disabled_at'] as number | null) ?? undefined,
     settings: JSON.parse(row['settings'] as string) as OrgSettings,
     userCount: row['user_count'] as number,
     activeUserCount: row['active_user_count'] as number,

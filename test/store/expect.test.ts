@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { runBatch, Unmet } from '../../src/store/batch';
 import { type Expectation, expectOneChange, expect as insist } from '../../src/store/expect';
 
-const all: Expectation[] = ['caller', 'version', 'found', 'no_tombstone', 'no_token', 'token'];
+const all: Expectation[] = ['caller', 'version', 'found', 'no_tombstone', 'no_token', 'token', 'switched'];
 const run = (...statements: Parameters<typeof runBatch>[1]) => runBatch(env.DB, statements);
 const org = (id: string) => sql`INSERT INTO orgs (id, slug, name, created_at) VALUES (${id}, ${id}, 'x', 1)`;
 

@@ -44,10 +44,10 @@ export const shownSettings = (settings: SettingsChange) => ({
 
 /** A JSON body of this shape, else a 400 that names the member and what was expected. None at all stands for `{}`. */
 export const body = <T extends z.ZodType>(schema: T) =>
-  zValidator('json', schema, (result, c) => {
-    // Without the media type the validator takes the body for `{}`, and what was said would be lost.
+  zValidator('json', schema, async (result, c) => {
     const type = c.req.header('Content-Type');
-    if (!/^application\/(?:\w+\+)?json\b/i.test(type ?? '') && !(type === undefined && c.req.raw.body === null)) {
+    // Without the media type the validator takes the body for `{}`, and what was said would be lost.
+    if (!/^application\/(?:\w+\+)?json\b/i.test(type ?? '') && !(type === undefined && (await c.req.text()) === '')) {
       throw new ScimError(415, undefined, 'Content-Type: application/json was expected');
     }
     if (result.success) return;

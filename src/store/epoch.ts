@@ -9,8 +9,8 @@ import { recordEach } from './events';
 import type { OrgStore } from './open';
 import { publishLater, WHOLE_ORG } from './outbox';
 
-/** D1's clock in epoch milliseconds. Rounded: most instants in seconds times 1000 are a hair beside the millisecond. */
-export const CLOCK = sql.raw(`CAST(round(unixepoch('subsec') * 1000) AS INTEGER)`);
+/** D1's clock in epoch milliseconds. */
+export const CLOCK = sql.raw(`CAST(unixepoch('subsec') * 1000 AS INTEGER)`);
 
 /**
  * Never lowered, and not before the moment of the commit: a request may have waited since it began, and a session issued

@@ -33,7 +33,7 @@ const set = ({ slug }: Idp, settings: Record<string, string>) =>
   admin('PATCH', `/orgs/${slug}`, { body: { settings } });
 
 describe('the clock', () => {
-  it('of D1 is read to the millisecond: one too few would let a session of that very millisecond live', async () => {
+  it('of D1 is read to the very millisecond', async () => {
     // The same instant, put together from text, so that nothing is lost on the way.
     const exact = sql`CAST(strftime('%s', 'now') AS INTEGER) * 1000 + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER)`;
     for (let i = 0; i < 20; i++) {
@@ -61,9 +61,9 @@ describe('the clock', () => {
     expect(await notBefore(idp, id)).toBe(ahead);
     expect((await orgRow(idp))['not_before']).toBe(ahead);
     // And now by a clock that is right: there is no way back.
-    await signOut(idp, id, { env: unreachable });
-    await ofOrg(idp, 'sign-out', { env: unreachable });
-    await idp.patch(`/Users/${id}`, active(false), { env: unreachable });
+    expect((await signOut(idp, id, { env: unreachable })).status).toBe(200);
+    expect((await ofOrg(idp, 'sign-out', { env: unreachable })).status).toBe(200);
+    expect((await idp.patch(`/Users/${id}`, active(false), { env: unreachable })).status).toBe(200);
     expect(await notBefore(idp, id)).toBe(ahead);
     expect((await orgRow(idp))['not_before']).toBe(ahead);
   });

@@ -383,7 +383,7 @@ export async function changeGroup(
     count(store),
     record(store, actor, happening),
   ];
-  const mayEnd = userIds.length > 0 && store.tenant.settings.signOutGroups;
+  const mayEnd = userIds.length > 0 && store.tenant.settings.signOutGroups?.includes(id);
   const ended = mayEnd ? signOut(store, actor, signedOutBy(store, id, userIds), causedBy(id)) : [];
   const results = await store.write(...change, ...ended, ...selectAfter(store, id, withMembers));
   return {

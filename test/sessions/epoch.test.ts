@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import { decide } from '../../src/sessions/check';
+import { decide, instant } from '../../src/sessions/check';
 import { runBatch } from '../../src/store/batch';
 import { CLOCK } from '../../src/store/epoch';
 import { OrgStore } from '../../src/store/open';
@@ -113,6 +113,13 @@ describe('the clock', () => {
     // A host behind, or one that keeps whole seconds, errs on the safe side.
     expect(decide(states, Math.floor((end + 999) / 1_000) * 1_000).valid).toBe(false);
   });
+});
+
+it('an instant in microseconds is refused: no revocation would ever reach the session', () => {
+  const now = Date.now();
+  expect(instant(now)).toBe(now);
+  expect(() => instant(now * 1_000)).toThrow('looks like microseconds');
+  expect(() => instant(now * 1_000_000)).toThrow('looks like microseconds');
 });
 
 describe('not-before', () => {

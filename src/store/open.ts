@@ -140,7 +140,8 @@ export class OrgStore {
           assumed === undefined ? sql`${one('1')} IS NOT NULL` : sql`${one('orgs.schema_version')} IS ${assumed}`,
       };
     };
-    const isEnabled = sql` AND orgs.scim_enabled = 1 AND orgs.disabled_at IS NULL`;
+    // In brackets: as one more link of the chain it would take a level of depth from the filters that this stands in.
+    const isEnabled = sql` AND (orgs.scim_enabled = 1 AND orgs.disabled_at IS NULL)`;
     let its: ReturnType<typeof of>;
     if (caller.kind === 'credential') {
       const slug = caller.slug === undefined ? sql`` : sql` AND orgs.slug = ${caller.slug}`;

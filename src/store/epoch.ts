@@ -18,7 +18,7 @@ export const CLOCK = sql.raw(`CAST(unixepoch('subsec') * 1000 AS INTEGER)`);
  */
 const raised = (store: OrgStore): SQL => sql`max(ifnull(not_before, 0), ${store.now}, ${CLOCK})`;
 
-/** One user, where a query for ids is expected. */
+/** One user, or WHOLE_ORG, where a query for ids is expected. */
 export const only = (userId: string): SQL => sql`SELECT ${userId} AS id`;
 
 /**

@@ -11,8 +11,8 @@ export interface Count {
 }
 
 /**
- * The next number of the org's journal, taken together with the counters. Alone in its batch to change the org's row,
- * so that numbers have no gap: an aborted batch gives its number back.
+ * The next number of the org's journal, taken together with the counters. Alone, but for `recordEach`, to move that
+ * number, so that there is no gap: an aborted batch gives its number back.
  */
 export function count(store: OrgStore, { users = 0, activeUsers = 0, groups = 0 }: Count = {}): SQL {
   return sql`UPDATE orgs SET event_seq = event_seq + 1, user_count = user_count + ${users},

@@ -4,6 +4,9 @@ import type { Json } from './scim/resource';
 export type EventType =
   | 'org.created'
   | 'org.changed'
+  | 'org.disabled'
+  | 'org.enabled'
+  | 'org.signed_out'
   | 'scim.enabled'
   | 'scim.disabled'
   | CredentialEvent
@@ -15,6 +18,7 @@ export type EventType =
   | 'user.reactivated'
   | 'user.deleted'
   | 'user.restored'
+  | 'user.signed_out'
   | 'group.created'
   | 'group.updated'
   | 'group.deleted'
@@ -41,6 +45,8 @@ export interface Happening {
   readonly type: EventType;
   readonly targetId?: string;
   readonly details: Details;
+  /** Whether the target (without one: anybody of the org) may be signed in has changed: hosts are to hear of it. */
+  readonly publishes?: boolean;
 }
 
 export interface Details {

@@ -17,6 +17,7 @@ import { AdminError } from './transport.mjs';
 
 const schemaOf = (slug, urn) => org(slug, `/schemas/${encodeURIComponent(urn)}`);
 const groupOf = (slug, group) => org(slug, `/groups/${encodeURIComponent(group)}`);
+const BY = 'for whom it is recorded (default: your user name)';
 
 export const commands = [
   {
@@ -36,7 +37,7 @@ export const commands = [
         ? 'No orgs yet. Add one: npm run admin -- org create <slug>'
         : columns([
             heading('SLUG', 'NAME', 'SCIM', 'ACTIVE', 'USERS', 'CREATED'),
-            ...orgs.map((it) => [it.slug, it.name, onOff(it.scimEnabled), it.activeUsers, it.users, it.createdAt]),
+            ...orgs.map((it) => [it.slug, it.name, scimOf(it), it.activeUsers, it.users, it.createdAt]),
           ]),
   },
   {
@@ -53,6 +54,32 @@ export const commands = [
     run: (callAdmin, { slug, 'key=value': pairs }) =>
       callAdmin(org(slug), { method: 'PATCH', body: { settings: settingsOf(pairs) } }),
     show: showOrg,
+  },
+  {
+    name: 'org disable',
+    about: 'Switch an org off: every session of it ends, and its identity provider is refused. Tokens stay.',
+    args: ['slug'],
+    options: { reason: { value: 'text', about: 'for the journal' } },
+    run: (callAdmin, { slug, reason }) => callAdmin(org(slug, '/disable'), post({ reason })),
+    show: ({ published, ...it }) =>
+      `${showOrg(it)}\n\nNobody of ${it.slug} is signed in any more.${pending(published)}`,
+  },
+  {
+    name: 'org enable',
+    about: 'Switch an org on again. Sessions from before stay dead.',
+    args: ['slug'],
+    options: { reason: { value: 'text', about: 'for the journal' } },
+    run: (callAdmin, { slug, reason }) => callAdmin(org(slug, '/enable'), post({ reason })),
+    show: ({ published, ...it }) => `${showOrg(it)}${pending(published)}`,
+  },
+  {
+    name: 'org sign-out',
+    about: 'End every session of everybody of an org. Who is active may sign in anew.',
+    args: ['slug'],
+    options: { by: { value: 'who', about: BY } },
+    run: (callAdmin, { slug, by }) => callAdmin(org(slug, '/sign-out'), post({ by })),
+    show: ({ slug, notBefore, published }) =>
+      `Every session of ${slug} issued until ${notBefore} is dead.${pending(published)}`,
   },
   {
     name: 'org delete',
@@ -116,6 +143,16 @@ export const commands = [
     args: ['slug', 'id|userName'],
     run: (callAdmin, { slug, 'id|userName': user }) => callAdmin(org(slug, `/users/${encodeURIComponent(user)}`)),
     show: (user) => columns(leaves(user)),
+  },
+  {
+    name: 'user sign-out',
+    about: 'End every session of a user, who stays active and may sign in anew.',
+    args: ['slug', 'id|userName'],
+    options: { by: { value: 'who', about: BY } },
+    run: (callAdmin, { slug, 'id|userName': user, by }) =>
+      callAdmin(org(slug, `/users/${encodeURIComponent(user)}/sign-out`), post({ by })),
+    show: ({ userName, notBefore, published }) =>
+      `Every session of ${harmless(userName)} issued until ${notBefore} is dead.${pending(published)}`,
   },
   {
     name: 'group list',
@@ -241,12 +278,27 @@ function settingsOf(pairs) {
   return Object.fromEntries(split);
 }
 
+/** What is to be said of a revocation that KV has not heard of. */
+const pending = (published) =>
+  published
+    ? ''
+    : '\nKV could not be written yet, which is tried again: hosts that ask it alone will hear of it later.';
+
 const onOff = (is) => (is ? ['green', 'on'] : ['yellow', 'off']);
+const scimOf = ({ disabledAt, scimEnabled }) => (disabledAt ? ['red', 'org disabled'] : onOff(scimEnabled));
 const yesNo = (is) => (is ? ['green', 'yes'] : ['yellow', 'no']);
 
-function showOrg({ slug, name, scimEnabled, scimBaseUrl, ...rest }) {
+function showOrg({ slug, name, scimEnabled, scimBaseUrl, disabledAt, ...rest }) {
   return columns([
     ...leaves({ slug, name }),
+    ...(disabledAt
+      ? [
+          [
+            ['dim', 'disabled since'],
+            ['red', disabledAt],
+          ],
+        ]
+      : []),
     [['dim', 'scim'], onOff(scimEnabled)],
     ...leaves({ scimBaseUrl, ...rest }),
   ]);

@@ -45,6 +45,7 @@ export async function performBulk(
   let isBegun = false;
   let busy: Busy | undefined;
   const published = new Set<string>();
+  let hasMany = false;
   const results: Promise<BulkResult | undefined>[] = [];
 
   const begin = (index: number): Promise<BulkResult | undefined> => {
@@ -69,7 +70,17 @@ export async function performBulk(
     // Counted before the seat is given back: what waits behind it must see the failure.
     return gathering.run(operation.turn, async (store) => {
       try {
-        const seat: TypedOrg = { ...org, store, publish: async (userId) => void published.add(userId) };
+        const seat: TypedOrg = {
+          ...org,
+          store,
+          publish: async (userId) => {
+            published.add(userId);
+            return false; // when all is over, with the others
+          },
+          publishPending: async () => {
+            hasMany = true;
+          },
+        };
         const done = await performOne(seat, resolve(operation, before));
         isBegun = true;
         return { operation, ...done };
@@ -101,6 +112,7 @@ export async function performBulk(
   const settled = await Promise.allSettled(operations.map((_, index) => begin(index)));
   // Whatever became of the others: who is deactivated is out before anybody is told of it (promise 2).
   await Promise.all([...published].map((userId) => org.publish(userId)));
+  if (hasMany) await org.publishPending();
   if (busy && !isBegun) throw busy;
   const all = settled.map((result) => {
     if (result.status === 'rejected') throw result.reason;

@@ -13,7 +13,7 @@ import { Taken, Unmet } from '../store/batch';
 import type { GroupBefore, StoredGroup } from '../store/groups';
 import * as store from '../store/groups';
 import { detailsOf } from './lifecycle';
-import type { Org, TypedOrg } from './org';
+import { type Org, publishAll, type TypedOrg } from './org';
 import { retried } from './retry';
 
 /** @throws ScimError 404, also for another org's group. */
@@ -140,7 +140,7 @@ async function changeGroup(
   }
   const isGuarded = isChanged || members.isReplaced || ifMatch !== undefined;
   try {
-    return await store.changeGroup(
+    const changed = await store.changeGroup(
       org.store,
       org.types.group,
       id,
@@ -154,6 +154,8 @@ async function changeGroup(
       { type: 'group.updated', targetId: id, details: detailsOfChange(before, after, bends) },
       answered(projection),
     );
+    await publishAll(org, changed.signedOut);
+    return changed.group;
   } catch (error) {
     if (error instanceof Unmet && error.expectation === 'version') return undefined;
     throw refusal(error);
@@ -202,7 +204,11 @@ function refusal(error: unknown): unknown {
 export async function deleteGroup(org: Org, id: string, ifMatch: TagCondition | undefined): Promise<void> {
   const versions = ifMatch === '*' ? undefined : ifMatch;
   try {
-    await store.deleteGroup(org.store, id, versions, org.actor, { type: 'group.deleted', targetId: id });
+    const signedOut = await store.deleteGroup(org.store, id, versions, org.actor, {
+      type: 'group.deleted',
+      targetId: id,
+    });
+    await publishAll(org, signedOut);
   } catch (error) {
     if (!(error instanceof Unmet) || error.expectation !== 'found') throw error;
     if (versions === undefined || (await store.getGroup(org.store, id, false)) === undefined) throw notFound('Group');

@@ -1,6 +1,7 @@
 /** One org for one request: its store, who acts, and the way to its sessions. */
 import type { Actor } from '../events';
 import type { Types } from '../scim/schema/types';
+import { FEW } from '../store/epoch';
 import type { OrgStore, Registered } from '../store/open';
 
 export interface Org {
@@ -11,8 +12,18 @@ export interface Org {
   /**
    * Publishes what is true of a user's sessions now. Never throws: the change is committed, and its intent to publish
    * with it, so the client must hear of the change and the retry is not its business.
+   *
+   * @returns whether it has been published.
    */
-  publish(userId: string): Promise<void>;
+  publish(userId: string): Promise<boolean>;
+  /** The same of whoever waits for it: as many as a request can wait for, the others after it. */
+  publishPending(): Promise<void>;
+}
+
+/** @param userIds whose sessions have been ended; more than FEW stand for many. */
+export async function publishAll(org: Org, userIds: readonly string[]): Promise<void> {
+  if (userIds.length > FEW) await org.publishPending();
+  else await Promise.all(userIds.map((userId) => org.publish(userId)));
 }
 
 /** An org whose schemas are known, to a store that makes sure of it (schemas.ts). */

@@ -45,9 +45,10 @@ async function insert(org: TypedOrg, resource: Resource, bends: Bends): Promise<
   const { now } = org.store;
   const isActive = resource['active'] === true;
   const change = creation(isActive);
-  const happening = { type: change.type, targetId: id, details: detailsOf({}, resource, bends) };
+  const details = detailsOf({}, resource, bends);
+  const happening = { type: change.type, targetId: id, details, publishes: change.isPublished };
   const draft = { id, isActive, resource, version: 1, createdAt: now, modifiedAt: now };
-  const user = await store.insertUser(org.store, org.types.user, draft, org.actor, happening, change.isPublished);
+  const user = await store.insertUser(org.store, org.types.user, draft, org.actor, happening);
   if (change.isPublished) await org.publish(id);
   return user;
 }
@@ -153,11 +154,13 @@ async function save(
     createdAt: before.createdAt,
     modifiedAt: Math.max(org.store.now, before.modifiedAt),
   };
-  const happening = { type: change.type, targetId: before.id, details: detailsOf(before.resource, after, bends) };
+  const details = detailsOf(before.resource, after, bends);
+  const happening = { type: change.type, targetId: before.id, details, publishes: change.isPublished };
   try {
-    const saved = await store.replaceUser(org.store, org.types.user, before, draft, org.actor, happening, change);
-    if (change.isPublished) await org.publish(before.id);
-    return saved;
+    const { endsSessions } = change;
+    const saved = await store.replaceUser(org.store, org.types.user, before, draft, org.actor, happening, endsSessions);
+    if (change.isPublished || saved.isSignedOut) await org.publish(before.id);
+    return saved.user;
   } catch (error) {
     if (error instanceof Unmet && error.expectation === 'version') return undefined;
     if (isNameTaken(error)) throw uniqueness('userName');
@@ -186,7 +189,7 @@ async function unknownRole(org: Org): Promise<ScimError> {
 export async function deleteUser(org: Org, id: string, ifMatch: TagCondition | undefined): Promise<void> {
   const versions = ifMatch === '*' ? undefined : ifMatch;
   try {
-    await store.buryUser(org.store, id, versions, org.actor, { type: 'user.deleted', targetId: id });
+    await store.buryUser(org.store, id, versions, org.actor, { type: 'user.deleted', targetId: id, publishes: true });
   } catch (error) {
     if (!(error instanceof Unmet) || error.expectation !== 'found') throw error;
     if (versions === undefined) throw notFound('User');

@@ -48,24 +48,28 @@ export function inBackground(c: Context<App>, work: Promise<unknown>): void {
 /** The org that this caller is of, for this request. Nothing is checked yet: the store's first batch does. */
 export function orgFor(c: Context<App>, caller: Caller, actor: Actor, baseUrl: string): Org {
   const store = new OrgStore(c.env.DB, caller, Date.now());
+  const confirmed = async (publication: () => Promise<unknown>): Promise<unknown> => {
+    try {
+      return await within(PUBLISH_PATIENCE, publication());
+    } catch (error) {
+      // The outbox row is committed: the coordinator goes on with it, or the sweep will find it.
+      console.error(
+        JSON.stringify({
+          message: 'the coordinator has not confirmed a publication',
+          requestId: actor.requestId,
+          error: String(error),
+        }),
+      );
+      return false;
+    }
+  };
+  const coordinator = () => c.env.ORG_COORDINATOR.getByName(store.tenant.id);
   return {
     store,
     actor,
     baseUrl,
-    async publish(userId) {
-      try {
-        await within(PUBLISH_PATIENCE, c.env.ORG_COORDINATOR.getByName(store.tenant.id).publish(userId));
-      } catch (error) {
-        // The outbox row is committed: the coordinator goes on with it, or the sweep will find it.
-        console.error(
-          JSON.stringify({
-            message: 'the coordinator has not confirmed a publication',
-            requestId: actor.requestId,
-            error: String(error),
-          }),
-        );
-      }
-    },
+    publish: async (userId) => (await confirmed(() => coordinator().publish(userId))) === true,
+    publishPending: async () => void (await confirmed(() => coordinator().drain())),
   };
 }
 

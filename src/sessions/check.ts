@@ -24,7 +24,7 @@ export interface Session {
 export type Reason =
   /** Valid. */
   | 'good'
-  /** The user is deactivated or deleted, or the org is gone. */
+  /** The user is deactivated or deleted, or the org is switched off or gone. */
   | 'inactive'
   /** The user's sessions were ended after this one was issued. */
   | 'revoked'
@@ -69,6 +69,16 @@ export async function checkSession(flags: FlagReader, { org, user, issuedAt }: S
  * The rule, the same for every kind of check. A session issued in the very millisecond of the revocation is dead: of
  * two instants that cannot be told apart, the safe one counts.
  *
+ * Two clocks are compared: `issuedAt` is the host's, `notBefore` the service's (the later of the Worker's at the request
+ * and of D1's at the commit). The rule asks no third one, and takes `issuedAt` at its word:
+ *
+ * - A host whose clock is behind, or that keeps whole seconds (a JWT's `iat`), errs on the safe side: who signs in within
+ *   that time after a revocation has to do so again.
+ * - A session from the future is good until a revocation overtakes it, so one issued by a clock that is ahead by S
+ *   outlives the revocations of the next S, unless its user (or org) is inactive. A host that may be ahead by S passes
+ *   `issuedAt - S`. It takes the time from its own synchronised clock, never from a client, and ends by itself a session
+ *   that is issued later than its own now.
+ *
  * @param issuedAt epoch milliseconds.
  */
 export function decide(states: readonly State[], issuedAt: number): Verdict {
@@ -77,11 +87,14 @@ export function decide(states: readonly State[], issuedAt: number): Verdict {
   return { valid: true, reason: 'good' };
 }
 
-/** @returns epoch milliseconds. @throws Error when the value is no instant, or seconds where milliseconds belong. */
+/** @returns epoch milliseconds. @throws Error when the value is no instant, or seconds or microseconds where milliseconds belong. */
 export function instant(value: Date | number | string): number {
   const at = value instanceof Date ? value.getTime() : typeof value === 'number' ? value : Date.parse(value);
   if (!Number.isFinite(at)) throw new Error('issuedAt: a Date, epoch milliseconds or ISO text was expected');
   // Before 1973 in milliseconds, today in seconds: taken as it stands, every session would look ancient.
   if (at < 100_000_000_000) throw new Error('issuedAt: epoch milliseconds were expected, this looks like seconds');
+  // After the year 5000 in milliseconds, today in microseconds: no revocation would ever reach the session.
+  if (at > 100_000_000_000_000)
+    throw new Error('issuedAt: epoch milliseconds were expected, this looks like microseconds');
   return at;
 }

@@ -11,8 +11,8 @@ export interface Count {
 }
 
 /**
- * The next number of the org's journal, taken together with the counters. Alone in its batch to change the org's row,
- * so that numbers have no gap: an aborted batch gives its number back.
+ * The next number of the org's journal, taken together with the counters. Alone, but for `recordEach`, to move that
+ * number, so that there is no gap: an aborted batch gives its number back.
  */
 export function count(store: OrgStore, { users = 0, activeUsers = 0, groups = 0 }: Count = {}): SQL {
   return sql`UPDATE orgs SET event_seq = event_seq + 1, user_count = user_count + ${users},
@@ -28,10 +28,47 @@ export function record(store: OrgStore, actor: Actor, happening: Happening): SQL
 export function recordAs(
   store: OrgStore,
   actor: Actor,
-  { type, targetId }: Omit<Happening, 'details'>,
+  { type, targetId, publishes = false }: Omit<Happening, 'details'>,
   details: SQL,
 ): SQL {
-  return sql`INSERT INTO events (org_id, seq, at, type, actor, credential_id, target_id, request_id, details)
+  return sql`INSERT INTO ${COLUMNS}
     SELECT id, event_seq, ${store.now}, ${type}, ${actor.name}, ${store.credential}, ${targetId ?? null},
-      ${actor.requestId}, ${details} FROM orgs WHERE id = ${store.org}`;
+      ${actor.requestId}, ${details}, ${publishes ? 1 : 0} FROM orgs WHERE id = ${store.org}`;
 }
+
+/** The same thing happened to many: each has an event. How many, the database alone knows. */
+export interface RecordEach {
+  /** Writes the events, beyond the number that the org has counted to. */
+  readonly record: SQL;
+  /** Between the other two: a query for the `id`s of their targets. */
+  readonly targets: SQL;
+  /** Counts them. */
+  readonly settle: SQL;
+}
+
+/**
+ * To follow `count`, whose number stays its event's: these have the next ones.
+ *
+ * @param targets a query for their `id`s, in the order of the events.
+ */
+export function recordEach(
+  store: OrgStore,
+  actor: Actor,
+  targets: SQL,
+  { type, details, publishes = false }: Omit<Happening, 'targetId'>,
+): RecordEach {
+  return {
+    record: sql`INSERT INTO ${COLUMNS}
+      SELECT orgs.id, orgs.event_seq + row_number() OVER (), ${store.now}, ${type}, ${actor.name}, ${store.credential},
+        target.id, ${actor.requestId}, ${JSON.stringify({ ...details, client: actor.client })}, ${publishes ? 1 : 0}
+      FROM (${targets}) AS target CROSS JOIN orgs ON orgs.id = ${store.org}`,
+    targets: sql`SELECT target_id AS id FROM events
+      WHERE org_id = ${store.org} AND seq > (SELECT event_seq FROM orgs WHERE id = ${store.org})`,
+    settle: sql`UPDATE orgs SET event_seq = (SELECT max(seq) FROM events WHERE org_id = ${store.org})
+      WHERE id = ${store.org}`,
+  };
+}
+
+const COLUMNS = sql.raw(
+  'events (org_id, seq, at, type, actor, credential_id, target_id, request_id, details, publishes)',
+);

@@ -14,6 +14,8 @@ export type Expectation =
   | 'no_cycle'
   | 'known_members'
   | 'default_group'
+  | 'sign_out_groups'
+  | 'switched'
   | 'allowed_roles'
   | 'approval'
   | 'grant';

@@ -11,12 +11,13 @@ import { schemasOf } from '../scim/representation';
 import type { JsonObject, Related, Resource, Stored } from '../scim/resource';
 import { groupType } from '../scim/schema/types';
 import { lengthOf, type Row } from './batch';
+import { signedOut, signOut } from './epoch';
 import { count, record, recordAs } from './events';
 import { atOneOf, expect, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import { type List, span } from './list';
 import type { OrgStore } from './open';
-import { defaultGroup, forgetDefaultGroup } from './policy';
+import { defaultGroup, forgetGroup, isSignOutGroup, signedOutBy } from './policy';
 import { groupsWithMember, leaveAllGroups, MEMBERS_OF_GROUP, memberOf, permissionsIn, selectMembers } from './related';
 
 export interface StoredGroup extends Stored {
@@ -335,6 +336,12 @@ export interface GroupChange {
   readonly leaving: readonly Related[];
 }
 
+export interface Changed {
+  readonly group: StoredGroup;
+  /** Whose sessions were ended by leaving it, as the org wants it of some groups (epoch.ts). */
+  readonly signedOut: readonly string[];
+}
+
 /**
  * One round trip; rows written are those of the change.
  *
@@ -348,14 +355,15 @@ export async function changeGroup(
   actor: Actor,
   happening: Happening,
   withMembers: 'all' | 'few' | 'none',
-): Promise<StoredGroup> {
+): Promise<Changed> {
   const values = draft && columnValues(type, draft);
   const sets = values
     ? sql`, display_name_key = ${values.displayNameKey}, external_id = ${values.externalId}, resource = ${values.resource}, folded = ${values.folded}`
     : sql``;
   const sameVersion = version === undefined ? sql`` : sql` AND version = ${version}`;
   const groupIds = joining.filter(({ type }) => type === 'Group').map((member) => member.id);
-  const results = await store.write(
+  const userIds = leaving.filter(({ type }) => type === 'User').map((member) => member.id);
+  const change = [
     sql`UPDATE groups SET version = version + 1, modified_at = max(modified_at, ${store.now})${sets}
       WHERE ${which(store, id)}${sameVersion}`,
     expectOneChange('version'),
@@ -374,10 +382,18 @@ export async function changeGroup(
       : []),
     count(store),
     record(store, actor, happening),
-    ...selectAfter(store, id, withMembers),
-  );
-  return groupAfter(results, withMembers);
+  ];
+  const mayEnd = userIds.length > 0 && store.tenant.settings.signOutGroups?.includes(id);
+  const ended = mayEnd ? signOut(store, actor, signedOutBy(store, id, userIds), causedBy(id)) : [];
+  const results = await store.write(...change, ...ended, ...selectAfter(store, id, withMembers));
+  return {
+    group: groupAfter(results, withMembers),
+    signedOut: ended.length > 0 ? signedOut(results[change.length]) : [],
+  };
 }
+
+/** What ended the sessions of who was in it. */
+const causedBy = (groupId: string) => ({ cause: 'group', group: groupId });
 
 /** None of these groups is the group itself, or one that it is in, directly or not. */
 const isNoCycle = (store: OrgStore, id: string, groupIds: readonly string[]): SQL => sql`NOT EXISTS (
@@ -388,17 +404,22 @@ const isNoCycle = (store: OrgStore, id: string, groupIds: readonly string[]): SQ
   SELECT 1 FROM up WHERE seq IN (SELECT groups.seq FROM json_each(${JSON.stringify(groupIds)}) AS asked
     CROSS JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value))`;
 
-/** The group, its memberships and its permissions go. One round trip. @throws Unmet `found`: there is none at such a version. */
+/**
+ * The group, its memberships and its permissions go. One round trip.
+ *
+ * @returns whose sessions were ended by it, as for `Changed`.
+ * @throws Unmet `found`: there is none at such a version.
+ */
 export async function deleteGroup(
   store: OrgStore,
   id: string,
   versions: readonly string[] | undefined,
   actor: Actor,
   happening: Omit<Happening, 'details'>,
-): Promise<void> {
+): Promise<readonly string[]> {
   const meant = sql`${which(store, id)}${atOneOf(versions, sql`groups.version`)}`;
   const seq = seqOf(store, id);
-  await store.write(
+  const told = [
     expect('found', sql`EXISTS (SELECT 1 FROM groups WHERE ${meant})`),
     count(store, { groups: -1 }),
     recordAs(
@@ -407,14 +428,21 @@ export async function deleteGroup(
       happening,
       sql`(SELECT json_object('before', json(resource), 'members', member_count,
         'permissions', json(${permissionsIn(store, seq)}),
-        'wasDefaultGroup', json(CASE WHEN id = ${defaultGroup(store)} THEN 'true' ELSE 'false' END), 'client', ${actor.client ?? null}) FROM groups WHERE ${which(store, id)})`,
+        'wasDefaultGroup', json(CASE WHEN id = ${defaultGroup(store)} THEN 'true' ELSE 'false' END),
+        'wasSignOutGroup', json(CASE WHEN EXISTS (${isSignOutGroup(store, id)}) THEN 'true' ELSE 'false' END),
+        'client', ${actor.client ?? null}) FROM groups WHERE ${which(store, id)})`,
     ),
+  ];
+  const results = await store.write(
+    ...told,
+    ...signOut(store, actor, signedOutBy(store, id), causedBy(id)),
     ...leaveAllGroups(store, 'Group', seq),
     sql`DELETE FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seq}`,
     sql`DELETE FROM group_permissions WHERE org_id = ${store.org} AND group_seq = ${seq}`,
-    forgetDefaultGroup(store, id),
+    ...forgetGroup(store, id),
     sql`DELETE FROM groups WHERE ${which(store, id)}`,
   );
+  return signedOut(results[told.length]);
 }
 
 /** A change that came to nothing but ids of nobody: the journal says so, the group stays as it is. */

@@ -1,9 +1,11 @@
 /** Orgs: the administrator's side of the store. */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Actor, Happening } from '../events';
-import { runBatch } from './batch';
+import type { Actor, Details, Happening } from '../events';
+import { foldCase } from '../scim/fold';
+import { runBatch, Unmet } from './batch';
+import { endAllSessions, only } from './epoch';
 import { count, record, recordAs } from './events';
-import { expect } from './expect';
+import { expect, expectOneChange } from './expect';
 import { meant } from './groups';
 import { OrgStore, type SettingsChange, type Tenant, tenantOf } from './open';
 import { publishLater, WHOLE_ORG } from './outbox';
@@ -34,7 +36,7 @@ export async function listOrgs(db: D1Database): Promise<Tenant[]> {
 export interface OrgChange {
   /** null: the slug. */
   readonly name?: string | null;
-  /** A default group may be named by its displayName too. */
+  /** Groups may be named by their displayNames too. */
   readonly settings?: SettingsChange;
   readonly isScimEnabled?: boolean;
 }
@@ -43,7 +45,7 @@ export interface OrgChange {
  * Takes effect with the next request: nothing caches an org.
  *
  * @returns the org as it is now.
- * @throws Unmet `default_group`: there is no such group.
+ * @throws Unmet `default_group`, `sign_out_groups`: there is no such group.
  */
 export async function changeOrg(
   store: OrgStore,
@@ -51,26 +53,77 @@ export async function changeOrg(
   actor: Actor,
   happening: Happening,
 ): Promise<Tenant> {
-  const group = change.settings?.defaultGroup ? meant(store, change.settings.defaultGroup, 'id') : undefined;
-  /** Whatever the operator called the group, its id is kept. */
-  const withGroup = (json: SQL, path: string) => (group ? sql`json_set(${json}, ${path}, ${group})` : json);
+  const { defaultGroup, signOutGroups } = change.settings ?? {};
+  const group = defaultGroup ? meant(store, defaultGroup, 'id') : undefined;
+  const groups = signOutGroups ? meantGroups(store, signOutGroups) : undefined;
+  /** Whatever the operator called a group, its id is kept. */
+  const withGroups = (json: SQL, path: string) => {
+    const withDefault = group ? sql`json_set(${json}, ${`${path}.defaultGroup`}, ${group})` : json;
+    return groups
+      ? sql`json_set(${withDefault}, ${`${path}.signOutGroups`}, (SELECT json_group_array(DISTINCT id) FROM (${groups})))`
+      : withDefault;
+  };
   const details = sql`${JSON.stringify({ ...happening.details, client: actor.client })}`;
   const sets: SQL[] = [];
   if (change.name !== undefined) sets.push(sql`name = ifnull(${change.name}, slug)`);
   if (change.settings) {
     // Merged in the database: two operators who set different things at once both have their way.
     const merged = sql`json_patch(settings, ${JSON.stringify(change.settings)})`;
-    sets.push(sql`settings = ${withGroup(merged, '$.defaultGroup')}`);
+    sets.push(sql`settings = ${withGroups(merged, '$')}`);
   }
   if (change.isScimEnabled !== undefined) sets.push(sql`scim_enabled = ${change.isScimEnabled ? 1 : 0}`);
   const results = await store.write(
     ...(group ? [expect('default_group', sql`${group} IS NOT NULL`)] : []),
+    ...(groups ? [expect('sign_out_groups', sql`NOT EXISTS (SELECT 1 FROM (${groups}) WHERE id IS NULL)`)] : []),
     sql`UPDATE orgs SET ${sql.join(sets, sql`, `)} WHERE id = ${store.org}`,
     count(store),
-    recordAs(store, actor, happening, withGroup(details, '$.settings.defaultGroup')),
+    recordAs(store, actor, happening, withGroups(details, '$.settings')),
     sql`SELECT * FROM orgs WHERE id = ${store.org}`,
   );
   return tenantOf(results.at(-1)![0]!);
+}
+
+/** The id of each, or NULL where no group of the org has this id or displayName. */
+function meantGroups(store: OrgStore, idsOrDisplayNames: readonly string[]): SQL {
+  const asked = JSON.stringify(idsOrDisplayNames.map((name) => ({ name, key: foldCase(name) })));
+  const one = sql`SELECT id FROM groups WHERE org_id = ${store.org}`;
+  return sql`SELECT ifnull((${one} AND id = asked.value ->> 'name'),
+    (${one} AND display_name_key = asked.value ->> 'key')) AS id FROM json_each(${asked}) AS asked`;
+}
+
+/** Every session of the org issued until now is dead, whoever's it is. @returns the org as it is now. */
+export async function signOutOrg(store: OrgStore, actor: Actor, details: Details): Promise<Tenant> {
+  const results = await store.write(
+    count(store),
+    record(store, actor, { type: 'org.signed_out', details, publishes: true }),
+    ...endAllSessions(store),
+    sql`SELECT * FROM orgs WHERE id = ${store.org}`,
+  );
+  return tenantOf(results.at(-1)![0]!);
+}
+
+/**
+ * The vendor's switch, from the next request on. Switched off, nobody of the org may be signed in, and its IdP is refused
+ * (open.ts), though its credentials stay. Switched on again, the sessions from before stay dead.
+ *
+ * @returns the org as it is now, also when it was so already: then nothing has changed.
+ */
+export async function switchOrg(store: OrgStore, isDisabled: boolean, actor: Actor, details: Details): Promise<Tenant> {
+  const [at, was] = isDisabled ? [sql`${store.now}`, sql`IS NULL`] : [sql`NULL`, sql`IS NOT NULL`];
+  try {
+    const results = await store.write(
+      sql`UPDATE orgs SET disabled_at = ${at} WHERE id = ${store.org} AND disabled_at ${was}`,
+      expectOneChange('switched'),
+      count(store),
+      record(store, actor, { type: isDisabled ? 'org.disabled' : 'org.enabled', details, publishes: true }),
+      ...(isDisabled ? endAllSessions(store) : [publishLater(store, only(WHOLE_ORG))]),
+      sql`SELECT * FROM orgs WHERE id = ${store.org}`,
+    );
+    return tenantOf(results.at(-1)![0]!);
+  } catch (error) {
+    if (!(error instanceof Unmet) || error.expectation !== 'switched') throw error;
+    return store.verify();
+  }
 }
 
 /**
@@ -80,7 +133,7 @@ export async function changeOrg(
 export async function deleteOrg(store: OrgStore): Promise<{ readonly id: string; readonly users: number }> {
   const of = sql`WHERE org_id = ${store.org}`;
   await store.write(
-    publishLater(store, WHOLE_ORG),
+    publishLater(store, only(WHOLE_ORG)),
     sql`DELETE FROM memberships ${of}`,
     sql`DELETE FROM group_permissions ${of}`,
     sql`DELETE FROM groups ${of}`,

@@ -6,9 +6,9 @@ import type { OrgStore } from './open';
 /** Stands for the org itself where a user's id is expected. */
 export const WHOLE_ORG = '';
 
-/** Rides in the batch of the change. */
-export function publishLater(store: OrgStore, userId: string): SQL {
-  return sql`INSERT INTO outbox (org_id, user_id, requested_at) VALUES (${store.org}, ${userId}, ${store.now})`;
+/** Rides in the batch of the change. @param whose a query for the `id`s of users, or for WHOLE_ORG. */
+export function publishLater(store: OrgStore, whose: SQL): SQL {
+  return sql`INSERT INTO outbox (org_id, user_id, requested_at) SELECT ${store.org}, id, ${store.now} FROM (${whose})`;
 }
 
 /** What a flag must say, as of now, and which outbox rows it settles. */
@@ -25,7 +25,7 @@ export interface Publication {
 export async function readPublication(db: D1Database, orgId: string, userId: string): Promise<Publication> {
   const state =
     userId === WHOLE_ORG
-      ? sql`SELECT 1 AS active, NULL AS deleted_at, not_before FROM orgs WHERE id = ${orgId}`
+      ? sql`SELECT disabled_at IS NULL AS active, NULL AS deleted_at, not_before FROM orgs WHERE id = ${orgId}`
       : sql`SELECT active, deleted_at, not_before FROM users WHERE org_id = ${orgId} AND id = ${userId}`;
   const [pending, found] = await runBatch(db, [
     sql`SELECT max(seq) AS through, max(requested_at) AS requested_at FROM outbox

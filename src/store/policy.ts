@@ -19,10 +19,40 @@ export function joinDefaultGroup(store: OrgStore, userId: string): SQL[] {
   ];
 }
 
-/** A group that goes away is nobody's default any more. */
-export const forgetDefaultGroup = (store: OrgStore, groupId: string): SQL =>
+/** The user, if the org ends the sessions of whom its identity provider renames. */
+export const signedOutByRename = (store: OrgStore, userId: string): SQL =>
+  sql`SELECT users.id AS id FROM orgs JOIN users ON users.org_id = orgs.id AND users.id = ${userId}
+    WHERE orgs.id = ${store.org} AND json_extract(orgs.settings, '$.signOutOnRename')`;
+
+/** A row if the org ends the sessions of who leaves this group, else none. */
+export const isSignOutGroup = (store: OrgStore, groupId: string): SQL =>
+  sql`SELECT 1 FROM orgs, json_each(orgs.settings, '$.signOutGroups') AS named
+    WHERE orgs.id = ${store.org} AND named.value = ${groupId}`;
+
+/**
+ * Those of the users whom leaving this group signs out. CROSS JOIN: where it signs nobody out, nobody is read.
+ *
+ * @param userIds those who leave; absent: all its direct members, while they are it.
+ */
+export function signedOutBy(store: OrgStore, groupId: string, userIds?: readonly string[]): SQL {
+  const leaving = userIds
+    ? sql`json_each(${JSON.stringify(userIds)}) AS asked
+        CROSS JOIN users ON users.org_id = ${store.org} AND users.id = asked.value AND users.deleted_at IS NULL`
+    : sql`memberships AS m ON m.org_id = ${store.org} AND m.is_group = 0
+          AND m.group_seq = (SELECT seq FROM groups WHERE org_id = ${store.org} AND id = ${groupId})
+        CROSS JOIN users ON users.seq = m.member_seq`;
+  return sql`SELECT users.id AS id FROM (${isSignOutGroup(store, groupId)}) CROSS JOIN ${leaving}`;
+}
+
+/** A group that goes away is nobody's default any more, and nobody leaves it any more. */
+export const forgetGroup = (store: OrgStore, groupId: string): SQL[] => [
   sql`UPDATE orgs SET settings = json_remove(settings, '$.defaultGroup')
-    WHERE id = ${store.org} AND json_extract(settings, '$.defaultGroup') = ${groupId}`;
+    WHERE id = ${store.org} AND json_extract(settings, '$.defaultGroup') = ${groupId}`,
+  sql`UPDATE orgs SET settings = json_remove(settings, CASE json_array_length(settings, '$.signOutGroups')
+      WHEN 1 THEN '$.signOutGroups'
+      ELSE (SELECT fullkey FROM json_each(settings, '$.signOutGroups') WHERE value = ${groupId}) END)
+    WHERE id = ${store.org} AND ${groupId} IN (SELECT value FROM json_each(settings, '$.signOutGroups'))`,
+];
 
 /** @param roles values that a user is about to get, folded. */
 export function expectAllowed(store: OrgStore, roles: readonly string[]): SQL[] {

@@ -1,6 +1,6 @@
 /** Users of one org: row <-> resource. No function takes an org's id; the store knows it. */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Actor, Happening } from '../events';
+import type { Actor, Details, Happening } from '../events';
 import type { ResourceType } from '../scim/attribute';
 import { invalidFilter } from '../scim/error';
 import { foldCase } from '../scim/fold';
@@ -10,13 +10,14 @@ import type { JsonObject, Resource, Stored } from '../scim/resource';
 import { userType } from '../scim/schema/types';
 import { ENTERPRISE_USER } from '../scim/urns';
 import { lengthOf, type Row } from './batch';
+import { endSessions, only, signedOut, signOut } from './epoch';
 import { count, record, recordAs } from './events';
 import { atOneOf, expect, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import { type List, span } from './list';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
-import { defaultGroup, expectAllowed, joinDefaultGroup } from './policy';
+import { defaultGroup, expectAllowed, joinDefaultGroup, signedOutByRename } from './policy';
 import { groupsIn, groupsOfUser, leaveAllGroups, usersInGroup } from './related';
 
 /** A user with what the product knows besides. */
@@ -78,14 +79,36 @@ export async function getUserByName(store: OrgStore, userName: string): Promise<
   return rows![0] && userOf(rows![0]);
 }
 
-/** By id or by userName, each through its own index; one round trip. */
+/** The live user that an operator means: by the id, else by the userName. Two look-ups: no index serves an OR of both. */
+function meant(store: OrgStore, idOrUserName: string): SQL {
+  const one = sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL`;
+  return sql`users.seq = ifnull((${one} AND id = ${idOrUserName}), (${one} AND user_name_key = ${foldCase(idOrUserName)}))`;
+}
+
+/** By id, else by userName; one round trip. */
 export async function findUser(store: OrgStore, idOrUserName: string): Promise<StoredUser | undefined> {
-  const found = sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL`;
-  const [rows] = await store.read(
-    sql`${SELECT} WHERE users.seq IN (${found} AND id = ${idOrUserName}
-      UNION ALL ${found} AND user_name_key = ${foldCase(idOrUserName)}) LIMIT 1`,
-  );
+  const [rows] = await store.read(sql`${SELECT} WHERE ${meant(store, idOrUserName)}`);
   return rows![0] && userOf(rows![0]);
+}
+
+/**
+ * Every session of the user issued until now is dead; nothing else of the user changes. By id, else by userName.
+ *
+ * @throws Unmet `found`: there is no such user.
+ */
+export async function signOutUser(
+  store: OrgStore,
+  idOrUserName: string,
+  actor: Actor,
+  details: Details,
+): Promise<StoredUser> {
+  const user = meant(store, idOrUserName);
+  const results = await store.write(
+    expect('found', sql`EXISTS (SELECT 1 FROM users WHERE ${user})`),
+    ...signOut(store, actor, sql`SELECT users.id AS id FROM users WHERE ${user}`, details),
+    sql`${SELECT} WHERE ${user}`,
+  );
+  return userOf(results.at(-1)![0]!);
 }
 
 /** A page of users, and how many there are in all. A cursor goes on from a deleted user too: a tombstone keeps its place. */
@@ -219,7 +242,6 @@ export async function insertUser(
   draft: Draft,
   actor: Actor,
   happening: Happening,
-  isPublished: boolean,
 ): Promise<StoredUser> {
   const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
   const tombstone = lookLikeTombstoneOf(store, userNameKey, externalId);
@@ -236,7 +258,7 @@ export async function insertUser(
     ...joinDefaultGroup(store, draft.id),
     count(store, { users: 1, activeUsers: active }),
     recordAs(store, actor, happening, details),
-    ...(isPublished ? [publishLater(store, draft.id)] : []),
+    ...(happening.publishes ? [publishLater(store, only(draft.id))] : []),
     sql`${SELECT} WHERE ${live(store, draft.id)}`,
   );
   return userOf(results.at(-1)![0]!);
@@ -253,23 +275,16 @@ export async function findTombstone(store: OrgStore, resource: Resource): Promis
   return rows![0] && userOf(rows![0]);
 }
 
-/**
- * Never lowered, and not before the moment of the commit: a request may have waited since it began, and a session issued
- * meanwhile must die too.
- */
-const raisedNotBefore = (store: OrgStore): SQL =>
-  sql`max(ifnull(not_before, 0), ${store.now}, CAST(unixepoch('subsec') * 1000 AS INTEGER))`;
-
-/** How a replacement bears on the person's sessions and the org's counters. */
-export interface Effect {
-  /** Raise not-before to now. */
-  readonly endsSessions: boolean;
-  readonly isPublished: boolean;
+export interface Replaced {
+  readonly user: StoredUser;
+  /** The org ends the sessions of who is renamed, and this one was. */
+  readonly isSignedOut: boolean;
 }
 
 /**
  * A changed user in the place of the one that was read, a restored one in the place of its tombstone. One round trip.
  *
+ * @param endsSessions those issued until now; the happening has to publish it.
  * @throws Unmet `version`: it has changed since it was read. Unmet `allowed_roles`: a role that it did not have before is
  *   none that the org knows.
  * @throws Taken: the userName is another live user's.
@@ -281,17 +296,18 @@ export async function replaceUser(
   draft: Draft,
   actor: Actor,
   happening: Happening,
-  { endsSessions, isPublished }: Effect,
-): Promise<StoredUser> {
+  endsSessions: boolean,
+): Promise<Replaced> {
   const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
   const was = columnValues(type, before);
   const deleted = before.isDeleted ? sql`deleted_at IS NOT NULL` : sql`deleted_at IS NULL`;
-  const notBefore = endsSessions ? sql`, not_before = ${raisedNotBefore(store)}` : sql``;
+  const isRenamed = !before.isDeleted && was.userNameKey !== userNameKey;
+  const mayEnd = isRenamed && !endsSessions && store.tenant.settings.signOutOnRename;
   const hasOtherEmails = before.isDeleted || JSON.stringify(was.emails) !== JSON.stringify(emails);
-  const results = await store.write(
+  const change = [
     sql`UPDATE users SET user_name_key = ${userNameKey}, external_id = ${externalId}, active = ${active},
         version = ${draft.version}, modified_at = ${draft.modifiedAt}, deleted_at = NULL,
-        resource = ${resource}, folded = ${folded}${notBefore}
+        resource = ${resource}, folded = ${folded}
       WHERE org_id = ${store.org} AND id = ${before.id} AND version = ${before.version} AND ${deleted}`,
     expectOneChange('version'),
     ...expectAllowed(
@@ -304,10 +320,18 @@ export async function replaceUser(
       activeUsers: active - (before.isActive ? 1 : 0),
     }),
     record(store, actor, happening),
-    ...(isPublished ? [publishLater(store, draft.id)] : []),
-    sql`${SELECT} WHERE ${live(store, draft.id)}`,
-  );
-  return userOf(results.at(-1)![0]!);
+    ...(endsSessions
+      ? endSessions(store, only(draft.id))
+      : happening.publishes
+        ? [publishLater(store, only(draft.id))]
+        : []),
+  ];
+  const ended = mayEnd ? signOut(store, actor, signedOutByRename(store, draft.id), { cause: 'rename' }) : [];
+  const results = await store.write(...change, ...ended, sql`${SELECT} WHERE ${live(store, draft.id)}`);
+  return {
+    user: userOf(results.at(-1)![0]!),
+    isSignedOut: ended.length > 0 && signedOut(results[change.length]).length > 0,
+  };
 }
 
 /** Of the user in the row, by id: for the event that tells why someone is not in them any more. */
@@ -341,15 +365,16 @@ export async function buryUser(
     ),
     deleteEmails(store, id),
     ...leaveAllGroups(store, 'User', seqOf(store, id)),
-    sql`UPDATE users SET deleted_at = ${store.now}, active = 0, version = version + 1, modified_at = max(modified_at, ${store.now}),
-        not_before = ${raisedNotBefore(store)} WHERE ${live(store, id)}`,
-    publishLater(store, id),
+    sql`UPDATE users SET deleted_at = ${store.now}, active = 0, version = version + 1, modified_at = max(modified_at, ${store.now})
+      WHERE ${live(store, id)}`,
+    ...endSessions(store, only(id)),
   );
 }
 
 /** What the strict session check needs: zero staleness, from the primary. One round trip. */
 export interface SessionState {
   readonly isKnown: boolean;
+  /** The user, and the org. */
   readonly isActive: boolean;
   /** The later of the user's and the org's; epoch milliseconds. */
   readonly notBefore: number | undefined;
@@ -365,7 +390,8 @@ export async function readSessionState(store: OrgStore, userId: string): Promise
   );
   return {
     isKnown: row !== undefined,
-    isActive: row !== undefined && row['active'] === 1 && row['deleted_at'] === null,
+    isActive:
+      row !== undefined && row['active'] === 1 && row['deleted_at'] === null && store.tenant.disabledAt === undefined,
     notBefore: instants.length > 0 ? Math.max(...instants) : undefined,
   };
 }

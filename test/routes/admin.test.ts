@@ -111,6 +111,8 @@ describe('an org', () => {
       settings: {},
       users: 0,
       activeUsers: 0,
+      disabledAt: null,
+      notBefore: null,
       createdAt: expect.stringMatching(/^\d{4}-.*Z$/),
     });
     expect((await admin('GET', '/orgs/acme')).body).toEqual(created.body);

@@ -124,7 +124,7 @@ beforeAll(async () => {
       createdAt,
       modifiedAt: createdAt + random.below(3),
     };
-    await insertUser(store, userType, draft, actor, { type: 'user.created', targetId: id, details: {} }, false);
+    await insertUser(store, userType, draft, actor, { type: 'user.created', targetId: id, details: {} });
     ids.push(id);
   }
   // A manager who is gone supplies nothing any more.

@@ -5,8 +5,7 @@ import { APPROVAL_LIFE, hashOfApproval, newApprovalCode } from '../../credential
 import { putApproval } from '../../store/approvals';
 import { type App, actorOf } from '../context';
 import { endpoints } from '../oauth/metadata';
-import { by } from './credentials';
-import { body, iso, orgOf } from './respond';
+import { body, by, iso, orgOf } from './respond';
 
 export const approvals = new Hono<App>();
 

@@ -8,7 +8,7 @@ import { invalidValue, ScimError } from '../../scim/error';
 import { type Credential, type Line, listCredentials } from '../../store/credentials';
 import type { Tenant } from '../../store/open';
 import { type App, actorOf } from '../context';
-import { body, iso, orgOf } from './respond';
+import { body, by, iso, orgOf, WHO } from './respond';
 
 export const GRACE = 'a duration of at most 24h was expected: 0, 90s, 15m, 24h';
 export const isGrace = (text: string) => (parseDuration(text) ?? Number.POSITIVE_INFINITY) <= MAX_GRACE;
@@ -17,8 +17,6 @@ const GRACE_DEFAULT = '24h';
 const MAX_LIFE = 3_650 * DAY;
 const LIFE = 'a duration of at most 3650d was expected: 90d, 12h';
 
-const WHO = 'for whom it is recorded was expected, in at most 100 characters';
-export const by = z.string(WHO).trim().min(1, WHO).max(100, WHO).optional();
 export const expires = z
   .string(LIFE)
   .refine((text) => {

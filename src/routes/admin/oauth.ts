@@ -10,8 +10,8 @@ import { secretsOf } from '../../store/credentials';
 import { deleteClient, findClient, insertClient, type ListedClient, listClients } from '../../store/oauth-clients';
 import type { App } from '../context';
 import { endpoints } from '../oauth/metadata';
-import { by, credentials, expires, shownCredential } from './credentials';
-import { body, iso, orgOf, scimBaseUrl } from './respond';
+import { credentials, expires, shownCredential } from './credentials';
+import { body, by, iso, orgOf, scimBaseUrl } from './respond';
 
 const MAX_LENGTH = 2_000;
 const MAX_URIS = 20;

@@ -8,11 +8,11 @@ import { foldCase } from '../../scim/fold';
 import { isSame, type JsonObject } from '../../scim/resource';
 import { Taken, Unmet } from '../../store/batch';
 import { RATES, type SettingsChange } from '../../store/open';
-import { changeOrg, deleteOrg, insertOrg, listOrgs } from '../../store/orgs';
+import { changeOrg, deleteOrg, insertOrg, listOrgs, signOutOrg, switchOrg } from '../../store/orgs';
 import { WHOLE_ORG } from '../../store/outbox';
 import { type App, actorOf } from '../context';
 import { GRACE, isGrace } from './credentials';
-import { body, orgOf, shownOrg, shownSettings } from './respond';
+import { body, by, orgOf, shownOrg, shownSettings } from './respond';
 
 /** Okta forbids "_" anywhere in a base URL, and a slug stands in one. */
 const SLUG = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
@@ -32,6 +32,10 @@ const role = z
   .max(100, 'at most 100 characters are accepted')
   .regex(/^\P{Cc}*$/u, 'text without control characters was expected');
 const NO_GROUP = 'the id or displayName of a group of this org was expected, or none';
+const NO_GROUPS = 'ids or displayNames of groups of this org were expected, with commas between them, or none';
+const items = (list: string) => list.split(',').map((item) => item.trim());
+
+const MAX_SIGN_OUT_GROUPS = 50;
 
 /** What `org set` takes: each with what it must be. */
 const settable = z.strictObject({
@@ -44,7 +48,7 @@ const settable = z.strictObject({
   defaultGroup: z.string().min(1, NO_GROUP),
   roles: z
     .string()
-    .transform((list) => list.split(',').map((role) => role.trim()))
+    .transform(items)
     .pipe(z.array(role).max(100, 'at most 100 are accepted'))
     .transform((values) =>
       [...new Map(values.map((value) => [foldCase(value), value]))].map(([key, value]) => ({ value, key })),
@@ -52,6 +56,13 @@ const settable = z.strictObject({
   unknownMembers: z.enum(['skip', 'reject'], 'skip or reject was expected'),
   graceDefault: z.string().refine(isGrace, GRACE),
   rateLimit: z.enum(RATES.map(String), `${RATES.join(', ')} (requests a second) was expected`).transform(Number),
+  signOutOnRename: z.enum(['true', 'false'], 'true or false was expected').transform((text) => text === 'true'),
+  signOutGroups: z
+    .string()
+    .transform(items)
+    .pipe(
+      z.array(z.string().min(1, NO_GROUPS)).max(MAX_SIGN_OUT_GROUPS, `at most ${MAX_SIGN_OUT_GROUPS} are accepted`),
+    ),
 });
 /** As the value of any of them: back to its default. */
 const RESET = 'none';
@@ -84,7 +95,8 @@ orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.stri
     Object.entries({ ...was, ...change }).filter(([, value]) => value !== null),
   ) as JsonObject;
   // A group may be named in several ways: which one it is, the change itself finds out.
-  if (!settings.defaultGroup && name !== null && isSame(was, is)) return c.json(shownOrg(c, tenant));
+  const namesGroups = settings.defaultGroup || settings.signOutGroups;
+  if (!namesGroups && name !== null && isSame(was, is)) return c.json(shownOrg(c, tenant));
   const details = { ...detailsOf(was, is, new Set()), settings: shownSettings(change) };
   const happening = { type: 'org.changed', details } as const;
   try {
@@ -93,6 +105,8 @@ orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.stri
   } catch (error) {
     if (error instanceof Unmet && error.expectation === 'default_group')
       throw invalidValue(`defaultGroup: ${NO_GROUP}`);
+    if (error instanceof Unmet && error.expectation === 'sign_out_groups')
+      throw invalidValue(`signOutGroups: ${NO_GROUPS}`);
     throw error;
   }
 });
@@ -122,6 +136,32 @@ orgs.post('/:slug/scim', body(z.strictObject({ enabled: z.boolean('true or false
   if (tenant.isScimEnabled === enabled) return c.json(shownOrg(c, tenant));
   const happening = { type: enabled ? 'scim.enabled' : 'scim.disabled', details: {} } as const;
   return c.json(shownOrg(c, await changeOrg(store, { isScimEnabled: enabled }, actor, happening)));
+});
+
+/** Why, for the journal. */
+const reason = z
+  .string()
+  .trim()
+  .min(1, 'a reason was expected')
+  .max(200, 'at most 200 characters are accepted')
+  .optional();
+
+for (const verb of ['disable', 'enable'] as const) {
+  orgs.post(`/:slug/${verb}`, body(z.strictObject({ by, reason })), async (c) => {
+    const org = orgOf(c);
+    const { by = c.var.by, reason } = c.req.valid('json');
+    const tenant = await switchOrg(org.store, verb === 'disable', org.actor, { by, reason });
+    // Also when it was so already: whoever repeats it may have heard that it was not published.
+    return c.json({ ...shownOrg(c, tenant), published: await org.publish(WHOLE_ORG) });
+  });
+}
+
+/** Every session of the org issued until now is dead, as far as D1 is asked; `published`: for who asks KV, too. */
+orgs.post('/:slug/sign-out', body(z.strictObject({ by })), async (c) => {
+  const org = orgOf(c);
+  const { by = c.var.by } = c.req.valid('json');
+  const tenant = await signOutOrg(org.store, org.actor, { cause: 'operator', by });
+  return c.json({ ...shownOrg(c, tenant), published: await org.publish(WHOLE_ORG) });
 });
 
 orgs.delete('/:slug', async (c) => {

@@ -1,7 +1,7 @@
 /** What the administrator's door shows, and how it reads a body. */
 import { zValidator } from '@hono/zod-validator';
 import type { Context } from 'hono';
-import type * as z from 'zod';
+import * as z from 'zod';
 import type { Org } from '../../provisioning/org';
 import { invalidValue, ScimError } from '../../scim/error';
 import type { SettingsChange, Tenant } from '../../store/open';
@@ -16,6 +16,10 @@ export function orgOf(c: Context<App>): Org {
 /** PUBLIC_URL where the door has no address of its own. */
 export const scimBaseUrl = (c: Context<App>) => `${publicUrl(c)}/scim/v2`;
 
+/** For whom it is recorded; absent: the operator's label. */
+export const WHO = 'for whom it is recorded was expected, in at most 100 characters';
+export const by = z.string(WHO).trim().min(1, WHO).max(100, WHO).optional();
+
 export const iso = (at: number | undefined) => (at === undefined ? null : new Date(at).toISOString());
 
 export const shownOrg = (c: Context<App>, tenant: Tenant) => ({
@@ -23,6 +27,8 @@ export const shownOrg = (c: Context<App>, tenant: Tenant) => ({
   slug: tenant.slug,
   name: tenant.name,
   scimEnabled: tenant.isScimEnabled,
+  disabledAt: iso(tenant.disabledAt),
+  notBefore: iso(tenant.notBefore),
   scimBaseUrl: scimBaseUrl(c),
   settings: shownSettings(tenant.settings),
   users: tenant.userCount,
@@ -36,11 +42,12 @@ export const shownSettings = (settings: SettingsChange) => ({
   ...(settings.roles && { roles: settings.roles.map(({ value }) => value) }),
 });
 
-/** A JSON body of this shape, else a 400 that names the member and what was expected. */
+/** A JSON body of this shape, else a 400 that names the member and what was expected. None at all stands for `{}`. */
 export const body = <T extends z.ZodType>(schema: T) =>
-  zValidator('json', schema, (result, c) => {
+  zValidator('json', schema, async (result, c) => {
+    const type = c.req.header('Content-Type');
     // Without the media type the validator takes the body for `{}`, and what was said would be lost.
-    if (!/^application\/(?:\w+\+)?json\b/i.test(c.req.header('Content-Type') ?? '')) {
+    if (!/^application\/(?:\w+\+)?json\b/i.test(type ?? '') && !(type === undefined && (await c.req.text()) === '')) {
       throw new ScimError(415, undefined, 'Content-Type: application/json was expected');
     }
     if (result.success) return;

@@ -1,5 +1,6 @@
 /** The org's users, as the administrator sees them: SCIM's representation, and when their sessions were last ended. */
 import { Hono } from 'hono';
+import * as z from 'zod';
 import type { TypedOrg } from '../../provisioning/org';
 import { underTypes } from '../../provisioning/schemas';
 import { searchUsers } from '../../provisioning/search';
@@ -7,9 +8,10 @@ import { notFound } from '../../scim/error';
 import { project } from '../../scim/projection';
 import { searchFromUrl } from '../../scim/query';
 import { represent } from '../../scim/representation';
-import { findUser, type StoredUser } from '../../store/users';
+import { Unmet } from '../../store/batch';
+import { findUser, type StoredUser, signOutUser } from '../../store/users';
 import type { App } from '../context';
-import { orgOf } from './respond';
+import { body, by, iso, orgOf } from './respond';
 
 export const users = new Hono<App>();
 
@@ -34,7 +36,21 @@ users.get('/:user', (c) =>
   }),
 );
 
+/** Every session of the user issued until now is dead, as far as D1 is asked; `published`: for who asks KV, too. */
+users.post('/:user/sign-out', body(z.strictObject({ by })), async (c) => {
+  const org = orgOf(c);
+  const { by = c.var.by } = c.req.valid('json');
+  try {
+    const user = await signOutUser(org.store, c.req.param('user'), org.actor, { cause: 'operator', by });
+    const published = await org.publish(user.id);
+    const { userName } = user.resource;
+    return c.json({ id: user.id, userName, active: user.isActive, notBefore: iso(user.notBefore), published });
+  } catch (error) {
+    throw error instanceof Unmet && error.expectation === 'found' ? notFound('User') : error;
+  }
+});
+
 const shownUser = ({ types, baseUrl }: TypedOrg, user: StoredUser) => ({
   ...project(types.user, represent(types.user, user, baseUrl), {}),
-  notBefore: user.notBefore === undefined ? null : new Date(user.notBefore).toISOString(),
+  notBefore: iso(user.notBefore),
 });

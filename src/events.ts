@@ -29,6 +29,8 @@ export type CredentialEvent =
 export interface Happening {
   readonly type: EventType;
   readonly targetId?: string;
+  /** Whether someone may be signed in has changed: hosts are told. */
+  readonly publishes?: boolean;
   readonly details: Details;
 }
 

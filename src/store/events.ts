@@ -28,10 +28,10 @@ export function record(store: OrgStore, actor: Actor, happening: Happening): SQL
 export function recordAs(
   store: OrgStore,
   actor: Actor,
-  { type, targetId }: Omit<Happening, 'details'>,
+  { type, targetId, publishes = false }: Omit<Happening, 'details'>,
   details: SQL,
 ): SQL {
-  return sql`INSERT INTO events (org_id, seq, at, type, actor, credential_id, target_id, request_id, details)
+  return sql`INSERT INTO events (org_id, seq, at, type, actor, credential_id, target_id, request_id, details, publishes)
     SELECT id, event_seq, ${store.now}, ${type}, ${actor.name}, ${store.credential}, ${targetId ?? null},
-      ${actor.requestId}, ${details} FROM orgs WHERE id = ${store.org}`;
+      ${actor.requestId}, ${details}, ${publishes ? 1 : 0} FROM orgs WHERE id = ${store.org}`;
 }

@@ -235,7 +235,7 @@ export async function insertUser(
     ...insertEmails(store, draft.id, emails),
     ...joinDefaultGroup(store, draft.id),
     count(store, { users: 1, activeUsers: active }),
-    recordAs(store, actor, happening, details),
+    recordAs(store, actor, { ...happening, publishes: isPublished }, details),
     ...(isPublished ? [publishLater(store, draft.id)] : []),
     sql`${SELECT} WHERE ${live(store, draft.id)}`,
   );
@@ -303,7 +303,7 @@ export async function replaceUser(
       users: before.isDeleted ? 1 : 0,
       activeUsers: active - (before.isActive ? 1 : 0),
     }),
-    record(store, actor, happening),
+    record(store, actor, { ...happening, publishes: isPublished }),
     ...(isPublished ? [publishLater(store, draft.id)] : []),
     sql`${SELECT} WHERE ${live(store, draft.id)}`,
   );
@@ -335,7 +335,7 @@ export async function buryUser(
     recordAs(
       store,
       actor,
-      happening,
+      { ...happening, publishes: true },
       sql`(SELECT json_object('before', json(resource), 'leftGroups', json(${directGroups(store)}), 'client', ${actor.client ?? null})
         FROM users WHERE ${live(store, id)})`,
     ),

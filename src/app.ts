@@ -4,6 +4,7 @@ import { admin, guarded } from './routes/admin';
 import { type App, requestId } from './routes/context';
 import { scimError } from './routes/respond';
 import { scim } from './routes/scim';
+import { hosts, sessions } from './routes/sessions';
 import { notFound, ScimError, unavailable } from './scim/error';
 import { Busy } from './store/batch';
 
@@ -16,6 +17,8 @@ app.route('/scim/v2', scim);
 app.route('/orgs/:slug/scim/v2', scim);
 app.use('/admin/v1/*', guarded);
 app.route('/admin/v1', admin);
+app.use('/sessions/v1/*', hosts);
+app.route('/sessions/v1', sessions);
 
 app.notFound((c) => scimError(c, notFound('Endpoint')));
 

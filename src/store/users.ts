@@ -350,6 +350,7 @@ export async function buryUser(
 /** What the strict session check needs: zero staleness, from the primary. One round trip. */
 export interface SessionState {
   readonly isKnown: boolean;
+  /** Both are, the user and the org. */
   readonly isActive: boolean;
   /** The later of the user's and the org's; epoch milliseconds. */
   readonly notBefore: number | undefined;
@@ -365,7 +366,8 @@ export async function readSessionState(store: OrgStore, userId: string): Promise
   );
   return {
     isKnown: row !== undefined,
-    isActive: row !== undefined && row['active'] === 1 && row['deleted_at'] === null,
+    isActive:
+      row !== undefined && row['active'] === 1 && row['deleted_at'] === null && store.tenant.disabledAt === undefined,
     notBefore: instants.length > 0 ? Math.max(...instants) : undefined,
   };
 }

@@ -112,8 +112,8 @@ export class OrgCoordinator extends DurableObject<Env> {
 
   /** Publishes what waits in the outbox. @returns how many are left. */
   async drain(): Promise<number> {
-    this.#streams.pump();
     const pending = await pendingPublications(this.env.DB, this.#orgId, ALARM_BATCH);
+    this.#streams.pump();
     const published = await Promise.all(pending.map((userId) => this.publish(userId)));
     if (pending.length === ALARM_BATCH) await this.#wakeAt(Date.now() + RETRY_FIRST);
     return published.filter((isPublished) => !isPublished).length;
@@ -128,6 +128,11 @@ export class OrgCoordinator extends DurableObject<Env> {
 
   override webSocketMessage(socket: WebSocket, frame: string | ArrayBuffer): void {
     this.#streams.hear(socket, frame);
+  }
+
+  /** The other half of the closing handshake (RFC 6455 §7.1.1). */
+  override webSocketClose(socket: WebSocket): void {
+    socket.close();
   }
 
   override async alarm(): Promise<void> {

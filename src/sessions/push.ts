@@ -26,10 +26,12 @@ const ORG_GONE = 4004;
 interface Place {
   /** The hash of the host token that opened it; empty: a service binding did. */
   readonly openedBy: string;
+  /** The org's latest event when it was opened: what the host has to be told of before it knows all. */
+  readonly hello: number;
   /** Everything up to this event has been sent. */
   readonly sent: number;
-  /** The host has been told where it stands at least once. */
-  readonly isSynced: boolean;
+  /** What the host was told of that last. */
+  readonly synced: number;
   /** State frames that wait for an ack, by seq. */
   readonly unacked: readonly number[];
   /** There were too many of them: nothing more is sent before they are fewer. */
@@ -67,7 +69,7 @@ export class Streams {
     if (this.#sockets().length >= MAX_STREAMS) return new Response(null, { status: 503 });
     const { 0: theirs, 1: ours } = new WebSocketPair();
     this.ctx.acceptWebSocket(ours);
-    keep(ours, { openedBy, sent: after, isSynced: false, unacked: [], isWaiting: false });
+    keep(ours, { openedBy, hello: current, sent: after, synced: -1, unacked: [], isWaiting: false });
     send(ours, { type: 'hello', v: 1, org: this.holder().orgId, seq: current });
     this.pump();
     return new Response(null, { status: 101, webSocket: theirs });
@@ -103,10 +105,7 @@ export class Streams {
 
   async #run(): Promise<void> {
     try {
-      while (this.#isAsked) {
-        this.#isAsked = false;
-        while (await this.#round());
-      }
+      while ((await this.#round()) || this.#isAsked);
     } catch (error) {
       console.error(JSON.stringify({ message: 'streams could not be sent what is new', error: String(error) }));
       await this.holder().tryLater();
@@ -119,6 +118,7 @@ export class Streams {
   async #round(): Promise<boolean> {
     const { db, orgId, hostToken } = this.holder();
     this.#dismissStrangers(await hostToken());
+    this.#isAsked = false; // what was asked until now, this round sees
     const ready = this.#ready().map((socket) => placeOf(socket).sent);
     if (ready.length === 0) return false;
     // Those at the head must not wait for one who catches up, nor the other way round: a portion for each.
@@ -167,10 +167,12 @@ function serve(socket: WebSocket, { from, through, states }: Portion): void {
   const frames = news.slice(0, MAX_UNACKED - place.unacked.length);
   const sent = frames.length < news.length ? frames.at(-1)!.seq : through;
   for (const frame of frames) send(socket, { type: 'state', ...frame });
-  // Where nothing was sent there is nothing to say: an idle stream stays idle.
-  if (frames.length > 0 || !place.isSynced) send(socket, { type: 'synced', seq: sent });
+  // Who knows all that there was is told no more of events that are none of its business.
+  const isTold = frames.length > 0 || (place.synced < place.hello && place.synced < sent);
+  if (isTold) send(socket, { type: 'synced', seq: sent });
   const unacked = [...place.unacked, ...frames.map(({ seq }) => seq)];
-  keep(socket, { ...place, sent, isSynced: true, unacked, isWaiting: unacked.length >= MAX_UNACKED });
+  const synced = isTold ? sent : place.synced;
+  keep(socket, { ...place, sent, synced, unacked, isWaiting: unacked.length >= MAX_UNACKED });
 }
 
 const placeOf = (socket: WebSocket) => socket.deserializeAttachment() as Place;

@@ -39,8 +39,10 @@ export async function readEvents(store: OrgStore, after: number, limit: number, 
   const wanted =
     types.length === 0
       ? scanned
-      : sql`SELECT * FROM (${scanned} LIMIT ${MAX_SCANNED}) WHERE EXISTS (
-          SELECT 1 FROM json_each(${JSON.stringify(types)}) AS t WHERE type GLOB t.value) ORDER BY seq`;
+      : sql`SELECT * FROM (${scanned} LIMIT ${MAX_SCANNED}) WHERE ${sql.join(
+          types.map((type) => sql`type GLOB ${type}`),
+          sql` OR `,
+        )} ORDER BY seq`;
   // One more than the page has room for tells whether there is one. What comes after too many details comes without.
   const [heads, rows] = await store.read(
     currentOf(store.org),

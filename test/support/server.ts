@@ -6,6 +6,7 @@ import { createTestHarness } from 'wrangler';
 const { process } = globalThis as unknown as { process: { env: Record<string, string> } };
 
 const adminToken = 'test-admin-token';
+export const hostToken = 'test-host-token';
 const config = new URL('../../wrangler.toml', import.meta.url);
 
 export interface Server {
@@ -29,7 +30,9 @@ export interface TestOrg {
 /** One start costs more than a second: share a server between tests, and give each test an org of its own. */
 export async function startServer(): Promise<Server> {
   process.env.CLOUDFLARE_CF_FETCH_ENABLED = 'false'; // else the harness asks the Internet what Request.cf looks like
-  const harness = createTestHarness({ workers: [{ configPath: config, secrets: { ADMIN_TOKEN: adminToken } }] });
+  const harness = createTestHarness({
+    workers: [{ configPath: config, secrets: { ADMIN_TOKEN: adminToken, HOST_TOKEN: hostToken } }],
+  });
   try {
     const url = (await harness.listen()).url.origin;
     await harness.getWorker().applyD1Migrations('DB');

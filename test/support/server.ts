@@ -16,6 +16,7 @@ export interface Server {
   newOrg(slug: string): Promise<TestOrg>;
   /** Whether a session issued at that instant (epoch milliseconds) is good, as D1 knows it. */
   checkSession(slug: string, userId: string, issuedAt: number): Promise<{ valid: boolean; reason: string }>;
+  deleteOrg(slug: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -43,7 +44,7 @@ export async function startServer(): Promise<Server> {
   }
 }
 
-function callsTo(url: string): Pick<Server, 'newOrg' | 'checkSession'> {
+function callsTo(url: string): Pick<Server, 'newOrg' | 'checkSession' | 'deleteOrg'> {
   async function admin<T>(method: string, path: string, body?: unknown): Promise<T> {
     const answer = await fetch(`${url}/admin/v1${path}`, {
       method,
@@ -63,6 +64,9 @@ function callsTo(url: string): Pick<Server, 'newOrg' | 'checkSession'> {
     checkSession(slug, user, issuedAt) {
       const query = new URLSearchParams({ user, issuedAt: String(issuedAt) });
       return admin('GET', `/orgs/${slug}/sessions/check?${query}`);
+    },
+    async deleteOrg(slug) {
+      await admin('DELETE', `/orgs/${slug}?confirm=${slug}`);
     },
   };
 }

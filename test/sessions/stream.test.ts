@@ -165,6 +165,8 @@ describe('a stream', () => {
     for (const value of [false, true, false, true]) await set(ada, value);
     await set(bob, false);
     await idp.delete(`/Users/${cid}`);
+    // What else happens to them afterwards does not hide it.
+    await idp.patch(`/Users/${bob}`, [{ op: 'add', path: 'title', value: 'Head' }]);
     const stream = await synced({ after: 0 });
     await caughtUp(stream);
     expect(stream.states.map(shown)).toEqual([await truth(ada), await truth(bob), await truth(cid)]);
@@ -184,7 +186,11 @@ describe('a stream', () => {
     const random = new Random(Number(env.PROPERTY_SEED));
     const people = await Promise.all(['a', 'b', 'c', 'd', 'e'].map(person));
     const witness = await synced();
-    for (let i = 0; i < 30; i++) await set(random.pick(people), random.chance(0.5));
+    for (let i = 0; i < 30; i++) {
+      const id = random.pick(people);
+      if (random.chance(0.7)) await set(id, random.chance(0.5));
+      else await idp.patch(`/Users/${id}`, [{ op: 'add', path: 'title', value: `Title ${i}` }]);
+    }
     await caughtUp(witness);
     const last = await current();
     const published = await env.DB.prepare(
@@ -194,7 +200,7 @@ describe('a stream', () => {
       .all<{ seq: number; target_id: string }>();
     for (let after = 0; after <= last; after++) {
       const stream = await synced({ after });
-      await stream.until(({ synced }) => synced === last);
+      await caughtUp(stream);
       // Of each who has changed since, the one latest event.
       const latest = new Map(published.results.filter(({ seq }) => seq > after).map((e) => [e.target_id, e.seq]));
       const expected = [...latest].sort(([, a], [, b]) => a - b);
@@ -239,6 +245,39 @@ describe('a push', () => {
     await runDurableObjectAlarm(coordinatorOf(idp.orgId));
     await set(ada, true);
     await stream.until(({ states }) => states.length === 2);
+  });
+
+  it('of what is committed while the journal is being read follows by itself', async () => {
+    const [ada, bob] = [await person('ada'), await person('bob')];
+    const stream = await synced();
+    const reads = new Set<D1PreparedStatement>();
+    let held = 0;
+    let isHeld = true;
+    const slow = {
+      prepare: (text: string) => ({
+        bind: (...values: unknown[]) => {
+          const statement = env.DB.prepare(text).bind(...values);
+          if (text.includes('publishes = 1')) reads.add(statement);
+          return statement;
+        },
+      }),
+      batch: async (statements: D1PreparedStatement[]) => {
+        const results = await env.DB.batch(statements);
+        if (statements.some((statement) => reads.has(statement))) held++;
+        while (isHeld && held > 0) await scheduler.wait(5);
+        return results;
+      },
+    } as unknown as D1Database;
+    await rebind(idp.orgId, { DB: slow });
+    await set(ada, false);
+    while (held === 0) await scheduler.wait(5);
+    await set(bob, false);
+    await scheduler.wait(20);
+    expect(stream.states).toEqual([]);
+    isHeld = false;
+    await stream.until(({ states }) => states.length === 2);
+    expect(stream.states.map(({ user }) => user)).toEqual([ada, bob]);
+    await rebind(idp.orgId, {});
   });
 
   it('that the database was in the way of comes with the alarm', async () => {

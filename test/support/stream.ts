@@ -89,7 +89,7 @@ export class HostStream {
   }
 
   /** @throws Error with what was there when the patience ended. */
-  async until(condition: (stream: this) => boolean, patience = 5_000): Promise<void> {
+  async until(condition: (stream: this) => boolean, patience = 10_000): Promise<void> {
     const deadline = Date.now() + patience;
     while (!condition(this)) {
       if (Date.now() > deadline) {

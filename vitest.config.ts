@@ -27,6 +27,7 @@ export default defineConfig(async () => ({
               bindings: {
                 TEST_MIGRATIONS: await readD1Migrations('./migrations'),
                 ADMIN_TOKEN: 'test-admin-token',
+                HOST_TOKEN: 'test-host-token',
                 PROPERTY_SEED: seed,
               },
               outboundService: 'blocked',

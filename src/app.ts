@@ -7,6 +7,7 @@ import { oauth } from './routes/oauth';
 import { metadata } from './routes/oauth/metadata';
 import { scimError } from './routes/respond';
 import { scim } from './routes/scim';
+import { hosts, sessions } from './routes/sessions';
 import { notFound, ScimError, unavailable } from './scim/error';
 import { Busy } from './store/batch';
 
@@ -22,6 +23,8 @@ app.route('/oauth', oauth);
 app.get('/.well-known/oauth-authorization-server', metadata);
 app.use('/admin/v1/*', guarded);
 app.route('/admin/v1', admin);
+app.use('/sessions/v1/*', hosts);
+app.route('/sessions/v1', sessions);
 
 app.notFound((c) => scimError(c, notFound('Endpoint')));
 

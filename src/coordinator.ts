@@ -1,6 +1,7 @@
 /**
  * OrgCoordinator, one Durable Object per org, named by the org's id: the org's single line for issuing and revoking
- * tokens, and one line per user for publishing revocations. D1 stays the truth; the object owns the order.
+ * tokens, one line per user for publishing revocations, and the holder of its hosts' streams. D1 stays the truth; the
+ * object owns the order.
  */
 import { DurableObject } from 'cloudflare:workers';
 import {
@@ -15,9 +16,11 @@ import {
   rotate,
   type Secret,
 } from './credentials/rotation';
+import { hashOf } from './credentials/secret';
 import { type Env, settings } from './env';
 import type { Actor } from './events';
 import { publishState } from './sessions/publish';
+import { Streams } from './sessions/push';
 import {
   type Credential,
   type Ended,
@@ -43,6 +46,15 @@ export class OrgCoordinator extends DurableObject<Env> {
   readonly #waiting = new Map<string, Promise<void>>();
   readonly #writtenAt = new Map<string, number>();
   #failures = 0;
+  readonly #streams = new Streams(this.ctx, () => ({
+    orgId: this.#orgId,
+    db: this.env.DB,
+    hostToken: async () => {
+      const { hostToken } = settings(this.env);
+      return hostToken === undefined ? undefined : hashOf(hostToken);
+    },
+    tryLater: () => this.#retryLater(),
+  }));
 
   get #orgId(): string {
     const { name } = this.ctx.id;
@@ -86,6 +98,7 @@ export class OrgCoordinator extends DurableObject<Env> {
    * @returns false when KV or D1 failed: the outbox still holds the intent, and the alarm tries again.
    */
   async publish(userId: string): Promise<boolean> {
+    this.#streams.pump(); // before KV, and whatever becomes of KV
     try {
       await this.#publishInLine(userId);
       this.#failures = 0;
@@ -100,9 +113,26 @@ export class OrgCoordinator extends DurableObject<Env> {
   /** Publishes what waits in the outbox. @returns how many are left. */
   async drain(): Promise<number> {
     const pending = await pendingPublications(this.env.DB, this.#orgId, ALARM_BATCH);
+    this.#streams.pump();
     const published = await Promise.all(pending.map((userId) => this.publish(userId)));
     if (pending.length === ALARM_BATCH) await this.#wakeAt(Date.now() + RETRY_FIRST);
     return published.filter((isPublished) => !isPublished).length;
+  }
+
+  /** Opens a stream for a host (routes/sessions/stream.ts, which has checked everything). */
+  override fetch(request: Request): Response {
+    const { searchParams: asked } = new URL(request.url);
+    const [after, current] = [Number(asked.get('after')), Number(asked.get('current'))];
+    return this.#streams.open({ after, current, openedBy: asked.get('openedBy') ?? '' });
+  }
+
+  override webSocketMessage(socket: WebSocket, frame: string | ArrayBuffer): void {
+    this.#streams.hear(socket, frame);
+  }
+
+  /** The other half of the closing handshake (RFC 6455 §7.1.1). */
+  override webSocketClose(socket: WebSocket): void {
+    socket.close();
   }
 
   override async alarm(): Promise<void> {

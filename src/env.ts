@@ -17,7 +17,7 @@ export interface Env {
   readonly PUBLIC_URL?: string;
   /** Unset: /admin/v1 does not exist. */
   readonly ADMIN_TOKEN?: string;
-  /** Kept for the host app's door, which is not there yet. */
+  /** Unset: /sessions/v1 does not exist. */
   readonly HOST_TOKEN?: string;
 }
 
@@ -27,6 +27,7 @@ export interface Settings {
   /** Without a slash at the end. */
   readonly publicUrl: string | undefined;
   readonly adminToken: string | undefined;
+  readonly hostToken: string | undefined;
 }
 
 /** @throws Error naming the variable that is wrong: a service set up wrongly must not answer at all. */
@@ -39,5 +40,6 @@ export function settings(env: Env): Settings {
     sessionMaxAge,
     publicUrl: env.PUBLIC_URL ? new URL(env.PUBLIC_URL).href.replace(/\/+$/, '') : undefined,
     adminToken: env.ADMIN_TOKEN || undefined,
+    hostToken: env.HOST_TOKEN || undefined,
   };
 }

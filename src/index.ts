@@ -4,6 +4,17 @@ import { app } from './app';
 import { cleanUp, warn } from './credentials/sweep';
 import type { Env } from './env';
 import { adminEntrypoint } from './routes/admin';
+import { sessionsEntrypoint } from './routes/sessions';
+import {
+  type CheckAsked,
+  check,
+  type EventsAsked,
+  events,
+  NOBODY,
+  type ResolveAsked,
+  resolve,
+} from './routes/sessions/questions';
+import { answered } from './routes/sessions/rpc';
 import { writeCanary } from './sessions/canary';
 import { sweep } from './sessions/sweep';
 
@@ -29,5 +40,25 @@ export default {
 export class Admin extends WorkerEntrypoint<Env, { actor?: string }> {
   override fetch(request: Request): Response | Promise<Response> {
     return adminEntrypoint.fetch(request, this.env, this.ctx);
+  }
+}
+
+/** The host app's door for Workers: a service binding stands for HOST_TOKEN (README, «For the host app»). */
+export class Sessions extends WorkerEntrypoint<Env> {
+  check(question: CheckAsked) {
+    return answered(check(this.env, question), NOBODY);
+  }
+
+  resolve(question: ResolveAsked) {
+    return answered(resolve(this.env, question), { found: false as const });
+  }
+
+  events(question: EventsAsked) {
+    return answered(events(this.env, question), {});
+  }
+
+  /** /sessions/v1 without a token: for the stream, above all. */
+  override fetch(request: Request): Response | Promise<Response> {
+    return sessionsEntrypoint.fetch(request, this.env, this.ctx);
   }
 }

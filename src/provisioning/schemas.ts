@@ -57,8 +57,11 @@ class KnownSchemas {
   }
 }
 
-const keyOf = (caller: OrgStore['caller']) =>
-  caller.kind === 'credential' ? caller.hash : caller.kind === 'slug' ? `slug:${caller.slug}` : `id:${caller.id}`;
+function keyOf(caller: OrgStore['caller']): string {
+  if (caller.kind === 'credential') return caller.hash;
+  if (caller.kind === 'slug') return `slug:${caller.slug}`;
+  return caller.kind === 'host' ? `org:${caller.org}` : `id:${caller.id}`;
+}
 
 const sizeOf = ({ registered }: Schemas) =>
   registered.reduce(

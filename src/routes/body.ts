@@ -11,7 +11,7 @@ const JSON_TYPES = new Set(['application/scim+json', 'application/json']);
 export async function readJson(c: Context): Promise<unknown> {
   const type = c.req.header('Content-Type')?.split(';')[0]?.trim().toLowerCase();
   if (type && !JSON_TYPES.has(type)) {
-    throw new ScimError(415, undefined, 'Content-Type: application/scim+json was expected');
+    throw new ScimError(415, undefined, 'Content-Type: application/scim+json or application/json was expected');
   }
   return parseJson(await readBytes(c.req.raw));
 }

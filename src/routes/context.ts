@@ -10,6 +10,8 @@ export interface Variables {
   requestId: string;
   /** The operator's label, at the administrator's door. */
   by: string;
+  /** The hash of the secret that opened a door, where one did: not behind an entrypoint. */
+  openedBy?: string;
   org: Org;
 }
 

@@ -16,6 +16,8 @@ export type Caller =
   | { readonly kind: 'client'; readonly orgId: string; readonly id: string; readonly hash?: string | undefined }
   /** The administrator's door, which is checked by other means. */
   | { readonly kind: 'slug'; readonly slug: string }
+  /** The host app's door, which is checked by other means too: an id or a slug. */
+  | { readonly kind: 'host'; readonly org: string }
   /** The org's own coordinator. */
   | { readonly kind: 'id'; readonly id: string };
 
@@ -171,11 +173,7 @@ export class OrgStore {
         this.credential = sql`(SELECT id FROM credentials WHERE hash = ${hash})`;
       }
     } else {
-      its = of(
-        caller.kind === 'slug' ? sql`FROM orgs WHERE slug = ${caller.slug}` : sql`FROM orgs WHERE id = ${caller.id}`,
-        sql``,
-        sql``,
-      );
+      its = of(sql`FROM orgs WHERE ${meantBy(caller)}`, sql``, sql``);
       this.credential = sql`NULL`;
     }
     this.#lookup = its.lookup;
@@ -296,6 +294,14 @@ export class OrgStore {
     this.latest.refusal = 'unauthorized';
     return unauthorized();
   }
+}
+
+/** An id before a slug: no slug can be chosen so that it takes the place of another org's id. */
+function meantBy(caller: Exclude<Caller, { kind: 'credential' | 'client' }>): SQL {
+  if (caller.kind === 'slug') return sql`slug = ${caller.slug}`;
+  if (caller.kind === 'id') return sql`id = ${caller.id}`;
+  const one = (column: 'id' | 'slug') => sql`(SELECT id FROM orgs WHERE ${sql.raw(column)} = ${caller.org})`;
+  return sql`id = ifnull(${one('id')}, ${one('slug')})`;
 }
 
 /** A condition on `credentials`: neither revoked nor expired, and not beyond the grace that a successor left it. */

@@ -84,19 +84,3 @@ export async function setPermissions(
   const [groups, permitted] = results.slice(-2);
   return withPermissions(groupOf(groups![0]!), permitted![0]);
 }
-
-/**
- * What a user may do: by each group that it is in, directly or through other groups. Whether the user may sign in at all
- * is another question. Nothing for who is not there. One round trip.
- */
-export async function permissionsOf(store: OrgStore, userId: string): Promise<string[]> {
-  const [rows] = await store.read(sql`
-    WITH RECURSIVE up (seq) AS (
-      SELECT group_seq FROM memberships WHERE org_id = ${store.org} AND is_group = 0 AND member_seq =
-        (SELECT seq FROM users WHERE org_id = ${store.org} AND id = ${userId} AND deleted_at IS NULL)
-      UNION SELECT m.group_seq FROM up JOIN memberships AS m
-        ON m.org_id = ${store.org} AND m.is_group = 1 AND m.member_seq = up.seq)
-    SELECT DISTINCT permission FROM up JOIN group_permissions AS p ON p.org_id = ${store.org} AND p.group_seq = up.seq
-    ORDER BY permission`);
-  return rows!.map((row) => row['permission'] as string);
-}

@@ -4,17 +4,20 @@ import type { Related } from '../scim/resource';
 import type { Row } from './batch';
 import type { OrgStore } from './open';
 
+/** The groups of the user in the row, direct and through other groups. */
+const UP = `WITH RECURSIVE up (seq, is_direct) AS (
+    SELECT group_seq, 1 FROM memberships
+      WHERE org_id = users.org_id AND is_group = 0 AND member_seq = users.seq
+    UNION SELECT m.group_seq, 0 FROM up JOIN memberships AS m
+      ON m.org_id = users.org_id AND m.is_group = 1 AND m.member_seq = up.seq)`;
+
 /**
- * The groups of the user in the row, direct and through other groups, as one JSON list.
+ * The groups of the user in the row as one JSON list.
  *
  * @param display the document to take the groups' names from: as they are, or folded for comparison.
  */
 export const groupsOfUser = (display: 'resource' | 'folded') => `(
-  WITH RECURSIVE up (seq, is_direct) AS (
-    SELECT group_seq, 1 FROM memberships
-      WHERE org_id = users.org_id AND is_group = 0 AND member_seq = users.seq
-    UNION SELECT m.group_seq, 0 FROM up JOIN memberships AS m
-      ON m.org_id = users.org_id AND m.is_group = 1 AND m.member_seq = up.seq)
+  ${UP}
   SELECT json_group_array(json(entry)) FROM (
     SELECT json_object('value', g.id, 'display', json_extract(g.${display}, '$.displayName'),
       'type', CASE max(up.is_direct) WHEN 1 THEN 'direct' ELSE 'indirect' END) AS entry
@@ -82,3 +85,10 @@ export function leaveAllGroups(store: OrgStore, type: 'User' | 'Group', seq: SQL
 export const permissionsIn = (store: OrgStore, groupSeq: SQL): SQL => sql`(
   SELECT json_group_array(permission) FROM (SELECT permission FROM group_permissions
     WHERE org_id = ${store.org} AND group_seq = ${groupSeq} ORDER BY permission))`;
+
+/** What the user in the row may do, by each of its groups, as one JSON list: each word once, in the order of the words. */
+export const PERMISSIONS_OF_USER = `(
+  ${UP}
+  SELECT json_group_array(permission) FROM (
+    SELECT DISTINCT p.permission FROM up JOIN group_permissions AS p ON p.org_id = users.org_id AND p.group_seq = up.seq
+    ORDER BY p.permission))`;

@@ -359,7 +359,7 @@ export async function buryUser(
     recordAs(
       store,
       actor,
-      happening,
+      { ...happening, publishes: true },
       sql`(SELECT json_object('before', json(resource), 'leftGroups', json(${directGroups(store)}), 'client', ${actor.client ?? null})
         FROM users WHERE ${live(store, id)})`,
     ),

@@ -60,6 +60,14 @@ export const admin = (method: string, path: string, { body, ...rest }: Ask = {})
     headers: { Authorization: 'Bearer test-admin-token', 'Content-Type': 'application/json', ...rest.headers },
   });
 
+/** The host app's door over HTTP, without its prefix: `host('POST', '/check', { body: { org, user, issuedAt } })`. */
+export const host = (method: string, path: string, { body, ...rest }: Ask = {}): Promise<Answer> =>
+  ask(method, `${BASE}/sessions/v1${path}`, {
+    ...rest,
+    ...(body !== undefined && { raw: JSON.stringify(body) }),
+    headers: { Authorization: 'Bearer test-host-token', 'Content-Type': 'application/json', ...rest.headers },
+  });
+
 /** An IdP of one org: `idp.post('/Users', {…})`. */
 export interface Idp {
   readonly slug: string;

@@ -48,3 +48,19 @@ export async function fillGroup({ orgId }: Idp, name: string, members: number): 
   ]);
   return id;
 }
+
+/** Deactivates filled users, as many commits of the service would have: who listens has not been told yet. */
+export async function deactivateUsers({ orgId }: Pick<Idp, 'orgId'>, from: number, to: number): Promise<void> {
+  const count = to - from + 1;
+  const numbers = `WITH RECURSIVE n (i) AS (SELECT ${from} UNION ALL SELECT i + 1 FROM n WHERE i < ${to})`;
+  await env.DB.batch([
+    env.DB.prepare(
+      `${numbers} UPDATE users SET active = 0, not_before = ?2 WHERE org_id = ?1 AND id IN (SELECT 'u' || i FROM n)`,
+    ).bind(orgId, Date.now()),
+    env.DB.prepare(
+      `${numbers} INSERT INTO events (org_id, seq, at, type, actor, target_id, request_id, details, publishes)
+       SELECT orgs.id, event_seq + i - ${from - 1}, ?2, 'user.deactivated', 'idp', 'u' || i, 'filled', '{}', 1 FROM n, orgs WHERE orgs.id = ?1`,
+    ).bind(orgId, Date.now()),
+    env.DB.prepare(`UPDATE orgs SET event_seq = event_seq + ${count} WHERE id = ?`).bind(orgId),
+  ]);
+}

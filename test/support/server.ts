@@ -4,6 +4,7 @@ import { createTestHarness } from 'wrangler';
 import { environment } from './node.ts';
 
 const adminToken = 'test-admin-token';
+export const hostToken = 'test-host-token';
 const config = new URL('../../wrangler.toml', import.meta.url);
 
 export interface Server {
@@ -15,6 +16,7 @@ export interface Server {
   newOrg(slug: string): Promise<TestOrg>;
   /** Whether a session issued at that instant (epoch milliseconds) is good, as D1 knows it. */
   checkSession(slug: string, userId: string, issuedAt: number): Promise<{ valid: boolean; reason: string }>;
+  deleteOrg(slug: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -29,7 +31,9 @@ export interface TestOrg {
 /** One start costs more than a second: share a server between tests, and give each test an org of its own. */
 export async function startServer(): Promise<Server> {
   environment['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false'; // else the harness asks the Internet what Request.cf looks like
-  const harness = createTestHarness({ workers: [{ configPath: config, secrets: { ADMIN_TOKEN: adminToken } }] });
+  const harness = createTestHarness({
+    workers: [{ configPath: config, secrets: { ADMIN_TOKEN: adminToken, HOST_TOKEN: hostToken } }],
+  });
   try {
     const url = (await harness.listen()).url.origin;
     await harness.getWorker().applyD1Migrations('DB');
@@ -61,6 +65,9 @@ function callsTo(url: string): Omit<Server, 'url' | 'stop'> {
     checkSession(slug, user, issuedAt) {
       const query = new URLSearchParams({ user, issuedAt: String(issuedAt) });
       return admin('GET', `/orgs/${slug}/sessions/check?${query}`);
+    },
+    async deleteOrg(slug) {
+      await admin('DELETE', `/orgs/${slug}?confirm=${slug}`);
     },
   };
 }

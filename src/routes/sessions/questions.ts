@@ -1,0 +1,228 @@
+/** What a host app asks, whichever way it comes: unknown input -> a question -> the answer. Each is one D1 round trip. */
+import * as z from 'zod';
+import type { Env } from '../../env';
+import { invalidValue, ScimError, shown } from '../../scim/error';
+import { DEFAULT_PAGE, MAX_PAGE } from '../../scim/query';
+import type { Resource } from '../../scim/resource';
+import { decide, instant, type Verdict } from '../../sessions/check';
+import { readCurrent, readEvents } from '../../store/feed';
+import { findPeople, type Key } from '../../store/gate';
+import { OrgStore } from '../../store/open';
+import { readSessionState } from '../../store/users';
+import { iso } from '../admin/respond';
+
+const text = (most: number) =>
+  z
+    .string('a string was expected')
+    .min(1, 'a string was expected')
+    .max(most, `at most ${most} characters are accepted`);
+/** Of an org: its id or its slug. An id comes first. */
+const org = text(100);
+const SEQ = 'a whole number from 0 was expected';
+const seq = z.int(SEQ).min(0, SEQ);
+
+const checkAsked = z.strictObject({
+  org,
+  user: text(100),
+  issuedAt: z.union([z.date(), z.number(), z.string()], 'a Date, epoch milliseconds or ISO text was expected'),
+});
+const key = text(16_384).optional();
+const resolveAsked = z.strictObject({ org, id: key, userName: key, email: key, externalId: key });
+const LIMIT = `a whole number from 1 to ${MAX_PAGE} was expected`;
+const eventsAsked = z.strictObject({
+  org,
+  after: seq.default(0),
+  limit: z.int(LIMIT).min(1, LIMIT).max(MAX_PAGE, LIMIT).default(DEFAULT_PAGE),
+  types: z
+    .array(
+      z
+        .string()
+        .max(40)
+        .regex(/^[a-z]+\.(?:[a-z_]+|\*)$/, 'the name of an event, such as user.deleted or user.*, was expected'),
+      'a list was expected',
+    )
+    .max(20, 'at most 20 are accepted')
+    .default([]),
+});
+const streamAsked = z.strictObject({ org, after: seq.optional() });
+
+export type CheckAsked = z.input<typeof checkAsked>;
+export type ResolveAsked = z.input<typeof resolveAsked>;
+export type EventsAsked = z.input<typeof eventsAsked>;
+
+export interface Checked extends Verdict {
+  /** The later of the user's and the org's, ISO text. */
+  readonly notBefore: string | null;
+}
+
+/** The answer for someone who is not there, or whose org is not. */
+export const NOBODY: Checked = { valid: false, reason: 'unknown', notBefore: null };
+
+/**
+ * Is this session good, as of now: read from the primary, so nothing committed is missed. Someone deleted is inactive,
+ * and so is everybody of an org that is switched off.
+ *
+ * @throws ScimError 400.
+ */
+export async function check(env: Env, asked: unknown): Promise<Checked> {
+  const question = read(checkAsked, asked);
+  const issuedAt = instantOf(question.issuedAt);
+  const state = await ifThere(readSessionState(storeFor(env, question.org), question.user));
+  if (!state?.isKnown) return NOBODY;
+  const { isActive, notBefore } = state;
+  return { ...decide([{ active: isActive, notBefore: notBefore ?? 0 }], issuedAt), notBefore: iso(notBefore) };
+}
+
+export type Resolved =
+  | {
+      readonly found: true;
+      readonly id: string;
+      readonly userName: string;
+      readonly externalId: string | null;
+      /** May sign in: the user is active, and the org is not switched off. */
+      readonly active: boolean;
+      /** How: through the org's identity provider. */
+      readonly authentication: 'sso';
+      readonly displayName: string | null;
+      /** Direct and through other groups. */
+      readonly groups: readonly { readonly id: string; readonly displayName: string }[];
+      /** The values of the attribute `roles`. */
+      readonly roles: readonly string[];
+      /** What the groups allow. */
+      readonly permissions: readonly string[];
+      /** The later of the user's and the org's, ISO text: a session has to be issued after it. */
+      readonly notBefore: string | null;
+      readonly org: { readonly id: string; readonly slug: string };
+    }
+  | {
+      readonly found: false;
+      /** Several people have this address or externalId: which of them is meant is not guessed. */
+      readonly ambiguous?: true;
+    };
+
+/**
+ * The login gate: who is this, may they sign in, and what may they do then? Someone deleted is not found; someone
+ * deactivated is, and is not active.
+ *
+ * @throws ScimError 400.
+ */
+export async function resolve(env: Env, asked: unknown): Promise<Resolved> {
+  const { org, ...keys } = read(resolveAsked, asked);
+  const given = Object.entries(keys).filter(([, value]) => value !== undefined) as [Key, string][];
+  if (given.length !== 1) throw invalidValue('One of id, userName, email and externalId was expected');
+  const store = storeFor(env, org);
+  const people = (await ifThere(findPeople(store, ...given[0]!))) ?? [];
+  const [person] = people;
+  if (person === undefined) return { found: false };
+  if (people.length > 1) return { found: false, ambiguous: true };
+  const { id, slug, disabledAt, notBefore } = store.tenant;
+  const { resource } = person;
+  const ends = [person.notBefore, notBefore].filter((at) => at !== undefined);
+  return {
+    found: true,
+    id: person.id,
+    userName: resource['userName'] as string,
+    externalId: (resource['externalId'] as string | undefined) ?? null,
+    active: person.isActive && disabledAt === undefined,
+    authentication: 'sso',
+    displayName: (resource['displayName'] as string | undefined) ?? null,
+    groups: person.groups.map((group) => ({ id: group.id, displayName: group.display ?? '' })),
+    roles: rolesOf(resource),
+    permissions: person.permissions,
+    notBefore: iso(ends.length > 0 ? Math.max(...ends) : undefined),
+    org: { id, slug },
+  };
+}
+
+function rolesOf(resource: Resource): string[] {
+  const roles = (resource['roles'] as { value?: string }[] | undefined) ?? [];
+  return [...new Set(roles.flatMap(({ value }) => value ?? []))];
+}
+
+export interface Events {
+  readonly events: readonly {
+    readonly seq: number;
+    /** ISO text. */
+    readonly at: string;
+    readonly type: string;
+    readonly actor: string;
+    readonly target: string | null;
+    readonly requestId: string;
+    readonly details: unknown;
+  }[];
+  /** What to ask after next. There is more, perhaps of other types only, while it is smaller than `current`. */
+  readonly next: number;
+  /** The org's latest event. */
+  readonly current: number;
+}
+
+/** The journal after a cursor, gapless and in order. @throws ScimError 400, 404. */
+export async function events(env: Env, asked: unknown): Promise<Events> {
+  const { org, after, limit, types } = read(eventsAsked, asked);
+  const page = await readEvents(storeFor(env, org), after, limit, types);
+  refuseFuture(after, page.current);
+  return {
+    events: page.events.map(({ at, target, details, ...event }) => ({
+      seq: event.seq,
+      at: iso(at)!,
+      type: event.type,
+      actor: event.actor,
+      target: target ?? null,
+      requestId: event.requestId,
+      details: JSON.parse(details),
+    })),
+    next: page.next,
+    current: page.current,
+  };
+}
+
+/** Where a stream begins. */
+export interface Beginning {
+  readonly orgId: string;
+  /** The states that changed after this one are sent. */
+  readonly after: number;
+  readonly current: number;
+}
+
+/** @throws ScimError 400, 404. */
+export async function streamFrom(env: Env, asked: unknown): Promise<Beginning> {
+  const { org, after } = read(streamAsked, asked);
+  const store = storeFor(env, org);
+  const current = await readCurrent(store);
+  if (after !== undefined) refuseFuture(after, current);
+  return { orgId: store.tenant.id, after: after ?? current, current };
+}
+
+/** A cursor from another org or another database would skip what is to come. */
+function refuseFuture(after: number, current: number): void {
+  if (after > current) throw invalidValue(`after: at most ${current} was expected, the org's latest event`);
+}
+
+const storeFor = (env: Env, org: string) => new OrgStore(env.DB, { kind: 'host', org }, Date.now());
+
+/** An org that is not there has nobody: that is no error, but the answer. */
+async function ifThere<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof ScimError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+/** A caller is trusted to be a host, not to be right. @throws ScimError 400 naming the member and what was expected. */
+function read<T extends z.ZodType>(question: T, asked: unknown): z.output<T> {
+  const parsed = question.safeParse(asked);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  if (issue.code === 'unrecognized_keys') throw invalidValue(`${shown(issue.keys[0]!)} is not part of the question`);
+  throw invalidValue(`${issue.path.join('.') || 'question'}: ${issue.message}`);
+}
+
+function instantOf(value: Date | number | string): number {
+  try {
+    return instant(value);
+  } catch (error) {
+    throw invalidValue((error as Error).message);
+  }
+}

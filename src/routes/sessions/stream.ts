@@ -1,0 +1,30 @@
+/** The stream's door: everything is checked here, in one D1 round trip; the org's coordinator then holds the WebSocket. */
+import type { Context } from 'hono';
+import { ScimError, unavailable } from '../../scim/error';
+import type { App } from '../context';
+import { streamFrom } from './questions';
+
+/** @throws ScimError 426, 400, 404; 503 when the org has as many streams as it may have, or cannot be reached. */
+export async function stream(c: Context<App>, asked: unknown): Promise<Response> {
+  if (c.req.header('Upgrade')?.toLowerCase() !== 'websocket') {
+    throw new ScimError(426, undefined, 'A WebSocket was expected (Upgrade: websocket)', { Upgrade: 'websocket' });
+  }
+  const { orgId, after, current } = await streamFrom(c.env, asked);
+  const beginning = { after: String(after), current: String(current), openedBy: c.var.openedBy ?? '' };
+  const { webSocket } = await reached(
+    c.env.ORG_COORDINATOR.getByName(orgId).fetch(`https://coordinator/?${new URLSearchParams(beginning)}`, {
+      headers: { Upgrade: 'websocket' },
+    }),
+  );
+  if (webSocket === null) throw unavailable('The org has as many streams as it may have: close one, or try later', 30);
+  return new Response(null, { status: 101, webSocket });
+}
+
+async function reached(answer: Promise<Response>): Promise<Response> {
+  try {
+    return await answer;
+  } catch (error) {
+    console.error(JSON.stringify({ message: 'a stream could not be opened', error: String(error) }));
+    throw unavailable('The stream cannot be opened just now: try again in a moment', 2);
+  }
+}

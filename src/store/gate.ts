@@ -1,0 +1,55 @@
+/** The login gate: who somebody is to the host app, whether they may sign in, and what they may do then. */
+import { type SQL, sql } from 'drizzle-orm';
+import { foldCase } from '../scim/fold';
+import type { Related, Resource } from '../scim/resource';
+import type { OrgStore } from './open';
+import { groupsIn, groupsOfUser, PERMISSIONS_OF_USER } from './related';
+
+/** What a host app may know somebody by. */
+export type Key = 'id' | 'userName' | 'email' | 'externalId';
+
+export interface Person {
+  readonly id: string;
+  readonly resource: Resource;
+  /** The user is; whether the org is, the tenant says. */
+  readonly isActive: boolean;
+  /** The user's own; epoch milliseconds. */
+  readonly notBefore: number | undefined;
+  /** Direct and through other groups. */
+  readonly groups: readonly Related[];
+  /** By each of the groups; each word once, in the order of the words. */
+  readonly permissions: readonly string[];
+}
+
+/**
+ * Who is meant: nobody who was deleted. userName and e-mail address are compared as SCIM compares them, without case;
+ * an address is anyone's who has it, whichever of theirs it is.
+ *
+ * @returns at most two: an address or an externalId can be several people's, and it does not matter how many.
+ */
+export async function findPeople(store: OrgStore, key: Key, value: string): Promise<Person[]> {
+  const [rows] = await store.read(
+    sql`SELECT users.id, users.resource, users.active, users.not_before, ${sql.raw(groupsOfUser('resource'))} AS groups,
+        ${sql.raw(PERMISSIONS_OF_USER)} AS permissions
+      FROM users WHERE users.seq IN (${seqsOf(store, key, value)} LIMIT 2)`,
+  );
+  return rows!.map((row) => ({
+    id: row['id'] as string,
+    resource: JSON.parse(row['resource'] as string) as Resource,
+    isActive: row['active'] === 1,
+    notBefore: (row['not_before'] as number | null) ?? undefined,
+    groups: groupsIn(row['groups']),
+    permissions: JSON.parse(row['permissions'] as string) as string[],
+  }));
+}
+
+/** Each by its own index. */
+function seqsOf(store: OrgStore, key: Key, value: string): SQL {
+  if (key === 'email') {
+    return sql`SELECT user_seq FROM user_emails WHERE org_id = ${store.org} AND value_key = ${foldCase(value)}`;
+  }
+  const live = sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL`;
+  if (key === 'id') return sql`${live} AND id = ${value}`;
+  if (key === 'userName') return sql`${live} AND user_name_key = ${foldCase(value)}`;
+  return sql`${live} AND external_id = ${value}`;
+}

@@ -133,7 +133,11 @@ function help(some) {
   const own = flags(Object.assign({}, ...some.map(({ options }) => options)));
   const all = [...(some.length === commands.length ? [] : own), ...flags(globalOptions)];
   const flagWidth = Math.max(...all.map(([flag]) => flag.length));
-  lines.push('', ...all.map(([flag, about]) => `  ${flag.padEnd(flagWidth)}  ${paint('dim', about)}`));
+  const below = `\n${' '.repeat(flagWidth + 4)}`;
+  lines.push(
+    '',
+    ...all.map(([flag, about]) => `  ${flag.padEnd(flagWidth)}  ${paint('dim', about.replaceAll('\n', below))}`),
+  );
   lines.push(
     '',
     `The local service is the one that \`npm start\` runs with ${nameOf(stateDirOf(process.env))} (STATE_DIR).`,

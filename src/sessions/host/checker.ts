@@ -137,6 +137,7 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
       return { ...decide(known, issuedAt), from, asOf, isFinal };
     } catch (error) {
       onError?.(error, from);
+      return undefined;
     }
   }
 
@@ -152,6 +153,7 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
       return { ...(valid ? decide(known, issuedAt) : { valid, reason }), from: 'strict', asOf };
     } catch (error) {
       onError?.(error, 'strict');
+      return undefined;
     }
   }
 

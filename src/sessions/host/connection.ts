@@ -9,7 +9,7 @@ export interface WebSocketLike {
   addEventListener(type: string, listener: (event: never) => void): void;
 }
 
-/** Node's global one (22 and later) takes headers, and so does the one of the package `ws`, as a third argument. */
+/** Node's global one (22 and later) and that of the package `ws` take headers so; a browser's does not. */
 export type WebSocketClass = new (url: string, options: { headers: Record<string, string> }) => WebSocketLike;
 
 export interface ConnectionEvents {

@@ -77,17 +77,18 @@ export async function startHostDoor() {
   }
 
   /** What each connection has been sent, and what of it is acknowledged. */
-  const sent = new WeakMap<ServerSocket, { seq: number; open: number[] }>();
+  const sent = new WeakMap<ServerSocket, { seq: number; open: number[]; isWaiting: boolean }>();
 
   function pump(org: Org, socket: ServerSocket) {
     const progress = sent.get(socket)!;
+    if (progress.isWaiting) return;
     const due = [...org.states].filter(([, { seq }]) => seq > progress.seq).sort(([, a], [, b]) => a.seq - b.seq);
     for (const [user, { seq, active, notBefore }] of due.slice(0, Math.min(PORTION, WINDOW - progress.open.length))) {
       socket.send({ type: 'state', seq, user: user === '' ? null : user, active, notBefore });
       progress.open.push(seq);
       progress.seq = seq;
     }
-    if (due.length > 0 && progress.open.length === WINDOW) return;
+    progress.isWaiting = progress.open.length === WINDOW;
     const isAll = [...org.states.values()].every(({ seq }) => seq <= progress.seq);
     if (isAll) progress.seq = org.seq;
     socket.send({ type: 'synced', seq: progress.seq });
@@ -103,7 +104,7 @@ export async function startHostDoor() {
       const after = searchParams.has('after') ? Number(searchParams.get('after')) : undefined;
       door.sockets.push(socket);
       if (door.script) return door.script(socket, { id: org.id, after });
-      const progress = { seq: after ?? org.seq, open: [] as number[] };
+      const progress = { seq: after ?? org.seq, open: [] as number[], isWaiting: false };
       sent.set(socket, progress);
       org.sockets.add(socket);
       socket.onEnd = () => org.sockets.delete(socket);
@@ -111,9 +112,10 @@ export async function startHostDoor() {
         if (text === 'ping') return socket.send('pong');
         const { type, seq } = JSON.parse(text);
         if (type !== 'ack' || !Number.isInteger(seq)) return socket.close(1008);
-        const wasFull = progress.open.length === WINDOW;
         progress.open = progress.open.filter((open) => open > seq);
-        if (wasFull) pump(org, socket);
+        if (!progress.isWaiting || progress.open.length > WINDOW / 2) return;
+        progress.isWaiting = false;
+        pump(org, socket);
       };
       socket.send({ type: 'hello', v: 1, org: org.id, seq: org.seq });
       pump(org, socket);

@@ -8,7 +8,7 @@ import { inTime, kvSource, parseStrict, type StateSource, type StrictSource } fr
  *
  * - `fast`: one bulk KV read (or a look into a stream's memory). KV: at once where the flag was written, elsewhere
  *   usually within about a minute, and Cloudflare promises no upper bound. A stream: a network round trip after the
- *   commit while its connection lives, else its `maxSilence`.
+ *   commit while its connection lives (about a minute if the service failed just then), else its `maxSilence`.
  * - `strict`: the service is asked, which reads D1's primary: zero staleness after the commit.
  * - `auto`: `strict` for what the host marks sensitive, and where the fast source does not answer; else `fast`. A session
  *   that the fast source knows to be older than a not-before is over, and the service is not asked.

@@ -25,7 +25,7 @@ export interface ConnectionEvents {
   gone(): void;
 }
 
-/** The service sends no more than this many states without an ack; then it may be holding some back. */
+/** With so many states unacknowledged the service holds back the next ones, and goes on when no more than half are left. */
 const WINDOW = 500;
 const ACK_EVERY = 100;
 const GONE = 4004;
@@ -43,8 +43,10 @@ export class Connection {
   #isSynced = false;
   /** States have come since the last `synced`. */
   #isMidway = false;
-  /** States that no ack has gone out for. */
+  /** States that no ack has gone out for; they were too many, so there may be more that wait. */
   #unacked = 0;
+  #isHeldBack = false;
+  #helloAt = 0;
   #progressAt: number;
   /** How many pings have no answer, and when the first of them went out. */
   #missed = 0;
@@ -95,6 +97,7 @@ export class Connection {
     return () => {
       if (this.#isOver) return;
       this.#unacked -= states;
+      if (this.#unacked <= WINDOW / 2) this.#isHeldBack = false;
       this.#send(JSON.stringify({ type: 'ack', seq }));
     };
   }
@@ -106,23 +109,31 @@ export class Connection {
     if (this.#target === undefined) {
       if (frame.type !== 'hello') return this.#lose(`${frame.type} came before hello`);
       this.#target = frame.seq;
+      this.#helloAt = this.#now();
       return this.#events.hello(frame);
     }
     this.#progressAt = this.#now();
     if (frame.type === 'state') {
       this.#isMidway = true;
-      this.#unacked++;
+      this.#isHeldBack ||= ++this.#unacked >= WINDOW;
       this.#events.state(frame, this.#acknowledgement(frame.seq));
     } else if (frame.type === 'synced') {
       this.#isMidway = false;
       this.#events.synced(frame.seq, this.#acknowledgement(frame.seq));
-      this.#isSynced ||= frame.seq >= this.#target;
-      this.#mayBeWhole(this.#progressAt);
+      this.#caughtUp(frame.seq);
     }
   }
 
+  #caughtUp(seq: number) {
+    if (!this.#isSynced && seq >= this.#target! && !this.#isOver) {
+      this.#isSynced = true;
+      this.#events.whole(this.#helloAt);
+    }
+    this.#mayBeWhole(this.#progressAt);
+  }
+
   #mayBeWhole(asOf: number) {
-    if (this.#isSynced && !this.#isMidway && this.#unacked < WINDOW && !this.#isOver) this.#events.whole(asOf);
+    if (this.#isSynced && !this.#isMidway && !this.#isHeldBack && !this.#isOver) this.#events.whole(asOf);
   }
 
   /** Whatever was sent before the answer is here: it is whole as of the question. */

@@ -3,10 +3,10 @@
  * commit, who is out. For a host that is one long-lived process, as a Node server (22.18 and later); not for a Worker, whose
  * isolates come and go. No dependencies.
  *
- * What is promised: everyone who is out is known as of the last moment at which a connection was whole, and no killed
- * connection, restart of the service or missed frame loses one: a reconnect goes on after the last thing that is known
- * to be complete. How current: a network round trip after the commit while the connection lives; one that dies without
- * a sign is noticed after three heartbeats, and what is older than `maxSilence` is no answer.
+ * What is promised: no killed connection, restart of the service or lost frame loses a revocation, for a reconnect goes on
+ * after the last thing that is known to be complete. How current: a network round trip after the commit while the
+ * connection lives; about a minute when the service failed between the commit and the push; and what has had no sign of
+ * life for longer than `maxSilence` is no answer. Who needs zero staleness asks the strict check.
  */
 import type { Heard, Session } from '../check.ts';
 import { type CheckedVerdict, type OnUnavailable, sessionChecker } from './checker.ts';

@@ -255,6 +255,29 @@ describe('with a service that does not keep to it', () => {
     expect(acks().length).toBeLessThan(60);
   });
 
+  it('that waits for acks of 500 states may hold back more: pongs do not make it whole', async () => {
+    const org = begin();
+    firstSays((socket, { id }) => {
+      socket.onText = (text) => text === 'ping' && socket.send('pong');
+      hello(socket, { id }, 500);
+      for (let i = 1; i <= 500; i++) socket.send(state(i, `user-${i}`, false, Date.now()));
+      socket.send({ type: 'synced', seq: 500 });
+    });
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const { stream, statuses, synced } = open({ onState: () => held, heartbeat: 50, maxSilence: 150 });
+    const check = async () => (await stream.check({ org: org.id, user: 'ada', issuedAt: Date.now() })).reason;
+    await synced(slug);
+    expect(await check()).toBe('good');
+    await soon(async () => expect(await check()).toBe('unavailable'));
+    expect(stream.isSynced(slug)).toBe(true);
+    release();
+    await soon(async () => expect(await check()).toBe('good'));
+    expect(statuses.map(({ is }) => is)).toEqual(['connecting', 'synced']);
+  });
+
   it('that is full is asked again, later and later, with jitter', async () => {
     begin();
     door.refuseWith = 503;

@@ -284,7 +284,7 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    promise: 'someone switched off and on twenty times, with the wire cut in between, ends as the last change says',
+    promise: 'someone switched off and on eight times, with the wire cut in between, ends as the last change says',
     async play(stage, slug) {
       const org = await stage.newOrg(slug);
       const ada = await org.newUser();
@@ -295,9 +295,9 @@ export const scenarios: Scenario[] = [
         await synced(slug);
         await org.setActive(ada, false);
         await soon(async () => expect((await good(org, ada, issuedAt)).valid).toBe(false));
-        for (let i = 2; i <= 20; i++) {
+        for (let i = 2; i <= 8; i++) {
           await org.setActive(ada, i % 2 === 0);
-          if (i % 5 === 0) stage.wire.kill();
+          if (i % 3 === 0) stage.wire.kill();
           expect(await good(org, ada, issuedAt)).toMatchObject({ valid: false });
         }
         const after = await moment();

@@ -1,5 +1,5 @@
 /** One socket of one org, from the hello to its end: what it heard, whether it is alive, whether everything is here. */
-import { type Hello, parseFrame } from './frames.ts';
+import { type Frame, type Hello, parseFrame } from './frames.ts';
 import type { StateChange } from './org-states.ts';
 
 /** What is used of a WebSocket. */
@@ -70,9 +70,7 @@ export class Connection {
     });
     on<{ data: unknown }>('message', ({ data }) => this.#read(data));
     on<{ code?: number; reason?: string }>('close', ({ code, reason }) => {
-      if (code !== GONE) return this.#lose(`closed with ${code ?? 'no code'}${reason ? `: ${reason}` : ''}`);
-      this.close();
-      events.gone();
+      this.#lose(`closed with ${code ?? 'no code'}${reason ? `: ${reason}` : ''}`, code === GONE);
     });
     // `close` follows it and says more, but a listener has to be there.
     on('error', () => undefined);
@@ -103,19 +101,28 @@ export class Connection {
   }
 
   #read(data: unknown) {
-    if (data === 'pong') return this.#pong();
-    const frame = parseFrame(data);
-    if (!frame) return this.#lose('a frame that could not be read');
-    if (this.#target === undefined) {
-      if (frame.type !== 'hello') return this.#lose(`${frame.type} came before hello`);
-      this.#target = frame.seq;
-      this.#helloAt = this.#now();
-      return this.#events.hello(frame);
-    }
+    const frame = data === 'pong' ? undefined : parseFrame(data);
+    if (data === 'pong') this.#pong();
+    else if (!frame) this.#lose('a frame that could not be read');
+    else if (this.#target !== undefined) this.#hear(frame);
+    else if (frame.type === 'hello') this.#begin(frame);
+    else this.#lose(`${frame.type} came before hello`);
+  }
+
+  #begin(frame: Hello) {
+    this.#target = frame.seq;
+    this.#helloAt = this.#now();
+    this.#events.hello(frame);
+    // At once: workerd (November 2026) keeps its close to itself until the client has said something.
+    if (!this.#isOver) this.#ping();
+  }
+
+  #hear(frame: Frame) {
     this.#progressAt = this.#now();
     if (frame.type === 'state') {
       this.#isMidway = true;
-      this.#isHeldBack ||= ++this.#unacked >= WINDOW;
+      this.#unacked++;
+      if (this.#unacked >= WINDOW) this.#isHeldBack = true;
       this.#events.state(frame, this.#acknowledgement(frame.seq));
     } else if (frame.type === 'synced') {
       this.#isMidway = false;
@@ -144,11 +151,15 @@ export class Connection {
   }
 
   #beat() {
-    if (this.#target === undefined) return this.#lose('no hello');
-    if (this.#missed >= 2) return this.#lose('two pings without an answer');
     // Alive, and yet it does not finish. Where it waits for acks, that is our own doing.
     const isUnfinished = (!this.#isSynced || this.#isMidway) && this.#unacked < ACK_EVERY;
-    if (isUnfinished && this.#now() - this.#progressAt > 3 * this.#heartbeat) return this.#lose('it never says synced');
+    if (this.#target === undefined) this.#lose('no hello');
+    else if (this.#missed >= 2) this.#lose('two pings without an answer');
+    else if (isUnfinished && this.#now() - this.#progressAt > 3 * this.#heartbeat) this.#lose('it never says synced');
+    else this.#ping();
+  }
+
+  #ping() {
     if (this.#missed++ === 0) this.#pingedAt = this.#now();
     this.#send('ping');
   }
@@ -161,8 +172,9 @@ export class Connection {
     }
   }
 
-  #lose(why: string) {
+  #lose(why: string, isGone = false) {
     this.close(4000);
-    this.#events.lost(why, this.#isOpen);
+    if (isGone) this.#events.gone();
+    else this.#events.lost(why, this.#isOpen);
   }
 }

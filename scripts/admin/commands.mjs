@@ -233,9 +233,20 @@ export const commands = [
     name: 'sessions check',
     about: 'Whether a session of a user is still good.',
     args: ['slug', 'userId'],
-    options: { 'issued-at': { value: 'ISO or epoch ms', about: 'when the session began', required: true } },
-    run: (callAdmin, { slug, userId, 'issued-at': issuedAt }) =>
-      callAdmin(org(slug, `/sessions/check?${new URLSearchParams({ user: userId, issuedAt })}`)),
+    options: {
+      'issued-at': { value: 'ISO or epoch ms', about: 'when the session began', required: true },
+      mode: {
+        value: 'fast|strict|auto',
+        about: [
+          'as a host would ask (default: strict)',
+          'strict: D1, nothing is stale once the change is committed; shows KV beside it',
+          'fast: KV alone; at once where it was written, elsewhere usually within a minute, no upper bound promised',
+          'auto: KV, then D1 unless KV has refused; whoever is let in, D1 says so',
+        ].join('\n'),
+      },
+    },
+    run: (callAdmin, { slug, userId, 'issued-at': issuedAt, mode }) =>
+      callAdmin(org(slug, `/sessions/check?${new URLSearchParams({ user: userId, issuedAt, ...(mode && { mode }) })}`)),
     show: ({ valid, reason, ...rest }) =>
       columns([['session', valid ? ['green', 'good'] : ['red', 'dead']], ['reason', reason], ...leaves(rest)]),
   },

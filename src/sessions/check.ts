@@ -1,9 +1,6 @@
 /**
- * Is this session still good? For host apps: `import { checkSession } from 'scim-worker/sessions'`. Needs nothing but
- * the KV namespace that the service writes its flags to.
- *
- * How instant: at once where the flag was written; elsewhere usually within about a minute and with no upper bound,
- * because KV caches a missing key too, just where the user is active.
+ * Is this session still good? The rule, and the plain question to KV. Host apps import it through
+ * `scim-worker/sessions` (host/index.ts), beside the checker that also knows time limits, outages and strict answers.
  */
 import { flagKey, parseFlag } from './flag.ts';
 
@@ -13,7 +10,7 @@ export interface FlagReader {
 }
 
 export interface Session {
-  /** The org's id (not its slug). */
+  /** The org's id (not its slug: flags are filed under the id). */
   readonly org: string;
   /** The user's id, as SCIM knows it. */
   readonly user: string;
@@ -33,9 +30,9 @@ export type Reason =
   /** Strict checks only: the org has no such user. */
   | 'unknown';
 
-export interface Verdict {
+export interface Verdict<R = Reason> {
   readonly valid: boolean;
-  readonly reason: Reason;
+  readonly reason: R;
 }
 
 /** What a flag or a row says of a user or an org. */
@@ -44,26 +41,46 @@ export interface State {
   readonly notBefore: number;
 }
 
-/**
- * One bulk read of the user's and the org's flag. A missing flag means that nothing was ever revoked, or that it was
- * longer ago than any session lives.
- *
- * @throws Error when `issuedAt` is no instant, and whatever KV throws: what then to do is the host's decision.
- */
-export async function checkSession(flags: FlagReader, { org, user, issuedAt }: Session): Promise<Verdict> {
-  const at = instant(issuedAt);
-  const keys = [flagKey(org, user), flagKey(org)];
-  const found = await flags.get(keys, { type: 'text', cacheTtl: 30 });
-  const states: State[] = [];
-  for (const key of keys) {
-    const text = found.get(key);
-    if (text === null || text === undefined) continue;
-    const flag = parseFlag(text);
-    if (flag === undefined) return { valid: false, reason: 'unreadable' };
-    states.push(flag);
-  }
-  return decide(states, at);
+/** What is known of a user and of the whole org; undefined: nothing was ever said of them. */
+export interface Heard {
+  readonly user: State | undefined;
+  readonly org: State | undefined;
 }
+
+/**
+ * Fast, and nothing else: one bulk KV read of the user's and the org's flag. A missing flag means that nothing was ever
+ * revoked, or that it was longer ago than any session lives. That there is such a user, KV cannot say.
+ *
+ * How instant: at once where the flag was written; elsewhere usually within about a minute and with no upper bound,
+ * because KV caches a missing key too, just where the user is active.
+ *
+ * @throws Error when the session is not of that shape, and whatever KV throws, however long it takes: what then to do
+ * is the host's decision (`sessionChecker` takes it as a setting).
+ */
+export async function checkSession(flags: FlagReader, session: Session): Promise<Verdict> {
+  const { org, user, issuedAt } = parseSession(session);
+  const heard = await readFlags(flags, org, user);
+  if (heard === 'unreadable') return { valid: false, reason: 'unreadable' };
+  return decide(statesOf(heard), issuedAt);
+}
+
+/** @throws whatever KV throws, and Error when what it answers does not tell a missing flag from one not asked for. */
+export async function readFlags(flags: FlagReader, org: string, user: string): Promise<Heard | 'unreadable'> {
+  const keys = { user: flagKey(org, user), org: flagKey(org) };
+  const found = await flags.get([keys.user, keys.org], { type: 'text', cacheTtl: 30 });
+  const states: { user?: State; org?: State } = {};
+  for (const whose of ['user', 'org'] as const) {
+    const text = found.get(keys[whose]);
+    if (text === undefined) throw new Error('KV did not answer for each key');
+    if (text === null) continue;
+    const flag = parseFlag(text);
+    if (flag === undefined) return 'unreadable';
+    states[whose] = flag;
+  }
+  return { user: states.user, org: states.org };
+}
+
+export const statesOf = ({ user, org }: Heard): State[] => [user, org].filter((state) => state !== undefined);
 
 /**
  * The rule, the same for every kind of check. A session issued in the very millisecond of the revocation is dead: of
@@ -97,4 +114,16 @@ export function instant(value: Date | number | string): number {
   if (at > 100_000_000_000_000)
     throw new Error('issuedAt: epoch milliseconds were expected, this looks like microseconds');
   return at;
+}
+
+/**
+ * Ids become part of a key: an empty one, or one with the separator in it, would ask for somebody else's flag.
+ *
+ * @throws Error that says which member is wrong. A session that cannot be read is never a good one.
+ */
+export function parseSession({ org, user, issuedAt }: Session): Session & { readonly issuedAt: number } {
+  for (const [name, id] of Object.entries({ org, user })) {
+    if (typeof id !== 'string' || !/^[\w.-]{1,100}$/.test(id)) throw new Error(`${name}: an id was expected`);
+  }
+  return { org, user, issuedAt: instant(issuedAt) };
 }

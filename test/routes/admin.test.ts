@@ -360,8 +360,42 @@ describe("an org's users", () => {
     expect((await check(issued, 'nobody')).body).toMatchObject({ valid: false, reason: 'unknown' });
     const bad = ['', 'yesterday', '1e400', '9'.repeat(400), Math.floor(issued / 1000), 'NaN'];
     for (const at of bad) expectError(await check(at), 400, /issuedAt/);
-    for (const query of ['', '?user=', `?user=${'x'.repeat(101)}&issuedAt=${issued}`]) {
+    for (const query of ['', '?user=', `?user=${'x'.repeat(101)}&issuedAt=${issued}`, `?user=a:b&issuedAt=${issued}`]) {
       expectError(await admin('GET', `/orgs/sessions/sessions/check${query}`), 400);
+    }
+  });
+
+  it('are asked for them as a host would: fast of KV, auto of D1 unless KV has refused for good', async () => {
+    const idp = await newIdp('session-modes');
+    const { id } = await idp.user('ada@example.com');
+    const check = async (mode: string, issuedAt: number) =>
+      (await admin('GET', `/orgs/session-modes/sessions/check?user=${id}&issuedAt=${issuedAt}&mode=${mode}`)).body;
+    const issued = Date.now() - 1_000;
+    const asOf = expect.stringMatching(/^\d{4}-.*Z$/);
+    expect(await check('fast', issued)).toEqual({ valid: true, reason: 'good', from: 'kv', asOf });
+    expect(await check('auto', issued)).toEqual({ valid: true, reason: 'good', from: 'strict', asOf });
+    expect(await check('strict', issued)).toMatchObject({ valid: true, fromKv: { valid: true } });
+
+    await idp.patch(`/Users/${id}`, [{ op: 'replace', path: 'active', value: false }]);
+    for (const mode of ['fast', 'auto']) {
+      expect(await check(mode, issued)).toEqual({ valid: false, reason: 'inactive', from: 'kv', asOf });
+    }
+    // KV that has not heard of it yet: fast is behind, and says so by its `from`; auto is not.
+    await env.REVOCATIONS.delete(flagKey(idp.orgId, id));
+    expect(await check('fast', issued)).toMatchObject({ valid: true, from: 'kv' });
+    expect(await check('auto', issued)).toMatchObject({ valid: false, reason: 'inactive', from: 'strict' });
+    // Nor of the reactivation: a session of after it is D1's to judge.
+    const flag = { v: 1, active: false, notBefore: issued };
+    await env.REVOCATIONS.put(flagKey(idp.orgId, id), JSON.stringify(flag));
+    await idp.patch(`/Users/${id}`, [{ op: 'replace', path: 'active', value: true }]);
+    await env.REVOCATIONS.put(flagKey(idp.orgId, id), JSON.stringify(flag));
+    const later = Date.now() + 1_000;
+    expect(await check('fast', later)).toMatchObject({ valid: false, reason: 'inactive', from: 'kv' });
+    expect(await check('auto', later)).toMatchObject({ valid: true, reason: 'good', from: 'strict' });
+
+    for (const mode of ['', 'FAST', 'quick']) {
+      const query = `user=${id}&issuedAt=${issued}&mode=${mode}`;
+      expectError(await admin('GET', `/orgs/session-modes/sessions/check?${query}`), 400, /mode/);
     }
   });
 });

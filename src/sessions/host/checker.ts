@@ -1,0 +1,207 @@
+/** The ready-made check: which source is asked, for how long, and what holds when none answers. */
+import { decide, type FlagReader, parseSession, type Reason, type Session, type Verdict } from '../check.ts';
+import { LastKnown } from './memory.ts';
+import { inTime, kvSource, parseStrict, type StateSource, type StrictSource } from './sources.ts';
+
+/**
+ * How current a verdict is:
+ *
+ * - `fast`: one bulk KV read (or a look into a stream's memory). KV: at once where the flag was written, elsewhere
+ *   usually within about a minute, and Cloudflare promises no upper bound. A stream: a network round trip after the
+ *   commit while its connection lives (about a minute if the service failed just then), else its `maxSilence`.
+ * - `strict`: the service is asked, which reads D1's primary: zero staleness after the commit.
+ * - `auto`: `strict` for what the host marks sensitive, and where the fast source does not answer; else `fast`. A session
+ *   that the fast source knows to be older than a not-before is over, and the service is not asked.
+ */
+export type Mode = 'fast' | 'strict' | 'auto';
+
+/**
+ * What holds when no source answers. Whoever was last heard to be out stays out under each of them.
+ *
+ * - `deny`: nobody is let in.
+ * - `allow`: everybody else is let in: availability before safety, for as long as the outage lasts.
+ * - `last-known`: whoever was last heard to be good within `lastKnown.maxAge`, in this process, is let in.
+ */
+export type OnUnavailable = 'deny' | 'allow' | 'last-known';
+
+export type CheckReason =
+  | Reason
+  /** No source answered: `onUnavailable` decided. */
+  | 'unavailable'
+  /** The session is older than `sessionMaxAge`: flags that ended it may be gone. */
+  | 'expired'
+  /** It was issued in the future: until then, no revocation would end it. */
+  | 'future';
+
+export interface CheckedVerdict extends Verdict<CheckReason> {
+  /** Who said so. `policy`: no source was asked, or none answered. */
+  readonly from: 'kv' | 'stream' | 'strict' | 'last-known' | 'policy';
+  /** As of when; epoch milliseconds, by this machine's clock. What KV said may be older by its caches. null: `policy`. */
+  readonly asOf: number | null;
+}
+
+export interface SessionCheckerOptions<R = unknown> {
+  /** For `fast` and `auto`: the KV namespace that the service publishes to, or `streamSource(stream)`. */
+  readonly flags?: FlagReader | StateSource;
+  /** For `strict` and `auto`: the service binding to `Sessions`, or `httpSource`. */
+  readonly strict?: StrictSource;
+  /** What holds unless a check says otherwise. */
+  readonly mode: Mode;
+  /** In `auto`: which requests need zero staleness. Without it, those whose check says so. */
+  readonly isSensitive?: (request: R) => boolean;
+  /** There is no default: only the host knows whether an outage shall let people in. */
+  readonly onUnavailable: OnUnavailable;
+  /** Milliseconds after which a source has not answered; 2,000 unless told. Each of two sources has it for itself. */
+  readonly timeout?: number;
+  readonly lastKnown?: {
+    /** How many users and orgs are remembered (about 200 bytes each); 10,000 unless told. */
+    readonly limit?: number;
+    /** Milliseconds for which `last-known` lets in whom it last heard to be good; 300,000 (5 minutes) unless told. */
+    readonly maxAge?: number;
+  };
+  /**
+   * Milliseconds, the longest life of a session; 30 days unless told. Not above the service's SESSION_MAX_AGE (which is in
+   * seconds): flags are not kept longer, so older sessions are refused as `expired`.
+   */
+  readonly sessionMaxAge?: number;
+  /**
+   * Milliseconds by which the clock that stamps sessions may be ahead of the service's; 0 unless told. A session is
+   * taken to be that much older: one signed in too soon before a revocation cannot outlive it, and one signed in just
+   * after it has to be made anew. Whatever it is, sessions from more than a minute ahead of it are refused as `future`.
+   */
+  readonly clockTolerance?: number;
+  /** Told of each question that was not answered, for the host's log. What it throws is not caught. */
+  readonly onError?: (error: unknown, from: 'kv' | 'stream' | 'strict') => void;
+  /** Instead of Date.now. */
+  readonly now?: () => number;
+}
+
+export interface CheckRequest<R = unknown> {
+  readonly mode?: Mode;
+  /** What `isSensitive` of the options is asked about. */
+  readonly request?: R;
+  /** In `auto`, instead of asking that. */
+  readonly isSensitive?: boolean;
+}
+
+export interface SessionChecker<R = unknown> {
+  /**
+   * Never rejects because of a source. A later answer with a lower not-before than one that this checker has heard (a
+   * cache elsewhere, an answer that was overtaken) revives no session.
+   *
+   * @throws Error (rejects) when the session is not of its shape, see `Session`: a mistake in the host, not a dead session.
+   * @throws TypeError (rejects) when the mode needs a source that the checker was not given.
+   */
+  check(session: Session, request?: CheckRequest<R>): Promise<CheckedVerdict>;
+}
+
+const FUTURE = 60_000;
+const MODES: readonly Mode[] = ['fast', 'strict', 'auto'];
+const POLICIES: readonly OnUnavailable[] = ['deny', 'allow', 'last-known'];
+
+/**
+ * Make one and keep it: what it remembers is what `last-known` and the monotone answers rest on. In a Worker that is one
+ * per isolate, made at the top of the module with `import { env } from 'cloudflare:workers'`.
+ *
+ * @throws TypeError when an option is missing or not of its kind.
+ */
+export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): SessionChecker<R> {
+  const { strict, isSensitive, onUnavailable, onError, lastKnown = {}, now = Date.now } = options;
+  const timeout = positive('timeout', options.timeout ?? 2_000);
+  const maxAge = positive('lastKnown.maxAge', lastKnown.maxAge ?? 300_000);
+  const sessionMaxAge = positive('sessionMaxAge', options.sessionMaxAge ?? 2_592_000_000);
+  const clockTolerance = options.clockTolerance ?? 0;
+  if (!(clockTolerance >= 0)) throw new TypeError('clockTolerance: milliseconds were expected');
+  if (!POLICIES.includes(onUnavailable))
+    throw new TypeError(`onUnavailable: one of ${POLICIES.join(', ')} was expected`);
+  const source = options.flags && ('read' in options.flags ? options.flags : kvSource(options.flags, now));
+  const memory = new LastKnown(positive('lastKnown.limit', lastKnown.limit ?? 10_000), sessionMaxAge);
+  needSources(options.mode);
+
+  function needSources(mode: Mode) {
+    if (!MODES.includes(mode)) throw new TypeError(`mode: one of ${MODES.join(', ')} was expected`);
+    if (mode !== 'strict' && !source) throw new TypeError(`flags: mode ${mode} needs them`);
+    if (mode !== 'fast' && !strict) throw new TypeError(`strict: mode ${mode} needs it`);
+  }
+
+  /** undefined: no answer. `isFinal`: no other source could say better. */
+  async function askFast({ org, user, issuedAt }: Asked): Promise<(CheckedVerdict & { isFinal: boolean }) | undefined> {
+    const { from, read } = source!;
+    try {
+      const reading = read.call(source, org, user);
+      const { heard, asOf, isStale } = 'then' in reading ? await inTime(reading, timeout) : reading;
+      if (heard === 'unreadable') return { valid: false, reason: 'unreadable', from, asOf, isFinal: false };
+      const known = memory.hear(org, user, heard, asOf);
+      if (isStale) throw new Error('the stream has been out of touch for too long');
+      const isFinal = known.some(({ notBefore }) => issuedAt <= notBefore);
+      return { ...decide(known, issuedAt), from, asOf, isFinal };
+    } catch (error) {
+      onError?.(error, from);
+      return undefined;
+    }
+  }
+
+  async function askStrict(asked: Asked): Promise<CheckedVerdict | undefined> {
+    const { org, user, issuedAt } = asked;
+    const asOf = now();
+    try {
+      const { valid, reason, notBefore } = parseStrict(await inTime(strict!.check({ org, user, issuedAt }), timeout));
+      if (reason === 'unreadable') return { valid, reason, from: 'strict', asOf };
+      const isActive = valid || reason === 'revoked';
+      const ended = reason === 'revoked' ? Math.max(notBefore ?? 0, issuedAt) : notBefore;
+      const known = memory.hearStrict(org, user, isActive, ended, asOf);
+      return { ...(valid ? decide(known, issuedAt) : { valid, reason }), from: 'strict', asOf };
+    } catch (error) {
+      onError?.(error, 'strict');
+      return undefined;
+    }
+  }
+
+  function fallBack({ org, user, issuedAt }: Asked): CheckedVerdict {
+    const known = memory.recall(org, user);
+    for (const state of [known.user, known.org]) {
+      const verdict = state && decide([state], issuedAt);
+      if (verdict && !verdict.valid) return { ...verdict, from: 'last-known', asOf: state.asOf };
+    }
+    if (onUnavailable === 'last-known' && known.user && now() - known.user.asOf <= maxAge) {
+      return { valid: true, reason: 'good', from: 'last-known', asOf: known.user.asOf };
+    }
+    return { valid: onUnavailable === 'allow', reason: 'unavailable', from: 'policy', asOf: null };
+  }
+
+  return {
+    async check(session, { mode = options.mode, ...request } = {}) {
+      needSources(mode);
+      const { org, user, issuedAt } = parseSession(session);
+      const at = now();
+      const refused = (reason: CheckReason): CheckedVerdict => ({ valid: false, reason, from: 'policy', asOf: null });
+      if (issuedAt > at + clockTolerance + FUTURE) return refused('future');
+      if (issuedAt < at - sessionMaxAge) return refused('expired');
+      const asked = { org, user, issuedAt: issuedAt - clockTolerance };
+
+      const fast = mode === 'strict' ? undefined : await askFast(asked);
+      if (fast) {
+        const { isFinal, ...verdict } = fast;
+        if (mode === 'fast' || isFinal || !needsStrict(request)) return verdict;
+        // The service is down: a refusal stands, and an approval counts for no more than what was last heard.
+        return (await askStrict(asked)) ?? (verdict.valid ? fallBack(asked) : verdict);
+      }
+      return (mode === 'fast' ? undefined : await askStrict(asked)) ?? fallBack(asked);
+    },
+  };
+
+  function needsStrict({ isSensitive: told, request }: CheckRequest<R>): boolean {
+    return told ?? (request !== undefined && isSensitive?.(request) === true);
+  }
+}
+
+interface Asked {
+  readonly org: string;
+  readonly user: string;
+  readonly issuedAt: number;
+}
+
+function positive(name: string, value: number): number {
+  if (!(value > 0)) throw new TypeError(`${name}: a number above 0 was expected`);
+  return value;
+}

@@ -1,0 +1,65 @@
+/**
+ * `scim-worker/sessions/hono`: the check as Hono middleware. Its types are structural, so that the host's own version
+ * of Hono fits, and nothing is imported.
+ */
+import type { Session } from '../check.ts';
+import type { CheckedVerdict, SessionChecker } from './checker.ts';
+
+/** What is used of Hono's Context. */
+export interface GuardContext {
+  readonly req: { readonly raw: Request };
+  set(key: 'sessionVerdict', value: CheckedVerdict): void;
+}
+
+export interface SessionGuardOptions<C extends GuardContext> {
+  /** One for all requests: `sessionChecker(…)`. */
+  readonly checker: Pick<SessionChecker<Request>, 'check'>;
+  /** The session that the host found to be genuine (a signed cookie, a row); undefined: the request has none. */
+  readonly sessionOf: (c: C) => Session | undefined | Promise<Session | undefined>;
+  /** In mode `auto`, instead of the checker's own `isSensitive`, which is asked about `c.req.raw`. */
+  readonly isSensitive?: (c: C) => boolean;
+  /**
+   * Answers a request without a good session; `verdict` is undefined when there was none at all. Instead of:
+   * 503 with Retry-After when nobody could say (`unavailable`), else 401, each with `{ error, detail }`.
+   */
+  readonly onDead?: (c: C, verdict: CheckedVerdict | undefined) => Response | Promise<Response>;
+  /** The challenge of that 401 (RFC 9110 §11.6.1 asks for one); `Bearer` unless told. */
+  readonly challenge?: string;
+}
+
+/**
+ * Lets a request through when its session is good, as current as the checker's mode says. The verdict stands on the
+ * context as `sessionVerdict`, for `onDead` too. It clears no cookie and deletes no session: that is the host's, in
+ * `onDead`.
+ */
+export function sessionGuard<C extends GuardContext>({
+  checker,
+  sessionOf,
+  isSensitive,
+  onDead,
+  challenge = 'Bearer',
+}: SessionGuardOptions<C>): (c: C, next: () => Promise<void>) => Promise<Response | undefined> {
+  return async (c, next) => {
+    const session = await sessionOf(c);
+    const verdict =
+      session &&
+      (await checker.check(session, { request: c.req.raw, ...(isSensitive && { isSensitive: isSensitive(c) }) }));
+    if (verdict) c.set('sessionVerdict', verdict);
+    if (!verdict?.valid) return onDead ? onDead(c, verdict) : refusal(challenge, verdict);
+    await next();
+    return undefined;
+  };
+}
+
+function refusal(challenge: string, verdict: CheckedVerdict | undefined): Response {
+  // Nobody said that the session is over: a client that throws it away on a 401 should not.
+  if (verdict?.reason === 'unavailable') {
+    const body = { error: 'temporarily_unavailable', detail: 'The session could not be checked. Try again.' };
+    return Response.json(body, { status: 503, headers: { 'Retry-After': '5', 'Cache-Control': 'no-store' } });
+  }
+  const detail = verdict ? 'The session is over. Sign in again.' : 'A session is needed. Sign in.';
+  // RFC 6750 §3.1: the error code only where something was presented.
+  const scheme = challenge.toLowerCase() === 'bearer' && verdict ? `${challenge} error="invalid_token"` : challenge;
+  const headers = { 'WWW-Authenticate': scheme, 'Cache-Control': 'no-store' };
+  return Response.json({ error: 'unauthorized', detail }, { status: 401, headers });
+}

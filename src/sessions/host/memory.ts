@@ -1,0 +1,83 @@
+/**
+ * What was last heard of each user and org, in the memory of this process: bounded, and monotone. It lives as long as
+ * the checker does; another process, another isolate and a restart begin with nothing known.
+ */
+import type { Heard, State } from '../check.ts';
+import { statesOf } from '../check.ts';
+
+/** A state, and as of when it was true; epoch milliseconds. */
+export interface Known extends State {
+  readonly asOf: number;
+}
+
+export class LastKnown {
+  readonly #known = new Map<string, Known>();
+  readonly #limit: number;
+  readonly #forgetAfter: number;
+
+  /**
+   * @param limit how many users and orgs are remembered; of more, those that were longest not asked for are forgotten.
+   * @param forgetAfter milliseconds, the longest life of a session: what was heard before is no argument against an
+   * answer. A flag of someone who came back goes after that time, and its absence must not look like an old answer.
+   */
+  constructor(limit: number, forgetAfter: number) {
+    this.#limit = limit;
+    this.#forgetAfter = forgetAfter;
+  }
+
+  /** Takes in what KV or a stream says; what then is known of the user (with the org's part in it), and of the org. */
+  hear(org: string, user: string, heard: Heard, asOf: number): Known[] {
+    const ofOrg = this.#merge(org, heard.org ?? NOTHING, asOf);
+    return [this.#merge(`${org}:${user}`, together(statesOf(heard)), asOf), ofOrg];
+  }
+
+  /**
+   * Takes in a strict answer, which does not say which part of it is the org's. It comes from where the truth is: what it
+   * says of not-before can be missing, but a refusal is never the older state.
+   */
+  hearStrict(org: string, user: string, active: boolean, notBefore: number | undefined, asOf: number): Known[] {
+    const key = `${org}:${user}`;
+    const known = this.#known.get(key)?.notBefore ?? 0;
+    const heard = { active, notBefore: active ? (notBefore ?? known) : Math.max(known, notBefore ?? 0) };
+    return [this.#merge(key, heard, asOf), this.#known.get(org)].filter((it) => it !== undefined);
+  }
+
+  recall(org: string, user: string): { readonly user: Known | undefined; readonly org: Known | undefined } {
+    return { user: this.#known.get(`${org}:${user}`), org: this.#known.get(org) };
+  }
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  #merge(key: string, state: State, asOf: number): Known {
+    const known = this.#known.get(key);
+    const merged =
+      known && asOf - known.asOf < this.#forgetAfter ? later(known, { ...state, asOf }) : { ...state, asOf };
+    // The Map keeps the order of insertion: who is asked for goes to its end.
+    this.#known.delete(key);
+    this.#known.set(key, merged);
+    if (this.#known.size > this.#limit) this.#known.delete(this.#known.keys().next().value!);
+    return merged;
+  }
+}
+
+const NOTHING: State = { active: true, notBefore: 0 };
+
+function together(states: readonly State[]): State {
+  return {
+    active: states.every((state) => state.active),
+    notBefore: Math.max(0, ...states.map((state) => state.notBefore)),
+  };
+}
+
+/**
+ * Whoever is deactivated has not-before raised, and nothing lowers it: a state with a lower one is an older state, that a
+ * cache still had. It revives nobody. Of two with the same, the one heard later counts: it may be a reactivation.
+ */
+function later(known: Known, heard: Known): Known {
+  const isOlder = heard.notBefore < known.notBefore || (heard.notBefore === known.notBefore && heard.asOf < known.asOf);
+  if (!isOlder) return heard;
+  // An old answer that agrees still says that nothing newer came between.
+  return known.active && heard.active ? { ...known, asOf: Math.max(known.asOf, heard.asOf) } : known;
+}

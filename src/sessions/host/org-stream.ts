@@ -1,0 +1,264 @@
+/**
+ * One org of a stream, across its connections: the states, where to go on from, the host's handlers in their order, and
+ * coming back. Nothing here throws into the host's event loop: what goes wrong is a status, and a reconnect.
+ */
+import { Connection } from './connection.ts';
+import type { Hello } from './frames.ts';
+import { bearer, serviceUrl } from './http-source.ts';
+import { OrgStates, type Snapshot, type StateChange } from './org-states.ts';
+import type { StreamOptions, StreamStatus } from './stream.ts';
+
+export type OrgStreamOptions = Pick<StreamOptions, 'url' | 'token' | 'onState' | 'onStatus' | 'saveCursor'> &
+  Required<Pick<StreamOptions, 'WebSocket' | 'fetch' | 'heartbeat' | 'backoff' | 'sessionMaxAge' | 'now'>> & {
+    /** Where it enters itself under its id. One whose id is another by now: that org was deleted, its slug taken. */
+    readonly byId: Map<string, OrgStream>;
+  };
+
+export class OrgStream {
+  /** As the host names it: its id or its slug. */
+  readonly name: string;
+  /** Its id, once it is known. */
+  id: string | undefined;
+  states = new OrgStates();
+  /** Whether `states` began with the beginning. */
+  isComplete: boolean;
+  /** Connected, and everything there is has been heard. */
+  isSynced = false;
+  /** As of when `states` was whole for sure; epoch milliseconds. */
+  asOf = 0;
+  isGone = false;
+  readonly #options: OrgStreamOptions;
+  /** Everything up to here is in `states`. */
+  #seq: number;
+  /** Up to here it was handed to the host's handlers, and up to here they are done. */
+  #queued: number;
+  #handled: number;
+  #line: Promise<void> = Promise.resolve();
+  /** With another number than its own, what waits in the line is dropped. */
+  #lineNumber = 0;
+  #connection: Connection | undefined;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  /** Counts each time that a connection, or the wait for one, is given up. */
+  #turn = 0;
+  #failures = 0;
+  #syncedAt = 0;
+  #isClosed = false;
+
+  constructor(name: string, after: number | Snapshot, options: OrgStreamOptions) {
+    this.name = name;
+    this.#options = options;
+    const isSnapshot = typeof after !== 'number';
+    this.#seq = this.#queued = this.#handled = isSnapshot ? after.seq : after;
+    this.isComplete = isSnapshot || after === 0;
+    if (!isSnapshot) return;
+    this.#identify(after.org);
+    // A clock that was set back must not make it look younger than it is.
+    this.asOf = Math.min(after.asOf, options.now());
+    for (const state of after.states) this.states.apply(state, this.#oldest());
+  }
+
+  get seq(): number {
+    return this.#seq;
+  }
+
+  snapshot(): Snapshot | undefined {
+    if (this.id === undefined || !this.isComplete || this.asOf === 0) return undefined;
+    this.states.forget(this.#oldest());
+    // From where the handlers are: what the states know beyond it comes again, which does them no harm.
+    return { v: 1, org: this.id, seq: this.#handled, asOf: this.asOf, states: this.states.all() };
+  }
+
+  connect(): void {
+    if (this.#isClosed || this.isGone) return;
+    const { url, token, WebSocket, heartbeat, now } = this.#options;
+    const address = serviceUrl(url, '/sessions/v1/stream');
+    address.protocol = address.protocol.replace('http', 'ws');
+    address.search = this.#query({});
+    this.#say({ is: 'connecting' });
+    try {
+      const socket = new WebSocket(address.href, { headers: bearer(token) });
+      this.#connection = new Connection(
+        socket,
+        {
+          hello: (frame) => this.#hello(frame),
+          state: (change, acknowledge) => this.#state(change, acknowledge),
+          synced: (seq, acknowledge) => this.#synced(seq, acknowledge),
+          whole: (asOf) => this.#whole(asOf),
+          lost: (why, wasOpen) => this.#lost(why, wasOpen),
+          gone: () => this.#end(),
+        },
+        heartbeat,
+        now,
+      );
+    } catch (error) {
+      this.#wait(`no socket: ${String(error)}`);
+    }
+  }
+
+  /** Ends it. Resolves when the handler that is at work just now has finished; the others are not called any more. */
+  async close(): Promise<void> {
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      this.#letGo();
+      this.#lineNumber++;
+      this.#say({ is: 'closed' });
+    }
+    await this.#line;
+  }
+
+  #hello({ org, seq }: Hello) {
+    const former = this.id;
+    this.#identify(org);
+    if (former !== undefined && former !== org) {
+      this.states = new OrgStates();
+      this.asOf = 0;
+      this.#startOver('another org has this name now');
+    } else if (seq < this.#seq) {
+      this.#startOver('the service is behind what it said before');
+    }
+  }
+
+  #state({ seq, user, active, notBefore }: StateChange, acknowledge: (() => void) | undefined) {
+    const change = { seq, user, active, notBefore };
+    // At once, however long the handlers take.
+    this.states.apply(change, this.#oldest());
+    if (seq > this.#queued) {
+      this.#queued = seq;
+      const orgId = this.id!;
+      this.#enqueue(() => this.#options.onState?.({ org: this.name, orgId, ...change }));
+    }
+    if (acknowledge) this.#enqueue(acknowledge);
+  }
+
+  #synced(seq: number, acknowledge: (() => void) | undefined) {
+    // A repeated one may be of a moment before; it takes nothing back.
+    this.#seq = Math.max(this.#seq, seq);
+    this.#queued = Math.max(this.#queued, seq);
+    this.#enqueue(async () => {
+      this.#handled = Math.max(this.#handled, seq);
+      await this.#options.saveCursor?.(this.name, this.#handled);
+    });
+    if (acknowledge) this.#enqueue(acknowledge);
+  }
+
+  #whole(asOf: number) {
+    this.asOf = Math.max(this.asOf, asOf);
+    // Whatever it began with, since then it has started over.
+    if (this.#isFromTheBeginning) this.isComplete = true;
+    if (this.isSynced) return;
+    this.isSynced = true;
+    this.#syncedAt = this.#options.now();
+    this.#say({ is: 'synced' });
+  }
+  #isFromTheBeginning = false;
+
+  #lost(why: string, wasOpen: boolean) {
+    // Only a connection that held for a while shows that the service is well.
+    if (this.isSynced && this.#options.now() - this.#syncedAt >= this.#options.heartbeat) this.#failures = 0;
+    this.#letGo();
+    if (wasOpen) this.#wait(why);
+    else void this.#diagnose(why);
+  }
+
+  /** A WebSocket does not tell why its upgrade was refused; the feed beside it, asked the same, does. */
+  async #diagnose(why: string): Promise<void> {
+    const turn = this.#turn;
+    const { url, token, fetch, heartbeat } = this.#options;
+    const address = serviceUrl(url, '/sessions/v1/events');
+    address.search = this.#query({ limit: '1' });
+    let status = 0;
+    let detail = why;
+    try {
+      const signal = AbortSignal.timeout(heartbeat);
+      const answer = await fetch(address.href, { method: 'GET', headers: bearer(token), signal, redirect: 'manual' });
+      status = answer.status;
+      const said = (await answer.json()) as { detail?: unknown } | null;
+      if (!answer.ok) detail = `HTTP ${status}${typeof said?.detail === 'string' ? `: ${said.detail}` : ''}`;
+    } catch (error) {
+      detail = status >= 400 ? `HTTP ${status}` : `${why} (${String(error)})`;
+    }
+    if (turn !== this.#turn) return;
+    if (status === 400 && this.#seq > 0) return this.#startOver(detail);
+    // A wrong token or an org that is not there does not get better by asking often.
+    this.#wait(detail, [400, 401, 403, 404].includes(status));
+  }
+
+  /** The place to go on from is worth nothing: everything once more. Whoever is known to be out stays out. */
+  #startOver(why: string) {
+    this.#letGo();
+    this.isComplete = false;
+    this.#isFromTheBeginning = true;
+    this.states.recount();
+    this.#goBackTo(0);
+    this.#wait(why);
+  }
+
+  #goBackTo(seq: number) {
+    this.#seq = this.#queued = this.#handled = seq;
+    this.#lineNumber++;
+  }
+
+  /** Exponential, with full jitter: hosts that lost the service together do not come back together. */
+  #wait(detail: string, isLong = false) {
+    if (this.#isClosed) return;
+    const { base, max } = this.#options.backoff;
+    const retryIn = isLong
+      ? (max * (1 + Math.random())) / 2
+      : Math.random() * Math.min(max, base * 2 ** Math.min(this.#failures++, 30));
+    this.#say({ is: 'waiting', detail, retryIn: Math.round(retryIn) });
+    this.#retry = setTimeout(() => this.connect(), retryIn);
+  }
+
+  #identify(id: string) {
+    this.id = id;
+    this.#options.byId.set(id, this);
+  }
+
+  #end() {
+    this.#letGo();
+    this.isGone = true;
+    const notBefore = this.#options.now();
+    this.states.apply({ seq: Number.MAX_SAFE_INTEGER, user: null, active: false, notBefore }, 0);
+    this.#say({ is: 'gone', detail: 'the org was deleted' });
+  }
+
+  #letGo() {
+    this.#turn++;
+    this.isSynced = false;
+    if (this.#retry !== undefined) clearTimeout(this.#retry);
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  /** One after the other. After one that fails the stream goes back to where the host had got to, and it comes again. */
+  #enqueue(act: () => unknown): void {
+    const line = this.#lineNumber;
+    this.#line = this.#line.then(async () => {
+      if (line !== this.#lineNumber) return;
+      try {
+        await act();
+      } catch (error) {
+        if (line !== this.#lineNumber) return;
+        this.#letGo();
+        this.#goBackTo(this.#handled);
+        this.#wait(`a handler failed: ${String(error)}`);
+      }
+    });
+  }
+
+  #say(status: Omit<StreamStatus, 'org'>) {
+    try {
+      this.#options.onStatus?.({ org: this.name, ...status });
+    } catch {
+      // It was only to be told, and there is nobody else to tell.
+    }
+  }
+
+  #query(more: Record<string, string>): string {
+    return new URLSearchParams({ org: this.name, after: String(this.#seq), ...more }).toString();
+  }
+
+  #oldest(): number {
+    return this.#options.now() - this.#options.sessionMaxAge;
+  }
+}

@@ -1,0 +1,84 @@
+/** Where a checker asks: sources that know states (KV, a stream), and the strict one that knows the verdict. */
+import { type FlagReader, type Heard, type Reason, readFlags } from '../check.ts';
+
+/** Knows what was published of users and orgs, and as of when. KV is one, and so is a stream (`streamSource`). */
+export interface StateSource {
+  /** What a verdict names as its origin. */
+  readonly from: 'kv' | 'stream';
+  /** @throws Error (or rejects) when it cannot say. */
+  read(org: string, user: string): Promise<Reading> | Reading;
+}
+
+export interface Reading {
+  readonly heard: Heard | 'unreadable';
+  /** As of when this was whole; epoch milliseconds. */
+  readonly asOf: number;
+  /** It is too old to count as an answer, and is good for `last-known` only. */
+  readonly isStale?: boolean;
+}
+
+/**
+ * Knows the verdict, with zero staleness after the commit: the service binding to the entrypoint `Sessions`, or
+ * `httpSource`.
+ */
+export interface StrictSource {
+  /** `issuedAt` is epoch milliseconds. */
+  check(session: { org: string; user: string; issuedAt: number }): PromiseLike<StrictAnswer>;
+}
+
+export interface StrictAnswer {
+  readonly valid: boolean;
+  /** good, inactive, revoked or unknown. */
+  readonly reason: string;
+  /** The later of the user's and the org's: ISO text or epoch milliseconds; null: sessions were never ended. */
+  readonly notBefore?: string | number | null;
+}
+
+/** Flags as KV holds them. `asOf` is when KV was asked: what it answered may be older, by its own caches. */
+export function kvSource(flags: FlagReader, now: () => number): StateSource {
+  return {
+    from: 'kv',
+    async read(org, user) {
+      const asOf = now();
+      return { heard: await readFlags(flags, org, user), asOf };
+    },
+  };
+}
+
+export interface StrictReading {
+  readonly valid: boolean;
+  readonly reason: Reason;
+  /** Epoch milliseconds; undefined: the answer does not say. */
+  readonly notBefore: number | undefined;
+}
+
+const REASONS: readonly string[] = ['good', 'inactive', 'revoked', 'unknown'] satisfies Reason[];
+
+/**
+ * A refusal in words that this version does not know stays a refusal.
+ *
+ * @throws Error when the answer is malformed: it then counts as none.
+ */
+export function parseStrict(answer: unknown): StrictReading {
+  const { valid, reason, notBefore } = (answer ?? {}) as Partial<Record<keyof StrictAnswer, unknown>>;
+  if (typeof valid !== 'boolean' || typeof reason !== 'string') throw malformed;
+  if (valid !== (reason === 'good')) throw malformed;
+  const at = notBefore === null ? 0 : typeof notBefore === 'string' ? Date.parse(notBefore) : notBefore;
+  if (at !== undefined && !(typeof at === 'number' && Number.isFinite(at))) throw malformed;
+  return { valid, reason: REASONS.includes(reason) ? (reason as Reason) : 'unreadable', notBefore: at };
+}
+
+const malformed = new Error('the strict check answered in another shape than { valid, reason, notBefore }');
+
+/** @throws Error when it takes longer than that; the late answer is dropped. */
+export async function inTime<T>(work: PromiseLike<T>, milliseconds: number): Promise<T> {
+  let timer!: ReturnType<typeof setTimeout>;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${milliseconds} ms`)), milliseconds);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * `scim-worker/sessions/stream`: a connection per org on which the service says, within a network round trip of the
+ * commit, who is out. For a host that is one long-lived process, as a Node server (22.18 and later); not for a Worker, whose
+ * isolates come and go. No dependencies.
+ *
+ * What is promised: no killed connection, restart of the service or lost frame loses a revocation, for a reconnect goes on
+ * after the last thing that is known to be complete. How current: a network round trip after the commit while the
+ * connection lives; about a minute when the service failed between the commit and the push; and what has had no sign of
+ * life for longer than `maxSilence` is no answer. Who needs zero staleness asks the strict check.
+ */
+import type { Heard, Session } from '../check.ts';
+import { type CheckedVerdict, type OnUnavailable, sessionChecker } from './checker.ts';
+import type { WebSocketClass } from './connection.ts';
+import { bearer, type HttpAnswer, type HttpInit, type HttpSourceOptions, serviceUrl } from './http-source.ts';
+import { isSeq, parseSnapshot, type Snapshot, type StateChange } from './org-states.ts';
+import { OrgStream, type OrgStreamOptions } from './org-stream.ts';
+import type { StateSource } from './sources.ts';
+
+export type { WebSocketClass, WebSocketLike } from './connection.ts';
+export type { Snapshot, StateChange } from './org-states.ts';
+
+export interface StreamOptions {
+  /** Where the service is, without `/sessions/v1`: `https://scim.example.com`. */
+  readonly url: string;
+  /** The service's HOST_TOKEN. */
+  readonly token: string;
+  /** Whom to hear of: ids or slugs. Each has a connection of its own; `follow` and `unfollow` change the list. */
+  readonly orgs: readonly string[];
+  /** What `check` says when the org is out of touch, see OnUnavailable. There is no default: only the host can choose. */
+  readonly onUnavailable: OnUnavailable;
+  /** Milliseconds without a sign of life after which an org is out of touch; 60,000 unless told, above a heartbeat. */
+  readonly maxSilence?: number;
+  /** Milliseconds for which `onUnavailable: 'last-known'` trusts what was known; 300,000 unless told. */
+  readonly lastKnownMaxAge?: number;
+  /**
+   * Milliseconds, the longest life of a session; 30 days unless told. Who is active and was signed out before that is
+   * forgotten, so `check` refuses older sessions as `expired`.
+   */
+  readonly sessionMaxAge?: number;
+  /** Milliseconds, see SessionCheckerOptions; 0 unless told. */
+  readonly clockTolerance?: number;
+  /**
+   * By org as in `orgs`: the `snapshot` that the host has kept, to hear only what came since. Without one, the states of
+   * everyone who ever was out come at first. A bare sequence from `saveCursor` is for hosts that act in `onState` and keep
+   * what it says themselves: `check` then has no ground to call anyone good.
+   */
+  readonly after?: Readonly<Record<string, Snapshot | number>>;
+  /**
+   * Told of each change, in order within an org, one at a time, at least once: again after a restart or after it failed.
+   * What it throws is a status, and the change comes again. `check` knows of it before.
+   */
+  readonly onState?: (change: StateChange & { readonly org: string; readonly orgId: string }) => void | Promise<void>;
+  /** Everything up to `seq` was told to `onState`, and came back without an error: the place to go on from (`after`). */
+  readonly saveCursor?: (org: string, seq: number) => void | Promise<void>;
+  /** For the host's log. What it throws is dropped. */
+  readonly onStatus?: (status: StreamStatus) => void;
+  /**
+   * Instead of the global one: a class that takes `(url, { headers })`, for the token travels in a header. Node's does; a
+   * browser's does not, and a browser is no place for HOST_TOKEN.
+   */
+  readonly WebSocket?: WebSocketClass;
+  /** Instead of the global one: asked why an upgrade was refused. */
+  readonly fetch?: NonNullable<HttpSourceOptions['fetch']>;
+  /** Milliseconds between two pings; 20,000 unless told. Two without an answer, and the connection counts as dead. */
+  readonly heartbeat?: number;
+  /** Milliseconds: a reconnect waits for a random part of base × 2ⁿ, at most max; 500 and 30,000 unless told. */
+  readonly backoff?: { readonly base: number; readonly max: number };
+  /** Instead of Date.now. */
+  readonly now?: () => number;
+}
+
+export interface StreamStatus {
+  /** As in `orgs`. */
+  readonly org: string;
+  /** `synced`: caught up, and in touch. `gone`: deleted; its sessions are over, and it is not asked for again. */
+  readonly is: 'connecting' | 'synced' | 'waiting' | 'gone' | 'closed';
+  /** Why it waits, for the host's log. Holds no token. */
+  readonly detail?: string;
+  /** Milliseconds. */
+  readonly retryIn?: number;
+}
+
+export interface RevocationStream extends StateSource {
+  readonly from: 'stream';
+  /**
+   * Answered from memory. `session.org` may be the id, or the name in `orgs`. Says nothing of whether there is such a
+   * user: of someone who was never out nothing is published.
+   *
+   * @throws Error (rejects) when the session is not of its shape.
+   */
+  check(session: Session): Promise<CheckedVerdict>;
+  /** In touch, and everything there is has been heard. */
+  isSynced(org: string): boolean;
+  /** Milliseconds since what is known was whole for sure; at most a heartbeat while in touch. Infinity: it never was. */
+  silence(org: string): number;
+  /** How many users' states of an org are kept: those who are out, and those signed out within `sessionMaxAge`. */
+  size(org: string): number;
+  /** What `after` takes, as JSON; undefined while there is nothing complete. Has no secrets and no names in it. */
+  snapshot(org: string): Snapshot | undefined;
+  /** One more org; one that is followed already stays as it is, unless it is gone. */
+  follow(org: string, after?: Snapshot | number): void;
+  unfollow(org: string): Promise<void>;
+  /** Ends all connections and timers. Resolves when the handlers that are at work have finished. */
+  close(): Promise<void>;
+}
+
+/**
+ * @throws TypeError when an option is missing or not of its kind; nothing else is ever thrown at the host: no service, a
+ * wrong token and an unknown org are `onStatus`.
+ */
+export function openRevocationStream(options: StreamOptions): RevocationStream {
+  const { heartbeat = 20_000, maxSilence = 60_000, sessionMaxAge = 2_592_000_000, now = Date.now } = options;
+  serviceUrl(options.url, '');
+  bearer(options.token);
+  for (const [name, value] of Object.entries({ heartbeat, maxSilence })) {
+    if (!(value > 0)) throw new TypeError(`${name}: milliseconds were expected`);
+  }
+  if (maxSilence <= heartbeat) throw new TypeError('maxSilence: more than a heartbeat was expected');
+  const WebSocket = options.WebSocket ?? (globalThis as unknown as { WebSocket?: WebSocketClass }).WebSocket;
+  if (!WebSocket) throw new TypeError('WebSocket: there is no global one (Node has it from 22 on)');
+  const byId = new Map<string, OrgStream>();
+  const common: OrgStreamOptions = {
+    ...options,
+    WebSocket,
+    fetch: options.fetch ?? ((url: string, init: HttpInit) => fetch(url, init) as Promise<HttpAnswer>),
+    heartbeat,
+    backoff: options.backoff ?? { base: 500, max: 30_000 },
+    sessionMaxAge,
+    now,
+    byId,
+  };
+  const orgs = new Map<string, OrgStream>();
+  const streamOf = (org: string) => orgs.get(org) ?? byId.get(org);
+
+  const stream: Omit<RevocationStream, 'check'> = {
+    from: 'stream',
+    read(org, user) {
+      const it = streamOf(org);
+      if (!it) throw new Error(`the org ${org} is not followed, or it was never in touch`);
+      if (org !== it.name && org !== it.id) return { heard: DELETED, asOf: now() };
+      const asOf = it.isComplete ? it.asOf : 0;
+      return { heard: it.states.heard(user), asOf, isStale: !it.isGone && now() - asOf > maxSilence };
+    },
+    isSynced: (org) => streamOf(org)?.isSynced ?? false,
+    silence: (org) => now() - (streamOf(org)?.asOf || Number.NEGATIVE_INFINITY),
+    size: (org) => streamOf(org)?.states.size ?? 0,
+    snapshot: (org) => streamOf(org)?.snapshot(),
+    follow(org, after = 0) {
+      if (orgs.has(org) && !orgs.get(org)!.isGone) return;
+      // What comes from a disk may be anything; without it the stream only takes longer to begin.
+      const from = isSeq(after) ? after : (parseSnapshot(after) ?? 0);
+      const added = new OrgStream(org, from, common);
+      orgs.set(org, added);
+      added.connect();
+    },
+    async unfollow(org) {
+      const it = orgs.get(org);
+      orgs.delete(org);
+      for (const [id, its] of byId) if (its === it) byId.delete(id);
+      await it?.close();
+    },
+    async close() {
+      await Promise.all([...orgs.values()].map((it) => it.close()));
+    },
+  };
+  const checker = sessionChecker({
+    flags: stream,
+    mode: 'fast',
+    onUnavailable: options.onUnavailable,
+    lastKnown: { maxAge: options.lastKnownMaxAge ?? 300_000 },
+    sessionMaxAge,
+    clockTolerance: options.clockTolerance ?? 0,
+    now,
+  });
+  for (const org of options.orgs) stream.follow(org, options.after?.[org]);
+  return { ...stream, check: (session) => checker.check(session) };
+}
+
+/** Nobody's session of it is good any more. */
+const DELETED: Heard = { user: undefined, org: { active: false, notBefore: 0 } };

@@ -277,6 +277,7 @@ describe('an assertion that an issuer signed', () => {
     const issuer = newIssuer(key.publicJwk);
     issuer.answer = answer;
     expect(await verify(await signed(key, claims()), issuer.jwksUrl)).toEqual(unavailable);
+    expect(fetch).toHaveBeenCalledWith(issuer.jwksUrl, expect.objectContaining({ redirect: 'manual' }));
   });
 
   it('is asked about again five seconds after the keys could not be fetched, and not sooner', async () => {

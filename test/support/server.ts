@@ -9,7 +9,7 @@ const config = new URL('../../wrangler.toml', import.meta.url);
 export interface Server {
   /** Without a slash at the end. */
   readonly url: string;
-  /** The administrator's door, without its prefix: `admin('GET', '/orgs')`. @throws unless it answers 2xx. */
+  /** Asks the administrator's door: `admin('POST', '/orgs/acme/oauth/clients', {})`. @throws unless the answer is 2xx. */
   admin<T>(method: string, path: string, body?: unknown): Promise<T>;
   /** Creates an org, enables its SCIM and generates its token. */
   newOrg(slug: string): Promise<TestOrg>;

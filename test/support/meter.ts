@@ -70,11 +70,11 @@ export class Meter {
     return this.#sent.map(({ text }) => text);
   }
 
-  /** How SQLite goes about the statements that were sent: the lines of EXPLAIN QUERY PLAN. */
-  async plans(): Promise<string[]> {
-    const explained = this.#sent.map(({ text, parameters }) =>
-      this.db.prepare(`EXPLAIN QUERY PLAN ${text}`).bind(...parameters),
-    );
+  /** How SQLite goes about the statements that were sent, the first so many: the lines of EXPLAIN QUERY PLAN. */
+  async plans(count?: number): Promise<string[]> {
+    const explained = this.#sent
+      .slice(0, count)
+      .map(({ text, parameters }) => this.db.prepare(`EXPLAIN QUERY PLAN ${text}`).bind(...parameters));
     const results = await this.db.batch<{ detail: string }>(explained);
     return results.flatMap(({ results: lines }) => lines.map(({ detail }) => detail));
   }

@@ -27,7 +27,7 @@ export interface Columns {
  * SQLite on D1 takes expressions nested to 100; what else stands around the condition has room above this. The most stands
  * around it in a page by cursor across all types.
  */
-const MAX_HEIGHT = 68;
+const MAX_HEIGHT = 65;
 
 /** A statement on D1 has 100,000 characters at most; what else stands in it has room above this. */
 export const MAX_LENGTH = 95_000;

@@ -5,7 +5,7 @@ import type { Row } from './batch';
 import { type Credential, credentialOf, type Draft, insertStatements, secretsOf } from './credentials';
 import { count, record, recordAs } from './events';
 import { expect } from './expect';
-import type { OrgStore } from './open';
+import { isGood, type OrgStore } from './open';
 
 /** A JSON Web Key (RFC 7517) of which nothing is private. */
 export type PublicKey = Readonly<Record<string, string>>;
@@ -92,7 +92,7 @@ export async function listClients(store: OrgStore, only?: string): Promise<Liste
 /**
  * The client and all that it can prove itself with: its secrets, what it was given, what it was approved for.
  *
- * @returns how many of its credentials died by it.
+ * @returns how many of its credentials that were good died by it.
  * @throws Unmet `found`: there is no such client.
  */
 export async function deleteClient(store: OrgStore, id: string, by: string, actor: Actor): Promise<number> {
@@ -107,12 +107,13 @@ export async function deleteClient(store: OrgStore, id: string, by: string, acto
         'masks', (SELECT json_group_array(mask) FROM credentials WHERE ${its(store, id)} AND revoked_at IS NULL
           AND kind = 'oauth_client')) FROM oauth_clients WHERE ${one(store, id)})`,
     ),
-    sql`UPDATE credentials SET revoked_at = ${store.now}, revoked_by = ${by} WHERE ${its(store, id)}
-      AND revoked_at IS NULL AND (valid_until IS NULL OR valid_until > ${store.now}) RETURNING id`,
+    sql`SELECT count(*) AS good FROM credentials WHERE ${its(store, id)} AND ${isGood(store.now)}`,
+    // Those that are over, too: another clock may be behind ours.
+    sql`UPDATE credentials SET revoked_at = ${store.now}, revoked_by = ${by} WHERE ${its(store, id)} AND revoked_at IS NULL`,
     sql`UPDATE grants SET revoked_at = ${store.now} WHERE org_id = ${store.org} AND client_id = ${id} AND revoked_at IS NULL`,
     sql`DELETE FROM oauth_clients WHERE ${one(store, id)}`,
   );
-  return results[3]!.length;
+  return results[3]![0]!['good'] as number;
 }
 
 /** What makes an assertion good for one time. */

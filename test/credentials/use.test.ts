@@ -60,17 +60,17 @@ describe('the last use', () => {
     const meter = new Meter();
     const metered = { env: { DB: meter.binding } };
     await line.read(first, metered);
-    expect([meter.roundTrips, meter.rowsWritten]).toEqual([2, 1]);
+    expect([meter.roundTrips, meter.rowsWritten, meter.notes, meter.rowsNoted]).toEqual([1, 0, 1, 1]);
     for (const time of [0, MINUTE, 5 * MINUTE - 1]) {
       at(time);
       meter.reset();
       await line.read(first, metered);
-      expect([meter.roundTrips, meter.rowsWritten]).toEqual([1, 0]);
+      expect([meter.roundTrips, meter.rowsWritten, meter.notes]).toEqual([1, 0, 0]);
     }
     at(5 * MINUTE);
     meter.reset();
     await Promise.all(Array.from({ length: 30 }, () => line.read(first, metered)));
-    expect(meter.rowsWritten).toBe(1);
+    expect([meter.roundTrips, meter.rowsNoted]).toEqual([30, 1]);
     expect((await shown(1)).lastUsedAt).toBe(iso(5 * MINUTE));
   });
 

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type Answer, admin, type Idp, newIdp } from '../support/client';
+import { type Answer, admin, ask, BASE, type Idp, newIdp } from '../support/client';
 import { Meter } from '../support/meter';
 
 const SEARCH = 'urn:ietf:params:scim:api:messages:2.0:SearchRequest';
@@ -160,17 +160,20 @@ describe('paging by cursor (RFC 9865)', () => {
       Array.from({ length: 250 }, (_, i) => `emails[value eq "e${i}@x.test"]`).join(' or '),
     ];
     const statuses = new Set<number>();
+    // Under the org's own address the credential is asked one thing more.
+    const post = (body: object) =>
+      ask('POST', `${BASE}/orgs/${idp.slug}/scim/v2/.search`, { body, headers: { Authorization: idp.token } });
     for (const leaf of leaves) {
       for (let nots = 0; nots < 33; nots += nots < 12 ? 4 : 1) {
         const filter = `${'not ('.repeat(nots)}${leaf}${')'.repeat(nots)}`;
         const search = { schemas: [SEARCH], filter, sortBy: 'emails.value', count: 1 };
-        const { status, body } = await idp.post('/.search', search);
+        const { status, body } = await post(search);
         statuses.add(status);
         if (status === 400) expect(body.scimType).toBe('invalidFilter');
-        const first = await idp.post('/.search', { ...search, cursor: '' });
+        const first = await post({ ...search, cursor: '' });
         expect(first.status).toBe(status);
         if (first.body.nextCursor === undefined) continue;
-        const second = await idp.post('/.search', { ...search, cursor: first.body.nextCursor });
+        const second = await post({ ...search, cursor: first.body.nextCursor });
         expect(second.body).toMatchObject({ totalResults: body.totalResults, itemsPerPage: 1 });
       }
     }

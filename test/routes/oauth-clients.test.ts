@@ -85,7 +85,7 @@ describe('a client', () => {
     const told = (await journal(idp.orgId)).filter(({ type }) => type.startsWith('client.'));
     expect(told.map(({ type }) => type)).toEqual(['client.created', 'client.issued', 'client.deleted']);
     expect(told[0]).toMatchObject({ target_id: clientId, details: { by: 'ada', name: 'told' } });
-    expect(told[1]!.details).toMatchObject({ by: 'ada', clientId });
+    expect(told[1]!.details).toMatchObject({ by: 'ada', oauthClient: clientId });
     expect(told[2]).toMatchObject({
       target_id: clientId,
       actor: 'admin:grace',

@@ -17,6 +17,8 @@ export interface Server {
   /** Whether a session issued at that instant (epoch milliseconds) is good, as D1 knows it. */
   checkSession(slug: string, userId: string, issuedAt: number): Promise<{ valid: boolean; reason: string }>;
   deleteOrg(slug: string): Promise<void>;
+  /** Ends every session of the org; everybody stays active. */
+  signOutOrg(slug: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -68,6 +70,9 @@ function callsTo(url: string): Omit<Server, 'url' | 'stop'> {
     },
     async deleteOrg(slug) {
       await admin('DELETE', `/orgs/${slug}?confirm=${slug}`);
+    },
+    async signOutOrg(slug) {
+      await admin('POST', `/orgs/${slug}/sign-out`, {});
     },
   };
 }

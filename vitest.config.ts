@@ -18,6 +18,8 @@ const seed = asked === 'random' ? String(Date.now() % 1_000_000_000) : asked;
 
 export default defineConfig(async () => ({
   test: {
+    // Two cores are what a build has; each runs a Worker, with storage, of its own.
+    maxWorkers: 2,
     projects: [
       {
         plugins: [

@@ -44,7 +44,7 @@ const PORTION = 100;
  * publication takes two and three of them.
  */
 const PORTIONS_PER_ALARM = 3;
-/** No further portion is begun after so long: an alarm may last 15 minutes, but not hold up a deployment. */
+/** Milliseconds after which an alarm begins no further portion, and leaves the rest to the next one. */
 const ALARM_TIME = 20_000;
 /** Publications of a portion under way at once. What is asked for by itself waits behind no more than these. */
 const PARALLEL = 10;
@@ -146,19 +146,19 @@ export class OrgCoordinator extends DurableObject<Env> {
     }
   }
 
-  /** Portion by portion. What fails is passed over until the next alarm; when all of a portion does, KV is down. */
+  /** Portion by portion. What fails is passed over until the next alarm; when all of a portion fails, KV is down. */
   async #goOn(): Promise<void> {
     const end = Date.now() + ALARM_TIME;
     let after: string | undefined;
     for (let portion = 0; portion < PORTIONS_PER_ALARM && Date.now() < end; portion++) {
-      const { failed, last } = await this.#publishPortion(after);
-      if (last === undefined || failed === PORTION) return;
+      const { last } = await this.#publishPortion(after);
+      if (last === undefined) return;
       after = last;
     }
     await this.#wakeAt(Date.now());
   }
 
-  /** @returns how many failed, and the last of it when there may be more. */
+  /** @returns how many failed, and the last of the portion where it is worth going on behind it. */
   async #publishPortion(after: string | undefined): Promise<{ failed: number; last: string | undefined }> {
     const pending = await pendingPublications(this.env.DB, this.#orgId, after, PORTION);
     this.#streams.pump();
@@ -169,7 +169,7 @@ export class OrgCoordinator extends DurableObject<Env> {
     };
     await Promise.all(Array.from({ length: PARALLEL }, work));
     if (failed > 0) await this.#retryLater();
-    return { failed, last: pending.length === PORTION ? pending.at(-1) : undefined };
+    return { failed, last: failed < PORTION && pending.length === PORTION ? pending.at(-1) : undefined };
   }
 
   async #try(userId: string): Promise<boolean> {

@@ -37,8 +37,17 @@ import { pendingPublications } from './store/outbox';
 const KEY_INTERVAL = 1_000;
 const RETRY_FIRST = 2_000;
 const RETRY_LONGEST = 60_000;
-/** How many users one alarm publishes before it lets the next one go on. */
-const ALARM_BATCH = 100;
+/** Users who are read from the outbox at once. */
+const PORTION = 100;
+/**
+ * An invocation may make 1,000 operations of KV and 1,000 queries of D1 (Cloudflare, «KV limits», «D1 limits»); a
+ * publication takes two and three of them.
+ */
+const PORTIONS_PER_ALARM = 3;
+/** Milliseconds after which an alarm begins no further portion, and leaves the rest to the next one. */
+const ALARM_TIME = 20_000;
+/** Publications of a portion under way at once. What is asked for by itself waits behind no more than these. */
+const PARALLEL = 10;
 
 export class OrgCoordinator extends DurableObject<Env> {
   #tokens: Promise<unknown> = Promise.resolve();
@@ -99,24 +108,16 @@ export class OrgCoordinator extends DurableObject<Env> {
    */
   async publish(userId: string): Promise<boolean> {
     this.#streams.pump(); // before KV, and whatever becomes of KV
-    try {
-      await this.#publishInLine(userId);
-      this.#failures = 0;
-      return true;
-    } catch (error) {
-      console.error(JSON.stringify({ message: 'a revocation could not be published yet', error: String(error) }));
-      await this.#retryLater();
-      return false;
-    }
+    const isPublished = await this.#try(userId);
+    if (!isPublished) await this.#retryLater();
+    return isPublished;
   }
 
-  /** Publishes what waits in the outbox. @returns how many are left. */
+  /** Publishes a portion of what waits in the outbox; the alarm goes on with the rest. @returns how many of it failed. */
   async drain(): Promise<number> {
-    const pending = await pendingPublications(this.env.DB, this.#orgId, ALARM_BATCH);
-    this.#streams.pump();
-    const published = await Promise.all(pending.map((userId) => this.publish(userId)));
-    if (pending.length === ALARM_BATCH) await this.#wakeAt(Date.now() + RETRY_FIRST);
-    return published.filter((isPublished) => !isPublished).length;
+    const { failed, last } = await this.#publishPortion(undefined);
+    if (last !== undefined) await this.#wakeAt(Date.now());
+    return failed;
   }
 
   /** Opens a stream for a host (routes/sessions/stream.ts, which has checked everything). */
@@ -137,11 +138,48 @@ export class OrgCoordinator extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     try {
-      await this.drain();
+      await this.#goOn();
     } catch (error) {
       // The platform gives up an alarm that has failed six times; this one goes on for as long as something waits.
       console.error(JSON.stringify({ message: 'the outbox could not be read yet', error: String(error) }));
       await this.#retryLater();
+    }
+  }
+
+  /** Portion by portion. What fails is passed over until the next alarm; when all of a portion fails, KV is down. */
+  async #goOn(): Promise<void> {
+    const end = Date.now() + ALARM_TIME;
+    let after: string | undefined;
+    for (let portion = 0; portion < PORTIONS_PER_ALARM && Date.now() < end; portion++) {
+      const { last } = await this.#publishPortion(after);
+      if (last === undefined) return;
+      after = last;
+    }
+    await this.#wakeAt(Date.now());
+  }
+
+  /** @returns how many failed, and the last of the portion where it is worth going on behind it. */
+  async #publishPortion(after: string | undefined): Promise<{ failed: number; last: string | undefined }> {
+    const pending = await pendingPublications(this.env.DB, this.#orgId, after, PORTION);
+    this.#streams.pump();
+    let failed = 0;
+    const queue = pending.values();
+    const work = async () => {
+      for (const userId of queue) if (!(await this.#try(userId))) failed++;
+    };
+    await Promise.all(Array.from({ length: PARALLEL }, work));
+    if (failed > 0) await this.#retryLater();
+    return { failed, last: failed < PORTION && pending.length === PORTION ? pending.at(-1) : undefined };
+  }
+
+  async #try(userId: string): Promise<boolean> {
+    try {
+      await this.#publishInLine(userId);
+      this.#failures = 0;
+      return true;
+    } catch (error) {
+      console.error(JSON.stringify({ message: 'a revocation could not be published yet', error: String(error) }));
+      return false;
     }
   }
 

@@ -4,8 +4,10 @@ import { env } from 'cloudflare:workers';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { OrgCoordinator } from '../src/coordinator';
 import { TOKENS } from '../src/store/credentials';
+import { pendingPublications } from '../src/store/outbox';
 import { type Idp, newIdp } from './support/client';
 import { brokenKv, coordinatorOf, flagOf, NotedKv, rebind, waiting } from './support/coordinator';
+import { Meter } from './support/meter';
 
 const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
 afterAll(() => log.mockRestore());
@@ -258,19 +260,128 @@ describe('what waits survives', () => {
 });
 
 describe('draining', () => {
-  it('goes on until nothing is left, a hundred users at a time', async () => {
-    await env.DB.prepare(
+  /** So many wait, `user-10001` and on; nobody of them is in D1. */
+  const fillOutbox = (count: number) =>
+    env.DB.prepare(
       `INSERT INTO outbox (org_id, user_id, requested_at)
-        WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 150) SELECT ?, 'user-' || n, 1 FROM numbers`,
+        WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)
+        SELECT ?1, 'user-' || (10000 + n), 1 FROM numbers`,
     )
-      .bind(idp.orgId)
+      .bind(idp.orgId, count)
       .run();
-    expect(await coordinatorOf(idp.orgId).drain()).toBe(0);
-    expect(await waiting(idp.orgId)).toBe(50);
-    expect(noted.puts.map(({ key }) => key)).toContain(`rev:v1:${idp.orgId}:user-1`); // the longest wait first
-    await runDurableObjectAlarm(coordinatorOf(idp.orgId));
+  /** Does something of the object's own, while alarms are noted and none rings. @returns after how many seconds they were to. */
+  const noting = (work: (coordinator: OrgCoordinator) => Promise<unknown>): Promise<number[]> =>
+    runInDurableObject(coordinatorOf(idp.orgId), async (instance: OrgCoordinator, { storage }) => {
+      const delays: number[] = [];
+      const setAlarm = vi.spyOn(storage, 'setAlarm').mockImplementation(async (at) => {
+        delays.push(Math.max(0, Math.round((Number(at) - Date.now()) / 1_000)));
+      });
+      await work(instance);
+      setAlarm.mockRestore();
+      return delays;
+    });
+  const keys = () => noted.puts.map(({ key }) => key);
+
+  it('takes a hundred users, the org itself first, and leaves the rest to the alarm, at once', async () => {
+    await fillOutbox(150);
+    await ask('').run();
+    expect(await noting((coordinator) => coordinator.drain())).toEqual([0]);
+    expect(keys()[0]).toBe(`rev:v1:${idp.orgId}`);
+    expect(await waiting(idp.orgId)).toBe(51);
+    expect(await noting((coordinator) => coordinator.alarm())).toEqual([]);
     expect(await waiting(idp.orgId)).toBe(0);
-    expect(new Set(noted.puts.map(({ key }) => key)).size).toBe(150);
+    expect(new Set(keys()).size).toBe(151);
+  });
+
+  it('takes three hundred in an alarm, for an invocation may do so much, and the next alarm rings at once', async () => {
+    await fillOutbox(650);
+    const meter = new Meter();
+    await rebind(idp.orgId, { DB: meter.binding, REVOCATIONS: noted.binding });
+    expect(await noting((coordinator) => coordinator.alarm())).toEqual([0]);
+    expect(await waiting(idp.orgId)).toBe(350);
+    // Each is read back, too.
+    expect(2 * noted.puts.length).toBeLessThanOrEqual(1_000);
+    expect(meter.statements.length).toBeLessThanOrEqual(1_000);
+    expect(await noting((coordinator) => coordinator.alarm())).toEqual([0]);
+    expect(await noting((coordinator) => coordinator.alarm())).toEqual([]);
+    expect(await waiting(idp.orgId)).toBe(0);
+    expect(new Set(keys()).size).toBe(650);
+  });
+
+  it('works off a backlog without a pause, by itself', async () => {
+    await fillOutbox(650);
+    await coordinatorOf(idp.orgId).drain();
+    await vi.waitFor(async () => expect(await waiting(idp.orgId)).toBe(0), { timeout: 10_000 });
+    expect(noted.puts).toHaveLength(650);
+    expect(Math.max(...noted.puts.slice(1).map(({ at }, i) => at - noted.puts[i]!.at))).toBeLessThan(1_000);
+  });
+
+  it('reads no more of a backlog than it takes', async () => {
+    await fillOutbox(5_000);
+    const meter = new Meter();
+    for (const [after, first] of [
+      [undefined, 'user-10001'],
+      ['user-12000', 'user-12001'],
+    ] as const) {
+      meter.reset();
+      const portion = await pendingPublications(meter.binding, idp.orgId, after, 100);
+      expect([portion.length, portion[0]]).toEqual([100, first]);
+      expect(meter.rowsRead).toBeLessThanOrEqual(101);
+      expect(await meter.plans()).toEqual([
+        `SEARCH outbox USING COVERING INDEX outbox_org (org_id=?${after ? ' AND user_id>?' : ''})`,
+      ]);
+    }
+  });
+
+  it('does not hold up who is deactivated meanwhile', async () => {
+    const { id } = await idp.user('ada');
+    await fillOutbox(300);
+    // As on the platform: an object has six connections to KV, and what is more waits for its turn.
+    let free = 6;
+    let written = 0;
+    const turns: (() => void)[] = [];
+    noted.onPut = async () => {
+      if (free === 0) await new Promise<void>((resolve) => turns.push(resolve));
+      else free--;
+      await scheduler.wait(10);
+      written++;
+      const next = turns.shift();
+      if (next) next();
+      else free++;
+    };
+    const draining = noting((coordinator) => coordinator.alarm());
+    while (written < 12) await scheduler.wait(5);
+    const before = written;
+    expect((await idp.patch(`/Users/${id}`, [{ op: 'replace', path: 'active', value: false }])).status).toBe(200);
+    expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
+    expect(written - before).toBeLessThan(50);
+    expect(await waiting(idp.orgId)).toBeGreaterThan(200);
+    await draining;
+  });
+
+  it('passes over whom KV refuses, and comes back to them later', async () => {
+    await fillOutbox(250);
+    const refused = `rev:v1:${idp.orgId}:user-10007`;
+    noted.onPut = () => {
+      if (noted.puts.at(-1)!.key === refused) throw new Error('KV PUT failed: 429 Too Many Requests');
+    };
+    expect(await noting((coordinator) => coordinator.alarm())).toEqual([2]);
+    expect(await waiting(idp.orgId)).toBe(1);
+    noted.onPut = () => undefined;
+    await noting((coordinator) => coordinator.alarm());
+    expect(await flagOf(idp.orgId, 'user-10007')).toMatchObject({ active: false });
+  });
+
+  it('tries one portion while KV is down, and waits twice as long each time, however many users there are', async () => {
+    await fillOutbox(250);
+    let tried = 0;
+    const put = () => Promise.reject(new Error(`KV PUT failed: 500, ${++tried}`));
+    await rebind(idp.orgId, { REVOCATIONS: { put } as unknown as KVNamespace });
+    for (const delay of [2, 4, 8]) {
+      tried = 0;
+      expect(await noting((coordinator) => coordinator.alarm())).toEqual([delay]);
+      expect(tried).toBe(100);
+    }
   });
 
   it('publishes a user once, however often it was asked for', async () => {

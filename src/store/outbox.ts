@@ -47,10 +47,21 @@ export async function settle(db: D1Database, orgId: string, { userId, through }:
   await runBatch(db, [sql`DELETE FROM outbox WHERE org_id = ${orgId} AND user_id = ${userId} AND seq <= ${through}`]);
 }
 
-/** Users of one org (or WHOLE_ORG) whose state waits to be published, the longest wait first. */
-export async function pendingPublications(db: D1Database, orgId: string, limit: number): Promise<string[]> {
+/**
+ * Users of one org (or WHOLE_ORG, which comes first) whose state waits to be published, by id. Reads the index no further
+ * than the last of them, however many wait.
+ *
+ * @param after the last one of the portion before.
+ */
+export async function pendingPublications(
+  db: D1Database,
+  orgId: string,
+  after: string | undefined,
+  limit: number,
+): Promise<string[]> {
+  const beyond = after === undefined ? sql`` : sql`AND user_id > ${after}`;
   const [rows] = await runBatch(db, [
-    sql`SELECT user_id FROM outbox WHERE org_id = ${orgId} GROUP BY user_id ORDER BY min(seq) LIMIT ${limit}`,
+    sql`SELECT DISTINCT user_id FROM outbox WHERE org_id = ${orgId} ${beyond} ORDER BY user_id LIMIT ${limit}`,
   ]);
   return rows!.map((row) => row['user_id'] as string);
 }

@@ -311,6 +311,7 @@ describe('a push', () => {
     const people = await Promise.all(['a', 'b', 'c'].map(person));
     for (const id of people) await set(id, false);
     await fillUsers({ ...idp, slug: 'crowd' }, 2_000);
+    await coordinatorOf(idp.orgId).drain(); // nobody waited for their publications
     const meter = new Meter();
     await rebind(idp.orgId, { DB: meter.binding });
     await coordinatorOf(idp.orgId).drain();

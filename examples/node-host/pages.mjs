@@ -30,7 +30,7 @@ export const POLICY = [
 ].join('; ');
 
 const ENTITIES = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-const escape = (text) => String(text).replace(/[&<>"']/g, (character) => ENTITIES[character]);
+const escaped = (text) => String(text).replace(/[&<>"']/g, (character) => ENTITIES[character]);
 
 /** Content is HTML, all else is text. */
 const document = (title, content, script = '') => `<!doctype html>
@@ -38,12 +38,12 @@ const document = (title, content, script = '') => `<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escape(title)}</title>
+<title>${escaped(title)}</title>
 <style>${STYLE}</style>
 </head>
 <body>
 <main>
-<h1>${escape(title)}</h1>
+<h1>${escaped(title)}</h1>
 ${content}
 </main>
 ${script && `<script>${script}</script>`}
@@ -53,7 +53,7 @@ ${script && `<script>${script}</script>`}
 
 const facts = (of) =>
   `<dl>${Object.entries(of)
-    .map(([name, value]) => `<dt>${escape(name)}</dt><dd>${escape(value)}</dd>`)
+    .map(([name, value]) => `<dt>${escaped(name)}</dt><dd>${escaped(value)}</dd>`)
     .join('')}</dl>`;
 
 const REFUSED = {
@@ -69,9 +69,9 @@ export const signInPage = ({ org = 'demo', name = '', refused } = {}) =>
 ${refused ? `<p role="alert">${REFUSED[refused]}</p>` : ''}
 <form method="post" action="/sign-in">
 <label for="org">Organization</label>
-<input id="org" name="org" value="${escape(org)}" autocomplete="organization" maxlength="100" required>
+<input id="org" name="org" value="${escaped(org)}" autocomplete="organization" maxlength="100" required>
 <label for="name">User name or e-mail address</label>
-<input id="name" name="name" value="${escape(name)}" autocomplete="username" maxlength="250" required>
+<input id="name" name="name" value="${escaped(name)}" autocomplete="username" maxlength="250" required>
 <button type="submit">Sign in</button>
 </form>`,
   );
@@ -113,4 +113,4 @@ ${facts({ Reason: reason })}
   );
 
 export const messagePage = (title, text) =>
-  document(title, `<p role="alert">${escape(text)}</p>\n<p><a href="/">Back</a></p>`);
+  document(title, `<p role="alert">${escaped(text)}</p>\n<p><a href="/">Back</a></p>`);

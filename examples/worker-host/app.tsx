@@ -47,6 +47,9 @@ const app = new Hono<Host>();
 
 app.use(
   secureHeaders({
+    // With no-referrer, browsers would not name the origin of a form.
+    referrerPolicy: 'same-origin',
+    xFrameOptions: 'DENY',
     contentSecurityPolicy: {
       defaultSrc: ["'none'"],
       styleSrc: ["'self'"],

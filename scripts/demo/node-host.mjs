@@ -4,12 +4,16 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const program = fileURLToPath(new URL('../../examples/node-host/server.mjs', import.meta.url));
+const pathOf = (name) => fileURLToPath(new URL(name, import.meta.url));
+const program = pathOf('../../examples/node-host/server.mjs');
+const leash = pathOf('../start/leash.mjs');
 
 /** `settings` are its environment variables, SCIM_URL and HOST_TOKEN at least. */
 export async function openNodeHost(settings) {
-  const child = spawn(process.execPath, [program], {
-    env: { PATH: process.env.PATH, PORT: '0', ...settings },
+  // The leash ends its whole group if we die without a chance to: so it has one of its own.
+  const child = spawn(process.execPath, ['--import', leash, program], {
+    detached: true,
+    env: { PATH: process.env.PATH, LEASH_HOLDER: String(process.pid), PORT: '0', ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = new Promise((resolve) => child.once('close', resolve));

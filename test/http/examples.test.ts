@@ -1,12 +1,19 @@
 // The example host apps as people meet them: beside the whole service, over HTTP, with a cookie and forms.
+import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Browser, type NodeHost, openBrowser, openNodeHost, type Page } from '../../scripts/demo/node-host.mjs';
+import { doesExist, environment } from '../support/node.ts';
 import { hostToken, type Server, startServer, type TestOrg } from '../support/server.ts';
 import { soon } from '../support/stream-scenarios.ts';
 import { startWire, type Wire } from '../support/web-socket.mjs';
 
 const workerHost = new URL('../../examples/worker-host/wrangler.toml', import.meta.url);
 const cookieSecret = 'a secret of this test, longer than 32 characters';
+const executablePath = environment['CHROMIUM'] ?? '/usr/bin/chromium';
+const isInstalled = doesExist(executablePath);
+if (!isInstalled) {
+  it.skip(`an open page in a browser: there is no Chromium at ${executablePath} (CHROMIUM says where it is)`);
+}
 
 let server: Server;
 let acme: TestOrg;
@@ -132,14 +139,6 @@ describe('the Worker beside the service', () => {
     expectSignedOut(await browser.get('/'), 'revoked');
     await signedIn(browser, userName);
     expect((await browser.get('/')).status).toBe(200);
-  });
-
-  it('revives no session by a reactivation', async () => {
-    const { id, userName } = await newPerson();
-    const browser = await signedIn(newBrowser(), userName);
-    await setActive(id, false);
-    await setActive(id, true);
-    expectSignedOut(await browser.get('/'), 'revoked');
   });
 
   it('signs in by e-mail address, and refuses who is unknown, deactivated, or one of several with that address', async () => {
@@ -322,12 +321,38 @@ describe('the Node server with the stream', () => {
     }
   });
 
+  it.runIf(isInstalled)('an open page in a browser says by itself that it is over, within its policy', async () => {
+    const { id, userName } = await newPerson();
+    const args = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking';
+    const browser = await chromium.launch({ executablePath, headless: true, args: args.split(' ') });
+    try {
+      const page = await browser.newPage();
+      const complaints: string[] = [];
+      page.on('console', (message) => complaints.push(message.text()));
+      page.on('pageerror', (error) => complaints.push(String(error)));
+      await page.goto(host.url);
+      await page.getByLabel('Organization').fill('acme');
+      await page.getByLabel('User name or e-mail address').fill(userName);
+      await page.keyboard.press('Enter');
+      await page.getByRole('button', { name: 'Export everything' }).click();
+      const isLive = page.waitForResponse((answer) => answer.url().endsWith('/live'));
+      await page.getByRole('link', { name: 'Back to your account' }).click();
+      await isLive;
+      await setActive(id, false);
+      await page.getByRole('heading', { name: 'You are signed out' }).waitFor({ timeout: 5_000 });
+      expect(await page.getByRole('alert').textContent()).toContain('may not be signed in any more');
+      // Chromium's word on each answer of 400 and above.
+      expect(complaints.filter((text) => !/status of 401/.test(text))).toEqual([]);
+    } finally {
+      await browser.close();
+    }
+  });
+
   it('ends when it is told to, with pages open', async () => {
     const { userName } = await newPerson();
-    const short = await openNodeHost(settings());
-    const browser = await signedIn(short.browser(), userName);
+    const browser = await signedIn(host.browser(), userName);
     const broken = expect((await browser.listen()).ended).rejects.toThrow();
-    expect(await short.close()).toBe(0);
+    expect(await host.close()).toBe(0);
     await broken;
   });
 });

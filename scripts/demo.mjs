@@ -11,13 +11,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { openAdmin } from './admin/transport.mjs';
 import { openHostApp } from './demo/host-app.mjs';
 import { entra, okta } from './demo/idp.mjs';
+import { openNodeHost } from './demo/node-host.mjs';
 import { freePort, startService } from './start/service.mjs';
 import { paint } from './terminal.mjs';
 
 const began = performance.now();
 const stateDir = mkdtempSync(join(tmpdir(), 'scim-worker-demo-'));
 const complaints = [];
-const service = startService({ port: await freePort(), stateDir, onLog: (text) => complaints.push(text) });
+const hostToken = crypto.randomUUID();
+const service = startService({
+  ...{ port: await freePort(), stateDir, secrets: { HOST_TOKEN: hostToken } },
+  onLog: (text) => complaints.push(text),
+});
 const opened = [];
 
 let isInterrupted = false;
@@ -59,6 +64,8 @@ async function play() {
     deepStrictEqual([status, body.name.familyName, body.id], [200, 'Lovelace', adaId]);
   });
   await leaveAndReturn(host, fromOkta, acme, { name: 'Ada', id: adaId }, 'a PATCH without a path');
+
+  await loseLive(fromOkta, 'acme', { userName: ada.userName, id: adaId });
 
   act('Entra ID provisions Grace at Globex');
   const fromEntra = entra(globex);
@@ -150,6 +157,44 @@ async function leaveAndReturn(host, idp, org, { name, id }, how) {
   const after = await signIn(org, id);
   await step('a new one is good', () => expectSession(host, after, true));
   return after;
+}
+
+/** The same promise, pushed: who has a page open hears of it at once. */
+async function loseLive(idp, org, { userName, id }) {
+  act('A host app on Node holds the stream of revocations: Ada has a page open there');
+  const nodeHost = await openNodeHost({ SCIM_URL: service.url, HOST_TOKEN: hostToken });
+  opened.push(nodeHost);
+  const browser = nodeHost.browser();
+  await step('Ada signs in with her user name: the host app asks who that is', async () => {
+    strictEqual((await browser.post('/sign-in', { org, name: userName })).status, 303);
+    return `${nodeHost.url}  examples/node-host`;
+  });
+  await step('her page asks nobody any more: the stream has told all there is to know', async () => {
+    const isFromStream = async () => /<dd>stream<\/dd>/.test((await browser.get('/')).text);
+    for (let attempt = 1; !(await isFromStream()); attempt++) {
+      if (attempt === 100) throw new Error('the stream has not come up');
+      await sleep(50);
+    }
+  });
+  const page = await browser.listen();
+  let sent;
+  let answered;
+  await step('the IdP deactivates her once more, while the page is open', async () => {
+    sent = performance.now();
+    const { status } = await idp.setActive(id, false);
+    answered = performance.now();
+    strictEqual(status === 200 || status === 204, true);
+  });
+  await step('the open page hears that it is over, and nobody has reloaded it', async () => {
+    const { reason, at } = await Promise.race([page.ended, sleep(10_000, { reason: 'nothing within 10 seconds' })]);
+    strictEqual(reason, 'inactive');
+    const milliseconds = (until) => `${Math.max(1, Math.round(until - sent))} ms`;
+    return `${milliseconds(at)} after the PATCH was sent; the IdP had its answer after ${milliseconds(answered)}`;
+  });
+  await step('the host app has let the session go', async () => {
+    const { status, text } = await browser.get('/');
+    deepStrictEqual([status, /You are signed out/.test(text)], [401, true]);
+  });
 }
 
 async function signIn(org, user) {

@@ -1,6 +1,7 @@
 // A real Worker in real workerd behind a real port, for tests that speak HTTP from plain Node: the wire, the whole
 // stack and several orgs at once. Storage is in memory and ends with the server.
 import { createTestHarness } from 'wrangler';
+import { flagKey } from '../../src/sessions/flag.ts';
 import { environment } from './node.ts';
 
 const adminToken = 'test-admin-token';
@@ -19,7 +20,17 @@ export interface Server {
   deleteOrg(slug: string): Promise<void>;
   /** Ends every session of the org; everybody stays active. */
   signOutOrg(slug: string): Promise<void>;
+  /** Sends a request to another Worker that runs beside the service; it sees whatever host the address has. */
+  fetchFrom(worker: string, url: string, init?: RequestInit): Promise<Response>;
+  /** Takes a flag out of KV, as if it had not arrived where the host app is. */
+  loseFlag(orgId: string, userId: string): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** A Worker that runs beside the service, on the same storage. */
+export interface Neighbour {
+  readonly configPath: URL;
+  readonly secrets: Record<string, string>;
 }
 
 export interface TestOrg {
@@ -31,22 +42,32 @@ export interface TestOrg {
 }
 
 /** One start costs more than a second: share a server between tests, and give each test an org of its own. */
-export async function startServer(): Promise<Server> {
+export async function startServer(...beside: Neighbour[]): Promise<Server> {
   environment['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false'; // else the harness asks the Internet what Request.cf looks like
   const harness = createTestHarness({
-    workers: [{ configPath: config, secrets: { ADMIN_TOKEN: adminToken, HOST_TOKEN: hostToken } }],
+    workers: [{ configPath: config, secrets: { ADMIN_TOKEN: adminToken, HOST_TOKEN: hostToken } }, ...beside],
   });
   try {
     const url = (await harness.listen()).url.origin;
     await harness.getWorker().applyD1Migrations('DB');
-    return { url, ...callsTo(url), stop: () => harness.close() };
+    return {
+      url,
+      ...callsTo(url),
+      // The harness has another copy of these types.
+      fetchFrom: (worker, to, init) => harness.getWorker(worker).fetch(to, init as never) as Promise<never>,
+      async loseFlag(orgId, userId) {
+        const { REVOCATIONS } = (await harness.getWorker().getEnv()) as { REVOCATIONS: KVNamespace };
+        await REVOCATIONS.delete(flagKey(orgId, userId));
+      },
+      stop: () => harness.close(),
+    };
   } catch (error) {
     await harness.close();
     throw error;
   }
 }
 
-function callsTo(url: string): Omit<Server, 'url' | 'stop'> {
+function callsTo(url: string): Omit<Server, 'url' | 'fetchFrom' | 'loseFlag' | 'stop'> {
   async function admin<T>(method: string, path: string, body?: unknown): Promise<T> {
     const answer = await fetch(`${url}/admin/v1${path}`, {
       method,

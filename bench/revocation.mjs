@@ -125,10 +125,20 @@ async function deactivate(org, id, { idp, strict, kv, stream, told }) {
   const pushed = new Promise((resolve) => told.set(id, resolve));
   const sent = performance.now();
   const passed = () => performance.now() - sent;
+  let isAnswered = false;
   const [answer, strictly, streamed, read] = await inTime(
     Promise.all([
-      idp.setActive(id, false).then((heard) => expect2xx(heard) && passed()),
-      denied(() => strict.check(session)).then(passed),
+      idp.setActive(id, false).then((heard) => {
+        expect2xx(heard);
+        isAnswered = true;
+        return passed();
+      }),
+      denied(async () => {
+        const isOver = isAnswered;
+        const verdict = await strict.check(session);
+        if (isOver && verdict.valid) throw new Error(`${id} was let in by a strict check that was asked after the 2xx`);
+        return verdict;
+      }).then(passed),
       pushed.then(passed),
       denied(() => kv.check(session)).then(passed),
     ]),

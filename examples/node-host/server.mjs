@@ -24,7 +24,7 @@ const sessions = new Sessions({
 const server = createServer((request, response) => {
   answer(request, response).catch((error) => {
     if (error instanceof Unavailable) {
-      const page = messagePage('This cannot be checked just now', 'You are still signed in. Try again in a moment.');
+      const page = messagePage('This cannot be checked just now', 'Nothing has changed. Try again in a moment.');
       send(response, 503, page, { 'Retry-After': '5' });
     } else {
       console.error(error);

@@ -106,7 +106,7 @@ app.onError((error, c) => {
     return c.html(messagePage('That was refused', 'The form was not sent from a page of this site.'), error.status);
   }
   if (error instanceof Unavailable) {
-    const page = messagePage('This cannot be checked just now', 'You are still signed in. Try again in a moment.');
+    const page = messagePage('This cannot be checked just now', 'Nothing has changed. Try again in a moment.');
     return c.html(page, 503, { 'Retry-After': '5' });
   }
   console.error(error);

@@ -16,6 +16,8 @@ export type Expectation =
   | 'default_group'
   | 'sign_out_groups'
   | 'switched'
+  | 'plan'
+  | 'sso'
   | 'allowed_roles'
   | 'approval'
   | 'grant';

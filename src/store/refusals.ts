@@ -12,6 +12,8 @@ export type Reason =
   | 'replaced'
   | 'revoked'
   | 'disabled'
+  /** Of a good credential: the org's plan has no SCIM. */
+  | 'plan'
   | 'wrong_org'
   | 'wrong_kind'
   | 'rate_limited'

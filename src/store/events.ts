@@ -11,8 +11,8 @@ export interface Count {
 }
 
 /**
- * The next number of the org's journal, taken together with the counters. Alone, but for `recordEach`, to move that
- * number, so that there is no gap: an aborted batch gives its number back.
+ * The next number of the org's journal, taken together with the counters. Alone, but for `recordIf` and `recordEach`, to
+ * move that number, so that there is no gap: an aborted batch gives its number back.
  */
 export function count(store: OrgStore, { users = 0, activeUsers = 0, groups = 0 }: Count = {}): SQL {
   return sql`UPDATE orgs SET event_seq = event_seq + 1, user_count = user_count + ${users},
@@ -25,16 +25,30 @@ export function record(store: OrgStore, actor: Actor, happening: Happening): SQL
 }
 
 /** `record` with details that only the database knows. */
-export function recordAs(
+export const recordAs = (store: OrgStore, actor: Actor, happening: Undetailed, details: SQL): SQL =>
+  insertion(store, actor, happening, details, sql`event_seq`);
+
+/**
+ * One event more, with a number of its own. To follow `count` and its event in the same batch.
+ *
+ * @param condition on the row of the org, whose counters have moved.
+ */
+export const recordIf = (store: OrgStore, actor: Actor, happening: Undetailed, details: SQL, condition: SQL): SQL[] => [
+  sql`${insertion(store, actor, happening, details, sql`event_seq + 1`)} AND ${condition}`,
+  sql`UPDATE orgs SET event_seq = event_seq + 1 WHERE id = ${store.org} AND changes() = 1`,
+];
+
+type Undetailed = Omit<Happening, 'details'>;
+
+const insertion = (
   store: OrgStore,
   actor: Actor,
-  { type, targetId, publishes = false }: Omit<Happening, 'details'>,
+  { type, targetId, publishes = false }: Undetailed,
   details: SQL,
-): SQL {
-  return sql`INSERT INTO ${COLUMNS}
-    SELECT id, event_seq, ${store.now}, ${type}, ${actor.name}, ${store.credential}, ${targetId ?? null},
-      ${actor.requestId}, ${details}, ${publishes ? 1 : 0} FROM orgs WHERE id = ${store.org}`;
-}
+  seq: SQL,
+): SQL => sql`INSERT INTO ${COLUMNS}
+  SELECT id, ${seq}, ${store.now}, ${type}, ${actor.name}, ${store.credential}, ${targetId ?? null},
+    ${actor.requestId}, ${details}, ${publishes ? 1 : 0} FROM orgs WHERE id = ${store.org}`;
 
 /** The same thing happened to many: each has an event. How many, the database alone knows. */
 export interface RecordEach {

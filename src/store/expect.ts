@@ -18,6 +18,7 @@ export type Expectation =
   | 'switched'
   | 'plan'
   | 'sso'
+  | 'seats'
   | 'allowed_roles'
   | 'approval'
   | 'grant';

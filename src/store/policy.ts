@@ -1,5 +1,7 @@
 /** What an org's settings ask of a batch, as statements of it: the settings are not read first (promise 7). */
 import { type SQL, sql } from 'drizzle-orm';
+import type { Actor } from '../events';
+import { recordIf } from './events';
 import { expect } from './expect';
 import type { OrgSettings, OrgStore } from './open';
 
@@ -26,6 +28,24 @@ export const expectSso = (store: OrgStore): SQL =>
     sql`(SELECT scim_enabled = 0 OR settings ->> '$.ssoRequired' IS NOT 1 OR ifnull(settings ->> '$.sso', 0) IS NOT 0
       FROM orgs WHERE id = ${store.org})`,
   );
+
+const SEATS = sql.raw(`orgs.settings ->> '$."plan.seats"'`);
+
+/**
+ * A seat for a user who becomes active. To follow `count`, which has counted them, and its event in the same batch; with
+ * an event of its own when nine tenths of the seats are taken by this. Who is active already needs none: a limit that is
+ * lowered below their number is in nobody's way but of who comes new.
+ */
+export const takeSeat = (store: OrgStore, actor: Actor): SQL[] => [
+  expect('seats', sql`(SELECT ifnull(active_user_count <= ${SEATS}, 1) FROM orgs WHERE id = ${store.org})`),
+  ...recordIf(
+    store,
+    actor,
+    { type: 'seats.warning' },
+    sql`json_object('seats', ${SEATS}, 'activeUsers', active_user_count, 'client', ${actor.client ?? null})`,
+    sql`active_user_count * 10 >= ${SEATS} * 9 AND (active_user_count - 1) * 10 < ${SEATS} * 9`,
+  ),
+];
 
 /** The id of the group that new users join, or NULL. */
 export const defaultGroup = (store: OrgStore): SQL =>

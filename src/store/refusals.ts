@@ -14,6 +14,8 @@ export type Reason =
   | 'disabled'
   /** Of a good credential: the org's plan has no SCIM. */
   | 'plan'
+  /** Of a good credential, too: somebody would have become active, and the plan has no seat left. */
+  | 'seats'
   | 'wrong_org'
   | 'wrong_kind'
   | 'rate_limited'

@@ -17,7 +17,7 @@ import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filt
 import { type List, span } from './list';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
-import { defaultGroup, expectAllowed, joinDefaultGroup, signedOutByRename } from './policy';
+import { defaultGroup, expectAllowed, joinDefaultGroup, signedOutByRename, takeSeat } from './policy';
 import { groupsIn, groupsOfUser, leaveAllGroups, usersInGroup } from './related';
 
 /** A user with what the product knows besides. */
@@ -233,7 +233,7 @@ function lookLikeTombstoneOf(store: OrgStore, userNameKey: string, externalId: s
  * A new user, who joins the org's default group, in one round trip.
  *
  * @throws Unmet `allowed_roles`: the org does not know one of the roles. Unmet `no_tombstone`: a deleted user with this
- *   userName or externalId is there to be restored.
+ *   userName or externalId is there to be restored. Unmet `seats`: the plan has none left.
  * @throws Taken: the userName is a live user's.
  */
 export async function insertUser(
@@ -258,6 +258,7 @@ export async function insertUser(
     ...joinDefaultGroup(store, draft.id),
     count(store, { users: 1, activeUsers: active }),
     recordAs(store, actor, happening, details),
+    ...(draft.isActive ? takeSeat(store, actor) : []),
     ...(happening.publishes ? [publishLater(store, only(draft.id))] : []),
     sql`${SELECT} WHERE ${live(store, draft.id)}`,
   );
@@ -286,7 +287,7 @@ export interface Replaced {
  *
  * @param endsSessions those issued until now; the happening has to publish it.
  * @throws Unmet `version`: it has changed since it was read. Unmet `allowed_roles`: a role that it did not have before is
- *   none that the org knows.
+ *   none that the org knows. Unmet `seats`: it would be active, and the plan has none left.
  * @throws Taken: the userName is another live user's.
  */
 export async function replaceUser(
@@ -320,6 +321,7 @@ export async function replaceUser(
       activeUsers: active - (before.isActive ? 1 : 0),
     }),
     record(store, actor, happening),
+    ...(draft.isActive && !before.isActive ? takeSeat(store, actor) : []),
     ...(endsSessions
       ? endSessions(store, only(draft.id))
       : happening.publishes

@@ -202,6 +202,7 @@ describe('the sentence for the administrator', () => {
       ['revoked', ['', 'others']],
       ['disabled', ['', 'others']],
       ['plan', ['', 'others']],
+      ['seats', ['', 'others']],
       ['wrong_org', ['path', 'user_name', 'others']],
       ['wrong_kind', ['basic', 'oauth_refresh', 'others']],
       ['rate_limited', ['', 'others']],

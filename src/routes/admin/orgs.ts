@@ -48,6 +48,10 @@ const settable = z.strictObject({
     'okta, entra, onelogin, jumpcloud or other was expected',
   ),
   'plan.scim': boolean,
+  'plan.seats': z
+    .string()
+    .regex(/^[1-9]\d{0,6}$/, 'a whole number from 1 to 9999999 was expected')
+    .transform(Number),
   sso: z
     .string()
     .trim()

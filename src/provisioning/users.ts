@@ -191,7 +191,7 @@ async function noSeat(org: Org): Promise<undefined> {
   const seats = settings['plan.seats'];
   if (seats === undefined) return;
   org.noteRefusal('seats');
-  const sentence = `The plan of this organization has ${seats} seats for active users (plan.seats), and all are taken: deactivate somebody first, or ask for more.`;
+  const sentence = `The limit of active users in the plan of this organization (plan.seats: ${seats}) is reached: deactivate somebody first, or ask for more.`;
   throw forbidden(withContact(sentence, settings));
 }
 

@@ -55,7 +55,7 @@ describe('a plan with seats', () => {
     await people(3);
     const before = await dump();
     const answer = await post('late');
-    expectRefusal(answer, 403, undefined, /\b3 seats\b.*Contact sales@vendor\.test\.$/);
+    expectRefusal(answer, 403, undefined, /\(plan\.seats: 3\).* Contact sales@vendor\.test\.$/);
     expect(await dump()).toBe(before);
     expect((await idp.get('/Users?filter=userName eq "late@example.com"')).body.totalResults).toBe(0);
   });

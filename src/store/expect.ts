@@ -28,6 +28,13 @@ export function expect(expectation: Expectation, condition: SQL): SQL {
   return sql`INSERT INTO expect (is_met, name) SELECT ${condition}, ${expectation}`;
 }
 
+/** Several in one statement, in this order. */
+export const expectEach = (...insisted: (readonly [Expectation, SQL])[]): SQL =>
+  sql`INSERT INTO expect (is_met, name) ${sql.join(
+    insisted.map(([expectation, condition]) => sql`SELECT ${condition}, ${expectation}`),
+    sql` UNION ALL `,
+  )}`;
+
 /** The statement before this one changed exactly one row. */
 export const expectOneChange = (expectation: Expectation): SQL => expect(expectation, sql.raw('changes()'));
 

@@ -1,7 +1,7 @@
 /** What an org's settings ask of a batch, as statements of it: the settings are not read first (promise 7). */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../events';
-import { recordIf } from './events';
+import type { Also, Count } from './events';
 import { expect } from './expect';
 import type { OrgSettings, OrgStore } from './open';
 
@@ -31,21 +31,26 @@ export const expectSso = (store: OrgStore): SQL =>
 
 const SEATS = sql.raw(`orgs.settings ->> '$."plan.seats"'`);
 
+/** 1 where this number of active users is the first to take nine tenths of the seats, else 0. */
+const isWarned = (active: SQL) =>
+  sql`ifnull(${active} * 10 >= ${SEATS} * 9 AND (${active} - 1) * 10 < ${SEATS} * 9, 0)`;
+
 /**
- * A seat for a user who becomes active. To follow `count`, which has counted them, and its event in the same batch; with
- * an event of its own when nine tenths of the seats are taken by this. Who is active already needs none: a limit that is
- * lowered below their number is in nobody's way but of who comes new.
+ * Before a user becomes active: there is a seat. Who is active already needs none, so a limit that is lowered below their
+ * number is in nobody's way but of who comes new.
  */
-export const takeSeat = (store: OrgStore, actor: Actor): SQL[] => [
-  expect('seats', sql`(SELECT ifnull(active_user_count <= ${SEATS}, 1) FROM orgs WHERE id = ${store.org})`),
-  ...recordIf(
-    store,
-    actor,
-    { type: 'seats.warning' },
-    sql`json_object('seats', ${SEATS}, 'activeUsers', active_user_count, 'client', ${actor.client ?? null})`,
-    sql`active_user_count * 10 >= ${SEATS} * 9 AND (active_user_count - 1) * 10 < ${SEATS} * 9`,
-  ),
-];
+export const hasSeat = (store: OrgStore): SQL =>
+  sql`(SELECT ifnull(active_user_count < ${SEATS}, 1) FROM orgs WHERE id = ${store.org})`;
+
+/** How a user who becomes active is counted, and recorded: with a warning if nine tenths of the seats are taken by it. */
+export const takeSeat = (actor: Actor): { readonly count: Count; readonly warning: Also } => ({
+  count: { activeUsers: 1, moreEvents: isWarned(sql`(active_user_count + 1)`) },
+  warning: {
+    type: 'seats.warning',
+    details: sql`json_object('seats', ${SEATS}, 'activeUsers', active_user_count, 'client', ${actor.client ?? null})`,
+    condition: isWarned(sql`active_user_count`),
+  },
+});
 
 /** The id of the group that new users join, or NULL. */
 export const defaultGroup = (store: OrgStore): SQL =>

@@ -25,7 +25,9 @@ export type EventType =
   | 'group.permissions'
   | 'schema.added'
   | 'schema.changed'
-  | 'schema.removed';
+  | 'schema.removed'
+  /** A change has taken the active users to nine tenths of the plan's seats. */
+  | 'seats.warning';
 
 /** `cancelled`, `completed` and `retired` (by the use of the new one) are ends of a rotation's grace. */
 export type CredentialEvent =

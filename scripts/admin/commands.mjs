@@ -299,8 +299,8 @@ const onOff = (is) => (is ? ['green', 'on'] : ['yellow', 'off']);
 const scimOf = ({ disabledAt, scimEnabled }) => (disabledAt ? ['red', 'org disabled'] : onOff(scimEnabled));
 const yesNo = (is) => (is ? ['green', 'yes'] : ['yellow', 'no']);
 
-function showOrg({ slug, name, scimEnabled, scimBaseUrl, disabledAt, ...rest }) {
-  return columns([
+function showOrg({ slug, name, scimEnabled, scimBaseUrl, disabledAt, notices = [], ...rest }) {
+  const table = columns([
     ...leaves({ slug, name }),
     ...(disabledAt
       ? [
@@ -313,6 +313,7 @@ function showOrg({ slug, name, scimEnabled, scimBaseUrl, disabledAt, ...rest }) 
     [['dim', 'scim'], onOff(scimEnabled)],
     ...leaves({ scimBaseUrl, ...rest }),
   ]);
+  return [table, ...notices.map((notice) => `\n${harmless(notice)}`)].join('\n');
 }
 
 function showGroup({ members, permissions, ...group }) {

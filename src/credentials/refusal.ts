@@ -126,6 +126,10 @@ function sentence({ reason, hint, credential, successor }: Refusal): string {
       return `revoked${by(credential?.revokedBy, credential?.revokedAt)}: ${which}; enter the present one, or make one`;
     case 'disabled':
       return 'SCIM is off for this org: scim enable lets its identity provider in';
+    case 'plan':
+      return "SCIM is not part of this org's plan: org set plan.scim=true lets its identity provider in";
+    case 'seats':
+      return 'nobody could become active, for all seats of the plan were taken: deactivate people, or raise plan.seats';
     case 'wrong_org':
       return hint === 'user_name'
         ? `${which} was good, but the user name was not this org's slug: correct it`

@@ -63,7 +63,7 @@ export async function performBulk(
       const refusal =
         error instanceof SchemasChanged && isBegun ? changing() : error instanceof Busy ? tryAgain() : error;
       if (error instanceof Busy) busy = error;
-      if (!(refusal instanceof ScimError) || refusal.status === 401 || refusal.status === 403) throw refusal;
+      if (!(refusal instanceof ScimError) || org.store.refusal !== undefined) throw refusal;
       failed.push(operation.turn);
       return { operation, status: refusal.status, error: refusal };
     };

@@ -3,6 +3,7 @@ import type { Actor } from '../events';
 import type { Types } from '../scim/schema/types';
 import { FEW } from '../store/epoch';
 import type { OrgStore, Registered } from '../store/open';
+import type { Reason } from '../store/refusals';
 
 export interface Org {
   readonly store: OrgStore;
@@ -18,6 +19,8 @@ export interface Org {
   publish(userId: string): Promise<boolean>;
   /** The same of whoever waits for it: as many as a request can wait for, the others after it. */
   publishPending(): Promise<void>;
+  /** Counts a request that a policy of the org has refused, for its administrator. */
+  noteRefusal(reason: Reason): void;
 }
 
 /** @param userIds whose sessions have been ended; more than FEW stand for many. */

@@ -1,5 +1,5 @@
 /** Users as the product sees them: create, get, query, replace, patch, delete; restoring who comes back. */
-import { invalidValue, notFound, preconditionFailed, type ScimError, uniqueness } from '../scim/error';
+import { forbidden, invalidValue, notFound, preconditionFailed, type ScimError, uniqueness } from '../scim/error';
 import { hasTag, type TagCondition } from '../scim/etag';
 import { applyPatch } from '../scim/patch/apply';
 import { parsePatch } from '../scim/patch/parse';
@@ -7,6 +7,7 @@ import type { Bends } from '../scim/quirks';
 import { isSame, type Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
 import { Taken, Unmet } from '../store/batch';
+import { withContact } from '../store/policy';
 import type { StoredUser } from '../store/users';
 import * as store from '../store/users';
 import { creation, detailsOf, replacement, restoration } from './lifecycle';
@@ -23,7 +24,7 @@ export async function getUser(org: Org, id: string): Promise<StoredUser> {
 /**
  * A new user, or one who comes back: a deleted user with this externalId or userName is restored under its old id.
  *
- * @throws ScimError 400; 409 uniqueness when the userName is a live user's.
+ * @throws ScimError 400; 403 when the plan has no seat for them; 409 uniqueness when the userName is a live user's.
  */
 export async function createUser(org: TypedOrg, body: unknown): Promise<StoredUser> {
   const bends: Bends = new Set();
@@ -35,6 +36,7 @@ export async function createUser(org: TypedOrg, body: unknown): Promise<StoredUs
       if (error instanceof Unmet && error.expectation === 'no_tombstone') return restore(org, resource, bends);
       if (isNameTaken(error)) return returning(org, resource, bends);
       if (isRoleRefused(error)) throw await unknownRole(org);
+      if (isSeatRefused(error)) return noSeat(org);
       throw error;
     }
   });
@@ -76,7 +78,7 @@ async function returning(org: TypedOrg, resource: Resource, bends: Bends): Promi
   return save(org, before, resource, resource['active'] === true, bends);
 }
 
-/** PUT: what the body leaves out is unassigned, but for `active`. @throws ScimError 400, 404, 409, 412. */
+/** PUT: what the body leaves out is unassigned, but for `active`. @throws ScimError 400, 403, 404, 409, 412. */
 export function replaceUser(
   org: TypedOrg,
   id: string,
@@ -88,7 +90,7 @@ export function replaceUser(
   );
 }
 
-/** @throws ScimError 400, 404, 409, 412. */
+/** @throws ScimError 400, 403, 404, 409, 412. */
 export function patchUser(
   org: TypedOrg,
   id: string,
@@ -165,12 +167,33 @@ async function save(
     if (error instanceof Unmet && error.expectation === 'version') return undefined;
     if (isNameTaken(error)) throw uniqueness('userName');
     if (isRoleRefused(error)) throw await unknownRole(org);
+    if (isSeatRefused(error)) return noSeat(org);
     throw error;
   }
 }
 
 const isNameTaken = (error: unknown) => error instanceof Taken && error.columns.includes('user_name_key');
 const isRoleRefused = (error: unknown) => error instanceof Unmet && error.expectation === 'allowed_roles';
+const isSeatRefused = (error: unknown) => error instanceof Unmet && error.expectation === 'seats';
+
+/**
+ * RFC 7644 §3.12: 403, the operation is not permitted. Not 409, after which identity providers look for a duplicate, nor
+ * 429, after which they hold back everything else, too. Okta puts the detail before its administrator as a task (Okta
+ * Help, «Troubleshoot provisioning»); Entra ID tries again in later cycles (Microsoft Learn, «How Application
+ * Provisioning works», errors and retries), so who waits for a seat gets it when there is one.
+ *
+ * @returns undefined when the limit is gone by now: to be tried again.
+ * @throws ScimError 403.
+ */
+async function noSeat(org: Org): Promise<undefined> {
+  let { settings } = await org.store.found();
+  if (settings['plan.seats'] === undefined) ({ settings } = await org.store.verify()); // it has been set since
+  const seats = settings['plan.seats'];
+  if (seats === undefined) return;
+  org.noteRefusal('seats');
+  const sentence = `The limit of active users in the plan of this organization (plan.seats: ${seats}) is reached: deactivate somebody first, or ask for more.`;
+  throw forbidden(withContact(sentence, settings));
+}
 
 /** Roles that a refusal lists. */
 const MAX_LISTED_ROLES = 20;

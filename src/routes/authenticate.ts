@@ -9,6 +9,7 @@ import { hashOf, recognise, type SecretKind } from '../credentials/secret';
 import { tooManyRequests } from '../scim/error';
 import { isNoteworthy, type Line, noteUse } from '../store/credentials';
 import type { OrgStore } from '../store/open';
+import type { Reason } from '../store/refusals';
 import { callers, orgTooFast } from './brakes';
 import { type App, actorOf, addressOf, inBackground, orgFor } from './context';
 import { noteRefusal, refusalFor } from './refusal';
@@ -82,7 +83,8 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
 
   // Not cut from the path, which may be written with escapes (`/%73cim/v2`).
   const baseUrl = `${new URL(c.req.url).origin}${path === undefined ? '' : `/orgs/${path}`}/scim/v2`;
-  c.set('org', orgFor(c, { kind: 'credential', hash, slug }, actorOf(c, 'idp'), baseUrl));
+  const note = (reason: Reason) => noteRefusal(c, { ...presented, reason });
+  c.set('org', orgFor(c, { kind: 'credential', hash, slug }, actorOf(c, 'idp'), baseUrl, note));
   const { store } = c.var.org;
   await next();
   let fault: unknown;
@@ -96,8 +98,8 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
   if (store.refusal === 'unauthorized') {
     callers.forget(hash);
     fault = await refusalFor(c, presented);
-  } else if (store.refusal === 'disabled') {
-    noteRefusal(c, { ...presented, reason: 'disabled' });
+  } else if (store.refusal !== undefined) {
+    note(store.refusal);
   } else if (store.latestTenant !== undefined) {
     callers.keep(hash, store.latestTenant.id, store.latestTenant.settings.rateLimit);
   }

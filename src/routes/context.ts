@@ -47,8 +47,18 @@ export function inBackground(c: Context<App>, work: Promise<unknown>): void {
   );
 }
 
-/** The org that this caller is of, for this request. Nothing is checked yet: the store's first batch does. */
-export function orgFor(c: Context<App>, caller: Caller, actor: Actor, baseUrl: string): Org {
+/**
+ * The org that this caller is of, for this request. Nothing is checked yet: the store's first batch does.
+ *
+ * @param noteRefusal absent: refusals by a policy are not counted, as behind the operator's own door.
+ */
+export function orgFor(
+  c: Context<App>,
+  caller: Caller,
+  actor: Actor,
+  baseUrl: string,
+  noteRefusal: Org['noteRefusal'] = () => undefined,
+): Org {
   const store = new OrgStore(c.env.DB, caller, Date.now());
   const confirmed = async (publication: () => Promise<unknown>): Promise<unknown> => {
     try {
@@ -72,6 +82,7 @@ export function orgFor(c: Context<App>, caller: Caller, actor: Actor, baseUrl: s
     baseUrl,
     publish: async (userId) => (await confirmed(() => coordinator().publish(userId))) === true,
     publishPending: async () => void (await confirmed(() => coordinator().drain())),
+    noteRefusal,
   };
 }
 

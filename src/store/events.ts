@@ -1,6 +1,6 @@
 /** The audit journal: statements that ride in the batch of the change they tell of (promise 6). */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Actor, Happening } from '../events';
+import type { Actor, EventType, Happening } from '../events';
 import type { OrgStore } from './open';
 
 /** How the org's counters move with an event. */
@@ -8,20 +8,37 @@ export interface Count {
   readonly users?: SQL | number;
   readonly activeUsers?: SQL | number;
   readonly groups?: number;
+  /** How many events the batch records beyond one; `active_user_count` is still what it was. */
+  readonly moreEvents?: SQL;
 }
 
 /**
  * The next number of the org's journal, taken together with the counters. Alone, but for `recordEach`, to move that
  * number, so that there is no gap: an aborted batch gives its number back.
  */
-export function count(store: OrgStore, { users = 0, activeUsers = 0, groups = 0 }: Count = {}): SQL {
-  return sql`UPDATE orgs SET event_seq = event_seq + 1, user_count = user_count + ${users},
+export function count(store: OrgStore, { users = 0, activeUsers = 0, groups = 0, moreEvents }: Count = {}): SQL {
+  const more = moreEvents ? sql` + ${moreEvents}` : sql``;
+  return sql`UPDATE orgs SET event_seq = event_seq + 1${more}, user_count = user_count + ${users},
     active_user_count = active_user_count + ${activeUsers}, group_count = group_count + ${groups} WHERE id = ${store.org}`;
 }
 
 /** To follow `count` in the same batch. */
-export function record(store: OrgStore, actor: Actor, happening: Happening): SQL {
-  return recordAs(store, actor, happening, sql`${JSON.stringify({ ...happening.details, client: actor.client })}`);
+export function record(store: OrgStore, actor: Actor, happening: Happening, also?: Also): SQL {
+  return recordAs(
+    store,
+    actor,
+    happening,
+    sql`${JSON.stringify({ ...happening.details, client: actor.client })}`,
+    also,
+  );
+}
+
+/** A second event of the same batch, where a condition on the org holds once its counters have moved. */
+export interface Also {
+  readonly type: EventType;
+  readonly details: SQL;
+  /** 1 or 0: as many as `moreEvents` has counted. */
+  readonly condition: SQL;
 }
 
 /** `record` with details that only the database knows. */
@@ -30,10 +47,15 @@ export function recordAs(
   actor: Actor,
   { type, targetId, publishes = false }: Omit<Happening, 'details'>,
   details: SQL,
+  also?: Also,
 ): SQL {
-  return sql`INSERT INTO ${COLUMNS}
-    SELECT id, event_seq, ${store.now}, ${type}, ${actor.name}, ${store.credential}, ${targetId ?? null},
-      ${actor.requestId}, ${details}, ${publishes ? 1 : 0} FROM orgs WHERE id = ${store.org}`;
+  const one = (seq: SQL, name: EventType, target: string | null, said: SQL, publishes: boolean) =>
+    sql`SELECT id, ${seq}, ${store.now}, ${name}, ${actor.name}, ${store.credential}, ${target},
+      ${actor.requestId}, ${said}, ${publishes ? 1 : 0} FROM orgs WHERE id = ${store.org}`;
+  const seq = also ? sql`event_seq - ${also.condition}` : sql`event_seq`;
+  const first = sql`INSERT INTO ${COLUMNS} ${one(seq, type, targetId ?? null, details, publishes)}`;
+  if (also === undefined) return first;
+  return sql`${first} UNION ALL ${one(sql`event_seq`, also.type, null, also.details, false)} AND ${also.condition}`;
 }
 
 /** The same thing happened to many: each has an event. How many, the database alone knows. */

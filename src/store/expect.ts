@@ -16,6 +16,9 @@ export type Expectation =
   | 'default_group'
   | 'sign_out_groups'
   | 'switched'
+  | 'plan'
+  | 'sso'
+  | 'seats'
   | 'allowed_roles'
   | 'approval'
   | 'grant';
@@ -24,6 +27,13 @@ export type Expectation =
 export function expect(expectation: Expectation, condition: SQL): SQL {
   return sql`INSERT INTO expect (is_met, name) SELECT ${condition}, ${expectation}`;
 }
+
+/** Several in one statement, in this order. */
+export const expectEach = (...insisted: (readonly [Expectation, SQL])[]): SQL =>
+  sql`INSERT INTO expect (is_met, name) ${sql.join(
+    insisted.map(([expectation, condition]) => sql`SELECT ${condition}, ${expectation}`),
+    sql` UNION ALL `,
+  )}`;
 
 /** The statement before this one changed exactly one row. */
 export const expectOneChange = (expectation: Expectation): SQL => expect(expectation, sql.raw('changes()'));

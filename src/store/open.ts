@@ -8,6 +8,7 @@ import { forbidden, notFound, type ScimError, unauthorized } from '../scim/error
 import type { Extension } from '../scim/schema/types';
 import { Busy, type Row, runBatch, Taken, Unmet } from './batch';
 import { expect } from './expect';
+import { IS_IN_PLAN, isInPlan, outOfPlan, withContact } from './policy';
 
 export type Caller =
   /** An IdP, by the hash of what it presented; with the slug of the address it used, if that names one. */
@@ -58,6 +59,16 @@ export type Rate = (typeof RATES)[number];
 /** The policies of an org that can be set; absent: the default. */
 export interface OrgSettings {
   readonly idp?: 'okta' | 'entra' | 'onelogin' | 'jumpcloud' | 'other';
+  /** Whether the org's plan has SCIM; absent: it does. */
+  readonly 'plan.scim'?: boolean;
+  /** How many users may be active; absent: any number. */
+  readonly 'plan.seats'?: number;
+  /** Whether the org has SSO, or what its connection is called; absent: it has none. */
+  readonly sso?: boolean | string;
+  /** SCIM may be on only where there is SSO. */
+  readonly ssoRequired?: boolean;
+  /** How the org's people sign in; absent: `sso`. */
+  readonly authentication?: 'sso' | 'password-setup';
   /** Whom a refused IdP's administrator may ask. */
   readonly supportContact?: string;
   /** The id of the group that users join when they are created over SCIM. */
@@ -101,10 +112,13 @@ export class SchemasChanged extends Error {
   }
 }
 
+/** Why a caller may not work for the org: it is nobody, or its org has SCIM switched off, or not in its plan. */
+export type CallerRefusal = 'unauthorized' | 'disabled' | 'plan';
+
 /** What the batches of one request have found, whichever of its stores made them. */
 interface Found {
   isChecked: boolean;
-  refusal?: 'unauthorized' | 'disabled';
+  refusal?: CallerRefusal;
   presented?: Presented;
   tenant?: Tenant;
   cursorKey?: string;
@@ -149,7 +163,7 @@ export class OrgStore {
       };
     };
     // In brackets: as one more link of the chain it would take a level of depth from the filters that this stands in.
-    const isEnabled = sql` AND (orgs.scim_enabled = 1 AND orgs.disabled_at IS NULL)`;
+    const isEnabled = sql` AND (orgs.scim_enabled = 1 AND orgs.disabled_at IS NULL AND ${IS_IN_PLAN})`;
     let its: ReturnType<typeof of>;
     if (caller.kind === 'credential') {
       const slug = caller.slug === undefined ? sql`` : sql` AND orgs.slug = ${caller.slug}`;
@@ -197,7 +211,7 @@ export class OrgStore {
   }
 
   /** Why the caller was refused, if a batch has refused it. */
-  get refusal(): 'unauthorized' | 'disabled' | undefined {
+  get refusal(): CallerRefusal | undefined {
     return this.latest.refusal;
   }
 
@@ -278,6 +292,10 @@ export class OrgStore {
     if (row === undefined) throw isGuest ? this.#unauthorized() : notFound('Org');
     const tenant = tenantOf(row);
     if (typeof row['credential_id'] === 'string') this.latest.presented = presentedOf(row);
+    if (isGuest && !isInPlan(tenant.settings)) {
+      this.latest.refusal = 'plan';
+      throw forbidden(outOfPlan(tenant.settings));
+    }
     if (isGuest && (!tenant.isScimEnabled || tenant.disabledAt !== undefined)) {
       this.latest.refusal = 'disabled';
       throw disabled(tenant);
@@ -336,10 +354,8 @@ const inOrder = (a: Registered, b: Registered) =>
   a.addedAt - b.addedAt || (a.schema.id.toLowerCase() < b.schema.id.toLowerCase() ? -1 : 1);
 
 /** Said to a caller who proved to be the org's own IdP. */
-function disabled({ settings: { supportContact } }: Tenant) {
-  const contact = supportContact === undefined ? '' : ` Contact ${supportContact}.`;
-  return forbidden(`SCIM is not enabled for this organization; its users stay as they are.${contact}`);
-}
+const disabled = ({ settings }: Tenant) =>
+  forbidden(withContact('SCIM is not enabled for this organization; its users stay as they are.', settings));
 
 export function tenantOf(row: Row): Tenant {
   return {

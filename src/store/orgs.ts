@@ -9,6 +9,7 @@ import { expect, expectOneChange } from './expect';
 import { meant } from './groups';
 import { OrgStore, type SettingsChange, type Tenant, tenantOf } from './open';
 import { publishLater, WHOLE_ORG } from './outbox';
+import { expectInPlan, expectSso } from './policy';
 
 /** @throws Taken: the slug is another org's. */
 export async function insertOrg(
@@ -45,7 +46,8 @@ export interface OrgChange {
  * Takes effect with the next request: nothing caches an org.
  *
  * @returns the org as it is now.
- * @throws Unmet `default_group`, `sign_out_groups`: there is no such group.
+ * @throws Unmet `default_group`, `sign_out_groups`: there is no such group. Unmet `plan`: SCIM would be on, and is not part
+ *   of the plan. Unmet `sso`: SCIM would be on, and the SSO that the org requires is not there.
  */
 export async function changeOrg(
   store: OrgStore,
@@ -53,7 +55,7 @@ export async function changeOrg(
   actor: Actor,
   happening: Happening,
 ): Promise<Tenant> {
-  const { defaultGroup, signOutGroups } = change.settings ?? {};
+  const { defaultGroup, signOutGroups, sso, ssoRequired } = change.settings ?? {};
   const group = defaultGroup ? meant(store, defaultGroup, 'id') : undefined;
   const groups = signOutGroups ? meantGroups(store, signOutGroups) : undefined;
   /** Whatever the operator called a group, its id is kept. */
@@ -75,7 +77,9 @@ export async function changeOrg(
   const results = await store.write(
     ...(group ? [expect('default_group', sql`${group} IS NOT NULL`)] : []),
     ...(groups ? [expect('sign_out_groups', sql`NOT EXISTS (SELECT 1 FROM (${groups}) WHERE id IS NULL)`)] : []),
+    ...(change.isScimEnabled ? [expectInPlan(store)] : []),
     sql`UPDATE orgs SET ${sql.join(sets, sql`, `)} WHERE id = ${store.org}`,
+    ...(change.isScimEnabled || sso !== undefined || ssoRequired !== undefined ? [expectSso(store)] : []),
     count(store),
     recordAs(store, actor, happening, withGroups(details, '$.settings')),
     sql`SELECT * FROM orgs WHERE id = ${store.org}`,

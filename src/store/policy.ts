@@ -1,7 +1,56 @@
 /** What an org's settings ask of a batch, as statements of it: the settings are not read first (promise 7). */
 import { type SQL, sql } from 'drizzle-orm';
+import type { Actor } from '../events';
+import type { Also, Count } from './events';
 import { expect } from './expect';
-import type { OrgStore } from './open';
+import type { OrgSettings, OrgStore } from './open';
+
+/** A sentence for whoever is refused, and whom they may ask. */
+export const withContact = (sentence: string, { supportContact }: OrgSettings): string =>
+  supportContact === undefined ? sentence : `${sentence} Contact ${supportContact}.`;
+
+/** A condition on `orgs`: the plan has SCIM. */
+export const IS_IN_PLAN = sql.raw(`orgs.settings ->> '$."plan.scim"' IS NOT 0`);
+export const isInPlan = (settings: OrgSettings): boolean => settings['plan.scim'] !== false;
+
+/** Said to the identity provider, and to an operator who would let it in. */
+export const outOfPlan = (settings: OrgSettings): string =>
+  withContact('Not enabled for your account: its plan has no SCIM; its users stay as they are.', settings);
+
+/** To stand in the batch that switches SCIM on. */
+export const expectInPlan = (store: OrgStore): SQL =>
+  expect('plan', sql`(SELECT ${IS_IN_PLAN} FROM orgs WHERE id = ${store.org})`);
+
+/** To follow a change of any of the three in the same batch: where SSO is required and not there, SCIM is off. */
+export const expectSso = (store: OrgStore): SQL =>
+  expect(
+    'sso',
+    sql`(SELECT scim_enabled = 0 OR settings ->> '$.ssoRequired' IS NOT 1 OR ifnull(settings ->> '$.sso', 0) IS NOT 0
+      FROM orgs WHERE id = ${store.org})`,
+  );
+
+const SEATS = sql.raw(`orgs.settings ->> '$."plan.seats"'`);
+
+/** 1 where this number of active users is the first to take nine tenths of the seats, else 0. */
+const isWarned = (active: SQL) =>
+  sql`ifnull(${active} * 10 >= ${SEATS} * 9 AND (${active} - 1) * 10 < ${SEATS} * 9, 0)`;
+
+/**
+ * Before a user becomes active: there is a seat. Who is active already needs none, so a limit that is lowered below their
+ * number is in nobody's way but of who comes new.
+ */
+export const hasSeat = (store: OrgStore): SQL =>
+  sql`(SELECT ifnull(active_user_count < ${SEATS}, 1) FROM orgs WHERE id = ${store.org})`;
+
+/** How a user who becomes active is counted, and recorded: with a warning if nine tenths of the seats are taken by it. */
+export const takeSeat = (actor: Actor): { readonly count: Count; readonly warning: Also } => ({
+  count: { activeUsers: 1, moreEvents: isWarned(sql`(active_user_count + 1)`) },
+  warning: {
+    type: 'seats.warning',
+    details: sql`json_object('seats', ${SEATS}, 'activeUsers', active_user_count, 'client', ${actor.client ?? null})`,
+    condition: isWarned(sql`active_user_count`),
+  },
+});
 
 /** The id of the group that new users join, or NULL. */
 export const defaultGroup = (store: OrgStore): SQL =>

@@ -12,6 +12,10 @@ export type Reason =
   | 'replaced'
   | 'revoked'
   | 'disabled'
+  /** Of a good credential: the org's plan has no SCIM. */
+  | 'plan'
+  /** Of a good credential, too: somebody would have become active, and the plan has no seat left. */
+  | 'seats'
   | 'wrong_org'
   | 'wrong_kind'
   | 'rate_limited'

@@ -12,12 +12,12 @@ import { ENTERPRISE_USER } from '../scim/urns';
 import { lengthOf, type Row } from './batch';
 import { endSessions, only, signedOut, signOut } from './epoch';
 import { count, record, recordAs } from './events';
-import { atOneOf, expect, expectOneChange } from './expect';
+import { atOneOf, expect, expectEach, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import { type List, span } from './list';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
-import { defaultGroup, expectAllowed, joinDefaultGroup, signedOutByRename } from './policy';
+import { defaultGroup, expectAllowed, hasSeat, joinDefaultGroup, signedOutByRename, takeSeat } from './policy';
 import { groupsIn, groupsOfUser, leaveAllGroups, usersInGroup } from './related';
 
 /** A user with what the product knows besides. */
@@ -229,11 +229,14 @@ function lookLikeTombstoneOf(store: OrgStore, userNameKey: string, externalId: s
     UNION ALL ${tombstone} AND external_id = ${externalId})`;
 }
 
+const isNameTaken = (store: OrgStore, userNameKey: string) =>
+  sql`EXISTS (SELECT 1 FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL AND user_name_key = ${userNameKey})`;
+
 /**
  * A new user, who joins the org's default group, in one round trip.
  *
  * @throws Unmet `allowed_roles`: the org does not know one of the roles. Unmet `no_tombstone`: a deleted user with this
- *   userName or externalId is there to be restored.
+ *   userName or externalId is there to be restored. Unmet `seats`: the plan has none left.
  * @throws Taken: the userName is a live user's.
  */
 export async function insertUser(
@@ -245,19 +248,24 @@ export async function insertUser(
 ): Promise<StoredUser> {
   const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
   const tombstone = lookLikeTombstoneOf(store, userNameKey, externalId);
+  const seat = draft.isActive ? takeSeat(actor) : undefined;
   // A NULL in the patch leaves the details as they are.
   const details = sql`json_patch(${JSON.stringify({ ...happening.details, client: actor.client })},
     json_object('defaultGroup', ${defaultGroup(store)}))`;
   const results = await store.write(
     ...expectAllowed(store, roles),
-    expect('no_tombstone', sql`NOT EXISTS (SELECT 1 FROM users WHERE ${tombstone})`),
+    expectEach(
+      ['no_tombstone', sql`NOT EXISTS (SELECT 1 FROM users WHERE ${tombstone})`],
+      // That the userName is a live user's is said first, seat or not: the insert will say it.
+      ...(seat ? [['seats', sql`${hasSeat(store)} OR ${isNameTaken(store, userNameKey)}`] as const] : []),
+    ),
     sql`INSERT INTO users (org_id, id, user_name_key, external_id, active, version, created_at, modified_at, resource, folded)
       VALUES (${store.org}, ${draft.id}, ${userNameKey}, ${externalId}, ${active}, ${draft.version},
         ${draft.createdAt}, ${draft.modifiedAt}, ${resource}, ${folded})`,
     ...insertEmails(store, draft.id, emails),
     ...joinDefaultGroup(store, draft.id),
-    count(store, { users: 1, activeUsers: active }),
-    recordAs(store, actor, happening, details),
+    count(store, { users: 1, ...seat?.count }),
+    recordAs(store, actor, happening, details, seat?.warning),
     ...(happening.publishes ? [publishLater(store, only(draft.id))] : []),
     sql`${SELECT} WHERE ${live(store, draft.id)}`,
   );
@@ -286,7 +294,7 @@ export interface Replaced {
  *
  * @param endsSessions those issued until now; the happening has to publish it.
  * @throws Unmet `version`: it has changed since it was read. Unmet `allowed_roles`: a role that it did not have before is
- *   none that the org knows.
+ *   none that the org knows. Unmet `seats`: it would be active, and the plan has none left.
  * @throws Taken: the userName is another live user's.
  */
 export async function replaceUser(
@@ -300,6 +308,7 @@ export async function replaceUser(
 ): Promise<Replaced> {
   const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
   const was = columnValues(type, before);
+  const seat = draft.isActive && !before.isActive ? takeSeat(actor) : undefined;
   const deleted = before.isDeleted ? sql`deleted_at IS NOT NULL` : sql`deleted_at IS NULL`;
   const isRenamed = !before.isDeleted && was.userNameKey !== userNameKey;
   const mayEnd = isRenamed && !endsSessions && store.tenant.settings.signOutOnRename;
@@ -315,11 +324,13 @@ export async function replaceUser(
       roles.filter((role) => !was.roles.includes(role)),
     ),
     ...(hasOtherEmails ? [deleteEmails(store, draft.id), ...insertEmails(store, draft.id, emails)] : []),
+    ...(seat ? [expect('seats', hasSeat(store))] : []),
     count(store, {
       users: before.isDeleted ? 1 : 0,
       activeUsers: active - (before.isActive ? 1 : 0),
+      ...seat?.count,
     }),
-    record(store, actor, happening),
+    record(store, actor, happening, seat?.warning),
     ...(endsSessions
       ? endSessions(store, only(draft.id))
       : happening.publishes

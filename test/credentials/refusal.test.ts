@@ -187,6 +187,7 @@ describe('the sentence for the administrator', () => {
       { reason: 'wrong_kind', hint: 'oauth_refresh' },
     ],
     ['SCIM is off for this org: scim enable lets its identity provider in', { reason: 'disabled' }],
+    ["SCIM is not part of this org's plan: org set plan.scim=true lets its identity provider in", { reason: 'plan' }],
   ])('%s', (sentence, more) => {
     expect(explain(refusal(more))).toBe(sentence);
   });
@@ -200,6 +201,8 @@ describe('the sentence for the administrator', () => {
       ['replaced', ['', 'others']],
       ['revoked', ['', 'others']],
       ['disabled', ['', 'others']],
+      ['plan', ['', 'others']],
+      ['seats', ['', 'others']],
       ['wrong_org', ['path', 'user_name', 'others']],
       ['wrong_kind', ['basic', 'oauth_refresh', 'others']],
       ['rate_limited', ['', 'others']],

@@ -114,6 +114,7 @@ describe('an org', () => {
       disabledAt: null,
       notBefore: null,
       createdAt: expect.stringMatching(/^\d{4}-.*Z$/),
+      notices: [],
     });
     expect((await admin('GET', '/orgs/acme')).body).toEqual(created.body);
     await admin('POST', '/orgs', { body: { slug: 'aardvark' } });

@@ -16,6 +16,9 @@ const all: Expectation[] = [
   'approval',
   'grant',
   'switched',
+  'plan',
+  'sso',
+  'seats',
 ];
 const run = (...statements: Parameters<typeof runBatch>[1]) => runBatch(env.DB, statements);
 const org = (id: string) => sql`INSERT INTO orgs (id, slug, name, created_at) VALUES (${id}, ${id}, 'x', 1)`;

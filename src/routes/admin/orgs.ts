@@ -7,9 +7,10 @@ import { invalidValue, ScimError } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
 import { isSame, type JsonObject } from '../../scim/resource';
 import { Taken, Unmet } from '../../store/batch';
-import { RATES, type SettingsChange } from '../../store/open';
+import { type OrgSettings, RATES, type SettingsChange } from '../../store/open';
 import { changeOrg, deleteOrg, insertOrg, listOrgs, signOutOrg, switchOrg } from '../../store/orgs';
 import { WHOLE_ORG } from '../../store/outbox';
+import { isInPlan, outOfPlan, withContact } from '../../store/policy';
 import { type App, actorOf } from '../context';
 import { GRACE, isGrace } from './credentials';
 import { body, by, orgOf, shownOrg, shownSettings } from './respond';
@@ -31,6 +32,8 @@ const role = z
   .min(1, 'roles with commas between them were expected, or none')
   .max(100, 'at most 100 characters are accepted')
   .regex(/^\P{Cc}*$/u, 'text without control characters was expected');
+const boolean = z.enum(['true', 'false'], 'true or false was expected').transform((text) => text === 'true');
+const SSO = 'true, false or the name of a connection was expected';
 const NO_GROUP = 'the id or displayName of a group of this org was expected, or none';
 const NO_GROUPS = 'ids or displayNames of groups of this org were expected, with commas between them, or none';
 const items = (list: string) => list.split(',').map((item) => item.trim());
@@ -44,6 +47,20 @@ const settable = z.strictObject({
     ['okta', 'entra', 'onelogin', 'jumpcloud', 'other'],
     'okta, entra, onelogin, jumpcloud or other was expected',
   ),
+  'plan.scim': boolean,
+  'plan.seats': z
+    .string()
+    .regex(/^[1-9]\d{0,6}$/, 'a whole number from 1 to 9999999 was expected')
+    .transform(Number),
+  sso: z
+    .string()
+    .trim()
+    .min(1, SSO)
+    .max(100, 'at most 100 characters are accepted')
+    .regex(/^\P{Cc}*$/u, 'text without control characters was expected')
+    .transform((text) => (/^(?:true|false)$/i.test(text) ? text.toLowerCase() === 'true' : text)),
+  ssoRequired: boolean,
+  authentication: z.enum(['sso', 'password-setup'], 'sso or password-setup was expected'),
   supportContact: z.string().trim().min(1, 'a contact was expected').max(200, 'at most 200 characters are accepted'),
   defaultGroup: z.string().min(1, NO_GROUP),
   roles: z
@@ -56,7 +73,7 @@ const settable = z.strictObject({
   unknownMembers: z.enum(['skip', 'reject'], 'skip or reject was expected'),
   graceDefault: z.string().refine(isGrace, GRACE),
   rateLimit: z.enum(RATES.map(String), `${RATES.join(', ')} (requests a second) was expected`).transform(Number),
-  signOutOnRename: z.enum(['true', 'false'], 'true or false was expected').transform((text) => text === 'true'),
+  signOutOnRename: boolean,
   signOutGroups: z
     .string()
     .transform(items)
@@ -107,6 +124,12 @@ orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.stri
       throw invalidValue(`defaultGroup: ${NO_GROUP}`);
     if (error instanceof Unmet && error.expectation === 'sign_out_groups')
       throw invalidValue(`signOutGroups: ${NO_GROUPS}`);
+    if (error instanceof Unmet && error.expectation === 'sso')
+      throw new ScimError(
+        409,
+        undefined,
+        'SCIM is on, and may not be where SSO is required and not set up: scim disable comes first',
+      );
     throw error;
   }
 });
@@ -133,10 +156,25 @@ orgs.post('/:slug/scim', body(z.strictObject({ enabled: z.boolean('true or false
   const { store, actor } = orgOf(c);
   const { enabled } = c.req.valid('json');
   const tenant = await store.verify();
-  if (tenant.isScimEnabled === enabled) return c.json(shownOrg(c, tenant));
+  // One whose SCIM is on, but not in its plan, must not hear that all is well.
+  if (tenant.isScimEnabled === enabled && (!enabled || isInPlan(tenant.settings))) return c.json(shownOrg(c, tenant));
   const happening = { type: enabled ? 'scim.enabled' : 'scim.disabled', details: {} } as const;
-  return c.json(shownOrg(c, await changeOrg(store, { isScimEnabled: enabled }, actor, happening)));
+  try {
+    return c.json(shownOrg(c, await changeOrg(store, { isScimEnabled: enabled }, actor, happening)));
+  } catch (error) {
+    if (!(error instanceof Unmet)) throw error;
+    if (error.expectation === 'plan') throw new ScimError(409, undefined, outOfPlan(tenant.settings));
+    if (error.expectation === 'sso') throw new ScimError(409, undefined, withoutSso(tenant.settings));
+    throw error;
+  }
 });
+
+/** Said to an operator who would let the identity provider in. */
+const withoutSso = (settings: OrgSettings): string =>
+  withContact(
+    'SSO is required before SCIM can be enabled, and is not set up: org set sso=true, or the name of its connection.',
+    settings,
+  );
 
 /** Why, for the journal. */
 const reason = z

@@ -5,6 +5,7 @@ import * as z from 'zod';
 import type { Org } from '../../provisioning/org';
 import { invalidValue, ScimError } from '../../scim/error';
 import type { SettingsChange, Tenant } from '../../store/open';
+import { isInPlan } from '../../store/policy';
 import { type App, actorOf, orgFor, publicUrl } from '../context';
 
 /** The org that the path names; whether it exists, the first batch says. */
@@ -34,7 +35,23 @@ export const shownOrg = (c: Context<App>, tenant: Tenant) => ({
   users: tenant.userCount,
   activeUsers: tenant.activeUserCount,
   createdAt: iso(tenant.createdAt),
+  notices: noticesOf(tenant),
 });
+
+/** What an operator should know of how the settings meet the org as it is. */
+function noticesOf({ settings, isScimEnabled, activeUserCount }: Tenant): string[] {
+  const seats = settings['plan.seats'] ?? Number.POSITIVE_INFINITY;
+  return [
+    ...(isScimEnabled && !isInPlan(settings)
+      ? ['plan.scim: SCIM is on, and the identity provider is refused all the same']
+      : []),
+    ...(activeUserCount > seats
+      ? [
+          `plan.seats: ${activeUserCount} users are active, and ${seats} may be: they stay, and nobody else becomes active before there are fewer`,
+        ]
+      : []),
+  ];
+}
 
 /** Roles as the administrator wrote them. */
 export const shownSettings = (settings: SettingsChange) => ({

@@ -68,7 +68,7 @@ export async function asClient<T>(c: Context<App>, { orgId, store }: Client, wor
     if (error instanceof Taken && error.columns.startsWith('assertions.')) {
       throw await refused(c, { reason: 'assertion', hint: 'replayed', orgId });
     }
-    if (store.refusal === 'disabled') noteRefusal(c, { orgId, reason: 'disabled' });
+    if (store.refusal === 'disabled' || store.refusal === 'plan') noteRefusal(c, { orgId, reason: store.refusal });
     if (error instanceof OAuthError && error.error === 'invalid_grant') noteRefusal(c, { orgId, reason: 'grant' });
     throw error;
   } finally {

@@ -81,8 +81,8 @@ export type Resolved =
       readonly externalId: string | null;
       /** May sign in: the user is active, and the org is not switched off. */
       readonly active: boolean;
-      /** How: through the org's identity provider. */
-      readonly authentication: 'sso';
+      /** How: through the org's identity provider and no password ever, or by a password that they set up. */
+      readonly authentication: 'sso' | 'password-setup';
       readonly displayName: string | null;
       /** Direct and through other groups. */
       readonly groups: readonly { readonly id: string; readonly displayName: string }[];
@@ -115,7 +115,7 @@ export async function resolve(env: Env, asked: unknown): Promise<Resolved> {
   const [person] = people;
   if (person === undefined) return { found: false };
   if (people.length > 1) return { found: false, ambiguous: true };
-  const { id, slug, disabledAt, notBefore } = store.tenant;
+  const { id, slug, disabledAt, notBefore, settings } = store.tenant;
   const { resource } = person;
   const ends = [person.notBefore, notBefore].filter((at) => at !== undefined);
   return {
@@ -124,7 +124,7 @@ export async function resolve(env: Env, asked: unknown): Promise<Resolved> {
     userName: resource['userName'] as string,
     externalId: (resource['externalId'] as string | undefined) ?? null,
     active: person.isActive && disabledAt === undefined,
-    authentication: 'sso',
+    authentication: settings.authentication ?? 'sso',
     displayName: (resource['displayName'] as string | undefined) ?? null,
     groups: person.groups.map((group) => ({ id: group.id, displayName: group.display ?? '' })),
     roles: rolesOf(resource),

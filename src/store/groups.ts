@@ -426,7 +426,7 @@ export async function deleteGroup(
       store,
       actor,
       happening,
-      sql`(SELECT json_object('before', json(resource), 'members', member_count,
+      sql`(SELECT json_object('before', json(resource), 'left', json(${noted(store, seq)}), 'leftCount', member_count,
         'permissions', json(${permissionsIn(store, seq)}),
         'wasDefaultGroup', json(CASE WHEN id = ${defaultGroup(store)} THEN 'true' ELSE 'false' END),
         'wasSignOutGroup', json(CASE WHEN EXISTS (${isSignOutGroup(store, id)}) THEN 'true' ELSE 'false' END),
@@ -444,6 +444,10 @@ export async function deleteGroup(
   );
   return signedOut(results[told.length]);
 }
+
+/** The ids of a group's members, as many as an event names. */
+const noted = (store: OrgStore, seq: SQL): SQL => sql`(SELECT json_group_array(id) FROM (
+  ${selectMembers(store, seq)} LIMIT CAST(${MAX_NOTED} AS INTEGER)))`;
 
 /** A change that came to nothing but ids of nobody: the journal says so, the group stays as it is. */
 export async function noteUnknown(

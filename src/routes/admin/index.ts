@@ -11,6 +11,7 @@ import { type App, requestId } from '../context';
 import { guard, refuse } from '../door';
 import { approvals } from './approvals';
 import { credentials } from './credentials';
+import { events, history } from './events';
 import { groups } from './groups';
 import { clients } from './oauth';
 import { orgs } from './orgs';
@@ -37,6 +38,8 @@ admin.route('/orgs/:slug/basic', credentials({ line: () => PASSWORDS, secret: 'p
 admin.route('/orgs/:slug/oauth/clients', clients);
 admin.route('/orgs/:slug/oauth/approvals', approvals);
 admin.route('/orgs/:slug/refusals', refusals);
+admin.route('/orgs/:slug/events', events);
+admin.route('/orgs/:slug/users/:user/history', history);
 admin.route('/orgs/:slug/users', users);
 admin.route('/orgs/:slug/groups', groups);
 admin.route('/orgs/:slug/schemas', schemas);

@@ -21,55 +21,56 @@ export function groupsNamedIn({ type, target, details }: Told): string[] {
  */
 export function tell(event: Told, userId: string, names: ReadonlyMap<string, string>): string {
   const group = (id: unknown) => quoted(names.get(id as string) ?? id);
-  const happened = event.type.startsWith('group.')
-    ? inGroup(event, userId, group(event.target))
-    : (OF_USER[event.type]?.(event.details, group) ?? `${event.type}`);
+  const by = `by ${whoIs(event)}`;
+  const tale = OF_USER[event.type] ?? (() => `${event.type} ${by}`);
+  const told = event.type.startsWith('group.')
+    ? inGroup(event, userId, group(event.target), by)
+    : tale(by, event.details, group);
   const bends = listOf(event.details['bends']);
-  return [
-    `${happened}, by ${whoIs(event)}`,
-    changes(event),
-    bends && bends.length > 0 ? `read with allowance for ${bends.join(', ')}` : '',
-  ]
-    .filter(Boolean)
-    .join('; ');
+  const allowance = bends && bends.length > 0 ? `read with allowance for ${bends.join(', ')}` : '';
+  return [told, changes(event), allowance].filter(Boolean).join('; ');
 }
 
-type Tale = (details: Told['details'], group: (id: unknown) => string) => string;
+type Tale = (by: string, details: Told['details'], group: (id: unknown) => string) => string;
 
 const OF_USER: Record<string, Tale> = {
-  'user.created': ({ defaultGroup }, group) =>
-    `Created${typeof defaultGroup === 'string' ? `, and put into the default group ${group(defaultGroup)}` : ''}`,
-  'user.updated': () => 'Changed',
-  'user.deactivated': () => 'Deactivated: every session until then is over',
-  'user.reactivated': () => 'Reactivated: may sign in anew',
-  'user.restored': () => 'Came back, under the id from before',
-  'user.deleted': ({ leftGroups }, group) => {
+  'user.created': (by, { defaultGroup }, group) =>
+    `Created ${by}${typeof defaultGroup === 'string' ? `, and put into the default group ${group(defaultGroup)}` : ''}`,
+  'user.updated': (by) => `Changed ${by}`,
+  'user.deactivated': (by) => `Deactivated ${by}: every session until then is over`,
+  'user.reactivated': (by) => `Reactivated ${by}: may sign in anew`,
+  'user.restored': (by) => `Brought back ${by}, under the id from before`,
+  'user.deleted': (by, { leftGroups }, group) => {
     const left = listOf(leftGroups) ?? [];
-    const from = left.length > 0 ? `, and taken out of ${left.map(group).join(', ')}` : '';
-    return `Deleted${from}: every session until then is over`;
+    const from = left.length > 0 ? `, and so taken out of ${left.map(group).join(', ')}` : '';
+    return `Deleted ${by}${from}: every session until then is over`;
   },
-  'user.signed_out': ({ cause, group: of }, group) =>
-    `Signed out${cause === 'rename' ? ' for a new userName' : cause === 'group' ? ` for leaving the group ${group(of)}` : ''}`,
-  'org.disabled': ({ reason }) => `The whole org was switched off${because(reason)}: nobody of it may be signed in`,
-  'org.enabled': ({ reason }) => `The whole org was switched on again${because(reason)}`,
-  'org.signed_out': () => 'Everybody of the org was signed out',
-  'scim.disabled': () => 'SCIM was switched off: the identity provider could change nothing from then on',
-  'scim.enabled': () => 'SCIM was switched on',
+  'user.signed_out': (by, { cause, group: of }, group) => {
+    const why =
+      cause === 'rename' ? ' for a new userName' : cause === 'group' ? ` for leaving the group ${group(of)}` : '';
+    return `Signed out ${by}${why}`;
+  },
+  'org.disabled': (by, { reason }) =>
+    `The whole org was switched off ${by}${because(reason)}: nobody of it may be signed in`,
+  'org.enabled': (by, { reason }) => `The whole org was switched on again ${by}${because(reason)}`,
+  'org.signed_out': (by) => `Everybody of the org was signed out ${by}`,
+  'scim.disabled': (by) => `SCIM was switched off ${by}: the identity provider could change nothing from then on`,
+  'scim.enabled': (by) => `SCIM was switched on ${by}`,
 };
 
 /** A group's event names at most so many; of whom it counts without a name it is not known whether this user is one. */
-function inGroup({ type, details }: Told, userId: string, group: string): string {
+function inGroup({ type, details }: Told, userId: string, group: string, by: string): string {
   const has = (name: string) => listOf(details[name])?.includes(userId) === true;
-  const because = type === 'group.deleted' ? ', which was deleted' : type === 'group.created' ? ', which is new' : '';
-  if (has('joined')) return `Joined the group ${group}${because}`;
-  if (has('left')) return `Left the group ${group}${because}`;
-  if (has('unknownMembers')) return `Was to join the group ${group}, and was left out: there was no such user then`;
+  const of = type === 'group.deleted' ? `, deleted ${by}` : type === 'group.created' ? `, created ${by}` : ` ${by}`;
+  if (has('joined')) return `Joined the group ${group}${of}`;
+  if (has('left')) return `Left the group ${group}${of}`;
+  if (has('unknownMembers')) return `Left out of the group ${group}${of}: there was no such user then`;
   const unnamed = (['joined', 'left'] as const).flatMap((verb) => {
     const total = details[`${verb}Count`] as number | undefined;
     const named = listOf(details[verb])?.length ?? 0;
-    return total !== undefined && total > named ? [`${total - named} who ${verb}`] : [];
+    return total !== undefined && total > named ? [`${total - named} more ${verb} than are named`] : [];
   });
-  return `Perhaps: the group ${group}${because} changed, and ${unnamed.join(' and ')} are counted without their names`;
+  return `Perhaps in a change of the group ${group}${of}: ${unnamed.join(', ')}`;
 }
 
 /** Attribute by attribute; of a group's event they are the group's. */

@@ -134,7 +134,8 @@ orgs.post('/:slug/scim', body(z.strictObject({ enabled: z.boolean('true or false
   const { enabled } = c.req.valid('json');
   const tenant = await store.verify();
   if (tenant.isScimEnabled === enabled) return c.json(shownOrg(c, tenant));
-  const happening = { type: enabled ? 'scim.enabled' : 'scim.disabled', details: {} } as const;
+  const changed = { scimEnabled: { before: !enabled, after: enabled } };
+  const happening = { type: enabled ? 'scim.enabled' : 'scim.disabled', details: { changed } } as const;
   return c.json(shownOrg(c, await changeOrg(store, { isScimEnabled: enabled }, actor, happening)));
 });
 

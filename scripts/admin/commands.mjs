@@ -13,6 +13,7 @@ import { columns, harmless, heading } from '../terminal.mjs';
 import { org, post } from './api.mjs';
 import { credentialCommands } from './credentials.mjs';
 import { jsonOf } from './file.mjs';
+import { healthCommands } from './health.mjs';
 import { journalCommands } from './journal.mjs';
 import { oauthCommands } from './oauth.mjs';
 import { AdminError } from './transport.mjs';
@@ -125,6 +126,7 @@ export const commands = [
             ...refusals.map((it) => [it.lastAt, it.count, it.reason, it.client, it.address, it.detail]),
           ]),
   },
+  ...healthCommands,
   ...journalCommands,
   {
     name: 'user list',

@@ -446,8 +446,11 @@ export async function deleteGroup(
 }
 
 /** The ids of a group's members, as many as an event names. */
-const noted = (store: OrgStore, seq: SQL): SQL => sql`(SELECT json_group_array(id) FROM (
-  ${selectMembers(store, seq)} LIMIT CAST(${MAX_NOTED} AS INTEGER)))`;
+const noted = (store: OrgStore, seq: SQL): SQL => sql`(SELECT json_group_array(CASE m.is_group
+    WHEN 0 THEN (SELECT id FROM users WHERE users.seq = m.member_seq)
+    ELSE (SELECT id FROM groups WHERE groups.seq = m.member_seq) END)
+  FROM (SELECT is_group, member_seq FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seq}
+    ORDER BY is_group, member_seq LIMIT CAST(${MAX_NOTED} AS INTEGER)) AS m)`;
 
 /** A change that came to nothing but ids of nobody: the journal says so, the group stays as it is. */
 export async function noteUnknown(

@@ -4,6 +4,7 @@
  *
  * Standard output carries the answer and nothing else, one JSON value with --json; everything else is standard error.
  */
+import { once } from 'node:events';
 import process from 'node:process';
 import { readCommandLine } from './admin/command-line.mjs';
 import { commands } from './admin/commands.mjs';
@@ -13,9 +14,14 @@ import { harmless } from './terminal.mjs';
 
 console.log = console.error; // whatever a library prints is not the answer
 
+process.stdout.on('error', ({ code }) => process.exit(code === 'EPIPE' ? 0 : 1));
+
 const isJson = process.argv.includes('--json');
 try {
-  process.stdout.write(`${await answer(process.argv.slice(2))}\n`);
+  for await (const text of answers(process.argv.slice(2))) {
+    // A reader that is slower, or has gone away, as `head` does.
+    if (!process.stdout.write(`${text}\n`)) await once(process.stdout, 'drain');
+  }
 } catch (error) {
   if (!(error instanceof AdminError)) throw error;
   const { code, message } = error;
@@ -23,16 +29,20 @@ try {
   process.exitCode = 1;
 }
 
-async function answer(argv) {
+async function* answers(argv) {
   const { help, command, input } = readCommandLine(commands, argv);
   const stateDir = stateDirOf(process.env);
-  if (help)
-    return `${help}\n\nThe local service is the one that \`npm start\` runs with ${nameOf(stateDir)} (STATE_DIR).`;
+  if (help) {
+    yield `${help}\n\nThe local service is the one that \`npm start\` runs with ${nameOf(stateDir)} (STATE_DIR).`;
+    return;
+  }
 
   const { callAdmin, close } = await openAdmin({ stateDir, isRemote: input.remote });
   try {
+    const lines = command.stream?.(callAdmin, input);
+    if (lines) return yield* lines;
     const result = await command.run(callAdmin, input);
-    return input.json ? JSON.stringify(result) : command.show(result, input);
+    yield input.json ? JSON.stringify(result) : command.show(result, input);
   } finally {
     await close();
   }

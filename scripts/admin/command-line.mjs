@@ -32,7 +32,7 @@ export function readCommandLine(commands, argv) {
 
 const partsOf = ({ name }) => name.split(' ');
 
-/** Word by word, until it can only be one command, or none: no name is the beginning of another one. */
+/** Word by word, until it can only be one command, or none. Where a name begins another one, the longer one is meant. */
 function find(commands, words) {
   let among = commands;
   for (const [depth, word] of words.entries()) {
@@ -40,7 +40,8 @@ function find(commands, words) {
     if (next.length === 0) return { among, depth };
     among = next;
     const command = among.find((one) => partsOf(one).length === depth + 1);
-    if (command) return { command, among: [command], depth: depth + 1 };
+    const goesOn = among.some((one) => partsOf(one)[depth + 1] === words[depth + 1] && one !== command);
+    if (command && !(goesOn && depth + 1 < words.length)) return { command, among: [command], depth: depth + 1 };
   }
   return { among, depth: words.length };
 }

@@ -2,16 +2,19 @@
  * Every admin command, one entry each: what it is called, what it takes, which call it makes and how the answer looks to
  * people. Parsing, help and errors are the same for all and live in command-line.mjs.
  *
- *   name      two words or three; none is the beginning of another one
+ *   name      one word to three
  *   args      positional arguments, all required; a last one that ends in `…` takes one or more
  *   options   by name: `value` is what the help calls it, and without one it is a switch; `required` as it says
  *   run       (callAdmin, values) -> the API's answer
  *   show      (answer, values) -> text for people
+ *   stream    (callAdmin, values) -> in the place of both: lines as they come, if `values` want that; else undefined
  */
 import { columns, harmless, heading } from '../terminal.mjs';
 import { org, post } from './api.mjs';
 import { credentialCommands } from './credentials.mjs';
 import { jsonOf } from './file.mjs';
+import { healthCommands } from './health.mjs';
+import { journalCommands } from './journal.mjs';
 import { oauthCommands } from './oauth.mjs';
 import { AdminError } from './transport.mjs';
 
@@ -123,6 +126,8 @@ export const commands = [
             ...refusals.map((it) => [it.lastAt, it.count, it.reason, it.client, it.address, it.detail]),
           ]),
   },
+  ...healthCommands,
+  ...journalCommands,
   {
     name: 'user list',
     about: 'All users of an org, or those that a SCIM filter matches.',

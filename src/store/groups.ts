@@ -426,7 +426,7 @@ export async function deleteGroup(
       store,
       actor,
       happening,
-      sql`(SELECT json_object('before', json(resource), 'members', member_count,
+      sql`(SELECT json_object('before', json(resource), 'left', json(${noted(store, seq)}), 'leftCount', member_count,
         'permissions', json(${permissionsIn(store, seq)}),
         'wasDefaultGroup', json(CASE WHEN id = ${defaultGroup(store)} THEN 'true' ELSE 'false' END),
         'wasSignOutGroup', json(CASE WHEN EXISTS (${isSignOutGroup(store, id)}) THEN 'true' ELSE 'false' END),
@@ -444,6 +444,13 @@ export async function deleteGroup(
   );
   return signedOut(results[told.length]);
 }
+
+/** The ids of a group's members, as many as an event names. */
+const noted = (store: OrgStore, seq: SQL): SQL => sql`(SELECT json_group_array(CASE m.is_group
+    WHEN 0 THEN (SELECT id FROM users WHERE users.seq = m.member_seq)
+    ELSE (SELECT id FROM groups WHERE groups.seq = m.member_seq) END)
+  FROM (SELECT is_group, member_seq FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seq}
+    ORDER BY is_group, member_seq LIMIT CAST(${MAX_NOTED} AS INTEGER)) AS m)`;
 
 /** A change that came to nothing but ids of nobody: the journal says so, the group stays as it is. */
 export async function noteUnknown(

@@ -324,6 +324,10 @@ export const events = sqliteTable(
     primaryKey({ columns: [t.orgId, t.seq] }),
     index('events_target').on(t.orgId, t.targetId, t.seq),
     index('events_published').on(t.orgId, t.seq).where(sql`publishes = 1`),
+    // Who joined or left a group stands in the group's events: those of all groups, apart from those of users.
+    index('events_groups').on(t.orgId, t.seq).where(sql`type >= 'group.' AND type < 'group/'`),
+    // From when to when, what and by whom: read without the rows.
+    index('events_at').on(t.orgId, t.at, t.seq, t.actor, t.type),
   ],
 );
 

@@ -774,7 +774,7 @@ describe('the journal of a group', () => {
       leftCount: 1,
     });
     expect(emptied).toMatchObject({ left: expect.arrayContaining([bob, cy]), leftCount: 2 });
-    expect(deleted).toMatchObject({ before: { displayName: 'Journal' }, members: 0 });
+    expect(deleted).toMatchObject({ before: { displayName: 'Journal' }, left: [], leftCount: 0 });
   });
 
   it('moves the version and the time of a group with each change, and with nothing else', async () => {

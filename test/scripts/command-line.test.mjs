@@ -19,6 +19,7 @@ const table = [
   },
   { name: 'oauth client delete', about: 'Remove a client.', args: ['slug', 'id'] },
   { name: 'refusals', about: 'What was refused.', args: ['slug'] },
+  { name: 'refusals watch', about: 'As they come.', args: ['slug'] },
 ];
 
 const read = (...words) => readCommandLine(table, words);
@@ -44,6 +45,16 @@ describe('a command', () => {
       command: { name: 'oauth client create' },
       input: { slug: 'acme', uri: ['https://a', 'https://b'], name: 'Okta' },
     });
+  });
+
+  it('that begins as a longer one does is found unless the longer one is meant', () => {
+    expect(read('refusals', 'acme').command.name).toBe('refusals');
+    expect(read('refusals', 'watch', 'acme')).toMatchObject({
+      command: { name: 'refusals watch' },
+      input: { slug: 'acme' },
+    });
+    expect(refusal('refusals', 'watch')).toMatch(/^refusals watch needs <slug>/);
+    expect(read('refusals', '--help').help).toContain('npm run admin -- refusals <slug>');
   });
 
   it('takes flags in any place, and switches without a value', () => {
@@ -113,9 +124,12 @@ describe('the help', () => {
 });
 
 describe('the commands that there are', () => {
-  it('are unambiguous: none is the beginning of another, and an option has one form', () => {
-    for (const { name } of commands) {
-      expect(commands.filter((other) => `${other.name} `.startsWith(`${name} `))).toHaveLength(1);
+  it('are unambiguous: each is found by its name, the only one of that name, and an option has one form', () => {
+    expect(new Set(commands.map(({ name }) => name)).size).toBe(commands.length);
+    for (const { name, args = [], options = {} } of commands) {
+      const required = Object.entries(options).flatMap(([option, { required }]) => (required ? [`--${option}=x`] : []));
+      const { command } = readCommandLine(commands, [...name.split(' '), ...args.map(() => 'x'), ...required]);
+      expect(command.name).toBe(name);
     }
     const forms = new Map();
     for (const { options = {} } of commands) {

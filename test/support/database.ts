@@ -56,6 +56,7 @@ export interface Event {
   readonly seq: number;
   readonly type: string;
   readonly actor: string;
+  readonly request_id: string;
   readonly target_id: string | null;
   // biome-ignore lint/suspicious/noExplicitAny: looked into freely, as an answer's body is
   readonly details: any;

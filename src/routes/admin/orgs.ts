@@ -158,7 +158,8 @@ orgs.post('/:slug/scim', body(z.strictObject({ enabled: z.boolean('true or false
   const tenant = await store.verify();
   // One whose SCIM is on, but not in its plan, must not hear that all is well.
   if (tenant.isScimEnabled === enabled && (!enabled || isInPlan(tenant.settings))) return c.json(shownOrg(c, tenant));
-  const happening = { type: enabled ? 'scim.enabled' : 'scim.disabled', details: {} } as const;
+  const changed = { scimEnabled: { before: !enabled, after: enabled } };
+  const happening = { type: enabled ? 'scim.enabled' : 'scim.disabled', details: { changed } } as const;
   try {
     return c.json(shownOrg(c, await changeOrg(store, { isScimEnabled: enabled }, actor, happening)));
   } catch (error) {

@@ -2,14 +2,14 @@
 import * as z from 'zod';
 import type { Env } from '../../env';
 import { invalidValue, ScimError, shown } from '../../scim/error';
-import { DEFAULT_PAGE, MAX_PAGE } from '../../scim/query';
 import type { Resource } from '../../scim/resource';
 import { decide, instant, type Verdict } from '../../sessions/check';
-import { readCurrent, readEvents } from '../../store/feed';
 import { findPeople, type Key } from '../../store/gate';
+import { readCurrent, readEvents } from '../../store/journal';
 import { OrgStore } from '../../store/open';
 import { readSessionState } from '../../store/users';
 import { iso } from '../admin/respond';
+import { page, refuseFuture, type ShownEvent, seq, shownEvent } from '../events';
 
 const text = (most: number) =>
   z
@@ -18,9 +18,6 @@ const text = (most: number) =>
     .max(most, `at most ${most} characters are accepted`);
 /** Of an org: its id or its slug. An id comes first. */
 const org = text(100);
-const SEQ = 'a whole number from 0 was expected';
-const seq = z.int(SEQ).min(0, SEQ);
-
 const checkAsked = z.strictObject({
   org,
   user: text(100),
@@ -28,22 +25,7 @@ const checkAsked = z.strictObject({
 });
 const key = text(16_384).optional();
 const resolveAsked = z.strictObject({ org, id: key, userName: key, email: key, externalId: key });
-const LIMIT = `a whole number from 1 to ${MAX_PAGE} was expected`;
-const eventsAsked = z.strictObject({
-  org,
-  after: seq.default(0),
-  limit: z.int(LIMIT).min(1, LIMIT).max(MAX_PAGE, LIMIT).default(DEFAULT_PAGE),
-  types: z
-    .array(
-      z
-        .string()
-        .max(40)
-        .regex(/^[a-z]+\.(?:[a-z_]+|\*)$/, 'the name of an event, such as user.deleted or user.*, was expected'),
-      'a list was expected',
-    )
-    .max(20, 'at most 20 are accepted')
-    .default([]),
-});
+const eventsAsked = z.strictObject({ org, ...page });
 const streamAsked = z.strictObject({ org, after: seq.optional() });
 
 export type CheckAsked = z.input<typeof checkAsked>;
@@ -140,16 +122,7 @@ function rolesOf(resource: Resource): string[] {
 }
 
 export interface Events {
-  readonly events: readonly {
-    readonly seq: number;
-    /** ISO text. */
-    readonly at: string;
-    readonly type: string;
-    readonly actor: string;
-    readonly target: string | null;
-    readonly requestId: string;
-    readonly details: unknown;
-  }[];
+  readonly events: readonly ShownEvent[];
   /** What to ask after next. There is more, perhaps of other types only, while it is smaller than `current`. */
   readonly next: number;
   /** The org's latest event. */
@@ -159,21 +132,9 @@ export interface Events {
 /** The journal after a cursor, gapless and in order. @throws ScimError 400, 404. */
 export async function events(env: Env, asked: unknown): Promise<Events> {
   const { org, after, limit, types } = read(eventsAsked, asked);
-  const page = await readEvents(storeFor(env, org), after, limit, types);
-  refuseFuture(after, page.current);
-  return {
-    events: page.events.map(({ at, target, details, ...event }) => ({
-      seq: event.seq,
-      at: iso(at)!,
-      type: event.type,
-      actor: event.actor,
-      target: target ?? null,
-      requestId: event.requestId,
-      details: JSON.parse(details),
-    })),
-    next: page.next,
-    current: page.current,
-  };
+  const found = await readEvents(storeFor(env, org), { after, limit, types });
+  refuseFuture(after, found);
+  return { events: found.events.map(shownEvent), next: found.next, current: found.current };
 }
 
 /** Where a stream begins. */
@@ -189,13 +150,8 @@ export async function streamFrom(env: Env, asked: unknown): Promise<Beginning> {
   const { org, after } = read(streamAsked, asked);
   const store = storeFor(env, org);
   const current = await readCurrent(store);
-  if (after !== undefined) refuseFuture(after, current);
+  if (after !== undefined) refuseFuture(after, { current });
   return { orgId: store.tenant.id, after: after ?? current, current };
-}
-
-/** A cursor from another org or another database would skip what is to come. */
-function refuseFuture(after: number, current: number): void {
-  if (after > current) throw invalidValue(`after: at most ${current} was expected, the org's latest event`);
 }
 
 const storeFor = (env: Env, org: string) => new OrgStore(env.DB, { kind: 'host', org }, Date.now());

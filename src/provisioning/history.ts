@@ -1,0 +1,108 @@
+/** Events of a user as sentences: who did what, what it was before and after. Pure; it knows no table. */
+
+/** An event, as far as it is told. */
+export interface Told {
+  readonly type: string;
+  readonly actor: string;
+  readonly target: string | null;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** The ids of groups that are to be told by their names. */
+export function groupsNamedIn({ type, target, details }: Told): string[] {
+  const named = [details['defaultGroup'], details['group'], ...(listOf(details['leftGroups']) ?? [])];
+  if (type.startsWith('group.')) named.push(target);
+  return named.filter((id) => typeof id === 'string');
+}
+
+/**
+ * @param userId whose history it is: of a group's event only what bears on this user is told.
+ * @param names of groups by their ids.
+ */
+export function tell(event: Told, userId: string, names: ReadonlyMap<string, string>): string {
+  const group = (id: unknown) => quoted(names.get(id as string) ?? id);
+  const by = `by ${whoIs(event)}`;
+  const tale = OF_USER[event.type] ?? (() => `${event.type} ${by}`);
+  const told = event.type.startsWith('group.')
+    ? inGroup(event, userId, group(event.target), by)
+    : tale(by, event.details, group);
+  const bends = listOf(event.details['bends']);
+  const allowance = bends && bends.length > 0 ? `read with allowance for ${bends.join(', ')}` : '';
+  return [told, changes(event), allowance].filter(Boolean).join('; ');
+}
+
+type Tale = (by: string, details: Told['details'], group: (id: unknown) => string) => string;
+
+const OF_USER: Record<string, Tale> = {
+  'user.created': (by, { defaultGroup }, group) =>
+    `Created ${by}${typeof defaultGroup === 'string' ? `, and put into the default group ${group(defaultGroup)}` : ''}`,
+  'user.updated': (by) => `Changed ${by}`,
+  'user.deactivated': (by) => `Deactivated ${by}: every session until then is over`,
+  'user.reactivated': (by) => `Reactivated ${by}: may sign in anew`,
+  'user.restored': (by) => `Brought back ${by}, under the id from before`,
+  'user.deleted': (by, { leftGroups }, group) => {
+    const left = listOf(leftGroups) ?? [];
+    const from = left.length > 0 ? `, and so taken out of ${left.map(group).join(', ')}` : '';
+    return `Deleted ${by}${from}: every session until then is over`;
+  },
+  'user.signed_out': (by, { cause, group: of }, group) => {
+    const why =
+      cause === 'rename' ? ' for a new userName' : cause === 'group' ? ` for leaving the group ${group(of)}` : '';
+    return `Signed out ${by}${why}`;
+  },
+  'org.disabled': (by, { reason }) =>
+    `The whole org was switched off ${by}${because(reason)}: nobody of it may be signed in`,
+  'org.enabled': (by, { reason }) => `The whole org was switched on again ${by}${because(reason)}`,
+  'org.signed_out': (by) => `Everybody of the org was signed out ${by}`,
+  'scim.disabled': (by) => `SCIM was switched off ${by}: the identity provider could change nothing from then on`,
+  'scim.enabled': (by) => `SCIM was switched on ${by}`,
+};
+
+/** A group's event names at most so many; of whom it counts without a name it is not known whether this user is one. */
+function inGroup({ type, details }: Told, userId: string, group: string, by: string): string {
+  const has = (name: string) => listOf(details[name])?.includes(userId) === true;
+  const of = type === 'group.deleted' ? `, deleted ${by}` : type === 'group.created' ? `, created ${by}` : ` ${by}`;
+  if (has('joined')) return `Joined the group ${group}${of}`;
+  if (has('left')) return `Left the group ${group}${of}`;
+  if (has('unknownMembers')) return `Left out of the group ${group}${of}: there was no such user then`;
+  const unnamed = (['joined', 'left'] as const).flatMap((verb) => {
+    const total = details[`${verb}Count`] as number | undefined;
+    const named = listOf(details[verb])?.length ?? 0;
+    return total !== undefined && total > named ? [`${total - named} more ${verb} than are named`] : [];
+  });
+  return `Perhaps in a change of the group ${group}${of}: ${unnamed.join(', ')}`;
+}
+
+/** Attribute by attribute; of a group's event they are the group's. */
+function changes({ type, details }: Told): string {
+  if (!type.startsWith('user.')) return '';
+  const changed = Object.entries((details['changed'] ?? {}) as Record<string, { before: unknown; after: unknown }>);
+  const all = changed.map(([name, { before, after }]) =>
+    before === null ? `${name} ${short(after)}` : `${name} ${short(before)} → ${short(after)}`,
+  );
+  return [...all.slice(0, MAX_CHANGES), ...(all.length > MAX_CHANGES ? [`${all.length - MAX_CHANGES} more`] : [])].join(
+    ', ',
+  );
+}
+
+const MAX_CHANGES = 20;
+const MAX_SHORT = 80;
+
+function short(value: unknown): string {
+  if (value === null) return 'nothing';
+  const text = JSON.stringify(value);
+  return text.length > MAX_SHORT ? `${text.slice(0, MAX_SHORT)}…` : text;
+}
+
+function whoIs({ actor, details }: Told): string {
+  const [kind, name] = [actor.split(':', 1)[0], actor.slice(actor.indexOf(':') + 1)];
+  const client = typeof details['client'] === 'string' ? ` (${details['client']})` : '';
+  if (kind === 'idp') return `the identity provider${client}`;
+  if (kind === 'client') return `the OAuth client ${name}${client}`;
+  if (kind === 'admin') return `the administrator ${(details['by'] as string | undefined) ?? name}`;
+  return 'the service itself';
+}
+
+const because = (reason: unknown) => (typeof reason === 'string' ? ` (${reason})` : '');
+const quoted = (name: unknown) => `"${name}"`;
+const listOf = (value: unknown): string[] | undefined => (Array.isArray(value) ? (value as string[]) : undefined);

@@ -1,0 +1,93 @@
+/** The journal, as the administrator reads it: who did what to whom, what came of it; and what happened to one user. */
+import { Hono } from 'hono';
+import * as z from 'zod';
+import { parseDuration } from '../../credentials/duration';
+import { groupsNamedIn, tell } from '../../provisioning/history';
+import { invalidValue, notFound, shown } from '../../scim/error';
+import { type Asked, findSubject, namesOfGroups, type Recorded, readEvents, type Subject } from '../../store/journal';
+import type { App } from '../context';
+import { outcomeOf, page, refuseFuture, shownEvent } from '../events';
+import { iso, orgOf } from './respond';
+
+const text = z.string().min(1, 'a value was expected').max(1_000, 'at most 1,000 characters are accepted');
+const historyAsked = z.strictObject({ ...page, since: text.optional(), until: text.optional() });
+const eventsAsked = historyAsked.extend({ user: text.optional() });
+
+export const events = new Hono<App>();
+
+events.get('/', async (c) => {
+  const { store } = orgOf(c);
+  const { user, ...asked } = read(eventsAsked, c.req.queries(), store.now);
+  const subject = user === undefined ? undefined : await findSubject(store, user);
+  if (user !== undefined && subject === undefined) throw notFound('User');
+  const found = await readEvents(store, { ...asked, user: subject?.id });
+  refuseFuture(asked.after, found);
+  return c.json({ events: found.events.map(shownToAdmin), next: found.next, current: found.current });
+});
+
+/** One user's events, each with a sentence that tells it. */
+export const history = new Hono<App>();
+
+history.get('/', async (c) => {
+  const { store } = orgOf(c);
+  const asked = read(historyAsked, c.req.queries(), store.now);
+  const subject = await findSubject(store, c.req.param('user') ?? '');
+  if (subject === undefined) throw notFound('User');
+  const found = await readEvents(store, { ...asked, user: subject.id });
+  refuseFuture(asked.after, found);
+  const all = found.events.map(shownToAdmin);
+  const names = await namesOfGroups(store, [...new Set(all.flatMap(groupsNamedIn))]);
+  return c.json({
+    user: shownSubject(subject),
+    events: all.map((event) => ({ ...event, told: tell(event, subject.id, names) })),
+    next: found.next,
+    current: found.current,
+  });
+});
+
+function shownToAdmin(recorded: Recorded) {
+  const { details, ...event } = shownEvent(recorded);
+  const outcome = outcomeOf({ ...event, details });
+  return { ...event, credential: recorded.credential ?? null, outcome, details };
+}
+
+const shownSubject = ({ id, now }: Subject) => ({
+  id,
+  ...(now && {
+    userName: now.userName,
+    active: now.isActive,
+    deletedAt: iso(now.deletedAt),
+    notBefore: iso(now.notBefore),
+    groups: now.groups.map(({ id, display, type }) => ({ id, displayName: display, type })),
+  }),
+});
+
+type Question = z.output<typeof eventsAsked>;
+
+/** `type` may be there several times. @throws ScimError 400 naming the parameter and what was expected. */
+function read(question: z.ZodType, queries: Record<string, string[]>, now: number): Asked & Pick<Question, 'user'> {
+  const { type, ...rest } = queries;
+  const one = Object.entries(rest).map(([name, [value = '']]) => [
+    name,
+    (name === 'after' || name === 'limit') && /^\d{1,15}$/.test(value) ? Number(value) : value,
+  ]);
+  const parsed = question.safeParse({ ...Object.fromEntries(one), ...(type && { types: type }) });
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    if (issue.code === 'unrecognized_keys') throw invalidValue(`${shown(issue.keys[0]!)} is not part of the question`);
+    throw invalidValue(`${issue.path[0] === 'types' ? 'type' : issue.path.join('.')}: ${issue.message}`);
+  }
+  const { since, until, ...asked } = parsed.data as Question;
+  return { ...asked, since: instantOf('since', since, now), until: instantOf('until', until, now) };
+}
+
+/** An instant, or how long ago. */
+function instantOf(name: string, text: string | undefined, now: number): number | undefined {
+  if (text === undefined) return undefined;
+  const ago = parseDuration(text);
+  const at = ago === undefined ? Date.parse(text) : now - ago;
+  if (Number.isNaN(at)) {
+    throw invalidValue(`${name}: an instant was expected, as 2026-11-22T08:00:00Z, or how long ago, as 7d or 12h`);
+  }
+  return at;
+}

@@ -1,0 +1,53 @@
+/** How an org's provisioning is doing, and what to do about it. */
+import { Hono } from 'hono';
+import { advise, silence } from '../../provisioning/advice';
+import { DAYS, readHealth } from '../../store/health';
+import type { App } from '../context';
+import { iso, orgOf, shownSettings } from './respond';
+
+const DAY = 86_400_000;
+
+export const health = new Hono<App>();
+
+health.get('/', async (c) => {
+  const { store } = orgOf(c);
+  const found = await readHealth(store);
+  const { tenant, now } = store;
+  const today = Math.floor(now / DAY);
+  const perDay = new Map(found.changes.map(({ day, count }) => [day, count]));
+  const quiet = silence(found, now);
+  return c.json({
+    scimEnabled: tenant.isScimEnabled,
+    disabledAt: iso(tenant.disabledAt),
+    users: tenant.userCount,
+    activeUsers: tenant.activeUserCount,
+    settings: shownSettings(tenant.settings),
+    clients: found.clients.map(({ client, address, at }) => ({
+      client: client || null,
+      address: address ?? null,
+      lastRequestAt: iso(at),
+    })),
+    changes: {
+      lastAt: iso(found.changes.at(-1)?.lastAt),
+      silentDays: quiet?.now ?? null,
+      usualDays: quiet?.usual ?? null,
+      isComplete: !found.isCut,
+      days: Array.from({ length: DAYS }, (_, i) => today - DAYS + 1 + i).map((day) => ({
+        day: new Date(day * DAY).toISOString().slice(0, 10),
+        count: perDay.get(day) ?? 0,
+      })),
+    },
+    refusals: found.refusals.map(({ lastAt, ...one }) => ({ ...one, lastAt: iso(lastAt) })),
+    pending: { users: found.pending.users, since: iso(found.pending.since) },
+    credentials: found.credentials.map((one) => ({
+      kind: one.kind,
+      oauthClient: one.subject || null,
+      mask: one.mask,
+      ageDays: Math.max(0, Math.floor((now - one.createdAt) / DAY)),
+      validUntil: iso(one.validUntil),
+      graceUntil: iso(one.graceUntil),
+      lastUsedAt: iso(one.lastUsedAt),
+    })),
+    advice: advise(tenant, found, now),
+  });
+});

@@ -1,0 +1,60 @@
+/** The journal at both doors that show it: what can be asked, and how an event looks. */
+import * as z from 'zod';
+import { invalidValue } from '../scim/error';
+import { DEFAULT_PAGE, MAX_PAGE } from '../scim/query';
+import type { Page, Recorded } from '../store/journal';
+
+const SEQ = 'a whole number from 0 was expected';
+export const seq = z.int(SEQ).min(0, SEQ);
+
+const LIMIT = `a whole number from 1 to ${MAX_PAGE} was expected`;
+/** Members of a question. */
+export const page = {
+  after: seq.default(0),
+  limit: z.int(LIMIT).min(1, LIMIT).max(MAX_PAGE, LIMIT).default(DEFAULT_PAGE),
+  types: z
+    .array(
+      z
+        .string()
+        .max(40)
+        .regex(/^[a-z]+\.(?:[a-z_]+|\*)$/, 'the name of an event, such as user.deleted or user.*, was expected'),
+      'a list was expected',
+    )
+    .max(20, 'at most 20 are accepted')
+    .default([]),
+};
+
+export interface ShownEvent {
+  readonly seq: number;
+  /** ISO text. */
+  readonly at: string;
+  readonly type: string;
+  readonly actor: string;
+  readonly target: string | null;
+  readonly requestId: string;
+  readonly details: Record<string, unknown>;
+}
+
+export const shownEvent = ({ seq, at, type, actor, target, requestId, details }: Recorded): ShownEvent => ({
+  seq,
+  at: new Date(at).toISOString(),
+  type,
+  actor,
+  target: target ?? null,
+  requestId,
+  details: JSON.parse(details),
+});
+
+/**
+ * What came of it. What is recorded was committed with its event, so it is `applied`; `partly` where ids of nobody were
+ * left out; `refused` where the event is of a refusal that the org is told of.
+ */
+export function outcomeOf({ type, details }: ShownEvent): 'applied' | 'partly' | 'refused' {
+  if (/[._]refused$/.test(type)) return 'refused';
+  return details['unknownMembers'] === undefined ? 'applied' : 'partly';
+}
+
+/** A cursor from another org or another database would skip what is to come. @throws ScimError 400. */
+export function refuseFuture(after: number, { current }: Pick<Page, 'current'>): void {
+  if (after > current) throw invalidValue(`after: at most ${current} was expected, the org's latest event`);
+}

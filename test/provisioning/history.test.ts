@@ -1,0 +1,92 @@
+/** "Why is Alice out, or in this group?": events as sentences. */
+import { describe, expect, it } from 'vitest';
+import { groupsNamedIn, type Told, tell } from '../../src/provisioning/history';
+
+const names = new Map([['sales', 'Sales']]);
+const said = (type: string, details: Told['details'] = {}, more: Partial<Told> = {}) =>
+  tell({ type, actor: 'idp', target: type.startsWith('group.') ? 'sales' : 'alice', details, ...more }, 'alice', names);
+const many = Array.from({ length: 1_000 }, (_, i) => `u${i}`);
+
+describe('a user’s history says', () => {
+  it.each<[string, Told['details'], string]>([
+    [
+      'user.created',
+      { changed: { userName: { before: null, after: 'a@x' } }, defaultGroup: 'sales' },
+      'Created by the identity provider, and put into the default group "Sales"; userName "a@x"',
+    ],
+    [
+      'user.deactivated',
+      { changed: { active: { before: true, after: false } }, bends: ['boolean-string'], client: 'Okta 1.0' },
+      'Deactivated by the identity provider (Okta 1.0): every session until then is over; active true → false; read with allowance for boolean-string',
+    ],
+    ['user.reactivated', { changed: {} }, 'Reactivated by the identity provider: may sign in anew'],
+    [
+      'user.updated',
+      { changed: { title: { before: 'Head', after: null } } },
+      'Changed by the identity provider; title "Head" → nothing',
+    ],
+    ['user.restored', {}, 'Brought back by the identity provider, under the id from before'],
+    [
+      'user.deleted',
+      { leftGroups: ['sales', 'gone'] },
+      'Deleted by the identity provider, and so taken out of "Sales", "gone": every session until then is over',
+    ],
+    ['user.signed_out', { cause: 'rename' }, 'Signed out by the identity provider for a new userName'],
+    [
+      'user.signed_out',
+      { cause: 'group', group: 'sales' },
+      'Signed out by the identity provider for leaving the group "Sales"',
+    ],
+    ['group.created', { joined: ['alice'] }, 'Joined the group "Sales", created by the identity provider'],
+    ['group.updated', { joined: ['alice'], left: ['bob'] }, 'Joined the group "Sales" by the identity provider'],
+    ['group.updated', { left: ['alice'] }, 'Left the group "Sales" by the identity provider'],
+    ['group.deleted', { left: ['alice'] }, 'Left the group "Sales", deleted by the identity provider'],
+    [
+      'group.updated',
+      { unknownMembers: ['alice'] },
+      'Left out of the group "Sales" by the identity provider: there was no such user then',
+    ],
+    [
+      'group.updated',
+      { joined: many, joinedCount: 1_200 },
+      'Perhaps in a change of the group "Sales" by the identity provider: 200 more joined than are named',
+    ],
+    ['user.of_tomorrow', {}, 'user.of_tomorrow by the identity provider'],
+  ])('of %s with %j what it was', (type, details, sentence) => {
+    expect(said(type, details)).toBe(sentence);
+  });
+
+  it.each([
+    ['client:c1', {}, 'the OAuth client c1'],
+    ['admin:olga', {}, 'the administrator olga'],
+    ['admin:api', { by: 'olga' }, 'the administrator olga'],
+    ['service', {}, 'the service itself'],
+  ])('who it was: %s', (actor, details, who) => {
+    expect(said('user.signed_out', details, { actor })).toBe(`Signed out by ${who}`);
+  });
+
+  it('what the whole org went through, and why', () => {
+    expect(said('org.disabled', { reason: 'unpaid', by: 'olga' }, { actor: 'admin:api', target: null })).toBe(
+      'The whole org was switched off by the administrator olga (unpaid): nobody of it may be signed in',
+    );
+  });
+
+  it('no more than fits: long values and long lists are cut', () => {
+    const changed = Object.fromEntries(
+      many.slice(0, 30).map((name) => [name, { before: null, after: 'x'.repeat(500) }]),
+    );
+    const sentence = said('user.updated', { changed });
+    expect(sentence).toMatch(/, 10 more$/);
+    expect(sentence.length).toBeLessThan(2_500);
+  });
+});
+
+it('the groups that an event names are asked for by id, each kind of naming', () => {
+  const one = (type: string, details: Told['details']) =>
+    groupsNamedIn({ type, actor: 'idp', target: 'target', details });
+  expect(one('group.updated', {})).toEqual(['target']);
+  expect(one('user.created', { defaultGroup: 'g' })).toEqual(['g']);
+  expect(one('user.deleted', { leftGroups: ['a', 'b'] })).toEqual(['a', 'b']);
+  expect(one('user.signed_out', { cause: 'group', group: 'g' })).toEqual(['g']);
+  expect(one('user.updated', { changed: {} })).toEqual([]);
+});

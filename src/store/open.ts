@@ -55,9 +55,12 @@ export interface Presented {
 export const RATES = [25, 100, 500] as const;
 export type Rate = (typeof RATES)[number];
 
+/** Each has a guide: docs/idp. */
+export const IDPS = ['okta', 'entra', 'onelogin', 'jumpcloud', 'google', 'ping', 'other'] as const;
+
 /** The policies of an org that can be set; absent: the default. */
 export interface OrgSettings {
-  readonly idp?: 'okta' | 'entra' | 'onelogin' | 'jumpcloud' | 'other';
+  readonly idp?: (typeof IDPS)[number];
   /** Whom a refused IdP's administrator may ask. */
   readonly supportContact?: string;
   /** The id of the group that users join when they are created over SCIM. */

@@ -7,7 +7,7 @@ import { invalidValue, ScimError } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
 import { isSame, type JsonObject } from '../../scim/resource';
 import { Taken, Unmet } from '../../store/batch';
-import { RATES, type SettingsChange } from '../../store/open';
+import { IDPS, RATES, type SettingsChange } from '../../store/open';
 import { changeOrg, deleteOrg, insertOrg, listOrgs, signOutOrg, switchOrg } from '../../store/orgs';
 import { WHOLE_ORG } from '../../store/outbox';
 import { type App, actorOf } from '../context';
@@ -40,10 +40,7 @@ const MAX_SIGN_OUT_GROUPS = 50;
 /** What `org set` takes: each with what it must be. */
 const settable = z.strictObject({
   name,
-  idp: z.enum(
-    ['okta', 'entra', 'onelogin', 'jumpcloud', 'other'],
-    'okta, entra, onelogin, jumpcloud or other was expected',
-  ),
+  idp: z.enum(IDPS, `one of ${IDPS.join(', ')} was expected`),
   supportContact: z.string().trim().min(1, 'a contact was expected').max(200, 'at most 200 characters are accepted'),
   defaultGroup: z.string().min(1, NO_GROUP),
   roles: z

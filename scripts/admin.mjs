@@ -29,7 +29,7 @@ async function answer(argv) {
   if (help)
     return `${help}\n\nThe local service is the one that \`npm start\` runs with ${nameOf(stateDir)} (STATE_DIR).`;
 
-  const { callAdmin, close } = await openAdmin({ stateDir, isRemote: input.remote });
+  const { callAdmin, close } = await openAdmin({ stateDir, isRemote: input.remote, environment: input.env });
   try {
     const result = await command.run(callAdmin, input);
     return input.json ? JSON.stringify(result) : command.show(result, input);

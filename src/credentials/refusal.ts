@@ -126,6 +126,8 @@ function sentence({ reason, hint, credential, successor }: Refusal): string {
       return `revoked${by(credential?.revokedBy, credential?.revokedAt)}: ${which}; enter the present one, or make one`;
     case 'disabled':
       return 'SCIM is off for this org: scim enable lets its identity provider in';
+    case 'misdirected':
+      return 'sent to the host of another region than the setting residency: enter the base URL that org show prints';
     case 'wrong_org':
       return hint === 'user_name'
         ? `${which} was good, but the user name was not this org's slug: correct it`

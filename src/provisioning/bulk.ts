@@ -24,6 +24,9 @@ export interface BulkResult {
   readonly error?: ScimError;
 }
 
+/** What is said to the whole request: no operation is the reason. */
+const OF_THE_CALLER = new Set([401, 403, 421]);
+
 /** An answered group carries no members here: nobody reads them. */
 const NO_MEMBERS = { without: new Map([['members', new Map()]]) };
 
@@ -63,7 +66,7 @@ export async function performBulk(
       const refusal =
         error instanceof SchemasChanged && isBegun ? changing() : error instanceof Busy ? tryAgain() : error;
       if (error instanceof Busy) busy = error;
-      if (!(refusal instanceof ScimError) || refusal.status === 401 || refusal.status === 403) throw refusal;
+      if (!(refusal instanceof ScimError) || OF_THE_CALLER.has(refusal.status)) throw refusal;
       failed.push(operation.turn);
       return { operation, status: refusal.status, error: refusal };
     };

@@ -96,8 +96,8 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
   if (store.refusal === 'unauthorized') {
     callers.forget(hash);
     fault = await refusalFor(c, presented);
-  } else if (store.refusal === 'disabled') {
-    noteRefusal(c, { ...presented, reason: 'disabled' });
+  } else if (store.refusal !== undefined) {
+    noteRefusal(c, { ...presented, reason: store.refusal });
   } else if (store.latestTenant !== undefined) {
     callers.keep(hash, store.latestTenant.id, store.latestTenant.settings.rateLimit);
   }

@@ -47,9 +47,13 @@ export function inBackground(c: Context<App>, work: Promise<unknown>): void {
   );
 }
 
+/** What this caller may read and write, at this host. */
+export const storeFor = (c: Context<App>, caller: Caller, now = Date.now()): OrgStore =>
+  new OrgStore(c.env.DB, caller, now, { region: settings(c.env).region });
+
 /** The org that this caller is of, for this request. Nothing is checked yet: the store's first batch does. */
 export function orgFor(c: Context<App>, caller: Caller, actor: Actor, baseUrl: string): Org {
-  const store = new OrgStore(c.env.DB, caller, Date.now());
+  const store = storeFor(c, caller);
   const confirmed = async (publication: () => Promise<unknown>): Promise<unknown> => {
     try {
       return await within(PUBLISH_PATIENCE, publication());

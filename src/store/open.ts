@@ -4,7 +4,7 @@
  * can be given another org, and no moment lies between the check and the work (promises 1 and 3).
  */
 import { type SQL, sql } from 'drizzle-orm';
-import { forbidden, notFound, type ScimError, unauthorized } from '../scim/error';
+import { forbidden, misdirected, notFound, type ScimError, unauthorized } from '../scim/error';
 import type { Extension } from '../scim/schema/types';
 import { Busy, type Row, runBatch, Taken, Unmet } from './batch';
 import { expect } from './expect';
@@ -69,6 +69,8 @@ export interface OrgSettings {
   readonly roles?: readonly { readonly value: string; readonly key: string }[];
   /** What a membership change does with ids of nobody: leaves them out (the default), or is refused. */
   readonly unknownMembers?: 'skip' | 'reject';
+  /** The label of the region whose host serves the org; absent: any. */
+  readonly residency?: string;
   /** How long a rotation leaves the old token good: a duration (credentials/duration.ts). */
   readonly graceDefault?: string;
   /** Requests a second; absent: the largest. */
@@ -104,10 +106,20 @@ export class SchemasChanged extends Error {
   }
 }
 
+/** Which region a host serves, and where the others are served. */
+export interface Region {
+  readonly label: string;
+  /** Addresses of services by the labels of their regions, without a slash at the end. */
+  readonly urls: ReadonlyMap<string, string>;
+}
+
+/** Why an IdP or its client is refused; `misdirected`: its org is served in another region. */
+export type Refusal = 'unauthorized' | 'disabled' | 'misdirected';
+
 /** What the batches of one request have found, whichever of its stores made them. */
 interface Found {
   isChecked: boolean;
-  refusal?: 'unauthorized' | 'disabled';
+  refusal?: Refusal;
   presented?: Presented;
   tenant?: Tenant;
   cursorKey?: string;
@@ -121,6 +133,8 @@ interface Variant {
   /** The version of the schemas that its user works under; absent: they do not matter. */
   readonly assumed?: string;
   readonly ask?: Ask;
+  /** Which region's orgs are served; absent: any. */
+  readonly region?: Region | undefined;
 }
 
 export class OrgStore {
@@ -140,7 +154,7 @@ export class OrgStore {
     private readonly variant: Variant = {},
     private readonly latest: Found = { isChecked: false },
   ) {
-    const { assumed } = variant;
+    const { assumed, region } = variant;
     const of = (from: SQL, admitted: SQL, shown: SQL) => {
       const one = (what: string) => sql`(SELECT ${sql.raw(what)} ${from}${admitted})`;
       const schemas = assumed === undefined ? sql`NULL` : otherSchemas(assumed);
@@ -152,7 +166,10 @@ export class OrgStore {
       };
     };
     // In brackets: as one more link of the chain it would take a level of depth from the filters that this stands in.
-    const isEnabled = sql` AND (orgs.scim_enabled = 1 AND orgs.disabled_at IS NULL)`;
+    const isHere = region
+      ? sql` AND ifnull(json_extract(orgs.settings, '$.residency'), ${region.label}) = ${region.label}`
+      : sql``;
+    const isEnabled = sql` AND (orgs.scim_enabled = 1 AND orgs.disabled_at IS NULL${isHere})`;
     let its: ReturnType<typeof of>;
     if (caller.kind === 'credential') {
       const slug = caller.slug === undefined ? sql`` : sql` AND orgs.slug = ${caller.slug}`;
@@ -200,7 +217,7 @@ export class OrgStore {
   }
 
   /** Why the caller was refused, if a batch has refused it. */
-  get refusal(): 'unauthorized' | 'disabled' | undefined {
+  get refusal(): Refusal | undefined {
     return this.latest.refusal;
   }
 
@@ -281,6 +298,12 @@ export class OrgStore {
     if (row === undefined) throw isGuest ? this.#unauthorized() : notFound('Org');
     const tenant = tenantOf(row);
     if (typeof row['credential_id'] === 'string') this.latest.presented = presentedOf(row);
+    const { region } = this.variant;
+    const { residency } = tenant.settings;
+    if (isGuest && region && residency !== undefined && residency !== region.label) {
+      this.latest.refusal = 'misdirected';
+      throw elsewhere(tenant, region.urls.get(residency));
+    }
     if (isGuest && (!tenant.isScimEnabled || tenant.disabledAt !== undefined)) {
       this.latest.refusal = 'disabled';
       throw disabled(tenant);
@@ -339,10 +362,20 @@ const inOrder = (a: Registered, b: Registered) =>
   a.addedAt - b.addedAt || (a.schema.id.toLowerCase() < b.schema.id.toLowerCase() ? -1 : 1);
 
 /** Said to a caller who proved to be the org's own IdP. */
-function disabled({ settings: { supportContact } }: Tenant) {
-  const contact = supportContact === undefined ? '' : ` Contact ${supportContact}.`;
-  return forbidden(`SCIM is not enabled for this organization; its users stay as they are.${contact}`);
+function disabled({ settings }: Tenant) {
+  return forbidden(`SCIM is not enabled for this organization; its users stay as they are.${contactIn(settings)}`);
 }
+
+/** The same. @param url of the service that is right, where it is known. */
+function elsewhere({ settings }: Tenant, url: string | undefined) {
+  const instead = url === undefined ? 'not here' : `use the base URL ${url}/scim/v2`;
+  return misdirected(
+    `This organization is served in the region ${settings.residency}: ${instead}.${contactIn(settings)}`,
+  );
+}
+
+const contactIn = ({ supportContact }: OrgSettings) =>
+  supportContact === undefined ? '' : ` Contact ${supportContact}.`;
 
 export function tenantOf(row: Row): Tenant {
   return {

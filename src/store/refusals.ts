@@ -12,6 +12,7 @@ export type Reason =
   | 'replaced'
   | 'revoked'
   | 'disabled'
+  | 'misdirected'
   | 'wrong_org'
   | 'wrong_kind'
   | 'rate_limited'

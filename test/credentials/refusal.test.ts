@@ -200,6 +200,7 @@ describe('the sentence for the administrator', () => {
       ['replaced', ['', 'others']],
       ['revoked', ['', 'others']],
       ['disabled', ['', 'others']],
+      ['misdirected', ['', 'others']],
       ['wrong_org', ['path', 'user_name', 'others']],
       ['wrong_kind', ['basic', 'oauth_refresh', 'others']],
       ['rate_limited', ['', 'others']],

@@ -1,7 +1,8 @@
 /** Orgs: created, shown, set, deleted, and SCIM switched on and off. */
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import * as z from 'zod';
 import { newOrgId } from '../../credentials/secret';
+import { REGION_LABEL, settings as settingsOf } from '../../env';
 import { detailsOf } from '../../provisioning/lifecycle';
 import { invalidValue, ScimError } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
@@ -33,6 +34,7 @@ const role = z
   .regex(/^\P{Cc}*$/u, 'text without control characters was expected');
 const NO_GROUP = 'the id or displayName of a group of this org was expected, or none';
 const NO_GROUPS = 'ids or displayNames of groups of this org were expected, with commas between them, or none';
+const REGION = 'the label of a region was expected, such as us or eu';
 const items = (list: string) => list.split(',').map((item) => item.trim());
 
 const MAX_SIGN_OUT_GROUPS = 50;
@@ -51,6 +53,7 @@ const settable = z.strictObject({
       [...new Map(values.map((value) => [foldCase(value), value]))].map(([key, value]) => ({ value, key })),
     ),
   unknownMembers: z.enum(['skip', 'reject'], 'skip or reject was expected'),
+  residency: z.string().max(40, 'at most 40 characters are accepted').regex(REGION_LABEL, REGION),
   graceDefault: z.string().refine(isGrace, GRACE),
   rateLimit: z.enum(RATES.map(String), `${RATES.join(', ')} (requests a second) was expected`).transform(Number),
   signOutOnRename: z.enum(['true', 'false'], 'true or false was expected').transform((text) => text === 'true'),
@@ -86,6 +89,7 @@ orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.stri
   const { store, actor } = orgOf(c);
   const change = changeAsked(c.req.valid('json').settings);
   const { name, ...settings } = change;
+  expectServed(c, settings.residency);
   const tenant = await store.verify();
   const was = { name: tenant.name, ...tenant.settings } as unknown as JsonObject;
   const is = Object.fromEntries(
@@ -107,6 +111,14 @@ orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.stri
     throw error;
   }
 });
+
+/** Where regions are told apart, one that no host serves would be a dead end for the identity provider. */
+function expectServed(c: Context<App>, residency: string | null | undefined): void {
+  const { region } = settingsOf(c.env);
+  if (!residency || !region || residency === region.label || region.urls.has(residency)) return;
+  const labels = new Set([region.label, ...region.urls.keys()]);
+  throw invalidValue(`residency: a region that is served was expected: ${[...labels].join(', ')}`);
+}
 
 /** What `key=value …` comes to. @throws ScimError 400 naming the setting and what was expected. */
 function changeAsked(asked: Record<string, string>): SettingsChange & { readonly name?: string | null } {

@@ -223,9 +223,10 @@ describe('a command that is named', () => {
           const command = commandOf(variant);
           expect(command, `${path}: ${variant}`).toBeDefined();
           for (const option of optionsOf(variant)) {
-            expect({ ...command.options, json: {}, remote: {}, help: {} }, `${path}: ${variant}`).toHaveProperty([
-              option,
-            ]);
+            expect(
+              { ...command.options, json: {}, remote: {}, env: {}, help: {} },
+              `${path}: ${variant}`,
+            ).toHaveProperty([option]);
           }
         }
       }

@@ -3,6 +3,7 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { unstable_readConfig as readConfig } from 'wrangler';
+import { openAdmin } from '../../scripts/admin/transport.mjs';
 
 const at = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const of = (env) => readConfig({ config: at('wrangler.toml'), env }, { hideWarnings: true });
@@ -54,5 +55,12 @@ describe.each(ENVIRONMENTS)('the environment %s', (name) => {
     expect(services).toEqual([
       expect.objectContaining({ binding: 'ADMIN', service: config.name, entrypoint: 'Admin' }),
     ]);
+  });
+});
+
+it('an environment that is asked for without --remote is a mistake, and not the local service', async () => {
+  await expect(openAdmin({ stateDir: '.', environment: 'eu' })).rejects.toMatchObject({
+    code: 'usage',
+    message: '--env goes with --remote.',
   });
 });

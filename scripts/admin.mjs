@@ -37,7 +37,7 @@ async function* answers(argv) {
     return;
   }
 
-  const { callAdmin, close } = await openAdmin({ stateDir, isRemote: input.remote });
+  const { callAdmin, close } = await openAdmin({ stateDir, isRemote: input.remote, environment: input.env });
   try {
     const lines = command.stream?.(callAdmin, input);
     if (lines) return yield* lines;

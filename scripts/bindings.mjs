@@ -8,13 +8,14 @@ import { localEnvironment } from './start/wrangler.mjs';
  * Local bindings see what the service of that state folder stores and the Workers it runs; remote ones the deployed,
  * through wrangler's login. Always `dispose()` of them: they are a process of their own.
  */
-export async function openBindings(configPath, { stateDir, isRemote = false }) {
+export async function openBindings(configPath, { stateDir, isRemote = false, environment }) {
   prepareEnvironment(stateDir, isRemote);
   enableCompileCache();
   // `import` would first read all of wrangler once more, to find out which exports it has.
   const { getPlatformProxy } = createRequire(import.meta.url)('wrangler');
   return getPlatformProxy({
     configPath,
+    ...(environment && { environment }),
     envFiles: [],
     persist: isRemote ? false : { path: join(stateDir, 'v3') },
     remoteBindings: isRemote,

@@ -1,5 +1,6 @@
 /** The Worker's bindings, and its variables checked and typed once. */
 import type { OrgCoordinator } from './coordinator';
+import type { Region } from './store/open';
 
 export interface Env {
   readonly DB: D1Database;
@@ -15,6 +16,10 @@ export interface Env {
   readonly SESSION_MAX_AGE?: string;
   /** Where the service is reached from outside; absent: the address of the request. */
   readonly PUBLIC_URL?: string;
+  /** The label of the region that this host serves; unset: any org's. */
+  readonly REGION?: string;
+  /** JSON: where each region is served, `{"us":"https://us.scim.example.com", …}`. */
+  readonly REGION_URLS?: string;
   /** Unset: /admin/v1 does not exist. */
   readonly ADMIN_TOKEN?: string;
   /** Unset: /sessions/v1 does not exist. */
@@ -26,9 +31,14 @@ export interface Settings {
   readonly sessionMaxAge: number;
   /** Without a slash at the end. */
   readonly publicUrl: string | undefined;
+  /** Absent: orgs of every region are served. */
+  readonly region: Region | undefined;
   readonly adminToken: string | undefined;
   readonly hostToken: string | undefined;
 }
+
+/** As part of a host name would be written. */
+export const REGION_LABEL = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
 
 /** @throws Error naming the variable that is wrong: a service set up wrongly must not answer at all. */
 export function settings(env: Env): Settings {
@@ -38,8 +48,22 @@ export function settings(env: Env): Settings {
   }
   return {
     sessionMaxAge,
-    publicUrl: env.PUBLIC_URL ? new URL(env.PUBLIC_URL).href.replace(/\/+$/, '') : undefined,
+    publicUrl: env.PUBLIC_URL ? addressOf(env.PUBLIC_URL) : undefined,
+    region: regionOf(env),
     adminToken: env.ADMIN_TOKEN || undefined,
     hostToken: env.HOST_TOKEN || undefined,
   };
+}
+
+const addressOf = (url: string) => new URL(url).href.replace(/\/+$/, '');
+
+function regionOf({ REGION: label, REGION_URLS: urls }: Env): Region | undefined {
+  if (!label) return undefined;
+  if (!REGION_LABEL.test(label)) throw new Error('REGION: a label such as us or eu was expected');
+  try {
+    const pairs = Object.entries(JSON.parse(urls || '{}') as Record<string, string>);
+    return { label, urls: new Map(pairs.map(([region, url]) => [region, addressOf(url)])) };
+  } catch {
+    throw new Error('REGION_URLS: JSON was expected, {"us": "https://us.scim.example.com"}');
+  }
 }

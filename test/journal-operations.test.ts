@@ -8,12 +8,13 @@ import { post, type TestClient, tokenOf } from './support/oauth';
 
 /**
  * Shown where they happen: the codes and refresh tokens of an approval (routes/oauth-code, oauth-refresh), the cron's warnings
- * (credentials/sweep), the end of a grace by use (credentials/use). A client's line is not revoked but deleted with it.
+ * (credentials/sweep), the end of a grace by use (credentials/use), nine tenths of the seats (routes/seats). A client's line is not revoked but deleted with it.
  */
 type Elsewhere =
   | `client.${'approved' | 'redeemed' | 'refreshed' | 'reused'}`
   | `${'token' | 'basic' | 'client'}.${'expiring' | 'retired'}`
-  | 'client.revoked';
+  | 'client.revoked'
+  | 'seats.warning';
 
 /** What the details of each event have. A type that is new has to be added here, and done below. */
 const TELLS: Record<Exclude<EventType, Elsewhere>, readonly string[]> = {

@@ -13,6 +13,7 @@ import { columns, harmless, heading } from '../terminal.mjs';
 import { org, post } from './api.mjs';
 import { credentialCommands } from './credentials.mjs';
 import { jsonOf } from './file.mjs';
+import { guideCommand } from './guide.mjs';
 import { healthCommands } from './health.mjs';
 import { journalCommands } from './journal.mjs';
 import { oauthCommands } from './oauth.mjs';
@@ -50,6 +51,7 @@ export const commands = [
     run: (callAdmin, { slug }) => callAdmin(org(slug)),
     show: showOrg,
   },
+  guideCommand,
   {
     name: 'org set',
     about: 'Change settings of an org; key=none sets one back to its default.',

@@ -23,10 +23,11 @@ export class AdminError extends Error {
  * Opens the door. `callAdmin(path, { method, body })` answers the JSON of a 2xx and throws an AdminError otherwise.
  * Always `close()` it: the binding is a process of its own.
  */
-export async function openAdmin({ stateDir, isRemote = false }) {
+export async function openAdmin({ stateDir, isRemote = false, environment }) {
+  if (environment !== undefined && !isRemote) throw new AdminError('usage', '--env goes with --remote.');
   // Asked first, for a good answer within a tenth of a second; wrangler needs a whole one to say less.
   if (!isRemote && !(await holderOf(stateDir))) throw notRunning(stateDir);
-  const proxy = await openProxy(stateDir, isRemote);
+  const proxy = await openProxy(stateDir, isRemote, environment);
 
   async function callAdmin(path, { method = 'GET', body } = {}) {
     const headers = { 'x-admin-by': userName() };
@@ -52,9 +53,9 @@ export async function openAdmin({ stateDir, isRemote = false }) {
   return { callAdmin, close: () => proxy.dispose() };
 }
 
-async function openProxy(stateDir, isRemote) {
+async function openProxy(stateDir, isRemote, environment) {
   try {
-    return await openBindings(config, { stateDir, isRemote });
+    return await openBindings(config, { stateDir, isRemote, environment });
   } catch (error) {
     if (!isRemote) throw error;
     if (/CLOUDFLARE_API_TOKEN|log ?in|not authenticated/i.test(error.message)) {

@@ -130,6 +130,8 @@ function sentence({ reason, hint, credential, successor }: Refusal): string {
       return "SCIM is not part of this org's plan: org set plan.scim=true lets its identity provider in";
     case 'seats':
       return 'nobody could become active, for all seats of the plan were taken: deactivate people, or raise plan.seats';
+    case 'misdirected':
+      return 'sent to the host of another region than the setting residency: enter the base URL that org show prints';
     case 'wrong_org':
       return hint === 'user_name'
         ? `${which} was good, but the user name was not this org's slug: correct it`

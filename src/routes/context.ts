@@ -47,6 +47,10 @@ export function inBackground(c: Context<App>, work: Promise<unknown>): void {
   );
 }
 
+/** What this caller may read and write, at this host. */
+export const storeFor = (c: Context<App>, caller: Caller, now = Date.now()): OrgStore =>
+  new OrgStore(c.env.DB, caller, now, { region: settings(c.env).region });
+
 /**
  * The org that this caller is of, for this request. Nothing is checked yet: the store's first batch does.
  *
@@ -59,7 +63,7 @@ export function orgFor(
   baseUrl: string,
   noteRefusal: Org['noteRefusal'] = () => undefined,
 ): Org {
-  const store = new OrgStore(c.env.DB, caller, Date.now());
+  const store = storeFor(c, caller);
   const confirmed = async (publication: () => Promise<unknown>): Promise<unknown> => {
     try {
       return await within(PUBLISH_PATIENCE, publication());

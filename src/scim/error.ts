@@ -61,6 +61,9 @@ export const payloadTooLarge = (detail: string) => new ScimError(413, undefined,
 export const preconditionFailed = () =>
   new ScimError(412, undefined, 'The resource has changed: its version does not match If-Match');
 
+/** RFC 9110 §15.5.20: this host does not serve it. */
+export const misdirected = (detail: string) => new ScimError(421, undefined, detail);
+
 export const forbidden = (detail: string) => new ScimError(403, undefined, detail);
 
 /**

@@ -4,7 +4,7 @@
  * can be given another org, and no moment lies between the check and the work (promises 1 and 3).
  */
 import { type SQL, sql } from 'drizzle-orm';
-import { forbidden, notFound, type ScimError, unauthorized } from '../scim/error';
+import { forbidden, misdirected, notFound, type ScimError, unauthorized } from '../scim/error';
 import type { Extension } from '../scim/schema/types';
 import { Busy, type Row, runBatch, Taken, Unmet } from './batch';
 import { expect } from './expect';
@@ -56,9 +56,12 @@ export interface Presented {
 export const RATES = [25, 100, 500] as const;
 export type Rate = (typeof RATES)[number];
 
+/** Each has a guide: docs/idp. */
+export const IDPS = ['okta', 'entra', 'onelogin', 'jumpcloud', 'google', 'ping', 'other'] as const;
+
 /** The policies of an org that can be set; absent: the default. */
 export interface OrgSettings {
-  readonly idp?: 'okta' | 'entra' | 'onelogin' | 'jumpcloud' | 'other';
+  readonly idp?: (typeof IDPS)[number];
   /** Whether the org's plan has SCIM; absent: it does. */
   readonly 'plan.scim'?: boolean;
   /** How many users may be active; absent: any number. */
@@ -77,6 +80,8 @@ export interface OrgSettings {
   readonly roles?: readonly { readonly value: string; readonly key: string }[];
   /** What a membership change does with ids of nobody: leaves them out (the default), or is refused. */
   readonly unknownMembers?: 'skip' | 'reject';
+  /** The label of the region whose host serves the org; absent: any. */
+  readonly residency?: string;
   /** How long a rotation leaves the old token good: a duration (credentials/duration.ts). */
   readonly graceDefault?: string;
   /** Requests a second; absent: the largest. */
@@ -112,8 +117,18 @@ export class SchemasChanged extends Error {
   }
 }
 
-/** Why a caller may not work for the org: it is nobody, or its org has SCIM switched off, or not in its plan. */
-export type CallerRefusal = 'unauthorized' | 'disabled' | 'plan';
+/** Which region a host serves, and where the others are served. */
+export interface Region {
+  readonly label: string;
+  /** Addresses of services by the labels of their regions, without a slash at the end. */
+  readonly urls: ReadonlyMap<string, string>;
+}
+
+/**
+ * Why a caller may not work for the org: it is nobody, or its org has SCIM switched off, or not in its plan, or is served in
+ * another region.
+ */
+export type CallerRefusal = 'unauthorized' | 'disabled' | 'plan' | 'misdirected';
 
 /** What the batches of one request have found, whichever of its stores made them. */
 interface Found {
@@ -132,6 +147,8 @@ interface Variant {
   /** The version of the schemas that its user works under; absent: they do not matter. */
   readonly assumed?: string;
   readonly ask?: Ask;
+  /** Which region's orgs are served; absent: any. */
+  readonly region?: Region | undefined;
 }
 
 export class OrgStore {
@@ -151,7 +168,7 @@ export class OrgStore {
     private readonly variant: Variant = {},
     private readonly latest: Found = { isChecked: false },
   ) {
-    const { assumed } = variant;
+    const { assumed, region } = variant;
     const of = (from: SQL, admitted: SQL, shown: SQL) => {
       const one = (what: string) => sql`(SELECT ${sql.raw(what)} ${from}${admitted})`;
       const schemas = assumed === undefined ? sql`NULL` : otherSchemas(assumed);
@@ -163,7 +180,10 @@ export class OrgStore {
       };
     };
     // In brackets: as one more link of the chain it would take a level of depth from the filters that this stands in.
-    const isEnabled = sql` AND (orgs.scim_enabled = 1 AND orgs.disabled_at IS NULL AND ${IS_IN_PLAN})`;
+    const isHere = region
+      ? sql` AND ifnull(json_extract(orgs.settings, '$.residency'), ${region.label}) = ${region.label}`
+      : sql``;
+    const isEnabled = sql` AND (orgs.scim_enabled = 1 AND orgs.disabled_at IS NULL AND ${IS_IN_PLAN}${isHere})`;
     let its: ReturnType<typeof of>;
     if (caller.kind === 'credential') {
       const slug = caller.slug === undefined ? sql`` : sql` AND orgs.slug = ${caller.slug}`;
@@ -292,6 +312,12 @@ export class OrgStore {
     if (row === undefined) throw isGuest ? this.#unauthorized() : notFound('Org');
     const tenant = tenantOf(row);
     if (typeof row['credential_id'] === 'string') this.latest.presented = presentedOf(row);
+    const { region } = this.variant;
+    const { residency } = tenant.settings;
+    if (isGuest && region && residency !== undefined && residency !== region.label) {
+      this.latest.refusal = 'misdirected';
+      throw elsewhere(tenant, region.urls.get(residency));
+    }
     if (isGuest && !isInPlan(tenant.settings)) {
       this.latest.refusal = 'plan';
       throw forbidden(outOfPlan(tenant.settings));
@@ -356,6 +382,14 @@ const inOrder = (a: Registered, b: Registered) =>
 /** Said to a caller who proved to be the org's own IdP. */
 const disabled = ({ settings }: Tenant) =>
   forbidden(withContact('SCIM is not enabled for this organization; its users stay as they are.', settings));
+
+/** The same. @param url of the service that is right, where it is known. */
+function elsewhere({ settings }: Tenant, url: string | undefined) {
+  const instead = url === undefined ? 'not here' : `use the base URL ${url}/scim/v2`;
+  return misdirected(
+    withContact(`This organization is served in the region ${settings.residency}: ${instead}.`, settings),
+  );
+}
 
 export function tenantOf(row: Row): Tenant {
   return {

@@ -16,6 +16,7 @@ export type Reason =
   | 'plan'
   /** Of a good credential, too: somebody would have become active, and the plan has no seat left. */
   | 'seats'
+  | 'misdirected'
   | 'wrong_org'
   | 'wrong_kind'
   | 'rate_limited'

@@ -203,6 +203,7 @@ describe('the sentence for the administrator', () => {
       ['disabled', ['', 'others']],
       ['plan', ['', 'others']],
       ['seats', ['', 'others']],
+      ['misdirected', ['', 'others']],
       ['wrong_org', ['path', 'user_name', 'others']],
       ['wrong_kind', ['basic', 'oauth_refresh', 'others']],
       ['rate_limited', ['', 'others']],

@@ -1,13 +1,14 @@
 /** Orgs: created, shown, set, deleted, and SCIM switched on and off. */
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import * as z from 'zod';
 import { newOrgId } from '../../credentials/secret';
+import { REGION_LABEL, settings as settingsOf } from '../../env';
 import { detailsOf } from '../../provisioning/lifecycle';
 import { invalidValue, ScimError } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
 import { isSame, type JsonObject } from '../../scim/resource';
 import { Taken, Unmet } from '../../store/batch';
-import { type OrgSettings, RATES, type SettingsChange } from '../../store/open';
+import { IDPS, type OrgSettings, RATES, type SettingsChange } from '../../store/open';
 import { changeOrg, deleteOrg, insertOrg, listOrgs, signOutOrg, switchOrg } from '../../store/orgs';
 import { WHOLE_ORG } from '../../store/outbox';
 import { isInPlan, outOfPlan, withContact } from '../../store/policy';
@@ -36,6 +37,7 @@ const boolean = z.enum(['true', 'false'], 'true or false was expected').transfor
 const SSO = 'true, false or the name of a connection was expected';
 const NO_GROUP = 'the id or displayName of a group of this org was expected, or none';
 const NO_GROUPS = 'ids or displayNames of groups of this org were expected, with commas between them, or none';
+const REGION = 'the label of a region was expected, such as us or eu';
 const items = (list: string) => list.split(',').map((item) => item.trim());
 
 const MAX_SIGN_OUT_GROUPS = 50;
@@ -43,10 +45,7 @@ const MAX_SIGN_OUT_GROUPS = 50;
 /** What `org set` takes: each with what it must be. */
 const settable = z.strictObject({
   name,
-  idp: z.enum(
-    ['okta', 'entra', 'onelogin', 'jumpcloud', 'other'],
-    'okta, entra, onelogin, jumpcloud or other was expected',
-  ),
+  idp: z.enum(IDPS, `one of ${IDPS.join(', ')} was expected`),
   'plan.scim': boolean,
   'plan.seats': z
     .string()
@@ -71,6 +70,7 @@ const settable = z.strictObject({
       [...new Map(values.map((value) => [foldCase(value), value]))].map(([key, value]) => ({ value, key })),
     ),
   unknownMembers: z.enum(['skip', 'reject'], 'skip or reject was expected'),
+  residency: z.string().max(40, 'at most 40 characters are accepted').regex(REGION_LABEL, REGION),
   graceDefault: z.string().refine(isGrace, GRACE),
   rateLimit: z.enum(RATES.map(String), `${RATES.join(', ')} (requests a second) was expected`).transform(Number),
   signOutOnRename: boolean,
@@ -106,6 +106,7 @@ orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.stri
   const { store, actor } = orgOf(c);
   const change = changeAsked(c.req.valid('json').settings);
   const { name, ...settings } = change;
+  expectServed(c, settings.residency);
   const tenant = await store.verify();
   const was = { name: tenant.name, ...tenant.settings } as unknown as JsonObject;
   const is = Object.fromEntries(
@@ -133,6 +134,14 @@ orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.stri
     throw error;
   }
 });
+
+/** Where regions are told apart, one that no host serves would be a dead end for the identity provider. */
+function expectServed(c: Context<App>, residency: string | null | undefined): void {
+  const { region } = settingsOf(c.env);
+  if (!residency || !region || residency === region.label || region.urls.has(residency)) return;
+  const labels = new Set([region.label, ...region.urls.keys()]);
+  throw invalidValue(`residency: a region that is served was expected: ${[...labels].join(', ')}`);
+}
 
 /** What `key=value …` comes to. @throws ScimError 400 naming the setting and what was expected. */
 function changeAsked(asked: Record<string, string>): SettingsChange & { readonly name?: string | null } {

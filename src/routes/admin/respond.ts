@@ -2,6 +2,7 @@
 import { zValidator } from '@hono/zod-validator';
 import type { Context } from 'hono';
 import * as z from 'zod';
+import { settings } from '../../env';
 import type { Org } from '../../provisioning/org';
 import { invalidValue, ScimError } from '../../scim/error';
 import type { SettingsChange, Tenant } from '../../store/open';
@@ -14,8 +15,11 @@ export function orgOf(c: Context<App>): Org {
   return orgFor(c, { kind: 'slug', slug }, actorOf(c, `admin:${c.var.by}`), scimBaseUrl(c));
 }
 
-/** PUBLIC_URL where the door has no address of its own. */
-export const scimBaseUrl = (c: Context<App>) => `${publicUrl(c)}/scim/v2`;
+/** PUBLIC_URL where the door has no address of its own; of an org that is served in another region, the one there. */
+export function scimBaseUrl(c: Context<App>, { residency }: SettingsChange = {}): string {
+  const there = residency ? settings(c.env).region?.urls.get(residency) : undefined;
+  return `${there ?? publicUrl(c)}/scim/v2`;
+}
 
 /** For whom it is recorded; absent: the operator's label. */
 export const WHO = 'for whom it is recorded was expected, in at most 100 characters';
@@ -30,7 +34,7 @@ export const shownOrg = (c: Context<App>, tenant: Tenant) => ({
   scimEnabled: tenant.isScimEnabled,
   disabledAt: iso(tenant.disabledAt),
   notBefore: iso(tenant.notBefore),
-  scimBaseUrl: scimBaseUrl(c),
+  scimBaseUrl: scimBaseUrl(c, tenant.settings),
   settings: shownSettings(tenant.settings),
   users: tenant.userCount,
   activeUsers: tenant.activeUserCount,

@@ -3,8 +3,8 @@ import type { Context } from 'hono';
 import { isChallenge } from '../../credentials/pkce';
 import { ScimError } from '../../scim/error';
 import { findClient, type OAuthClient } from '../../store/oauth-clients';
-import { OrgStore, type Tenant } from '../../store/open';
-import type { App } from '../context';
+import type { OrgStore, Tenant } from '../../store/open';
+import { type App, storeFor } from '../context';
 import type { OAuthErrorCode } from './grant';
 
 /** Where the answer goes, and what it carries so that the client knows its own question. */
@@ -104,7 +104,7 @@ async function readClient(c: Context<App>, clientId: string) {
     new Unanswerable('The application that sent you here is not known: its client_id is not valid.');
   const orgId = CLIENT_ID.exec(clientId)?.[1];
   if (orgId === undefined) throw unknown();
-  const store = new OrgStore(c.env.DB, { kind: 'client', orgId, id: clientId }, Date.now());
+  const store = storeFor(c, { kind: 'client', orgId, id: clientId });
   try {
     const client = await findClient(store, clientId);
     if (client === undefined) throw unknown();

@@ -10,10 +10,10 @@ import { hashOf, recognise } from '../../credentials/secret';
 import { ScimError } from '../../scim/error';
 import { Taken } from '../../store/batch';
 import { findClient, type Signer, usingUp } from '../../store/oauth-clients';
-import { OrgStore } from '../../store/open';
+import type { OrgStore } from '../../store/open';
 import { afterUse, basicPair } from '../authenticate';
 import { failedTooOften } from '../brakes';
-import type { App } from '../context';
+import { type App, storeFor } from '../context';
 import { noteRefusal } from '../refusal';
 import { invalidClient } from './error';
 import { type Client, invalidRequest, OAuthError, type Params } from './grant';
@@ -68,7 +68,8 @@ export async function asClient<T>(c: Context<App>, { orgId, store }: Client, wor
     if (error instanceof Taken && error.columns.startsWith('assertions.')) {
       throw await refused(c, { reason: 'assertion', hint: 'replayed', orgId });
     }
-    if (store.refusal === 'disabled' || store.refusal === 'plan') noteRefusal(c, { orgId, reason: store.refusal });
+    if (store.refusal !== undefined && store.refusal !== 'unauthorized')
+      noteRefusal(c, { orgId, reason: store.refusal });
     if (error instanceof OAuthError && error.error === 'invalid_grant') noteRefusal(c, { orgId, reason: 'grant' });
     throw error;
   } finally {
@@ -116,13 +117,13 @@ async function bySecret(c: Context<App>, secret: string, orgId: string, id: stri
   if (!it.ok || it.kind !== 'oauth_client' || it.orgId !== orgId) {
     throw await refused(c, { reason: 'client', hint: it.ok ? 'kind' : it.fault, orgId });
   }
-  return new OrgStore(c.env.DB, { kind: 'client', orgId, id, hash: await hashOf(secret) }, Date.now());
+  return storeFor(c, { kind: 'client', orgId, id, hash: await hashOf(secret) });
 }
 
 async function bySigner(c: Context<App>, assertion: string, orgId: string, id: string): Promise<OrgStore> {
   const now = Date.now();
   // Not as the client yet: what is wrong with its org is said to one who has proved to be it.
-  const signer = await signerOf(new OrgStore(c.env.DB, { kind: 'id', id: orgId }, now), id);
+  const signer = await signerOf(storeFor(c, { kind: 'id', id: orgId }, now), id);
   if (signer === undefined) throw await refused(c, { reason: 'assertion', hint: 'client', orgId });
   const { issuer, tokenUrl } = endpoints(c);
   const verified = await verifyAssertion(assertion, signer, { clientId: id, audiences: [issuer, tokenUrl], now });
@@ -132,7 +133,7 @@ async function bySigner(c: Context<App>, assertion: string, orgId: string, id: s
     noteRefusal(c, why);
     throw keysUnavailable();
   }
-  const store = new OrgStore(c.env.DB, { kind: 'client', orgId, id }, now);
+  const store = storeFor(c, { kind: 'client', orgId, id }, now);
   return verified.once ? usingUp(store, verified.once) : store;
 }
 

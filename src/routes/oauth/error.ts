@@ -35,6 +35,7 @@ function meaning(thrown: unknown): OAuthError {
     const { status, detail, headers } = thrown;
     if (status === 401) return invalidClient();
     if (status === 403) return new OAuthError('unauthorized_client', detail); // the client is good, SCIM is off
+    if (status === 421) return new OAuthError('unauthorized_client', detail, status); // good, at another host
     if (status === 429 || status === 503) return passing(detail, status, headers);
     return new OAuthError('invalid_request', detail, status, headers);
   }

@@ -18,6 +18,7 @@ function show({
   disabledAt,
   users,
   activeUsers,
+  seats,
   clients,
   changes,
   refusals,
@@ -36,7 +37,7 @@ function show({
     '',
     columns([
       [['dim', 'scim'], disabledAt ? ['red', 'org disabled'] : scimEnabled ? ['green', 'on'] : ['yellow', 'off']],
-      [['dim', 'active users'], `${activeUsers} of ${users}`],
+      [['dim', 'active users'], `${activeUsers} of ${users}${seats === null ? '' : `, ${seats} seats`}`],
       [['dim', 'last change'], changes.lastAt ?? 'none in 14 days'],
       [
         ['dim', `changes in ${changes.days.length} days`],

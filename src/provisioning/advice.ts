@@ -1,10 +1,13 @@
 /** What an operator should do about the state of an org, each with the command that helps. Pure. */
 import type { Health } from '../store/health';
 import type { Tenant } from '../store/open';
+import { isInPlan } from '../store/policy';
 
 const DAY = 86_400_000;
 const WARN_EXPIRY = 20;
 const OLD = 365;
+/** Of the seats of a plan; the journal warns of it, too. */
+const NEARLY_FULL = 0.9;
 /** Milliseconds after which a publication that waits is worth a look. */
 const SLOW = 60_000;
 /** Days with changes that are needed to say what is usual. */
@@ -37,6 +40,11 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
   const refused = (reason: string) => health.refusals.find((one) => one.reason === reason)?.week ?? 0;
 
   say(org.disabledAt !== undefined, 'The org is switched off: nobody of it may be signed in.', `org enable ${slug}`);
+  say(
+    !isInPlan(settings),
+    'SCIM is not part of the plan: the identity provider is refused.',
+    `org set ${slug} plan.scim=true`,
+  );
   say(!org.isScimEnabled, 'SCIM is off: the identity provider is refused.', `scim enable ${slug}`);
   say(
     health.pending.since !== undefined && now - health.pending.since > SLOW,
@@ -79,6 +87,13 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
       list,
     );
   }
+  const seats = settings['plan.seats'];
+  const isFull = seats !== undefined && org.activeUserCount >= seats;
+  say(
+    seats !== undefined && org.activeUserCount >= NEARLY_FULL * seats,
+    `${org.activeUserCount} of ${seats} seats are taken${isFull ? ': nobody can become active' : ''}.`,
+    `org set ${slug} plan.seats=none`,
+  );
   const quiet = silence(health, now);
   say(
     quiet !== undefined && quiet.now > 2 * quiet.usual + 1,

@@ -132,6 +132,23 @@ describe('its advice', () => {
       'refusals SLUG',
     ],
     [
+      'the seats of the plan are taken',
+      async () => {
+        await idp.user('last@seat.example');
+        const { activeUsers } = (await admin('GET', `/orgs/${slug}`)).body;
+        await admin('PATCH', `/orgs/${slug}`, { body: { settings: { 'plan.seats': String(activeUsers) } } });
+        expect((await health()).seats).toBe(activeUsers);
+      },
+      /seats are taken: nobody can become active\.$/,
+      'org set SLUG plan.seats=none',
+    ],
+    [
+      'the plan has no SCIM',
+      () => admin('PATCH', `/orgs/${slug}`, { body: { settings: { 'plan.scim': 'false' } } }),
+      /not part of the plan/,
+      'org set SLUG plan.scim=true',
+    ],
+    [
       'a setting is in the way',
       () => admin('PATCH', `/orgs/${slug}`, { body: { settings: { unknownMembers: 'reject' } } }),
       /unknownMembers/,

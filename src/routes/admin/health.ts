@@ -21,6 +21,7 @@ health.get('/', async (c) => {
     disabledAt: iso(tenant.disabledAt),
     users: tenant.userCount,
     activeUsers: tenant.activeUserCount,
+    seats: tenant.settings['plan.seats'] ?? null,
     settings: shownSettings(tenant.settings),
     clients: found.clients.map(({ client, address, at }) => ({
       client: client || null,

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { describe, expect, it } from 'vitest';
 import { runBatch, Unmet } from '../../src/store/batch';
-import { type Expectation, expectOneChange, expect as insist } from '../../src/store/expect';
+import { type Expectation, expectOneChange, expect as insist, expectEach as insistEach } from '../../src/store/expect';
 
 const all: Expectation[] = [
   'caller',
@@ -43,6 +43,17 @@ describe('an expectation', () => {
       (e) => e,
     );
     expect((error as Unmet).expectation).toBe('version');
+  });
+
+  it.each([
+    [1, 1, undefined],
+    [0, 1, 'found'],
+    [1, 0, 'seats'],
+    [0, 0, 'found'],
+  ])('of several in one statement (%i, %i) tells the first that is not met', async (first, second, unmet) => {
+    const both = insistEach(['found', sql.raw(`${first}`)], ['seats', sql.raw(`${second}`)]);
+    const error = await run(both).catch((e) => e);
+    expect((error as Unmet).expectation).toBe(unmet);
   });
 
   it('of one change holds for one, not for none and not for two', async () => {

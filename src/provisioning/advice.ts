@@ -103,7 +103,7 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
   const week = health.refusals.reduce((sum, one) => sum + one.week, 0);
   say(
     week > 0,
-    `${week} requests were refused in the last 7 days: ${health.refusals.map((one) => `${one.reason} ${one.week}`).join(', ')}.`,
+    `Requests were refused, ${week} in the last 7 days: ${health.refusals.map((one) => `${one.reason} ${one.week}`).join(', ')}.`,
     `refusals ${slug}`,
   );
   say(

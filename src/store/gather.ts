@@ -24,6 +24,9 @@ export class Gathering {
   #reads: Request[] = [];
   #writes: Request[] = [];
   #live = 0;
+  /** How many writes are tried together: after one that failed no more than had succeeded since the one before. */
+  #together = MAX_GATHERED;
+  #succeeded = MAX_GATHERED;
   #isFlushing = false;
   readonly #open: Set<number>;
 
@@ -87,7 +90,7 @@ export class Gathering {
     this.#writes = this.#writes.filter((request) => !stopped.includes(request)).sort((a, b) => a.turn - b.turn);
     for (const request of stopped) request.reject(new Stopped());
     if (stopped.length > 0) return;
-    this.#writes.unshift(...(await this.#write(this.#writes.splice(0, Math.min(this.#due(), MAX_GATHERED)))));
+    this.#writes.unshift(...(await this.#write(this.#writes.splice(0, Math.min(this.#due(), this.#together)))));
   }
 
   /** How many of the writes, in order, have nobody before them who has not yet said what to write. */
@@ -116,11 +119,15 @@ export class Gathering {
     if (requests.length === 0) return [];
     try {
       hand(requests, await this.base.write(...requests.flatMap(({ statements }) => statements)));
+      this.#succeeded += requests.length;
+      this.#together = Math.min(Math.max(2 * requests.length, this.#together), MAX_GATHERED);
       return [];
     } catch (error) {
       const isOneOfThem = error instanceof Unmet || error instanceof Taken;
       if (!isOneOfThem || requests.length === 1) {
         for (const request of requests) request.reject(error);
+        this.#together = Math.min(Math.max(this.#succeeded, 1), MAX_GATHERED);
+        this.#succeeded = 0;
         return [];
       }
     }

@@ -725,6 +725,15 @@ describe('what a bulk request costs', () => {
     expect((await at.get(`/Users/${ids[999]}`)).body.title).toBe('Title 999');
   });
 
+  it('is in proportion to the operations when all of them are refused: one that fails does not make the next costly', async () => {
+    const people = Array.from({ length: 200 }, (_, i) => user(`taken${i}`));
+    await bulk(people, {}, {}, at);
+    meter.reset();
+    const answer = await bulk(people, {}, metered, at);
+    expect(new Set(statuses(answer))).toEqual(new Set(['409']));
+    expect(meter.roundTrips).toBeLessThanOrEqual(420);
+  });
+
   it('is little more for a group and its 900 new members', async () => {
     meter.reset();
     const people = Array.from({ length: 900 }, (_, i) => user(`m${i}`));

@@ -180,8 +180,9 @@ describe('the service', () => {
 const wordsOf = (text) =>
   [...text.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(([, single, double, bare]) => single ?? double ?? bare);
 
-/** The command that a text begins with, by name. */
-const commandOf = (text) => commands.find(({ name }) => `${text} `.startsWith(`${name} `));
+/** The command that a text begins with, by name; of several the longest, as on the command line. */
+const commandOf = (text) =>
+  commands.filter(({ name }) => `${text} `.startsWith(`${name} `)).toSorted((a, b) => b.name.length - a.name.length)[0];
 const nouns = new Set(commands.map(({ name }) => name.split(' ')[0]));
 
 /** What is typed behind `npm run admin --`, in blocks and in the text, up to a pipe. */

@@ -18,8 +18,8 @@ const seed = asked === 'random' ? String(Date.now() % 1_000_000_000) : asked;
 
 export default defineConfig(async () => ({
   test: {
-    // Two cores are what a build has; each runs a Worker, with storage, of its own.
-    maxWorkers: 2,
+    // Each runs a Worker, with storage, of its own: two for the cores that a build has, and one for the time that they wait.
+    maxWorkers: 3,
     projects: [
       {
         plugins: [
@@ -51,7 +51,6 @@ export default defineConfig(async () => ({
         test: {
           name: 'http',
           include: ['test/http/**/*.test.ts', 'test/scripts/**/*.test.mjs'],
-          fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

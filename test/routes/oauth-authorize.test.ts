@@ -33,7 +33,7 @@ function expectPage({ status, headers, text }: Answer, expected: number): void {
   expect(headers.get('Content-Type')).toBe('text/html; charset=UTF-8');
   expect(headers.get('Location')).toBeNull();
   expect(headers.get('Cache-Control')).toBe('no-store');
-  expect(headers.get('Referrer-Policy')).toBe('no-referrer');
+  expect(headers.get('Referrer-Policy')).toBe('same-origin');
   expect(headers.get('X-Content-Type-Options')).toBe('nosniff');
   expect(headers.get('X-Frame-Options')).toBe('DENY');
   const policy = headers.get('Content-Security-Policy')!.split('; ');
@@ -189,7 +189,7 @@ describe('a request is answered at the redirect URI, without a page, when', () =
     expect(answer.status).toBe(302);
     expect(answer.headers.get('Location')).toMatch(`${CALLBACK}?error=${error}&`);
     expect(answer.headers.get('Cache-Control')).toBe('no-store');
-    expect(answer.headers.get('Referrer-Policy')).toBe('no-referrer');
+    expect(answer.headers.get('Referrer-Policy')).toBe('same-origin');
     const { error_description, ...rest } = answerOf(answer);
     expect(rest).toEqual({ error, state });
     // Appendix A.8: these characters alone.

@@ -47,7 +47,7 @@ export const visit = (members: Members, more?: Ask): Promise<Answer> =>
 /** A form sent from our own page. */
 export const submit = (members: Members, { headers, ...more }: Ask = {}): Promise<Answer> =>
   oauth.post('/authorize', members, {
-    headers: { Origin: 'null', 'Sec-Fetch-Site': 'same-origin', ...headers },
+    headers: { Origin: BASE, 'Sec-Fetch-Site': 'same-origin', ...headers },
     ...more,
   });
 

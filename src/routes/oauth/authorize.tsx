@@ -34,7 +34,8 @@ export const authorize = new Hono<App>();
 
 authorize.use(
   secureHeaders({
-    referrerPolicy: 'no-referrer',
+    // Not no-referrer: then a form says `Origin: null`, which a browser without Sec-Fetch-Site could not be believed by.
+    referrerPolicy: 'same-origin',
     xFrameOptions: 'DENY',
     strictTransportSecurity: 'max-age=15552000',
     // An identity provider may open this page in a window that its own page waits for.

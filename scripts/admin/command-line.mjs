@@ -135,9 +135,12 @@ function help(commands, some) {
   return [...about, '', ...table(flags)].join('\n');
 }
 
+/** What takes several lines stays in its column. */
 function table(rows) {
   const width = Math.max(...rows.map(([left]) => left.length));
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${paint('dim', right)}`);
+  return rows.flatMap(([left, right]) =>
+    right.split('\n').map((line, i) => `  ${(i === 0 ? left : '').padEnd(width)}  ${paint('dim', line)}`),
+  );
 }
 
 function suggest(word, candidates, prefix = '') {

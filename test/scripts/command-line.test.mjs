@@ -95,6 +95,17 @@ describe('a mistake', () => {
 });
 
 describe('the help', () => {
+  it('keeps in its column what takes several lines', () => {
+    const about = 'as a host\nstrict: now\nfast: soon';
+    const { help } = readCommandLine(
+      [...table, { name: 'sessions check', about: 'Is it?', options: { mode: { value: 'm', about } } }],
+      ['sessions', 'check', '--help'],
+    );
+    const lines = help.split('\n').filter((line) => /as a host|strict|fast/.test(line));
+    expect(new Set(lines.map((line) => line.search(/as a host|strict|fast/))).size).toBe(1);
+    expect(lines).toHaveLength(3);
+  });
+
   it('lists all commands for nothing at all, and for --help', () => {
     expect(read().help).toBe(read('--help').help);
     for (const { name, about } of table) {

@@ -265,6 +265,15 @@ describe('a plan with seats', () => {
     expect(await cost(activate(id, true, metered))).toEqual([403, 2]);
   });
 
+  it('is warned of beside what else the same change does, in one gapless journal', async () => {
+    await set({ 'plan.seats': '1', signOutOnRename: 'true' });
+    const { id } = await idp.user('before@example.com', { active: false });
+    expect((await put('after@example.com', id, true)).status).toBe(200);
+    const told = (await journal(idp.orgId)).map(({ type }) => type);
+    expect(told.slice(-3)).toEqual(['user.reactivated', 'seats.warning', 'user.signed_out']);
+    await expectConsistent();
+  });
+
   it('is a whole number, or none', async () => {
     for (const seats of ['0', '-1', '1.5', '1e3', 'many', '', '10000000', ' 5']) {
       const answer = await set({ 'plan.seats': seats });

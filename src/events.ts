@@ -7,6 +7,8 @@ export type EventType =
   | 'org.disabled'
   | 'org.enabled'
   | 'org.signed_out'
+  | 'org.exported'
+  | 'org.imported'
   | 'scim.enabled'
   | 'scim.disabled'
   | CredentialEvent
@@ -19,6 +21,10 @@ export type EventType =
   | 'user.deleted'
   | 'user.restored'
   | 'user.signed_out'
+  | PeopleEvent
+  | 'brake.held'
+  | 'brake.rejected'
+  | 'brake.withdrawn'
   | 'group.created'
   | 'group.updated'
   | 'group.deleted'
@@ -28,6 +34,13 @@ export type EventType =
   | 'schema.removed'
   /** A change has taken the active users to nine tenths of the plan's seats. */
   | 'seats.warning';
+
+/**
+ * Of accounts that the host app had already: brought in by an import, and taken over by the identity provider (`linked`).
+ * Of those that the vendor protects, and what was refused for it. Of personal data that was removed.
+ */
+export type PeopleEvent =
+  `user.${'imported' | 'linked' | 'erased' | 'protected' | 'unprotected' | 'deactivation_refused' | 'deletion_refused'}`;
 
 /** `cancelled`, `completed` and `retired` (by the use of the new one) are ends of a rotation's grace. */
 export type CredentialEvent =

@@ -1,20 +1,25 @@
 /** Promise 6: whatever is done through whichever door, its event tells by whom, to whom, in which request, and what it was before. */
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { EventType } from '../src/events';
+import type { EventType, PeopleEvent } from '../src/events';
 import { type Answer, admin, type Idp, idpOf, newIdp } from './support/client';
 import { journal } from './support/database';
 import { post, type TestClient, tokenOf } from './support/oauth';
 
 /**
  * Shown where they happen: the codes and refresh tokens of an approval (routes/oauth-code, oauth-refresh), the cron's warnings
- * (credentials/sweep), the end of a grace by use (credentials/use), nine tenths of the seats (routes/seats). A client's line is not revoked but deleted with it.
+ * (credentials/sweep), the end of a grace by use (credentials/use), nine tenths of the seats (routes/seats), people who were there before
+ * and who are protected (routes/linking, routes/people), erasure (routes/erase), the brake (routes/brake), orgs that
+ * come and go (routes/archive). A client's line is not revoked but deleted with it.
  */
 type Elsewhere =
   | `client.${'approved' | 'redeemed' | 'refreshed' | 'reused'}`
   | `${'token' | 'basic' | 'client'}.${'expiring' | 'retired'}`
   | 'client.revoked'
-  | 'seats.warning';
+  | 'seats.warning'
+  | PeopleEvent
+  | `brake.${'held' | 'rejected' | 'withdrawn'}`
+  | `org.${'exported' | 'imported'}`;
 
 /** What the details of each event have. A type that is new has to be added here, and done below. */
 const TELLS: Record<Exclude<EventType, Elsewhere>, readonly string[]> = {

@@ -35,6 +35,8 @@ export interface Tenant {
   readonly activeUserCount: number;
   readonly groupCount: number;
   readonly schemaVersion: string;
+  /** Its import is not finished. */
+  readonly isImporting: boolean;
   readonly notBefore: number | undefined;
   readonly createdAt: number;
 }
@@ -78,6 +80,23 @@ export interface OrgSettings {
   readonly defaultGroup?: string;
   /** The values that `roles` may have; absent: any. `key` is the value folded, as SQL compares it. */
   readonly roles?: readonly { readonly value: string; readonly key: string }[];
+  /** By what an account that the host app had already is taken over by the identity provider; absent: `email`. */
+  readonly linking?: 'none' | 'userName' | 'email';
+  /** Domains whose addresses link accounts, folded; absent: none do. */
+  readonly verifiedDomains?: readonly string[];
+  /** What becomes of a user whom the identity provider deletes; absent: a tombstone that keeps the account. */
+  readonly onDelete?: 'deactivate' | 'erase';
+  /** Of one whom it deactivates; absent: the account stays as it is, and inactive. */
+  readonly onDeactivate?: 'deactivate' | 'erase';
+  /** How long tombstones and events are kept: durations (credentials/duration.ts); absent: for ever. */
+  readonly retainDeleted?: string;
+  readonly retainEvents?: string;
+  /** How many the identity provider may deactivate or delete in a window; absent: any number. */
+  readonly 'brake.deactivations'?: number;
+  /** The same in hundredths of the active users. */
+  readonly 'brake.percentage'?: number;
+  /** A duration; absent: an hour. */
+  readonly 'brake.window'?: string;
   /** What a membership change does with ids of nobody: leaves them out (the default), or is refused. */
   readonly unknownMembers?: 'skip' | 'reject';
   /** The label of the region whose host serves the org; absent: any. */
@@ -403,6 +422,7 @@ export function tenantOf(row: Row): Tenant {
     activeUserCount: row['active_user_count'] as number,
     groupCount: row['group_count'] as number,
     schemaVersion: row['schema_version'] as string,
+    isImporting: row['importing'] !== null,
     notBefore: (row['not_before'] as number | null) ?? undefined,
     createdAt: row['created_at'] as number,
   };

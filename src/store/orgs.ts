@@ -151,6 +151,8 @@ export async function deleteOrg(store: OrgStore): Promise<{ readonly id: string;
     sql`DELETE FROM refusals ${of}`,
     sql`DELETE FROM schemas ${of}`,
     sql`DELETE FROM events ${of}`,
+    sql`DELETE FROM brake_counts ${of}`,
+    sql`DELETE FROM brake_held ${of}`,
     sql`DELETE FROM orgs WHERE id = ${store.org}`,
   );
   return { id: store.tenant.id, users: store.tenant.userCount };

@@ -27,9 +27,22 @@ export const orgs = sqliteTable(
     cursorKey: text('cursor_key').notNull().default(''),
     /** Which set of extension schemas the org has: another random text with each change of it, '' without any. */
     schemaVersion: text('schema_version').notNull().default(''),
+    /** Events up to this number have been through retention: those that are missing among them are gone. */
+    prunedThrough: integer('pruned_through').notNull().default(0),
+    /** When retention had nothing left to do for the org. */
+    retainedAt: integer('retained_at').notNull().default(0),
+    /** JSON: what the org will be when its import is finished; absent: it is no import, or a finished one. */
+    importing: text('importing'),
     createdAt: integer('created_at').notNull(),
   },
-  (t) => [uniqueIndex('orgs_slug').on(t.slug)],
+  (t) => [
+    uniqueIndex('orgs_slug').on(t.slug),
+    // Those that the cron has to look at for what is too old.
+    index('orgs_retained')
+      .on(t.retainedAt)
+      .where(sql`settings ->> '$.retainEvents' IS NOT NULL
+      OR settings ->> '$.retainDeleted' IS NOT NULL`),
+  ],
 );
 
 export const credentials = sqliteTable(
@@ -202,6 +215,16 @@ export const users = sqliteTable(
     notBefore: integer('not_before'),
     /** A tombstone: 404 to SCIM, userName free, data kept for a restore. */
     deletedAt: integer('deleted_at'),
+    /** A tombstone of which nothing but the id is left: userName '', no externalId, empty documents. */
+    erasedAt: integer('erased_at'),
+    /** Who brought the account: the identity provider, or the host app by an import. */
+    origin: text('origin', { enum: ['idp', 'host'] })
+      .notNull()
+      .default('idp'),
+    /** Of an imported account: when the identity provider first wrote to it. Until then it is unlinked. */
+    linkedAt: integer('linked_at'),
+    /** 1: the identity provider can neither deactivate nor delete it. */
+    protected: integer('protected').notNull().default(0),
     /** JSON, as scim/resource.ts describes it. */
     resource: text('resource').notNull(),
     /** JSON, the same folded for comparison (scim/fold.ts), with id, schemas and meta. */
@@ -214,6 +237,9 @@ export const users = sqliteTable(
     index('users_live').on(t.orgId, t.seq).where(sql`deleted_at IS NULL`),
     index('users_deleted_user_name').on(t.orgId, t.userNameKey).where(sql`deleted_at IS NOT NULL`),
     index('users_deleted_external_id').on(t.orgId, t.externalId).where(sql`deleted_at IS NOT NULL`),
+    index('users_unlinked').on(t.orgId, t.seq).where(sql`origin = 'host' AND linked_at IS NULL AND deleted_at IS NULL`),
+    // Tombstones by age.
+    index('users_deleted').on(t.orgId, t.deletedAt).where(sql`deleted_at IS NOT NULL AND erased_at IS NULL`),
   ],
 );
 
@@ -342,4 +368,34 @@ export const outbox = sqliteTable(
     requestedAt: integer('requested_at').notNull(),
   },
   (t) => [index('outbox_org').on(t.orgId, t.userId, t.seq)],
+);
+
+/** How many the identity provider has deactivated or deleted of late, where the org has a brake. WITHOUT ROWID in the migration. */
+export const brakeCounts = sqliteTable(
+  'brake_counts',
+  {
+    orgId: text('org_id').notNull(),
+    /** The beginning of a span of time, a 60th of the window. */
+    at: integer('at').notNull(),
+    count: integer('count').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.at] })],
+);
+
+/** Deactivations and deletions by the identity provider that the brake has held. WITHOUT ROWID in the migration. */
+export const brakeHeld = sqliteTable(
+  'brake_held',
+  {
+    orgId: text('org_id').notNull(),
+    userId: text('user_id').notNull(),
+    operation: text('operation', { enum: ['deactivate', 'delete'] }).notNull(),
+    /** When it was first and last asked for, and how often. */
+    since: integer('since').notNull(),
+    lastAt: integer('last_at').notNull(),
+    attempts: integer('attempts').notNull(),
+    /** The operator has said no: until this instant it is refused. */
+    rejectedUntil: integer('rejected_until'),
+    rejectedBy: text('rejected_by'),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.userId] })],
 );

@@ -31,6 +31,12 @@ export interface StoredUser extends Stored {
   readonly notBefore: number | undefined;
   /** A change of it is committed, but not yet published. */
   readonly isUnpublished: boolean;
+  /** The host app had the account before, and the identity provider has not written to it yet. */
+  readonly isUnlinked: boolean;
+  /** The identity provider can neither deactivate nor delete it. */
+  readonly isProtected: boolean;
+  /** The identity provider wants it out, and the org's brake holds that. */
+  readonly isHeld: boolean;
 }
 
 /** The manager of a user, if it is a live user of the same org: its id and its display name. */
@@ -39,8 +45,9 @@ const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.r
     AND m.id = json_extract(users.resource, '$."${ENTERPRISE_USER}".manager.value'))`;
 
 const COLUMNS = sql.raw(`users.seq, users.id, users.version, users.created_at, users.modified_at,
-  users.not_before, users.deleted_at, users.active, users.resource, ${MANAGER} AS manager, ${groupsOfUser('resource')} AS groups,
-  EXISTS (SELECT 1 FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS is_unpublished`);
+  users.not_before, users.deleted_at, users.active, users.origin, users.linked_at, users.protected, users.resource, ${MANAGER} AS manager, ${groupsOfUser('resource')} AS groups,
+  EXISTS (SELECT 1 FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS is_unpublished,
+  EXISTS (SELECT 1 FROM brake_held WHERE brake_held.org_id = users.org_id AND brake_held.user_id = users.id) AS is_held`);
 const SELECT = sql`SELECT ${COLUMNS} FROM users`;
 
 function userOf(row: Row): StoredUser {
@@ -57,6 +64,9 @@ function userOf(row: Row): StoredUser {
     isActive: row['active'] === 1,
     groups: groupsIn(row['groups']),
     isUnpublished: row['is_unpublished'] === 1,
+    isUnlinked: row['origin'] === 'host' && row['linked_at'] === null,
+    isProtected: row['protected'] === 1,
+    isHeld: row['is_held'] === 1,
     ...(manager && { manager }),
   };
 }

@@ -34,6 +34,8 @@ describe('the tables', () => {
     expect(names).toEqual([
       'approvals',
       'assertions',
+      'brake_counts',
+      'brake_held',
       'credentials',
       'events',
       'grants',

@@ -21,6 +21,8 @@ const KEYED = {
   memberships: '1, 2, 3, 4',
   group_permissions: '1, 2, 3',
   assertions: '1, 2',
+  brake_counts: '1, 2',
+  brake_held: '1, 2',
 } as const;
 
 export async function rows(statement: string, ...values: unknown[]): Promise<Row[]> {

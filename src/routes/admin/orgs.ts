@@ -1,6 +1,7 @@
 /** Orgs: created, shown, set, deleted, and SCIM switched on and off. */
 import { type Context, Hono } from 'hono';
 import * as z from 'zod';
+import { DAY, parseDuration } from '../../credentials/duration';
 import { newOrgId } from '../../credentials/secret';
 import { REGION_LABEL, settings as settingsOf } from '../../env';
 import { detailsOf } from '../../provisioning/lifecycle';
@@ -41,6 +42,25 @@ const REGION = 'the label of a region was expected, such as us or eu';
 const items = (list: string) => list.split(',').map((item) => item.trim());
 
 const MAX_SIGN_OUT_GROUPS = 50;
+const MAX_DOMAINS = 100;
+const MAX_AGE = 3_650 * DAY;
+const MIN_WINDOW = 60_000;
+const MAX_WINDOW = 30 * DAY;
+const WINDOW = 'a duration from 60s to 30d was expected: 15m, 1h, 1d';
+const AGE = 'a duration of at most 3650d was expected: 90d, 365d';
+
+function isBetween(text: string, least: number, most: number): boolean {
+  const duration = parseDuration(text);
+  return duration !== undefined && duration >= least && duration <= most;
+}
+
+const age = z.string().refine((text) => isBetween(text, 1_000, MAX_AGE), AGE);
+/** Folded, as what follows the last `@` of an address is. */
+const domain = z
+  .string()
+  .max(253, 'at most 253 characters are accepted')
+  .transform((text) => foldCase(text.replace(/^@/, '')))
+  .refine((text) => /^[^\s@,]+\.[^\s@,.]+$/.test(text), 'domains with commas between them were expected: acme.com');
 
 /** What `org set` takes: each with what it must be. */
 const settable = z.strictObject({
@@ -69,6 +89,25 @@ const settable = z.strictObject({
     .transform((values) =>
       [...new Map(values.map((value) => [foldCase(value), value]))].map(([key, value]) => ({ value, key })),
     ),
+  linking: z.enum(['none', 'userName', 'email'], 'none, userName or email was expected'),
+  verifiedDomains: z
+    .string()
+    .transform(items)
+    .pipe(z.array(domain).max(MAX_DOMAINS, `at most ${MAX_DOMAINS} are accepted`))
+    .transform((domains) => [...new Set(domains)]),
+  onDelete: z.enum(['deactivate', 'erase'], 'deactivate or erase was expected'),
+  onDeactivate: z.enum(['deactivate', 'erase'], 'deactivate or erase was expected'),
+  retainDeleted: age,
+  retainEvents: age,
+  'brake.deactivations': z
+    .string()
+    .regex(/^[1-9]\d{0,5}$/, 'a whole number from 1 to 999999 was expected')
+    .transform(Number),
+  'brake.percentage': z
+    .string()
+    .regex(/^(?:[1-9]\d?|100)%?$/, 'a whole number from 1 to 100 was expected')
+    .transform((text) => Number.parseInt(text, 10)),
+  'brake.window': z.string().refine((text) => isBetween(text, MIN_WINDOW, MAX_WINDOW), WINDOW),
   unknownMembers: z.enum(['skip', 'reject'], 'skip or reject was expected'),
   residency: z.string().max(40, 'at most 40 characters are accepted').regex(REGION_LABEL, REGION),
   graceDefault: z.string().refine(isGrace, GRACE),

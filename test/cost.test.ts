@@ -87,7 +87,7 @@ describe('rows read in an org of 20,000', () => {
     ['count=0', 6, () => search({ count: '0' }), ({ body }) => body.totalResults >= SIZE],
     [
       'POST',
-      55,
+      65,
       () =>
         idp.post(
           '/Users',
@@ -128,7 +128,7 @@ describe('rows read in an org of 20,000', () => {
     ],
     [
       'PATCH that deactivates',
-      45,
+      65,
       () => idp.patch(`/Users/${idOf(780)}`, [{ op: 'replace', path: 'active', value: false }], metered),
       ({ body }) => body.active === false,
     ],
@@ -138,7 +138,7 @@ describe('rows read in an org of 20,000', () => {
       () => idp.put(`/Users/${idOf(781)}`, { userName: 'put@big.example' }, metered),
       ({ status }) => status === 200,
     ],
-    ['DELETE', 65, () => idp.delete(`/Users/${idOf(782)}`, metered), ({ status }) => status === 204],
+    ['DELETE', 125, () => idp.delete(`/Users/${idOf(782)}`, metered), ({ status }) => status === 204],
     [
       'DELETE of one who is not there',
       10,

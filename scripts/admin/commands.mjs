@@ -11,6 +11,7 @@
  */
 import { columns, harmless, heading } from '../terminal.mjs';
 import { org, post } from './api.mjs';
+import { brakeCommands } from './brake.mjs';
 import { credentialCommands } from './credentials.mjs';
 import { jsonOf } from './file.mjs';
 import { guideCommand } from './guide.mjs';
@@ -129,6 +130,7 @@ export const commands = [
           ]),
   },
   ...healthCommands,
+  ...brakeCommands,
   ...journalCommands,
   {
     name: 'user list',

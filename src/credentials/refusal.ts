@@ -130,6 +130,10 @@ function sentence({ reason, hint, credential, successor }: Refusal): string {
       return "SCIM is not part of this org's plan: org set plan.scim=true lets its identity provider in";
     case 'seats':
       return 'nobody could become active, for all seats of the plan were taken: deactivate people, or raise plan.seats';
+    case 'protected':
+      return 'somebody would have been deactivated or deleted who is protected: "user unprotect" lets the identity provider do it';
+    case 'brake':
+      return 'more would have been deactivated or deleted than brake.* allows: "brake show" lists who waits for a decision';
     case 'misdirected':
       return 'sent to the host of another region than the setting residency: enter the base URL that org show prints';
     case 'wrong_org':

@@ -1,5 +1,13 @@
-/** Users as the product sees them: create, get, query, replace, patch, delete; restoring who comes back. */
-import { forbidden, invalidValue, notFound, preconditionFailed, type ScimError, uniqueness } from '../scim/error';
+/** Users as the product sees them: create, get, replace, patch, delete; restoring who comes back, linking who was there. */
+import {
+  forbidden,
+  invalidValue,
+  notFound,
+  preconditionFailed,
+  type ScimError,
+  tooManyRequests,
+  uniqueness,
+} from '../scim/error';
 import { hasTag, type TagCondition } from '../scim/etag';
 import { applyPatch } from '../scim/patch/apply';
 import { parsePatch } from '../scim/patch/parse';
@@ -7,6 +15,9 @@ import type { Bends } from '../scim/quirks';
 import { isSame, type Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
 import { Taken, Unmet } from '../store/batch';
+import { hold, letGo, type Operation, recordProtection, withdraw } from '../store/brake';
+import type { Expectation } from '../store/expect';
+import { mayLink } from '../store/link';
 import { withContact } from '../store/policy';
 import type { StoredUser } from '../store/users';
 import * as store from '../store/users';
@@ -22,60 +33,108 @@ export async function getUser(org: Org, id: string): Promise<StoredUser> {
 }
 
 /**
- * A new user, or one who comes back: a deleted user with this externalId or userName is restored under its old id.
+ * A new user, or one whom we know: a deleted user with this externalId or userName is restored under its old id, and an
+ * account that the host app had before is linked.
  *
- * @throws ScimError 400; 403 when the plan has no seat for them; 409 uniqueness when the userName is a live user's.
+ * @throws ScimError 400; 403 when the plan has no seat for them, or they are protected; 409 uniqueness when the userName is
+ *   a live user's; 429 when they would be taken out and the brake holds that.
  */
 export async function createUser(org: TypedOrg, body: unknown): Promise<StoredUser> {
   const bends: Bends = new Set();
-  const resource = withActive(readResource(org.types.user, body, bends), true); // an IdP waits for `active` in the answer
+  const said = readResource(org.types.user, body, bends);
+  const resource = withActive(said, true); // an IdP waits for `active` in the answer
+  let lookalikes: string[] | undefined;
   return retried(async () => {
     try {
-      return await insert(org, resource, bends);
+      return await insert(org, resource, bends, lookalikes);
     } catch (error) {
-      if (error instanceof Unmet && error.expectation === 'no_tombstone') return restore(org, resource, bends);
-      if (isNameTaken(error)) return returning(org, resource, bends);
-      if (isRoleRefused(error)) throw await unknownRole(org);
-      if (isSeatRefused(error)) return noSeat(org);
-      throw error;
+      if (isUnmet(error, 'no_tombstone')) return restore(org, said, bends);
+      if (isUnmet(error, 'linkable')) {
+        const found = await store.usersWithAddress(org.store, said);
+        const [account, another] = found;
+        if (account && !another && isOwn(account, said)) return link(org, account, said, bends, 'email');
+        lookalikes = found.map(({ id }) => id); // never one of two, nor somebody else's: a new account, and it is told why
+        return undefined;
+      }
+      if (isNameTaken(error)) return returning(org, said, bends);
+      return refused(org, error);
     }
   });
 }
 
-async function insert(org: TypedOrg, resource: Resource, bends: Bends): Promise<StoredUser> {
+/** @param lookalikes accounts of which none could be linked; absent: that there are any is not known. */
+async function insert(
+  org: TypedOrg,
+  resource: Resource,
+  bends: Bends,
+  lookalikes: readonly string[] | undefined,
+): Promise<StoredUser> {
   const id = crypto.randomUUID();
   const { now } = org.store;
   const isActive = resource['active'] === true;
   const change = creation(isActive);
-  const details = detailsOf({}, resource, bends);
+  const details = { ...detailsOf({}, resource, bends), ...(lookalikes?.length && { notLinked: lookalikes }) };
   const happening = { type: change.type, targetId: id, details, publishes: change.isPublished };
   const draft = { id, isActive, resource, version: 1, createdAt: now, modifiedAt: now };
-  const user = await store.insertUser(org.store, org.types.user, draft, org.actor, happening);
+  const isNew = lookalikes !== undefined;
+  const user = await store.insertUser(org.store, org.types.user, draft, org.actor, happening, isNew);
   if (change.isPublished) await org.publish(id);
   return user;
 }
 
 /** @returns undefined when another request was quicker. */
-async function restore(org: TypedOrg, resource: Resource, bends: Bends): Promise<StoredUser | undefined> {
-  const tombstone = await store.findTombstone(org.store, resource);
+async function restore(org: TypedOrg, said: Resource, bends: Bends): Promise<StoredUser | undefined> {
+  const tombstone = await store.findTombstone(org.store, said);
   if (tombstone === undefined) return undefined;
-  return save(org, tombstone, resource, resource['active'] === true, bends);
+  const resource = withActive(said, true);
+  return save(org, tombstone, resource, resource['active'] === true, bends, {
+    onNameTaken: () => returning(org, said, bends),
+  });
 }
 
 /**
- * Okta re-assigns a deactivated person by a new POST with the externalId it has used before; a bare 409 would lock them
- * out (better-auth issue 11111). Anyone else with a live userName is a duplicate.
+ * The userName is a live user's: one whom the host app had before, or whom Okta re-assigns. It does that by a new POST with
+ * the externalId it has used before, and a bare 409 would lock them out (better-auth issue 11111). Anyone else with it is
+ * a duplicate.
  */
-async function returning(org: TypedOrg, resource: Resource, bends: Bends): Promise<StoredUser | undefined> {
-  const before = await store.getUserByName(org.store, resource['userName'] as string);
+async function returning(org: TypedOrg, said: Resource, bends: Bends): Promise<StoredUser | undefined> {
+  const before = await store.getUserByName(org.store, said['userName'] as string);
+  if (before === undefined) return undefined;
+  if (before.isUnlinked && isOwn(before, said) && mayLink(org.store.tenant.settings)) {
+    return link(org, before, said, bends, 'userName');
+  }
   const isSamePerson =
-    before !== undefined &&
     !before.isActive &&
     before.resource['externalId'] !== undefined &&
-    before.resource['externalId'] === resource['externalId'];
-  if (!isSamePerson) throw uniqueness('userName');
+    before.resource['externalId'] === said['externalId'];
+  if (!isSamePerson || before.isUnlinked) throw uniqueness('userName');
+  const resource = withActive(said, true);
   if (isSame(before.resource, resource)) return unchanged(org, before);
   return save(org, before, resource, resource['active'] === true, bends);
+}
+
+/** Not foreign: no identity provider knows the account by another externalId. */
+function isOwn({ isUnlinked, resource }: StoredUser, said: Resource): boolean {
+  return isUnlinked && (resource['externalId'] === undefined || resource['externalId'] === said['externalId']);
+}
+
+/**
+ * The account that the host app had, under its id. What the identity provider does not say stays as it is, and so does
+ * the e-mail address whatever it says: whoever can choose addresses there must not get another person's password reset.
+ */
+function link(
+  org: TypedOrg,
+  before: StoredUser,
+  said: Resource,
+  bends: Bends,
+  by: 'userName' | 'email',
+): Promise<StoredUser | undefined> {
+  const { emails } = before.resource;
+  const after = withActive({ ...before.resource, ...said, ...(emails !== undefined && { emails }) }, before.isActive);
+  const keptEmails = emails !== undefined && said['emails'] !== undefined && !isSame(emails, said['emails']);
+  return save(org, before, after, after['active'] === true, bends, {
+    linked: { by, ...(keptEmails && { keptEmails }) },
+  });
 }
 
 /** PUT: what the body leaves out is unassigned, but for `active`. @throws ScimError 400, 403, 404, 409, 412. */
@@ -110,16 +169,27 @@ function changeUser(
   org: TypedOrg,
   id: string,
   ifMatch: TagCondition | undefined,
-  compute: (before: StoredUser, bends: Bends) => Resource,
+  compute: (before: Pick<StoredUser, 'resource' | 'isActive'>, bends: Bends) => Resource,
 ): Promise<StoredUser> {
   return retried(async () => {
     const before = await getUser(org, id);
     if (ifMatch !== undefined && !hasTag(ifMatch, before.version)) throw preconditionFailed();
+    if (before.isUnlinked && !mayLink(org.store.tenant.settings)) throw notLinked(org);
     const bends: Bends = new Set();
     const after = compute(before, bends);
-    if (isSame(before.resource, after)) return unchanged(org, before);
-    return save(org, before, after, (after['active'] as boolean | undefined) ?? before.isActive, bends);
+    if (before.isHeld && wantsActive(before, compute)) await withdraw(org.store, before.id, org.actor);
+    if (!before.isUnlinked && isSame(before.resource, after)) return unchanged(org, before);
+    const isActive = (after['active'] as boolean | undefined) ?? before.isActive;
+    return save(org, before, after, isActive, bends, before.isUnlinked ? { linked: { by: 'id' } } : {});
   });
+}
+
+/** Of somebody held: to the identity provider they are out. Would its message bring them back, it has changed its mind. */
+function wantsActive(
+  { resource }: StoredUser,
+  compute: (before: Pick<StoredUser, 'resource' | 'isActive'>, bends: Bends) => Resource,
+): boolean {
+  return compute({ resource: { ...resource, active: false }, isActive: false }, new Set())['active'] === true;
 }
 
 /**
@@ -139,6 +209,13 @@ function withActive(resource: Resource, otherwise: boolean): Resource {
   return resource['active'] === undefined ? { ...resource, active: otherwise } : resource;
 }
 
+interface Saving {
+  /** The identity provider takes the account over by it, which the event says. */
+  readonly linked?: { readonly by: 'userName' | 'email' | 'id'; readonly keptEmails?: boolean };
+  /** Absent: 409. */
+  readonly onNameTaken?: () => Promise<StoredUser | undefined>;
+}
+
 /** The only way a user changes, whichever of POST, PUT or PATCH asked for it. @returns undefined when overtaken. */
 async function save(
   org: TypedOrg,
@@ -146,35 +223,62 @@ async function save(
   after: Resource,
   isActive: boolean,
   bends: Bends,
+  { linked, onNameTaken }: Saving = {},
 ): Promise<StoredUser | undefined> {
   const change = before.isDeleted ? restoration(isActive) : replacement(before.isActive, isActive);
+  // To be taken over moves neither.
+  const isAnother = before.isDeleted || !isSame(before.resource, after);
   const draft = {
     id: before.id,
     isActive,
     resource: after,
-    version: before.version + 1,
+    version: before.version + (isAnother ? 1 : 0),
     createdAt: before.createdAt,
-    modifiedAt: Math.max(org.store.now, before.modifiedAt),
+    modifiedAt: isAnother ? Math.max(org.store.now, before.modifiedAt) : before.modifiedAt,
   };
-  const details = detailsOf(before.resource, after, bends);
-  const happening = { type: change.type, targetId: before.id, details, publishes: change.isPublished };
+  const details = { ...detailsOf(before.resource, after, bends), ...(linked && { linked }) };
+  const type = linked && change.type === 'user.updated' ? 'user.linked' : change.type;
+  const happening = { type, targetId: before.id, details, publishes: change.isPublished };
   try {
     const { endsSessions } = change;
-    const saved = await store.replaceUser(org.store, org.types.user, before, draft, org.actor, happening, endsSessions);
+    if (change.type === 'user.deactivated' && org.store.tenant.settings.onDeactivate === 'erase') {
+      await store.eraseUser(org.store, before, org.actor, true);
+      await org.publish(before.id);
+      return { ...before, ...draft, groups: [] }; // the last that is seen of them
+    }
+    const manner = { endsSessions, isLinked: linked !== undefined };
+    const saved = await store.replaceUser(org.store, org.types.user, before, draft, org.actor, happening, manner);
     if (change.isPublished || saved.isSignedOut) await org.publish(before.id);
     return saved.user;
   } catch (error) {
-    if (error instanceof Unmet && error.expectation === 'version') return undefined;
-    if (isNameTaken(error)) throw uniqueness('userName');
-    if (isRoleRefused(error)) throw await unknownRole(org);
-    if (isSeatRefused(error)) return noSeat(org);
-    throw error;
+    if (isUnmet(error, 'version')) return undefined;
+    if (isNameTaken(error)) {
+      if (onNameTaken) return onNameTaken();
+      throw uniqueness('userName');
+    }
+    return refused(org, error, before.id, 'deactivate');
   }
 }
 
 const isNameTaken = (error: unknown) => error instanceof Taken && error.columns.includes('user_name_key');
-const isRoleRefused = (error: unknown) => error instanceof Unmet && error.expectation === 'allowed_roles';
-const isSeatRefused = (error: unknown) => error instanceof Unmet && error.expectation === 'seats';
+const isUnmet = (error: unknown, expectation: Expectation) =>
+  error instanceof Unmet && error.expectation === expectation;
+
+/**
+ * What a policy of the org has refused, as the identity provider hears it.
+ *
+ * @param id whom it would have taken out, and how.
+ * @returns undefined when what was in the way is gone by now: to be tried again.
+ * @throws ScimError 400, 403, 429; whatever else it was.
+ */
+async function refused(org: Org, error: unknown, id = '', operation: Operation = 'deactivate'): Promise<undefined> {
+  if (isUnmet(error, 'allowed_roles')) throw await unknownRole(org);
+  if (isUnmet(error, 'seats')) return noSeat(org);
+  if (isUnmet(error, 'protected')) throw await protectedUser(org, id, operation);
+  if (isUnmet(error, 'rejected')) throw await rejected(org);
+  if (isUnmet(error, 'brake')) throw await held(org, id, operation);
+  throw error;
+}
 
 /**
  * RFC 7644 §3.12: 403, the operation is not permitted. Not 409, after which identity providers look for a duplicate, nor
@@ -208,16 +312,107 @@ async function unknownRole(org: Org): Promise<ScimError> {
   );
 }
 
-/** A tombstone: the account and its history stay, SCIM answers 404 from now on. @throws ScimError 404, 412. */
+/** The account is the host app's own, and the org does not link (`linking`). */
+const notLinked = ({ store: { tenant } }: Org): ScimError =>
+  forbidden(
+    withContact(
+      'The account was not created by the identity provider, and this organization does not link such accounts (linking: none).',
+      tenant.settings,
+    ),
+  );
+
+/** RFC 7644 §3.12: 403. An owner, or an account for emergencies: nobody may lock the org out by its identity provider. */
+async function protectedUser(org: Org, id: string, operation: Operation): Promise<ScimError> {
+  await recordProtection(org.store, id, operation, org.actor);
+  org.noteRefusal('protected');
+  const sentence = `The account is protected in the application: an identity provider can neither deactivate nor delete it.`;
+  return forbidden(withContact(sentence, (await org.store.found()).settings));
+}
+
+/** The operator has said no to it, for a while. */
+async function rejected(org: Org): Promise<ScimError> {
+  org.noteRefusal('brake');
+  const sentence = `The administrator of the application has rejected that this person is deactivated or deleted: correct the assignment, or ask for it to be released.`;
+  return forbidden(withContact(sentence, (await org.store.found()).settings));
+}
+
+/** RFC 6585 §4: 429 with Retry-After. What it asked for waits for the operator; asked for later, it may pass by itself. */
+async function held(org: Org, id: string, operation: Operation): Promise<ScimError> {
+  const { limit, window, room } = await hold(org.store, id, operation, org.actor);
+  org.noteRefusal('brake');
+  const sentence = `The limit of deactivations and deletions of this organization (${limit} in ${Math.round(window / 60_000)} minutes) is reached: this one waits for the administrator of the application, or for a later attempt.`;
+  const seconds = Math.max(1, Math.ceil(room / 1_000));
+  return tooManyRequests(withContact(sentence, (await org.store.found()).settings), seconds);
+}
+
+/**
+ * A tombstone: the account and its history stay, or nothing but its id where the org says so (`onDelete`). SCIM answers 404
+ * from now on.
+ *
+ * @throws ScimError 403, 404, 412, 429.
+ */
 export async function deleteUser(org: Org, id: string, ifMatch: TagCondition | undefined): Promise<void> {
   const versions = ifMatch === '*' ? undefined : ifMatch;
   try {
-    await store.buryUser(org.store, id, versions, org.actor, { type: 'user.deleted', targetId: id, publishes: true });
+    await store.buryUser(org.store, id, versions, org.actor);
   } catch (error) {
-    if (!(error instanceof Unmet) || error.expectation !== 'found') throw error;
+    if (isUnmet(error, 'linking')) {
+      await org.store.found();
+      throw notLinked(org);
+    }
+    if (!isUnmet(error, 'found')) return refused(org, error, id, 'delete');
     if (versions === undefined) throw notFound('User');
     await getUser(org, id); // 404, unless it is the version that does not match
     throw preconditionFailed();
   }
   await org.publish(id);
+}
+
+export interface Released {
+  readonly user: string;
+  /** Why it was not carried out; absent: it was. */
+  readonly why?: 'protected';
+}
+
+/**
+ * What the brake has held of one user is carried out now, at the operator's word; who is out already, or gone, is only held
+ * no more.
+ */
+export async function releaseUser(org: TypedOrg, id: string, operation: Operation, by: string): Promise<Released> {
+  const outcome = await retried(async (): Promise<Released | undefined> => {
+    const before = await store.getUser(org.store, id);
+    try {
+      if (before === undefined || (operation === 'deactivate' && !before.isActive)) {
+        await org.store.write(letGo(org.store, id));
+      } else if (operation === 'delete') {
+        await store.buryUser(org.store, id, [String(before.version)], org.actor, false);
+      } else if (org.store.tenant.settings.onDeactivate === 'erase') {
+        await store.eraseUser(org.store, before, org.actor, false);
+      } else {
+        const after = { ...before.resource, active: false };
+        const { type, endsSessions, isPublished } = replacement(true, false);
+        const draft = { ...before, isActive: false, resource: after, version: before.version + 1 };
+        const changed = detailsOf(before.resource, after, new Set());
+        const happening = { type, targetId: id, details: { ...changed, cause: 'brake', by }, publishes: isPublished };
+        const manner = { endsSessions, isBraked: false };
+        const modifiedAt = Math.max(org.store.now, before.modifiedAt);
+        await store.replaceUser(
+          org.store,
+          org.types.user,
+          before,
+          { ...draft, modifiedAt },
+          org.actor,
+          happening,
+          manner,
+        );
+      }
+      return { user: id };
+    } catch (error) {
+      if (isUnmet(error, 'version') || isUnmet(error, 'found')) return undefined; // overtaken
+      if (isUnmet(error, 'protected')) return { user: id, why: 'protected' };
+      throw error;
+    }
+  });
+  if (outcome.why === undefined) await org.publish(id);
+  return outcome;
 }

@@ -45,11 +45,15 @@ export interface Also {
 export function recordAs(
   store: OrgStore,
   actor: Actor,
-  { type, targetId, publishes = false }: Omit<Happening, 'details'>,
+  {
+    type,
+    targetId,
+    publishes = false,
+  }: Omit<Happening, 'details' | 'type'> & { readonly type: EventType | SQL<EventType> },
   details: SQL,
   also?: Also,
 ): SQL {
-  const one = (seq: SQL, name: EventType, target: string | null, said: SQL, publishes: boolean) =>
+  const one = (seq: SQL, name: EventType | SQL, target: string | null, said: SQL, publishes: boolean) =>
     sql`SELECT id, ${seq}, ${store.now}, ${name}, ${actor.name}, ${store.credential}, ${target},
       ${actor.requestId}, ${said}, ${publishes ? 1 : 0} FROM orgs WHERE id = ${store.org}`;
   const seq = also ? sql`event_seq - ${also.condition}` : sql`event_seq`;
@@ -86,7 +90,8 @@ export function recordEach(
       FROM (${targets}) AS target CROSS JOIN orgs ON orgs.id = ${store.org}`,
     targets: sql`SELECT target_id AS id FROM events
       WHERE org_id = ${store.org} AND seq > (SELECT event_seq FROM orgs WHERE id = ${store.org})`,
-    settle: sql`UPDATE orgs SET event_seq = (SELECT max(seq) FROM events WHERE org_id = ${store.org})
+    // Not below what it is: the journal may have been pruned to nothing.
+    settle: sql`UPDATE orgs SET event_seq = max(event_seq, ifnull((SELECT max(seq) FROM events WHERE org_id = ${store.org}), 0))
       WHERE id = ${store.org}`,
   };
 }

@@ -19,6 +19,11 @@ export type Expectation =
   | 'plan'
   | 'sso'
   | 'seats'
+  | 'linkable'
+  | 'linking'
+  | 'protected'
+  | 'rejected'
+  | 'brake'
   | 'allowed_roles'
   | 'approval'
   | 'grant';

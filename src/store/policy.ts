@@ -29,6 +29,13 @@ export const expectSso = (store: OrgStore): SQL =>
       FROM orgs WHERE id = ${store.org})`,
   );
 
+/** Of a row of `orgs`: a setting that is a duration (credentials/duration.ts), in milliseconds. */
+export function milliseconds(setting: keyof OrgSettings, otherwise: string): SQL {
+  const text = `ifnull(orgs.settings ->> '$."${setting}"', '${otherwise}')`;
+  return sql.raw(`(CAST(${text} AS INTEGER) * CASE substr(${text}, -1)
+    WHEN 's' THEN 1000 WHEN 'm' THEN 60000 WHEN 'h' THEN 3600000 ELSE 86400000 END)`);
+}
+
 const SEATS = sql.raw(`orgs.settings ->> '$."plan.seats"'`);
 
 /** 1 where this number of active users is the first to take nine tenths of the seats, else 0. */

@@ -1,6 +1,6 @@
 /** Users of one org: row <-> resource. No function takes an org's id; the store knows it. */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Actor, Details, Happening } from '../events';
+import type { Actor, Details, EventType, Happening } from '../events';
 import type { ResourceType } from '../scim/attribute';
 import { invalidFilter } from '../scim/error';
 import { foldCase } from '../scim/fold';
@@ -10,10 +10,13 @@ import type { JsonObject, Resource, Stored } from '../scim/resource';
 import { userType } from '../scim/schema/types';
 import { ENTERPRISE_USER } from '../scim/urns';
 import { lengthOf, type Row } from './batch';
+import { expectMayLeave, leave } from './brake';
 import { endSessions, only, signedOut, signOut } from './epoch';
+import { erasure, forget } from './erase';
 import { count, record, recordAs } from './events';
 import { atOneOf, expect, expectEach, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
+import { isNobodysAddress, sameAddress } from './link';
 import { type List, span } from './list';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
@@ -245,8 +248,10 @@ const isNameTaken = (store: OrgStore, userNameKey: string) =>
 /**
  * A new user, who joins the org's default group, in one round trip.
  *
+ * @param isNew whether it is known that nobody unlinked with one of the addresses is meant.
  * @throws Unmet `allowed_roles`: the org does not know one of the roles. Unmet `no_tombstone`: a deleted user with this
- *   userName or externalId is there to be restored. Unmet `seats`: the plan has none left.
+ *   userName or externalId is there to be restored. Unmet `linkable`: somebody unlinked may be meant. Unmet `seats`: the
+ *   plan has none left.
  * @throws Taken: the userName is a live user's.
  */
 export async function insertUser(
@@ -255,6 +260,7 @@ export async function insertUser(
   draft: Draft,
   actor: Actor,
   happening: Happening,
+  isNew = false,
 ): Promise<StoredUser> {
   const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
   const tombstone = lookLikeTombstoneOf(store, userNameKey, externalId);
@@ -266,6 +272,10 @@ export async function insertUser(
     ...expectAllowed(store, roles),
     expectEach(
       ['no_tombstone', sql`NOT EXISTS (SELECT 1 FROM users WHERE ${tombstone})`],
+      // Whose userName it is comes before whose address it is.
+      ...(isNew
+        ? []
+        : [['linkable', sql`${isNobodysAddress(store, emails)} OR ${isNameTaken(store, userNameKey)}`] as const]),
       // That the userName is a live user's is said first, seat or not: the insert will say it.
       ...(seat ? [['seats', sql`${hasSeat(store)} OR ${isNameTaken(store, userNameKey)}`] as const] : []),
     ),
@@ -293,6 +303,29 @@ export async function findTombstone(store: OrgStore, resource: Resource): Promis
   return rows![0] && userOf(rows![0]);
 }
 
+/** Live users with an address of this resource by which the org links; two stand for more. One round trip. */
+export async function usersWithAddress(store: OrgStore, resource: Resource): Promise<StoredUser[]> {
+  const [rows] = await store.read(
+    sql`${SELECT} WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL AND ${sameAddress(store, resource)}`,
+  );
+  return rows!.map(userOf);
+}
+
+/** How a user is changed. */
+export interface Manner {
+  readonly endsSessions: boolean;
+  /** The identity provider takes the account over by it. */
+  readonly isLinked?: boolean;
+  /** False: the operator has released it from the brake. */
+  readonly isBraked?: boolean;
+}
+
+/** Before somebody is taken out, by whichever way. */
+const leaving = (store: OrgStore, id: string, isBraked: boolean): SQL[] => [
+  expectMayLeave(store, id, isBraked),
+  ...leave(store, id, isBraked),
+];
+
 export interface Replaced {
   readonly user: StoredUser;
   /** The org ends the sessions of who is renamed, and this one was. */
@@ -304,7 +337,8 @@ export interface Replaced {
  *
  * @param endsSessions those issued until now; the happening has to publish it.
  * @throws Unmet `version`: it has changed since it was read. Unmet `allowed_roles`: a role that it did not have before is
- *   none that the org knows. Unmet `seats`: it would be active, and the plan has none left.
+ *   none that the org knows. Unmet `seats`: it would be active, and the plan has none left. Unmet `protected`, `rejected`,
+ *   `brake`: it would be inactive (`leaving`).
  * @throws Taken: the userName is another live user's.
  */
 export async function replaceUser(
@@ -314,7 +348,7 @@ export async function replaceUser(
   draft: Draft,
   actor: Actor,
   happening: Happening,
-  endsSessions: boolean,
+  { endsSessions, isLinked = false, isBraked = true }: Manner,
 ): Promise<Replaced> {
   const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
   const was = columnValues(type, before);
@@ -323,11 +357,15 @@ export async function replaceUser(
   const isRenamed = !before.isDeleted && was.userNameKey !== userNameKey;
   const mayEnd = isRenamed && !endsSessions && store.tenant.settings.signOutOnRename;
   const hasOtherEmails = before.isDeleted || JSON.stringify(was.emails) !== JSON.stringify(emails);
+  // Taking an account over moves no version by itself: two that do so at once must not both have done it.
+  const [linked, unlinked] = isLinked ? [sql`, linked_at = ${store.now}`, sql` AND linked_at IS NULL`] : [sql``, sql``];
   const change = [
+    // First, for whether the user is active still is asked.
+    ...(before.isActive && !draft.isActive ? leaving(store, draft.id, isBraked) : []),
     sql`UPDATE users SET user_name_key = ${userNameKey}, external_id = ${externalId}, active = ${active},
         version = ${draft.version}, modified_at = ${draft.modifiedAt}, deleted_at = NULL,
-        resource = ${resource}, folded = ${folded}
-      WHERE org_id = ${store.org} AND id = ${before.id} AND version = ${before.version} AND ${deleted}`,
+        resource = ${resource}, folded = ${folded}${linked}
+      WHERE org_id = ${store.org} AND id = ${before.id} AND version = ${before.version} AND ${deleted}${unlinked}`,
     expectOneChange('version'),
     ...expectAllowed(
       store,
@@ -360,35 +398,64 @@ const directGroups = (store: OrgStore): SQL => sql`(SELECT json_group_array(g.id
   JOIN groups AS g ON g.seq = m.group_seq
   WHERE m.org_id = ${store.org} AND m.is_group = 0 AND m.member_seq = users.seq)`;
 
+/** What `onDelete` makes of a deletion: its name and its details, and the user if nothing but its id is to stay. */
+function deletion(store: OrgStore, id: string, actor: Actor) {
+  const isErased = sql`(SELECT ifnull(settings ->> '$.onDelete', '') = 'erase' FROM orgs WHERE id = ${store.org})`;
+  const more = sql`'leftGroups', json(${directGroups(store)}), 'client', ${actor.client ?? null}`;
+  return {
+    type: sql<EventType>`iif(${isErased}, 'user.erased', 'user.deleted')`,
+    details: sql`(SELECT iif(${isErased}, json_object('erased', json('true'), 'cause', 'deleted', ${more}),
+      json_object('before', json(resource), ${more})) FROM users WHERE ${live(store, id)})`,
+    erased: sql`SELECT ${id} AS id WHERE ${isErased}`,
+  };
+}
+
 /**
- * A tombstone in the place of a live user: 404 to SCIM, the userName free, the data kept. One round trip.
+ * A tombstone in the place of a live user: 404 to SCIM, the userName free, the data kept, or erased where the org says so
+ * (`onDelete`). One round trip.
  *
  * @param versions only at one of these versions (If-Match); undefined: at any.
- * @throws Unmet `found`: there is no such user at such a version.
+ * @param isBraked false: the operator has released it from the brake.
+ * @throws Unmet `found`: there is no such user at such a version. Unmet `linking`: it is the host app's own. Unmet
+ *   `protected`, `rejected`, `brake`: it may not go, or not yet.
  */
 export async function buryUser(
   store: OrgStore,
   id: string,
   versions: readonly string[] | undefined,
   actor: Actor,
-  happening: Omit<Happening, 'details'>,
+  isBraked = true,
 ): Promise<void> {
   const meant = sql`${live(store, id)}${atOneOf(versions, sql`users.version`)}`;
+  const { type, details, erased } = deletion(store, id, actor);
   await store.write(
     expect('found', sql`EXISTS (SELECT 1 FROM users WHERE ${meant})`),
+    ...leaving(store, id, isBraked),
     count(store, { users: -1, activeUsers: sql`-(SELECT active FROM users WHERE ${live(store, id)})` }),
-    recordAs(
-      store,
-      actor,
-      { ...happening, publishes: true },
-      sql`(SELECT json_object('before', json(resource), 'leftGroups', json(${directGroups(store)}), 'client', ${actor.client ?? null})
-        FROM users WHERE ${live(store, id)})`,
-    ),
+    recordAs(store, actor, { type, targetId: id, publishes: true }, details),
     deleteEmails(store, id),
     ...leaveAllGroups(store, 'User', seqOf(store, id)),
-    sql`UPDATE users SET deleted_at = ${store.now}, active = 0, version = version + 1, modified_at = max(modified_at, ${store.now})
+    sql`UPDATE users SET deleted_at = ${store.now}, active = 0, version = version + 1, modified_at = max(modified_at, ${store.now}),
+        linked_at = iif(origin = 'host', ifnull(linked_at, ${store.now}), NULL)
       WHERE ${live(store, id)}`,
     ...endSessions(store, only(id)),
+    ...forget(store, erased),
+  );
+}
+
+/**
+ * Somebody whom the identity provider deactivates, in an org where then nothing but the id is to stay (`onDeactivate`).
+ *
+ * @throws Unmet as `replaceUser` does.
+ */
+export async function eraseUser(store: OrgStore, before: StoredUser, actor: Actor, isBraked: boolean): Promise<void> {
+  await store.write(
+    expect(
+      'version',
+      sql`EXISTS (SELECT 1 FROM users WHERE ${live(store, before.id)} AND version = ${before.version})`,
+    ),
+    ...leaving(store, before.id, isBraked),
+    ...erasure(store, before.id, actor, 'deactivated'),
   );
 }
 

@@ -128,7 +128,7 @@ beforeAll(async () => {
     ids.push(id);
   }
   // A manager who is gone supplies nothing any more.
-  for (const id of ids.slice(0, 3)) await buryUser(store, id, undefined, actor, { type: 'user.deleted', targetId: id });
+  for (const id of ids.slice(0, 3)) await buryUser(store, id, undefined, actor);
   const { users } = await queryUsers({ startIndex: 1, count: 500, projection: {} });
   people = users.map((user) => ({ user, document: documentOf(user) }));
 });

@@ -10,6 +10,7 @@ import { PASSWORDS, TOKENS } from '../../store/credentials';
 import { type App, requestId } from '../context';
 import { guard, refuse } from '../door';
 import { approvals } from './approvals';
+import { brake } from './brake';
 import { credentials } from './credentials';
 import { events, history } from './events';
 import { groups } from './groups';
@@ -39,6 +40,7 @@ admin.route('/orgs/:slug/basic', credentials({ line: () => PASSWORDS, secret: 'p
 admin.route('/orgs/:slug/oauth/clients', clients);
 admin.route('/orgs/:slug/oauth/approvals', approvals);
 admin.route('/orgs/:slug/refusals', refusals);
+admin.route('/orgs/:slug/brake', brake);
 admin.route('/orgs/:slug/events', events);
 admin.route('/orgs/:slug/health', health);
 admin.route('/orgs/:slug/users/:user/history', history);

@@ -316,7 +316,7 @@ async function unknownRole(org: Org): Promise<ScimError> {
 const notLinked = ({ store: { tenant } }: Org): ScimError =>
   forbidden(
     withContact(
-      'The account was not created by the identity provider, and this organization does not link such accounts (linking: none).',
+      'The account was not created by the identity provider, and this organization does not link such accounts (linking: off).',
       tenant.settings,
     ),
   );

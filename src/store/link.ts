@@ -10,10 +10,10 @@ import type { OrgSettings, OrgStore } from './open';
 /** A condition on `users`. */
 export const IS_UNLINKED = sql.raw(`(users.origin = 'host' AND users.linked_at IS NULL)`);
 
-export const mayLink = ({ linking }: OrgSettings): boolean => linking !== 'none';
+export const mayLink = ({ linking }: OrgSettings): boolean => linking !== 'off';
 
 /** A condition on `users` beside `orgs`: as far as the org's settings are concerned, the identity provider may write to it. */
-export const IS_OPEN = sql`NOT (${IS_UNLINKED} AND ifnull(orgs.settings ->> '$.linking', '') = 'none')`;
+export const IS_OPEN = sql`NOT (${IS_UNLINKED} AND ifnull(orgs.settings ->> '$.linking', '') = 'off')`;
 
 /**
  * The live accounts that have one of these addresses, where that may link: in a verified domain of the org. CROSS JOIN: an

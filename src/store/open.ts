@@ -81,7 +81,7 @@ export interface OrgSettings {
   /** The values that `roles` may have; absent: any. `key` is the value folded, as SQL compares it. */
   readonly roles?: readonly { readonly value: string; readonly key: string }[];
   /** By what an account that the host app had already is taken over by the identity provider; absent: `email`. */
-  readonly linking?: 'none' | 'userName' | 'email';
+  readonly linking?: 'off' | 'userName' | 'email';
   /** Domains whose addresses link accounts, folded; absent: none do. */
   readonly verifiedDomains?: readonly string[];
   /** What becomes of a user whom the identity provider deletes; absent: a tombstone that keeps the account. */

@@ -89,7 +89,7 @@ const settable = z.strictObject({
     .transform((values) =>
       [...new Map(values.map((value) => [foldCase(value), value]))].map(([key, value]) => ({ value, key })),
     ),
-  linking: z.enum(['none', 'userName', 'email'], 'none, userName or email was expected'),
+  linking: z.enum(['off', 'userName', 'email'], 'off, userName or email was expected'),
   verifiedDomains: z
     .string()
     .transform(items)

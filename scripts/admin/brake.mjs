@@ -2,7 +2,7 @@
 import { columns, heading, paint } from '../terminal.mjs';
 import { org, post } from './api.mjs';
 
-const USER = { value: 'id', about: 'only this one (default: all that wait)' };
+const USER = { value: 'id|userName', about: 'only this one (default: all that wait)' };
 const BY = { value: 'who', about: 'for whom it is recorded (default: your user name)' };
 
 export const brakeCommands = [

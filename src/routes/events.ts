@@ -47,10 +47,10 @@ export const shownEvent = ({ seq, at, type, actor, target, requestId, details }:
 
 /**
  * What came of it. What is recorded was committed with its event, so it is `applied`; `partly` where ids of nobody were
- * left out; `refused` where the event is of a refusal that the org is told of.
+ * left out; `refused` where the event is of a refusal that the org is told of, for good or by its brake.
  */
 export function outcomeOf({ type, details }: ShownEvent): 'applied' | 'partly' | 'refused' {
-  if (/[._]refused$/.test(type)) return 'refused';
+  if (/[._]refused$|^brake\.held$/.test(type)) return 'refused';
   return details['unknownMembers'] === undefined ? 'applied' : 'partly';
 }
 

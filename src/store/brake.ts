@@ -7,6 +7,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../events';
+import { foldCase } from '../scim/fold';
 import type { Row } from './batch';
 import { count, record, recordEach } from './events';
 import { IS_OPEN } from './link';
@@ -171,6 +172,11 @@ export async function listHeld(
   };
 }
 
+/** By id, or by the userName of a live user. */
+const isMeant = (store: OrgStore, user: string) =>
+  sql`user_id IN (${user}, (SELECT id FROM users
+    WHERE org_id = ${store.org} AND deleted_at IS NULL AND user_name_key = ${foldCase(user)}))`;
+
 /** A portion of those that wait for a decision, or the one that is named, decided or not; and how many wait in all. */
 export async function heldFor(
   store: OrgStore,
@@ -180,7 +186,7 @@ export async function heldFor(
     limit,
   }: { readonly user?: string | undefined; readonly after?: string | undefined; readonly limit: number },
 ): Promise<{ readonly held: Held[]; readonly left: number }> {
-  const meant = user === undefined ? sql`user_id > ${after} AND ${isOpen(store)}` : sql`user_id = ${user}`;
+  const meant = user === undefined ? sql`user_id > ${after} AND ${isOpen(store)}` : isMeant(store, user);
   const [rows, counts] = await store.read(
     sql`SELECT brake_held.*, NULL AS user_name FROM brake_held WHERE org_id = ${store.org} AND ${meant} ORDER BY user_id LIMIT ${limit}`,
     sql`SELECT count(*) AS n FROM brake_held WHERE org_id = ${store.org} AND ${meant}`,
@@ -200,7 +206,7 @@ export async function reject(
   { user, until, by }: { readonly user?: string | undefined; readonly until: number; readonly by: string },
   actor: Actor,
 ): Promise<number> {
-  const meant = user === undefined ? isOpen(store) : sql`user_id = ${user}`;
+  const meant = user === undefined ? isOpen(store) : isMeant(store, user);
   const targets = sql`SELECT user_id AS id FROM brake_held WHERE org_id = ${store.org} AND ${meant}`;
   const details = { by, until: new Date(until).toISOString() };
   const { record, settle } = recordEach(store, actor, targets, { type: 'brake.rejected', details });

@@ -269,9 +269,10 @@ describe('the operator', () => {
   });
 
   it('rejects one, and may change its mind', async () => {
-    expect((await operator('POST', '/reject', { user: userId(4) })).body.rejected).toBe(1);
+    const named = { user: `USER4@${idp.slug}.test` };
+    expect((await operator('POST', '/reject', named)).body.rejected).toBe(1);
     expect(await show()).toMatchObject({ total: 3, open: 2 });
-    expect((await operator('POST', '/release', { user: userId(4) })).body.released).toEqual([userId(4)]);
+    expect((await operator('POST', '/release', named)).body.released).toEqual([userId(4)]);
     expect(await isActive(4)).toBe(false);
   });
 

@@ -15,11 +15,8 @@ const PORTION = 20;
 const REJECTED_FOR = '24h';
 const LIFE = 'a duration of at most 30d was expected: 24h, 7d';
 
-const user = z
-  .string()
-  .min(1, 'the id of a user was expected')
-  .max(100, 'at most 100 characters are accepted')
-  .optional();
+const USER = 'the id or userName of a user was expected';
+const user = z.string(USER).min(1, USER).max(1_000, 'at most 1,000 characters are accepted').optional();
 const releaseBody = z.strictObject({ by, user, after: z.string().max(100).optional() });
 const rejectBody = z.strictObject({
   by,

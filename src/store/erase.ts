@@ -11,7 +11,19 @@ import type { OrgStore } from './open';
 import { leaveAllGroups } from './related';
 
 /** Of an event's details, what names no person and tells what happened. */
-const KEPT = ['bends', 'cause', 'by', 'client', 'defaultGroup', 'group', 'leftGroups', 'linked', 'seats', 'operation'];
+const KEPT = [
+  'bends',
+  'cause',
+  'by',
+  'client',
+  'defaultGroup',
+  'group',
+  'leftGroups',
+  'linked',
+  'notLinked',
+  'operation',
+  'until',
+];
 
 /** `details` without a value of anybody: of attributes only which they were, and whether the user was active. */
 const scrubbed = sql.raw(`json_patch('{"erased":true}', json_object(

@@ -1,28 +1,19 @@
 /** Users as the product sees them: create, get, replace, patch, delete; restoring who comes back, linking who was there. */
-import {
-  forbidden,
-  invalidValue,
-  notFound,
-  preconditionFailed,
-  type ScimError,
-  tooManyRequests,
-  uniqueness,
-} from '../scim/error';
+import { notFound, preconditionFailed, uniqueness } from '../scim/error';
 import { hasTag, type TagCondition } from '../scim/etag';
 import { applyPatch } from '../scim/patch/apply';
 import { parsePatch } from '../scim/patch/parse';
 import type { Bends } from '../scim/quirks';
 import { isSame, type Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
-import { Taken, Unmet } from '../store/batch';
-import { hold, letGo, type Operation, recordProtection, withdraw } from '../store/brake';
-import type { Expectation } from '../store/expect';
+import { Taken } from '../store/batch';
+import { withdraw } from '../store/brake';
 import { mayLink } from '../store/link';
-import { withContact } from '../store/policy';
 import type { StoredUser } from '../store/users';
 import * as store from '../store/users';
 import { creation, detailsOf, replacement, restoration } from './lifecycle';
 import type { Org, TypedOrg } from './org';
+import { isUnmet, notLinked, refused } from './refused';
 import { retried } from './retry';
 
 /** @throws ScimError 404, also for another org's user. */
@@ -174,7 +165,7 @@ function changeUser(
   return retried(async () => {
     const before = await getUser(org, id);
     if (ifMatch !== undefined && !hasTag(ifMatch, before.version)) throw preconditionFailed();
-    if (before.isUnlinked && !mayLink(org.store.tenant.settings)) throw notLinked(org);
+    if (before.isUnlinked && !mayLink(org.store.tenant.settings)) throw await notLinked(org);
     const bends: Bends = new Set();
     const after = compute(before, bends);
     if (before.isHeld && wantsActive(before, compute)) await withdraw(org.store, before.id, org.actor);
@@ -261,90 +252,6 @@ async function save(
 }
 
 const isNameTaken = (error: unknown) => error instanceof Taken && error.columns.includes('user_name_key');
-const isUnmet = (error: unknown, expectation: Expectation) =>
-  error instanceof Unmet && error.expectation === expectation;
-
-/**
- * What a policy of the org has refused, as the identity provider hears it.
- *
- * @param id whom it would have taken out, and how.
- * @returns undefined when what was in the way is gone by now: to be tried again.
- * @throws ScimError 400, 403, 429; whatever else it was.
- */
-async function refused(org: Org, error: unknown, id = '', operation: Operation = 'deactivate'): Promise<undefined> {
-  if (isUnmet(error, 'allowed_roles')) throw await unknownRole(org);
-  if (isUnmet(error, 'seats')) return noSeat(org);
-  if (isUnmet(error, 'protected')) throw await protectedUser(org, id, operation);
-  if (isUnmet(error, 'rejected')) throw await rejected(org);
-  if (isUnmet(error, 'brake')) throw await held(org, id, operation);
-  throw error;
-}
-
-/**
- * RFC 7644 §3.12: 403, the operation is not permitted. Not 409, after which identity providers look for a duplicate, nor
- * 429, after which they hold back everything else, too. Okta puts the detail before its administrator as a task (Okta
- * Help, «Troubleshoot provisioning»); Entra ID tries again in later cycles (Microsoft Learn, «How Application
- * Provisioning works», errors and retries), so who waits for a seat gets it when there is one.
- *
- * @returns undefined when the limit is gone by now: to be tried again.
- * @throws ScimError 403.
- */
-async function noSeat(org: Org): Promise<undefined> {
-  let { settings } = await org.store.found();
-  if (settings['plan.seats'] === undefined) ({ settings } = await org.store.verify()); // it has been set since
-  const seats = settings['plan.seats'];
-  if (seats === undefined) return;
-  org.noteRefusal('seats');
-  const sentence = `The limit of active users in the plan of this organization (plan.seats: ${seats}) is reached: deactivate somebody first, or ask for more.`;
-  throw forbidden(withContact(sentence, settings));
-}
-
-/** Roles that a refusal lists. */
-const MAX_LISTED_ROLES = 20;
-
-/** Says which roles there are, never the one that was refused. */
-async function unknownRole(org: Org): Promise<ScimError> {
-  const { settings } = await org.store.found();
-  const allowed = (settings.roles ?? []).map(({ value }) => value);
-  const rest = allowed.length - MAX_LISTED_ROLES;
-  return invalidValue(
-    `roles.value: this organization limits roles to ${allowed.slice(0, MAX_LISTED_ROLES).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`,
-  );
-}
-
-/** The account is the host app's own, and the org does not link (`linking`). */
-const notLinked = ({ store: { tenant } }: Org): ScimError =>
-  forbidden(
-    withContact(
-      'The account was not created by the identity provider, and this organization does not link such accounts (linking: off).',
-      tenant.settings,
-    ),
-  );
-
-/** RFC 7644 §3.12: 403. An owner, or an account for emergencies: nobody may lock the org out by its identity provider. */
-async function protectedUser(org: Org, id: string, operation: Operation): Promise<ScimError> {
-  await recordProtection(org.store, id, operation, org.actor);
-  org.noteRefusal('protected');
-  const sentence = `The account is protected in the application: an identity provider can neither deactivate nor delete it.`;
-  return forbidden(withContact(sentence, (await org.store.found()).settings));
-}
-
-/** The operator has said no to it, for a while. */
-async function rejected(org: Org): Promise<ScimError> {
-  org.noteRefusal('brake');
-  const sentence = `The administrator of the application has rejected that this person is deactivated or deleted: correct the assignment, or ask for it to be released.`;
-  return forbidden(withContact(sentence, (await org.store.found()).settings));
-}
-
-/** RFC 6585 §4: 429 with Retry-After. What it asked for waits for the operator; asked for later, it may pass by itself. */
-async function held(org: Org, id: string, operation: Operation): Promise<ScimError> {
-  const { limit, window, room } = await hold(org.store, id, operation, org.actor);
-  org.noteRefusal('brake');
-  const sentence = `The limit of deactivations and deletions of this organization (${limit} in ${Math.round(window / 60_000)} minutes) is reached: this one waits for the administrator of the application, or for a later attempt.`;
-  const seconds = Math.max(1, Math.ceil(room / 1_000));
-  return tooManyRequests(withContact(sentence, (await org.store.found()).settings), seconds);
-}
-
 /**
  * A tombstone: the account and its history stay, or nothing but its id where the org says so (`onDelete`). SCIM answers 404
  * from now on.
@@ -356,63 +263,10 @@ export async function deleteUser(org: Org, id: string, ifMatch: TagCondition | u
   try {
     await store.buryUser(org.store, id, versions, org.actor);
   } catch (error) {
-    if (isUnmet(error, 'linking')) {
-      await org.store.found();
-      throw notLinked(org);
-    }
     if (!isUnmet(error, 'found')) return refused(org, error, id, 'delete');
     if (versions === undefined) throw notFound('User');
     await getUser(org, id); // 404, unless it is the version that does not match
     throw preconditionFailed();
   }
   await org.publish(id);
-}
-
-export interface Released {
-  readonly user: string;
-  /** Why it was not carried out; absent: it was. */
-  readonly why?: 'protected';
-}
-
-/**
- * What the brake has held of one user is carried out now, at the operator's word; who is out already, or gone, is only held
- * no more.
- */
-export async function releaseUser(org: TypedOrg, id: string, operation: Operation, by: string): Promise<Released> {
-  const outcome = await retried(async (): Promise<Released | undefined> => {
-    const before = await store.getUser(org.store, id);
-    try {
-      if (before === undefined || (operation === 'deactivate' && !before.isActive)) {
-        await org.store.write(letGo(org.store, id));
-      } else if (operation === 'delete') {
-        await store.buryUser(org.store, id, [String(before.version)], org.actor, false);
-      } else if (org.store.tenant.settings.onDeactivate === 'erase') {
-        await store.eraseUser(org.store, before, org.actor, false);
-      } else {
-        const after = { ...before.resource, active: false };
-        const { type, endsSessions, isPublished } = replacement(true, false);
-        const draft = { ...before, isActive: false, resource: after, version: before.version + 1 };
-        const changed = detailsOf(before.resource, after, new Set());
-        const happening = { type, targetId: id, details: { ...changed, cause: 'brake', by }, publishes: isPublished };
-        const manner = { endsSessions, isBraked: false };
-        const modifiedAt = Math.max(org.store.now, before.modifiedAt);
-        await store.replaceUser(
-          org.store,
-          org.types.user,
-          before,
-          { ...draft, modifiedAt },
-          org.actor,
-          happening,
-          manner,
-        );
-      }
-      return { user: id };
-    } catch (error) {
-      if (isUnmet(error, 'version') || isUnmet(error, 'found')) return undefined; // overtaken
-      if (isUnmet(error, 'protected')) return { user: id, why: 'protected' };
-      throw error;
-    }
-  });
-  if (outcome.why === undefined) await org.publish(id);
-  return outcome;
 }

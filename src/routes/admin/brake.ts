@@ -2,8 +2,8 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { DAY, parseDuration } from '../../credentials/duration';
+import { type Released, releaseUser } from '../../provisioning/release';
 import { underTypes } from '../../provisioning/schemas';
-import { type Released, releaseUser } from '../../provisioning/users';
 import { invalidValue, notFound } from '../../scim/error';
 import { DEFAULT_WINDOW, type Held, heldFor, listHeld, reject } from '../../store/brake';
 import type { App } from '../context';

@@ -237,6 +237,7 @@ export const users = sqliteTable(
     index('users_live').on(t.orgId, t.seq).where(sql`deleted_at IS NULL`),
     index('users_deleted_user_name').on(t.orgId, t.userNameKey).where(sql`deleted_at IS NOT NULL`),
     index('users_deleted_external_id').on(t.orgId, t.externalId).where(sql`deleted_at IS NOT NULL`),
+    index('users_protected').on(t.orgId, t.seq).where(sql`protected = 1`),
     index('users_unlinked').on(t.orgId, t.seq).where(sql`origin = 'host' AND linked_at IS NULL AND deleted_at IS NULL`),
     // Tombstones by age.
     index('users_deleted').on(t.orgId, t.deletedAt).where(sql`deleted_at IS NOT NULL AND erased_at IS NULL`),

@@ -106,5 +106,6 @@ export async function pruneEvents(store: OrgStore, after: number, kept: Limit, l
     sql`UPDATE events SET details = '{}' WHERE ${old} AND details <> '{}'`,
     sql`UPDATE orgs SET pruned_through = max(pruned_through, ${through}) WHERE id = ${store.org} AND ${until} IS NOT NULL`,
   );
-  return events.length === limit && (through > after || results[1]!.length > 0);
+  const isMoved = through > after || results[1]!.length > 0;
+  return isMoved && events.length === limit && events.at(-1)!.isOld;
 }

@@ -81,15 +81,21 @@ async function run(callAdmin, { slug, confirm, until = DEFAULT, list, by }) {
 
 /** What a step is about, by what is there. */
 function plan(step, { users, groups, sessions, credentials: { tokens, passwords, oauthClients }, scimEnabled }) {
+  const kept = users.protected > 0 ? ` but ${users.protected} protected` : '';
+  const good = tokens + passwords + oauthClients.length;
   switch (step) {
     case 'disable':
       return scimEnabled ? 'SCIM off' : 'SCIM is off';
     case 'deactivate':
-      return `${users.left} of ${users.attached.total} attached users are to be deactivated`;
+      return users.left === 0
+        ? `none of ${users.attached.total} attached users is active${kept}`
+        : `${users.left} of ${users.attached.total} attached users are to be deactivated`;
     case 'sessions':
       return `everybody signed out; ${sessions.pending} wait to be published`;
     case 'credentials':
-      return `${tokens} tokens, ${passwords} passwords, ${oauthClients.length} OAuth clients are good`;
+      return good === 0
+        ? 'none is good'
+        : `${tokens} tokens, ${passwords} passwords and ${oauthClients.length} OAuth clients are to be revoked`;
     default:
       return `${users.total} users and those deleted before, ${groups} groups, credentials, settings and the journal go`;
   }

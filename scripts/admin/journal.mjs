@@ -36,10 +36,11 @@ export const journalCommands = [
       const wanted = countOf(limit) ?? FEW;
       let page;
       for await (page of pages(callAdmin, slug, query, wanted)) events.push(...page.events);
-      return { events, next: page.next, current: page.current };
+      return { events, next: page.next, current: page.current, pruned: page.pruned };
     },
-    show: ({ events, next, current }) =>
+    show: ({ events, next, current, pruned }, { after = 0 }) =>
       [
+        ...(pruned > after ? [paint('dim', `Events up to ${pruned} may be gone by their age (retainEvents).`)] : []),
         events.length === 0 ? 'No events.' : columns([HEADING, ...events.map(rowOf)]),
         ...(next < current ? [paint('dim', `Go on with --after ${next}; the latest is ${current}.`)] : []),
       ].join('\n'),

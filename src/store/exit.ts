@@ -151,6 +151,8 @@ export async function deactivateUsers(
         folded = json_set(folded, ${inactive}, '$.meta.version', 'W/"' || (version + 1) || '"',
           '$.meta.lastModified', strftime('%Y-%m-%dT%H:%M:%fZ', ${later} / 1000.0, 'unixepoch'))
       WHERE org_id = ${store.org} AND id IN (${targets})`,
+    // What the brake has held of them has come about.
+    sql`DELETE FROM brake_held WHERE org_id = ${store.org} AND operation = 'deactivate' AND user_id IN (${targets})`,
     ...endSessions(store, targets),
     settle,
     sql`SELECT active_user_count - ${count(store, `${UNLINKED} AND active = 1`)} - ${protectedActive(store)} AS n

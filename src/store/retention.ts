@@ -95,12 +95,12 @@ export async function pruneEvents(store: OrgStore, after: number, kept: Limit, l
   const through = young === -1 ? last : (events[young - 1]?.seq ?? after);
   const until = still(store, kept);
   const old = sql`org_id = ${store.org} AND seq > ${after} AND seq <= ${last} AND at <= ${until}`;
-  const later = sql`SELECT 1 FROM events AS later WHERE later.org_id = events.org_id
+  const later = sql`SELECT 1 FROM events AS later INDEXED BY events_target WHERE later.org_id = events.org_id
     AND later.target_id IS events.target_id AND later.seq > events.seq AND later.publishes = 1`;
   const told = sql`SELECT target_id FROM events WHERE ${old} AND publishes = 1 AND target_id IS NOT NULL`;
   const results = await store.write(
     // The bare lines of those of whom this portion tells anew.
-    sql`DELETE FROM events WHERE org_id = ${store.org} AND target_id IN (${told}) AND seq <= ${after} AND publishes = 1
+    sql`DELETE FROM events INDEXED BY events_target WHERE org_id = ${store.org} AND target_id IN (${told}) AND seq <= ${after} AND publishes = 1
       AND at <= ${until}`,
     sql`DELETE FROM events WHERE ${old} AND (publishes = 0 OR EXISTS (${later})) RETURNING seq`,
     sql`UPDATE events SET details = '{}' WHERE ${old} AND details <> '{}'`,

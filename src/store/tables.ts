@@ -327,7 +327,7 @@ export const schemas = sqliteTable(
   (t) => [primaryKey({ columns: [t.orgId, t.urnKey] })],
 );
 
-/** The audit journal: append-only, one gapless sequence per org. */
+/** The audit journal: appended to, one sequence per org; only erasure and retention change what is there. */
 export const events = sqliteTable(
   'events',
   {

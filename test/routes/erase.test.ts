@@ -249,6 +249,7 @@ describe('a person who is erased', () => {
       `/Users?filter=${encodeURIComponent('externalId eq "e1" or userName eq "ada@x" or userName eq ""')}`,
     );
     expect(found.body.totalResults).toBe(0);
+    expect((await idp.post('/Users', { userName: '' })).status).toBe(400);
     for (const more of [{ externalId: 'e1' }, {}]) {
       const { body } = await idp.post('/Users', { userName: 'ada@x', ...more });
       expect(body.id).not.toBe(id);

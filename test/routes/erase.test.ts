@@ -32,57 +32,57 @@ const events = (query = '') => admin('GET', org(`/events?limit=500${query}`));
 /** KV takes one write a second of each key: what changes often here is not published in between. */
 const unheard = { env: unreachable };
 
-/** Every text that is of Zelda and of nobody else: what must stand nowhere. */
-const OURS = /zq[a-z0-9]*/gi;
+/** Every text that is of Zelda and of nobody else, and of no random token: what must stand nowhere. */
+const OURS = /zqvjxk[a-z0-9]*/gi;
 const URN = 'urn:acme:scim:2.0:staff';
 const zelda = {
-  userName: 'zqname@zqmail.example',
-  externalId: 'zqexternal',
+  userName: 'zqvjxkname@zqvjxkmail.example',
+  externalId: 'zqvjxkexternal',
   name: {
-    formatted: 'Zqformatted',
-    familyName: 'Zqfamily',
-    givenName: 'Zqgiven',
-    middleName: 'Zqmiddle',
-    honorificPrefix: 'Zqdr',
-    honorificSuffix: 'Zqjr',
+    formatted: 'Zqvjxkformatted',
+    familyName: 'Zqvjxkfamily',
+    givenName: 'Zqvjxkgiven',
+    middleName: 'Zqvjxkmiddle',
+    honorificPrefix: 'Zqvjxkdr',
+    honorificSuffix: 'Zqvjxkjr',
   },
-  displayName: 'Zqdisplay',
-  nickName: 'Zqnick',
-  profileUrl: 'https://zqprofile.example/zq1',
-  title: 'Zqtitle',
-  userType: 'Zqtype',
-  preferredLanguage: 'zqlang',
-  locale: 'zqlocale',
-  timezone: 'Zqzone',
+  displayName: 'Zqvjxkdisplay',
+  nickName: 'Zqvjxknick',
+  profileUrl: 'https://zqvjxkprofile.example/zqvjxk1',
+  title: 'Zqvjxktitle',
+  userType: 'Zqvjxktype',
+  preferredLanguage: 'zqvjxklang',
+  locale: 'zqvjxklocale',
+  timezone: 'Zqvjxkzone',
   emails: [
-    { value: 'zqwork@zqmail.example', type: 'work', display: 'Zqshown', primary: true },
-    { value: 'zqhome@zqother.example', type: 'home' },
+    { value: 'zqvjxkwork@zqvjxkmail.example', type: 'work', display: 'Zqvjxkshown', primary: true },
+    { value: 'zqvjxkhome@zqvjxkother.example', type: 'home' },
   ],
-  phoneNumbers: [{ value: '+1 zq555', type: 'work' }],
-  ims: [{ value: 'zqim', type: 'xmpp' }],
-  photos: [{ value: 'https://zqphoto.example/zq2', type: 'photo' }],
+  phoneNumbers: [{ value: '+1 zqvjxk555', type: 'work' }],
+  ims: [{ value: 'zqvjxkim', type: 'xmpp' }],
+  photos: [{ value: 'https://zqvjxkphoto.example/zqvjxk2', type: 'photo' }],
   addresses: [
     {
-      formatted: 'Zqstreet 1',
-      streetAddress: 'Zqlane',
-      locality: 'Zqcity',
-      region: 'Zqregion',
-      postalCode: 'zq8000',
-      country: 'ZQ',
+      formatted: 'Zqvjxkstreet 1',
+      streetAddress: 'Zqvjxklane',
+      locality: 'Zqvjxkcity',
+      region: 'Zqvjxkregion',
+      postalCode: 'zqvjxk8000',
+      country: 'ZQvjxk',
       type: 'work',
     },
   ],
-  entitlements: [{ value: 'zqentitlement' }],
-  roles: [{ value: 'zqrole' }],
+  entitlements: [{ value: 'zqvjxkentitlement' }],
+  roles: [{ value: 'zqvjxkrole' }],
   x509Certificates: [{ value: 'enFjZXJ0' }],
   [ENTERPRISE_USER]: {
-    employeeNumber: 'zq42',
-    costCenter: 'Zqcost',
-    organization: 'Zqorg',
-    division: 'Zqdivision',
-    department: 'Zqdepartment',
+    employeeNumber: 'zqvjxk42',
+    costCenter: 'Zqvjxkcost',
+    organization: 'Zqvjxkorg',
+    division: 'Zqvjxkdivision',
+    department: 'Zqvjxkdepartment',
   },
-  [URN]: { badge: 'zqbadge', cars: [{ plate: 'zqplate' }] },
+  [URN]: { badge: 'zqvjxkbadge', cars: [{ plate: 'zqvjxkplate' }] },
 };
 
 /** Zelda with all that can happen to somebody; her id. */
@@ -102,17 +102,29 @@ async function live(): Promise<string> {
   expect((await admin('PATCH', org(), { body: { settings } })).status).toBe(200);
   const { id } = await idp.user(zelda.userName, zelda);
   const bob = await idp.user('bob@x', { [ENTERPRISE_USER]: { manager: { value: id } } });
-  await idp.patch(`/Users/${id}`, [{ op: 'replace', value: { title: 'Zqhead', 'name.familyName': 'Zqmarried' } }]);
-  await idp.patch(`/Users/${id}`, [{ op: 'replace', path: 'userName', value: 'zqrenamed@zqmail.example' }], unheard);
-  await idp.put(`/Users/${id}`, { ...zelda, userName: 'zqagain@zqmail.example', externalId: 'zqother' }, unheard);
+  await idp.patch(`/Users/${id}`, [
+    { op: 'replace', value: { title: 'Zqvjxkhead', 'name.familyName': 'Zqvjxkmarried' } },
+  ]);
+  await idp.patch(
+    `/Users/${id}`,
+    [{ op: 'replace', path: 'userName', value: 'zqvjxkrenamed@zqvjxkmail.example' }],
+    unheard,
+  );
+  await idp.put(
+    `/Users/${id}`,
+    { ...zelda, userName: 'zqvjxkagain@zqvjxkmail.example', externalId: 'zqvjxkother' },
+    unheard,
+  );
   await idp.patch(`/Users/${id}`, active(false), unheard);
   await idp.patch(`/Users/${id}`, active(true), unheard);
   const { body: sales } = await idp.post('/Groups', {
     displayName: 'Sales',
-    members: [{ value: id, display: 'Zqdisplay', $ref: 'https://x/zqref' }, { value: bob.id }],
+    members: [{ value: id, display: 'Zqvjxkdisplay', $ref: 'https://x/zqvjxkref' }, { value: bob.id }],
   });
   await idp.patch(`/Groups/${sales.id}`, [{ op: 'remove', path: `members[value eq "${id}"]` }]);
-  await idp.patch(`/Groups/${sales.id}`, [{ op: 'add', path: 'members', value: [{ value: id, display: 'Zqnow' }] }]);
+  await idp.patch(`/Groups/${sales.id}`, [
+    { op: 'add', path: 'members', value: [{ value: id, display: 'Zqvjxknow' }] },
+  ]);
   await admin('POST', org(`/users/${id}/sign-out`), { body: {}, ...unheard });
   const bulk = await idp.post('/Bulk', {
     schemas: ['urn:ietf:params:scim:api:messages:2.0:BulkRequest'],
@@ -120,20 +132,20 @@ async function live(): Promise<string> {
       {
         method: 'PATCH',
         path: `/Users/${id}`,
-        data: { Operations: [{ op: 'add', path: 'nickName', value: 'Zqbulk' }] },
+        data: { Operations: [{ op: 'add', path: 'nickName', value: 'Zqvjxkbulk' }] },
       },
     ],
   });
   expect(bulk.body.Operations[0].status).toBe('200');
   // Refused, and it names her.
-  expect((await idp.post('/Users', { userName: 'zqagain@zqmail.example' })).status).toBe(409);
-  await idp.get(`/Users?filter=${encodeURIComponent('userName eq "zqagain@zqmail.example"')}`, {
+  expect((await idp.post('/Users', { userName: 'zqvjxkagain@zqvjxkmail.example' })).status).toBe(409);
+  await idp.get(`/Users?filter=${encodeURIComponent('userName eq "zqvjxkagain@zqvjxkmail.example"')}`, {
     headers: { Authorization: `Bearer ${idp.token.slice(0, -2)}` },
   });
   await idp.delete(`/Users/${id}`, unheard);
   const back = await idp.post(
     '/Users',
-    { ...zelda, userName: 'zqback@zqmail.example', externalId: 'zqother' },
+    { ...zelda, userName: 'zqvjxkback@zqvjxkmail.example', externalId: 'zqvjxkother' },
     unheard,
   );
   expect(back.body.id).toBe(id);
@@ -164,7 +176,9 @@ describe('a person who is erased', () => {
     expect(before).toContain('enFjZXJ0');
     const was = (await events()).body.events;
 
-    const { status, body } = await erase('ZQback@zqmail.example', { body: { by: 'olga', reason: 'a request' } });
+    const { status, body } = await erase('ZQvjxkback@zqvjxkmail.example', {
+      body: { by: 'olga', reason: 'a request' },
+    });
     expect([status, body]).toEqual([200, { id, erased: true, published: true }]);
 
     const left = await everything();
@@ -262,10 +276,10 @@ describe('a person who is erased', () => {
     const ada = await idp.user('ada@x');
     await idp.patch(`/Users/${ada.id}`, active(false), unheard);
     expect((await erase('ada@x')).body).toMatchObject({ id: ada.id, erased: true });
-    const zoe = await idp.user('zq-zoe@x', { nickName: 'Zqz' });
+    const zoe = await idp.user('zqvjxk-zoe@x', { nickName: 'Zqvjxkz' });
     await idp.delete(`/Users/${zoe.id}`, unheard);
     const { deleted_at } = await userRow(idp.orgId, zoe.id);
-    expect((await erase('zq-zoe@x')).body).toMatchObject({ id: zoe.id, erased: true });
+    expect((await erase('zqvjxk-zoe@x')).body).toMatchObject({ id: zoe.id, erased: true });
     expect((await everything()).match(OURS)).toBeNull();
     expect((await userRow(idp.orgId, zoe.id)).deleted_at).toBe(deleted_at);
     expect(await counters(idp.orgId)).toEqual({ kept: { users: 0, active: 0 }, real: { users: 0, active: 0 } });
@@ -320,7 +334,7 @@ describe('an erasure', () => {
   });
 
   it('is whole or nothing, wherever the database fails', async () => {
-    const { id } = await idp.user('zqada@x', { emails: [{ value: 'zqada@x' }] });
+    const { id } = await idp.user('zqvjxkada@x', { emails: [{ value: 'zqvjxkada@x' }] });
     const was = await dump();
     let size = 1;
     for (let statement = 0; statement < size; statement++) {
@@ -348,26 +362,30 @@ describe('an erasure', () => {
     const { body: team } = await idp.post('/Groups', { displayName: 'Team' });
     const bob = await idp.user('bob@x');
     for (let round = 0; round < 8; round++) {
-      const { id } = await idp.user(`zqada${round}@x`, {
-        externalId: `zqe${round}`,
-        emails: [{ value: `zqa${round}@x` }],
+      const { id } = await idp.user(`zqvjxkada${round}@x`, {
+        externalId: `zqvjxke${round}`,
+        emails: [{ value: `zqvjxka${round}@x` }],
       });
       if (round % 2 === 1) await idp.delete(`/Users/${id}`, unheard);
       const [erased, ...others] = await Promise.all([
         erase(id, unheard),
-        idp.patch(`/Users/${id}`, [{ op: 'replace', path: 'nickName', value: 'Zqnick' }], unheard),
-        idp.put(`/Users/${id}`, { userName: `zqput${round}@x`, externalId: `zqe${round}` }, unheard),
+        idp.patch(`/Users/${id}`, [{ op: 'replace', path: 'nickName', value: 'Zqvjxknick' }], unheard),
+        idp.put(`/Users/${id}`, { userName: `zqvjxkput${round}@x`, externalId: `zqvjxke${round}` }, unheard),
         idp.patch(`/Users/${id}`, active(false), unheard),
         idp.patch(`/Groups/${team.id}`, [{ op: 'add', path: 'members', value: [{ value: id }, { value: bob.id }] }]),
         ...(round % 4 === 0 ? [idp.delete(`/Users/${id}`, unheard)] : []),
         ...(round % 2 === 1
-          ? [idp.post('/Users', { userName: `zqada${round}@x`, externalId: `zqe${round}` }, unheard)]
+          ? [idp.post('/Users', { userName: `zqvjxkada${round}@x`, externalId: `zqvjxke${round}` }, unheard)]
           : []),
       ]);
       expect(erased!.status).toBe(200);
       expect(others.every(({ status }) => status < 500)).toBe(true);
       // A POST that came after it has made somebody new, who is none of this.
-      const [fresh] = await rows('SELECT id FROM users WHERE org_id = ? AND external_id = ?', idp.orgId, `zqe${round}`);
+      const [fresh] = await rows(
+        'SELECT id FROM users WHERE org_id = ? AND external_id = ?',
+        idp.orgId,
+        `zqvjxke${round}`,
+      );
       if (fresh) {
         expect(fresh['id']).not.toBe(id);
         await erase(fresh['id'] as string, unheard);

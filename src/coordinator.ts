@@ -120,6 +120,12 @@ export class OrgCoordinator extends DurableObject<Env> {
     return failed;
   }
 
+  /** The alarm publishes what waits in the outbox, portion by portion: of many, nobody waits for it. */
+  publishSoon(): Promise<void> {
+    this.#streams.pump();
+    return this.#wakeAt(Date.now());
+  }
+
   /** Opens a stream for a host (routes/sessions/stream.ts, which has checked everything). */
   override fetch(request: Request): Response {
     const { searchParams: asked } = new URL(request.url);

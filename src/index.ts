@@ -3,6 +3,7 @@ import { WorkerEntrypoint } from 'cloudflare:workers';
 import { app } from './app';
 import { cleanUp, warn } from './credentials/sweep';
 import type { Env } from './env';
+import { retain } from './provisioning/retention';
 import { adminEntrypoint } from './routes/admin';
 import { sessionsEntrypoint } from './routes/sessions';
 import {
@@ -29,6 +30,7 @@ export default {
       writeCanary(env.REVOCATIONS, Date.now()),
       warn(env),
       cleanUp(env),
+      retain(env),
     ]);
     const failed = done.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
     if (failed.length > 0)

@@ -13,6 +13,7 @@ import { columns, harmless, heading } from '../terminal.mjs';
 import { org, post } from './api.mjs';
 import { brakeCommands } from './brake.mjs';
 import { credentialCommands } from './credentials.mjs';
+import { exitCommand } from './exit.mjs';
 import { jsonOf } from './file.mjs';
 import { guideCommand } from './guide.mjs';
 import { healthCommands } from './health.mjs';
@@ -87,6 +88,7 @@ export const commands = [
     show: ({ slug, notBefore, published }) =>
       `Every session of ${slug} issued until ${notBefore} is dead.${pending(published)}`,
   },
+  exitCommand,
   {
     name: 'org delete',
     about: 'Remove an org with all its users, groups and tokens. This cannot be undone.',
@@ -162,6 +164,22 @@ export const commands = [
       callAdmin(org(slug, `/users/${encodeURIComponent(user)}/sign-out`), post({ by })),
     show: ({ userName, notBefore, published }) =>
       `Every session of ${harmless(userName)} issued until ${notBefore} is dead.${pending(published)}`,
+  },
+  {
+    name: 'user erase',
+    about: 'Remove what is known of a person, live or deleted, everywhere but for ids. This cannot be undone.',
+    args: ['slug', 'id|userName'],
+    options: {
+      confirm: { value: 'id|userName', about: 'the same once more, so that it is no accident', required: true },
+      reason: { value: 'text', about: 'for the journal' },
+      by: { value: 'who', about: BY },
+    },
+    run: (callAdmin, { slug, 'id|userName': user, confirm, reason, by }) =>
+      callAdmin(
+        org(slug, `/users/${encodeURIComponent(user)}/erase?${new URLSearchParams({ confirm })}`),
+        post({ reason, by }),
+      ),
+    show: ({ id, published }) => `Nothing is left but the id ${id}.${pending(published)}`,
   },
   {
     name: 'group list',

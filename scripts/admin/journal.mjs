@@ -36,10 +36,11 @@ export const journalCommands = [
       const wanted = countOf(limit) ?? FEW;
       let page;
       for await (page of pages(callAdmin, slug, query, wanted)) events.push(...page.events);
-      return { events, next: page.next, current: page.current };
+      return { events, next: page.next, current: page.current, pruned: page.pruned };
     },
-    show: ({ events, next, current }) =>
+    show: ({ events, next, current, pruned }, { after = 0 }) =>
       [
+        ...(pruned > after ? [paint('dim', `Events up to ${pruned} may be gone by their age (retainEvents).`)] : []),
         events.length === 0 ? 'No events.' : columns([HEADING, ...events.map(rowOf)]),
         ...(next < current ? [paint('dim', `Go on with --after ${next}; the latest is ${current}.`)] : []),
       ].join('\n'),
@@ -66,12 +67,13 @@ export const journalCommands = [
       let page;
       const path = `/users/${encodeURIComponent(user)}/history`;
       for await (page of pages(callAdmin, slug, { type, since, until }, undefined, path)) events.push(...page.events);
-      return { user: page.user, events };
+      return { user: page.user, events, pruned: page.pruned };
     },
-    show: ({ user, events }) =>
+    show: ({ user, events, pruned }) =>
       [
         ...stateOf(user),
         '',
+        ...(pruned > 0 ? [paint('dim', `Events up to ${pruned} may be gone by their age (retainEvents).`)] : []),
         ...(events.length === 0
           ? ['No events.']
           : events.map(
@@ -175,7 +177,8 @@ function summary({ changed = {}, joinedCount, leftCount, unknownMembers, bends, 
     .join('; ');
 }
 
-function stateOf({ id, userName, active, deletedAt, notBefore, groups }) {
+function stateOf({ id, userName, active, deletedAt, erasedAt, notBefore, groups }) {
+  if (erasedAt) return [`${id}: erased ${erasedAt}; nothing is left of this user but these events.`];
   if (userName === undefined) return [`${id}: nothing is left of this user but these events.`];
   const state = deletedAt ? ['red', `deleted ${deletedAt}`] : active ? ['green', 'active'] : ['yellow', 'deactivated'];
   const names = groups.map(

@@ -45,6 +45,10 @@ const OF_USER: Record<string, Tale> = {
     const from = left.length > 0 ? `, and so taken out of ${left.map(group).join(', ')}` : '';
     return `Deleted ${by}${from}: every session until then is over`;
   },
+  'user.erased': (by, { cause }) =>
+    cause === 'retention'
+      ? `Erased ${by}, long enough after the deletion: nothing is left but the id`
+      : `Erased ${by}: every session until then is over, and nothing is left but the id`,
   'user.signed_out': (by, { cause, group: of }, group) => {
     const why =
       cause === 'rename' ? ' for a new userName' : cause === 'group' ? ` for leaving the group ${group(of)}` : '';
@@ -77,9 +81,12 @@ function inGroup({ type, details }: Told, userId: string, group: string, by: str
 function changes({ type, details }: Told): string {
   if (!type.startsWith('user.')) return '';
   const changed = Object.entries((details['changed'] ?? {}) as Record<string, { before: unknown; after: unknown }>);
-  const all = changed.map(([name, { before, after }]) =>
+  const told = changed.map(([name, { before, after }]) =>
     before === null ? `${name} ${short(after)}` : `${name} ${short(before)} → ${short(after)}`,
   );
+  // What an erasure has left of the others is which they were.
+  const untold = listOf(details['attributes'])?.filter((name) => !changed.some(([known]) => known === name)) ?? [];
+  const all = [...told, ...untold.map((name) => `${name} (erased)`)];
   return [...all.slice(0, MAX_CHANGES), ...(all.length > MAX_CHANGES ? [`${all.length - MAX_CHANGES} more`] : [])].join(
     ', ',
   );

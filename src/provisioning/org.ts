@@ -19,6 +19,8 @@ export interface Org {
   publish(userId: string): Promise<boolean>;
   /** The same of whoever waits for it: as many as a request can wait for, the others after it. */
   publishPending(): Promise<void>;
+  /** The same, of however many: it is begun, and goes on after the answer. */
+  publishSoon(): Promise<void>;
   /** Counts a request that a policy of the org has refused, for its administrator. */
   noteRefusal(reason: Reason): void;
 }

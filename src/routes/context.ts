@@ -86,6 +86,7 @@ export function orgFor(
     baseUrl,
     publish: async (userId) => (await confirmed(() => coordinator().publish(userId))) === true,
     publishPending: async () => void (await confirmed(() => coordinator().drain())),
+    publishSoon: async () => void (await confirmed(() => coordinator().publishSoon())),
     noteRefusal,
   };
 }

@@ -25,11 +25,18 @@ const KEPT = [
   'until',
 ];
 
-/** `details` without a value of anybody: of attributes only which they were, and whether the user was active. */
-const scrubbed = sql.raw(`json_patch('{"erased":true}', json_object(
+/** What a patch leaves out when it is NULL. */
+const KEPT_OF_DETAILS = `json_patch('{"erased":true}', json_object(
   ${KEPT.map((name) => `'${name}', details -> '$.${name}'`).join(', ')},
-  'attributes', iif(json_type(details, '$.changed') = 'object', (SELECT json_group_array(key) FROM json_each(details, '$.changed')), NULL),
-  'changed', iif(details -> '$.changed.active' IS NULL, NULL, json_object('active', details -> '$.changed.active'))))`);
+  'attributes', iif(json_type(details, '$.changed') = 'object',
+    json((SELECT json_group_array(key) FROM json_each(details, '$.changed'))), NULL)))`;
+
+/**
+ * `details` without a value of anybody: of attributes only which they were, and whether the user was active. The latter is
+ * set, not patched: a patch would drop the null of what was unassigned before.
+ */
+const scrubbed = sql.raw(`CASE WHEN json_type(details, '$.changed.active') IS NULL THEN ${KEPT_OF_DETAILS}
+  ELSE json_set(${KEPT_OF_DETAILS}, '$.changed', json_object('active', details -> '$.changed.active')) END`);
 
 /**
  * Of these users, nothing but the ids stays: not in their rows, the indexes, nor the journal. For tombstones this is all;
@@ -82,4 +89,17 @@ export function erasure(store: OrgStore, id: string, actor: Actor, cause: Cause,
     ...endSessions(store, only(id)),
     ...forget(store, only(id)),
   ];
+}
+
+/**
+ * What an operator asks for. One round trip.
+ *
+ * @throws Unmet `unprotected`: the account is live, and the vendor protects it. Unmet `found`: as `erasure`.
+ */
+export async function eraseUser(store: OrgStore, id: string, actor: Actor, details: object): Promise<void> {
+  const isProtected = sql`SELECT 1 FROM users WHERE ${meant(store, id)} AND deleted_at IS NULL AND protected = 1`;
+  await store.write(
+    expect('unprotected', sql`NOT EXISTS (${isProtected})`),
+    ...erasure(store, id, actor, 'operator', details),
+  );
 }

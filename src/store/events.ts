@@ -73,7 +73,7 @@ export interface RecordEach {
 }
 
 /**
- * To follow `count`, whose number stays its event's: these have the next ones.
+ * To follow `count`, whose number stays its event's, or alone where nothing else is told: these have the next numbers.
  *
  * @param targets a query for their `id`s, in the order of the events.
  */
@@ -90,7 +90,7 @@ export function recordEach(
       FROM (${targets}) AS target CROSS JOIN orgs ON orgs.id = ${store.org}`,
     targets: sql`SELECT target_id AS id FROM events
       WHERE org_id = ${store.org} AND seq > (SELECT event_seq FROM orgs WHERE id = ${store.org})`,
-    // Not below what it is: the journal may have been pruned to nothing.
+    // Never back: where nobody was meant, the latest events may be gone by their age.
     settle: sql`UPDATE orgs SET event_seq = max(event_seq, ifnull((SELECT max(seq) FROM events WHERE org_id = ${store.org}), 0))
       WHERE id = ${store.org}`,
   };

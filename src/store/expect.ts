@@ -16,6 +16,8 @@ export type Expectation =
   | 'default_group'
   | 'sign_out_groups'
   | 'switched'
+  | 'unprotected'
+  | 'scim_off'
   | 'plan'
   | 'sso'
   | 'seats'

@@ -28,6 +28,8 @@ export interface Page {
   readonly next: number;
   /** The latest event of the org. */
   readonly current: number;
+  /** Events up to this one may be gone by their age; 0: none is. */
+  readonly pruned: number;
 }
 
 /** What is asked for: events after a number, and of them … */
@@ -74,7 +76,7 @@ export async function readEvents(store: OrgStore, asked: Asked): Promise<Page> {
   );
   // One more than the page has room for tells whether there is one. What comes after too many details comes without.
   const [heads, rows, ...ends] = await store.read(
-    sql`SELECT event_seq, (${startOf(store, asked)}) AS start FROM orgs WHERE id = ${store.org}`,
+    sql`SELECT event_seq, pruned_through, (${startOf(store, asked)}) AS start FROM orgs WHERE id = ${store.org}`,
     sql`SELECT seq, at, type, actor, credential_id, target_id, request_id,
       iif(before < ${MAX_DETAILS}, details, NULL) AS details FROM (
         SELECT *, sum(length(details)) OVER (ORDER BY seq) - length(details) AS before
@@ -95,6 +97,7 @@ export async function readEvents(store: OrgStore, asked: Asked): Promise<Page> {
     events: page.map(recordedOf),
     next: page.length < here.length ? (page.at(-1)!['seq'] as number) : looked,
     current,
+    pruned: heads![0]!['pruned_through'] as number,
   };
 }
 
@@ -133,9 +136,11 @@ function eventsOf(store: OrgStore, asked: Asked, user: string): Source[] {
 
 /** The number after which events can be asked for; NULL: after all of them. */
 function startOf(store: OrgStore, { after, since, types }: Asked): SQL {
-  // What is gone through by numbers begins where the journal does: the oldest events may be gone.
+  // What is gone through by numbers begins with the next that is there: those before it may be gone by their age.
   const first =
-    types.length > 0 ? sql`, ifnull((SELECT min(seq) FROM events WHERE org_id = ${store.org}), 1) - 1` : sql``;
+    types.length > 0
+      ? sql`, ifnull((SELECT min(seq) FROM events WHERE org_id = ${store.org} AND seq > ${after}), 1) - 1`
+      : sql``;
   const found =
     since === undefined
       ? sql``
@@ -182,6 +187,8 @@ export interface Subject {
     readonly isActive: boolean;
     /** Epoch milliseconds. */
     readonly deletedAt: number | undefined;
+    /** Nothing but the id is left. */
+    readonly erasedAt: number | undefined;
     readonly notBefore: number | undefined;
     readonly groups: readonly Related[];
   };
@@ -196,7 +203,7 @@ export async function findSubject(store: OrgStore, idOrUserName: string): Promis
   const named = sql`user_name_key = ${foldCase(idOrUserName)}`;
   const [rows] = await store.read(
     sql`SELECT subject.id, users.id AS user_id, users.resource ->> '$.userName' AS user_name, users.active,
-        users.deleted_at, users.not_before, ${sql.raw(groupsOfUser('resource'))} AS groups
+        users.deleted_at, users.erased_at, users.not_before, ${sql.raw(groupsOfUser('resource'))} AS groups
       FROM (SELECT coalesce((${one} AND id = ${idOrUserName}), (${one} AND deleted_at IS NULL AND ${named}),
         (${one} AND deleted_at IS NOT NULL AND ${named} ORDER BY deleted_at DESC LIMIT 1),
         (SELECT target_id FROM events WHERE org_id = ${store.org} AND target_id = ${idOrUserName}
@@ -213,6 +220,7 @@ export async function findSubject(store: OrgStore, idOrUserName: string): Promis
       userName: (row['user_name'] as string | null) ?? '',
       isActive: row['active'] === 1,
       deletedAt: (row['deleted_at'] as number | null) ?? undefined,
+      erasedAt: (row['erased_at'] as number | null) ?? undefined,
       notBefore: (row['not_before'] as number | null) ?? undefined,
       groups: groupsIn(row['groups']),
     },

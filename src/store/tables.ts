@@ -237,6 +237,7 @@ export const users = sqliteTable(
     index('users_live').on(t.orgId, t.seq).where(sql`deleted_at IS NULL`),
     index('users_deleted_user_name').on(t.orgId, t.userNameKey).where(sql`deleted_at IS NOT NULL`),
     index('users_deleted_external_id').on(t.orgId, t.externalId).where(sql`deleted_at IS NOT NULL`),
+    index('users_protected').on(t.orgId, t.seq).where(sql`protected = 1`),
     index('users_unlinked').on(t.orgId, t.seq).where(sql`origin = 'host' AND linked_at IS NULL AND deleted_at IS NULL`),
     // Tombstones by age.
     index('users_deleted').on(t.orgId, t.deletedAt).where(sql`deleted_at IS NOT NULL AND erased_at IS NULL`),
@@ -326,7 +327,7 @@ export const schemas = sqliteTable(
   (t) => [primaryKey({ columns: [t.orgId, t.urnKey] })],
 );
 
-/** The audit journal: append-only, one gapless sequence per org. */
+/** The audit journal: appended to, one sequence per org; only erasure and retention change what is there. */
 export const events = sqliteTable(
   'events',
   {

@@ -222,8 +222,8 @@ describe('by time', () => {
     expect(seqs(await events({ since: at(6) }))).toEqual([6, 7, 8, 9, 10]);
     expect(seqs(await events({ until: at(7) }))).toEqual([1, 2, 3, 4, 5, 7]);
     expect(seqs(await events({ until: at(7), after: '3', type: 'user.*' }))).toEqual([4, 5, 7]);
-    expect((await events({ since: at(99) })).body).toEqual({ events: [], next: 10, current: 10 });
-    expect((await events({ until: at(0) })).body).toEqual({ events: [], next: 10, current: 10 });
+    expect((await events({ since: at(99) })).body).toEqual({ events: [], next: 10, current: 10, pruned: 0 });
+    expect((await events({ until: at(0) })).body).toEqual({ events: [], next: 10, current: 10, pruned: 0 });
     expect(seqs(await events({ since: '1h' }))).toEqual([]);
     expect(seqs(await events({ since: '9999d' }))).toHaveLength(10);
   });

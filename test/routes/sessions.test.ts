@@ -394,7 +394,12 @@ describe('the journal as a feed', () => {
       ({ next, current } = body);
     }
     await writer;
-    expect((await events({ org: idp.slug, after: String(next) })).body).toEqual({ events: [], next: 43, current: 43 });
+    expect((await events({ org: idp.slug, after: String(next) })).body).toEqual({
+      events: [],
+      next: 43,
+      current: 43,
+      pruned: 0,
+    });
     expect(seen).toEqual(upTo(43));
   });
 

@@ -22,7 +22,8 @@ events.get('/', async (c) => {
   if (user !== undefined && subject === undefined) throw notFound('User');
   const found = await readEvents(store, { ...asked, user: subject?.id });
   refuseFuture(asked.after, found);
-  return c.json({ events: found.events.map(shownToAdmin), next: found.next, current: found.current });
+  const { next, current, pruned } = found;
+  return c.json({ events: found.events.map(shownToAdmin), next, current, pruned });
 });
 
 /** One user's events, each with a sentence that tells it. */
@@ -42,6 +43,7 @@ history.get('/', async (c) => {
     events: all.map((event) => ({ ...event, told: tell(event, subject.id, names) })),
     next: found.next,
     current: found.current,
+    pruned: found.pruned,
   });
 });
 
@@ -57,6 +59,7 @@ const shownSubject = ({ id, now }: Subject) => ({
     userName: now.userName,
     active: now.isActive,
     deletedAt: iso(now.deletedAt),
+    erasedAt: iso(now.erasedAt),
     notBefore: iso(now.notBefore),
     groups: now.groups.map(({ id, display, type }) => ({ id, displayName: display, type })),
   }),

@@ -15,7 +15,7 @@ import { WHOLE_ORG } from '../../store/outbox';
 import { isInPlan, outOfPlan, withContact } from '../../store/policy';
 import { type App, actorOf } from '../context';
 import { GRACE, isGrace } from './credentials';
-import { body, by, orgOf, shownOrg, shownSettings } from './respond';
+import { body, by, orgOf, reason, shownOrg, shownSettings } from './respond';
 
 /** Okta forbids "_" anywhere in a base URL, and a slug stands in one. */
 const SLUG = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
@@ -224,14 +224,6 @@ const withoutSso = (settings: OrgSettings): string =>
     'SSO is required before SCIM can be enabled, and is not set up: org set sso=true, or the name of its connection.',
     settings,
   );
-
-/** Why, for the journal. */
-const reason = z
-  .string()
-  .trim()
-  .min(1, 'a reason was expected')
-  .max(200, 'at most 200 characters are accepted')
-  .optional();
 
 for (const verb of ['disable', 'enable'] as const) {
   orgs.post(`/:slug/${verb}`, body(z.strictObject({ by, reason })), async (c) => {

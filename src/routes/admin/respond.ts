@@ -25,6 +25,14 @@ export function scimBaseUrl(c: Context<App>, { residency }: SettingsChange = {})
 export const WHO = 'for whom it is recorded was expected, in at most 100 characters';
 export const by = z.string(WHO).trim().min(1, WHO).max(100, WHO).optional();
 
+/** Why, for the journal. */
+export const reason = z
+  .string()
+  .trim()
+  .min(1, 'a reason was expected')
+  .max(200, 'at most 200 characters are accepted')
+  .optional();
+
 export const iso = (at: number | undefined) => (at === undefined ? null : new Date(at).toISOString());
 
 export const shownOrg = (c: Context<App>, tenant: Tenant) => ({

@@ -127,14 +127,16 @@ export interface Events {
   readonly next: number;
   /** The org's latest event. */
   readonly current: number;
+  /** Events up to this one may be gone by their age: whoever asks after an earlier one has missed some. 0: none is gone. */
+  readonly pruned: number;
 }
 
-/** The journal after a cursor, gapless and in order. @throws ScimError 400, 404. */
+/** The journal after a cursor, in order, and gapless but for what is gone by its age. @throws ScimError 400, 404. */
 export async function events(env: Env, asked: unknown): Promise<Events> {
   const { org, after, limit, types } = read(eventsAsked, asked);
   const found = await readEvents(storeFor(env, org), { after, limit, types });
   refuseFuture(after, found);
-  return { events: found.events.map(shownEvent), next: found.next, current: found.current };
+  return { events: found.events.map(shownEvent), next: found.next, current: found.current, pruned: found.pruned };
 }
 
 /** Where a stream begins. */

@@ -1,0 +1,1 @@
+CREATE INDEX `users_protected` ON `users` (`org_id`,`seq`) WHERE protected = 1;

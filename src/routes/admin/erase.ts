@@ -1,0 +1,35 @@
+/** Erasure of one person, who may be deleted already: nothing but the id is left afterwards, in the journal too. */
+import { Hono } from 'hono';
+import * as z from 'zod';
+import { invalidValue, notFound, ScimError } from '../../scim/error';
+import { Unmet } from '../../store/batch';
+import { eraseUser } from '../../store/erase';
+import { findSubject } from '../../store/journal';
+import type { App } from '../context';
+import { body, by, orgOf, reason } from './respond';
+
+export const erase = new Hono<App>();
+
+erase.post('/', body(z.strictObject({ by, reason })), async (c) => {
+  const org = orgOf(c);
+  const user = c.req.param('user') ?? '';
+  if (c.req.query('confirm') !== user) {
+    throw invalidValue('confirm: the id or userName that is to be erased was expected, for nobody can bring it back');
+  }
+  const { by = c.var.by, reason } = c.req.valid('json');
+  const subject = await findSubject(org.store, user);
+  if (subject?.now === undefined) throw notFound('User');
+  if (subject.now.erasedAt !== undefined) throw isErased();
+  try {
+    await eraseUser(org.store, subject.id, org.actor, { by, reason });
+  } catch (error) {
+    if (!(error instanceof Unmet)) throw error;
+    if (error.expectation === 'found') throw isErased();
+    if (error.expectation === 'unprotected') throw isProtected();
+    throw error;
+  }
+  return c.json({ id: subject.id, erased: true, published: await org.publish(subject.id) });
+});
+
+const isErased = () => new ScimError(409, undefined, 'The user is erased already: nothing is left but the id');
+const isProtected = () => new ScimError(409, undefined, 'The user is protected: user unprotect comes first');

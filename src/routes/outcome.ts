@@ -48,6 +48,7 @@ export function noteOutcomes(
   outcomes: readonly Outcome[],
   noted: number,
 ): void {
+  if (traffic.isOff) return; // both or neither: a rate of errors is made of both
   const now = Date.now();
   const hints = new Map<string, number>();
   let left = noted;

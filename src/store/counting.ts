@@ -30,6 +30,10 @@ export abstract class Counting<T> {
   protected abstract sum(one: T, other: T): T;
   protected abstract write(db: D1Database, all: readonly T[]): Promise<void>;
 
+  get isOff(): boolean {
+    return this.interval === Number.POSITIVE_INFINITY;
+  }
+
   /** How many different ones wait. */
   get size(): number {
     return this.#waiting.size;
@@ -43,7 +47,7 @@ export abstract class Counting<T> {
    * @throws what D1 said at the last of a few attempts; the count waits for the next one.
    */
   async add(db: D1Database, ...all: readonly T[]): Promise<void> {
-    if (this.interval === Number.POSITIVE_INFINITY) return;
+    if (this.isOff) return;
     for (const one of all) this.#put(one);
     const mine = ++this.#added;
     await pause(0); // the answer first

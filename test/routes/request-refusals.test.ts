@@ -1,6 +1,6 @@
 /** What a good credential asked for in vain is counted for its org, by kind, and with nothing of what it sent. */
 import { env } from 'cloudflare:workers';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { traffic } from '../../src/routes/outcome';
 import { BULK_REQUEST } from '../../src/scim/urns';
 import { type Answer, type Ask, admin, type Idp, newIdp } from '../support/client';
@@ -8,6 +8,12 @@ import { rows } from '../support/database';
 
 let idp: Idp;
 let n = 0;
+beforeAll(() => {
+  traffic.interval = 0;
+  return () => {
+    traffic.interval = Number.POSITIVE_INFINITY;
+  };
+});
 beforeEach(async () => {
   idp = await newIdp(`org-${++n}`);
 });
@@ -209,13 +215,6 @@ describe('a request', () => {
 });
 
 describe('the health of an org', () => {
-  beforeEach(() => {
-    traffic.interval = 0;
-  });
-  afterEach(() => {
-    traffic.interval = Number.POSITIVE_INFINITY;
-  });
-
   it('tells requests, errors and their rate by operation, today and in seven days, and errors by kind', async () => {
     const { id } = await idp.user('ada@example.com');
     for (let i = 0; i < 3; i++) await idp.get(`/Users/${id}`);

@@ -8,5 +8,5 @@ await reset();
 await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
 // Each request of a test is waited for with all that follows from it: not for its turn to write, too.
 tally.interval = 0;
-// Every request is counted; in tests only where it is what they are about.
+// Requests of good credentials, and their refusals, are counted only where a test is about them: it would take a write for each.
 traffic.interval = Number.POSITIVE_INFINITY;

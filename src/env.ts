@@ -20,6 +20,8 @@ export interface Env {
   readonly REGION?: string;
   /** JSON: where each region is served, `{"us":"https://us.scim.example.com", …}`. */
   readonly REGION_URLS?: string;
+  /** Where Durable Objects run and store (`eu`, `us`, …); unset: anywhere. Another one means other objects. */
+  readonly DO_JURISDICTION?: string;
   /** Unset: /admin/v1 does not exist. */
   readonly ADMIN_TOKEN?: string;
   /** Unset: /sessions/v1 does not exist. */
@@ -42,6 +44,7 @@ export const REGION_LABEL = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
 
 /** @throws Error naming the variable that is wrong: a service set up wrongly must not answer at all. */
 export function settings(env: Env): Settings {
+  jurisdictionOf(env);
   const sessionMaxAge = Number(env.SESSION_MAX_AGE ?? 30 * 24 * 3600);
   if (!Number.isInteger(sessionMaxAge) || sessionMaxAge < 60) {
     throw new Error('SESSION_MAX_AGE: a number of seconds, at least 60, was expected');
@@ -53,6 +56,30 @@ export function settings(env: Env): Settings {
     adminToken: env.ADMIN_TOKEN || undefined,
     hostToken: env.HOST_TOKEN || undefined,
   };
+}
+
+const JURISDICTIONS: readonly DurableObjectJurisdiction[] = ['eu', 'us', 'fedramp', 'fedramp-high'];
+
+function jurisdictionOf({ DO_JURISDICTION: label }: Pick<Env, 'DO_JURISDICTION'>) {
+  if (!label) return undefined;
+  const found = JURISDICTIONS.find((one) => one === label);
+  if (!found) throw new Error(`DO_JURISDICTION: one of ${JURISDICTIONS.join(', ')} was expected`);
+  return found;
+}
+
+/**
+ * The one line of an org, in the jurisdiction of this deployment.
+ *
+ * @throws Error naming the variable that is wrong.
+ */
+export function coordinatorOf(
+  env: Pick<Env, 'ORG_COORDINATOR' | 'DO_JURISDICTION'>,
+  orgId: string,
+): DurableObjectStub<OrgCoordinator> {
+  const jurisdiction = jurisdictionOf(env);
+  // Not asked for without one: workerd, on a developer's machine, knows no jurisdictions.
+  const namespace = jurisdiction === undefined ? env.ORG_COORDINATOR : env.ORG_COORDINATOR.jurisdiction(jurisdiction);
+  return namespace.getByName(orgId);
 }
 
 const addressOf = (url: string) => new URL(url).href.replace(/\/+$/, '');

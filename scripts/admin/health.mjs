@@ -22,6 +22,7 @@ function show({
   clients,
   changes,
   refusals,
+  requests,
   pending,
   credentials,
   advice,
@@ -60,10 +61,22 @@ function show({
       ]),
     ),
     ...table(
+      ['REQUESTS', 'TODAY', 'ERRORS', '%', '7 DAYS', 'ERRORS', '%'],
+      [...requests.operations, ...(requests.operations.length > 1 ? [{ operation: 'all', ...requests }] : [])].map(
+        (it) => [it.operation, ...counts(it.today), ...counts(it.week)],
+      ),
+    ),
+    ...table(
+      ['ERRORS', 'TODAY', '7 DAYS', 'LAST'],
+      requests.errors.map((it) => [it.kind, it.today, it.week, it.lastAt]),
+    ),
+    ...table(
       ['REFUSED', 'TODAY', '7 DAYS', 'LAST'],
       refusals.map((it) => [it.reason, it.today, it.week, it.lastAt]),
     ),
   ].join('\n');
 }
+
+const counts = ({ count, refused, failed, errorPercent }) => [count, refused + failed, errorPercent ?? '-'];
 
 const table = (names, rows) => (rows.length === 0 ? [] : ['', columns([heading(...names), ...rows])]);

@@ -91,6 +91,42 @@ const MALFORMED: Readonly<Record<string, string>> = {
   form: 'nothing like a credential of this service: see what was entered in the identity provider',
 };
 
+/** By status and scimType (RFC 7644 §3.12), of a request with a good credential. */
+const REQUESTS: Readonly<Record<string, string>> = {
+  '400': 'the request could not be understood: see what the identity provider says of it',
+  '400 invalidFilter': 'a filter that cannot be read: see by which attribute the identity provider matches people',
+  '400 tooMany': 'it asks for more than is answered at once: let it match by an attribute such as userName',
+  '400 mutability': 'an attribute that cannot be changed: take it out of the mapping in the identity provider',
+  '400 invalidSyntax': 'the body is not what was expected: see the base URL and the mapping in the identity provider',
+  '400 invalidPath': 'an attribute that is not there: correct the mapping, or add it with "schema add"',
+  '400 noTarget': 'it changes a value that is not there: let the identity provider send the whole resource',
+  '400 invalidValue':
+    'a value of the wrong type, or one that a setting refuses (roles, unknownMembers): compare the mapping with "org show"',
+  '400 invalidCursor': 'a page of a list that it did not ask for: it has to begin the list anew',
+  '400 expiredCursor': 'it took more than an hour between two pages of a list: it has to begin the list anew',
+  '400 invalidCount': 'the size of its pages is no number: see how many it asks for',
+  '403': 'a policy forbids it: "events" says which, and of whom',
+  '404':
+    'an id or a path that is not there: compare the base URL of "org show"; who was deleted has to be matched anew',
+  '405': 'a method that is not there at this address: compare the base URL of "org show"',
+  '409':
+    'it contradicts what is there, or an operation that it builds on has failed: see what the identity provider says of it',
+  '409 uniqueness': 'the name is taken: "user show" or "group show" tells by whom; match them in the identity provider',
+  '412': 'somebody else had changed it in between: the identity provider reads it again and repeats',
+  '413': 'more than is accepted at once: let the identity provider send smaller portions',
+  '415': 'a body that is not JSON by its Content-Type: application/scim+json is expected',
+  '429': 'a policy holds it back: "events" says which, and of whom',
+  '500': 'the service failed: the log has a line with the request id',
+  '501': 'not supported here: switch it off in the identity provider',
+  '503': 'the database was busy or could not be reached: identity providers try again by themselves',
+};
+
+function sentenceOfRequest(hint: string): string {
+  const [, status = '', scimType] = /^\S+ \S+ (\d{3})(?: (\w+))?$/.exec(hint) ?? [];
+  const why = REQUESTS[`${status} ${scimType}`] ?? REQUESTS[status];
+  return `a request was refused${hint && ` (${hint})`}: ${why ?? 'see what the identity provider says of it'}`;
+}
+
 /** What happened and what to do about it: a sentence for the org's administrator. */
 export function explain(refusal: Refusal): string {
   if (refusal.hint !== OTHERS) return sentence(refusal);
@@ -152,5 +188,7 @@ function sentence({ reason, hint, credential, successor }: Refusal): string {
       return 'an authorization code or refresh token was unknown, expired or used: authorize again in the identity provider; "oauth approve" prints the code for it';
     case 'approval':
       return `the code of an approval was not accepted${more}: "oauth approve" prints a new one`;
+    case 'request':
+      return sentenceOfRequest(hint);
   }
 }

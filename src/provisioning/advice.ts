@@ -10,6 +10,9 @@ const OLD = 365;
 const NEARLY_FULL = 0.9;
 /** Milliseconds after which a publication that waits is worth a look. */
 const SLOW = 60_000;
+/** Errors among the requests of an operation in seven days that are worth a look: so many, and such a part of them. */
+const MANY_ERRORS = 20;
+const HIGH_RATE = 0.05;
 /** Days with changes that are needed to say what is usual. */
 const ENOUGH_DAYS = 3;
 
@@ -100,10 +103,23 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
     `No change by the identity provider for ${quiet?.now} days; before, ${quiet?.usual} at the most went by.`,
     `events ${slug} --since 14d`,
   );
-  const week = health.refusals.reduce((sum, one) => sum + one.week, 0);
+  for (const { operation, week } of health.requests) {
+    const errors = week.refused + week.failed;
+    const most = health.errors.find(({ kind }) => kind.startsWith(`${operation} `));
+    say(
+      errors >= MANY_ERRORS && errors > HIGH_RATE * week.count,
+      `${operation}: ${errors} of ${week.count} requests in the last 7 days were refused or failed (${Math.round((100 * errors) / week.count)} %)${
+        most === undefined ? '' : `, most with ${most.kind.slice(operation.length + 1)}`
+      }.`,
+      `refusals ${slug}`,
+    );
+  }
+  // What single requests are refused for is ordinary, up to the rate above.
+  const others = health.refusals.filter(({ reason }) => reason !== 'request');
+  const week = others.reduce((sum, one) => sum + one.week, 0);
   say(
     week > 0,
-    `Requests were refused, ${week} in the last 7 days: ${health.refusals.map((one) => `${one.reason} ${one.week}`).join(', ')}.`,
+    `Requests were refused, ${week} in the last 7 days: ${others.map((one) => `${one.reason} ${one.week}`).join(', ')}.`,
     `refusals ${slug}`,
   );
   say(

@@ -6,12 +6,14 @@ import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { faultOf } from '../credentials/refusal';
 import { hashOf, recognise, type SecretKind } from '../credentials/secret';
+import { coordinatorOf } from '../env';
 import { tooManyRequests } from '../scim/error';
 import { isNoteworthy, type Line, noteUse } from '../store/credentials';
 import type { OrgStore } from '../store/open';
 import type { Reason } from '../store/refusals';
 import { callers, orgTooFast } from './brakes';
 import { type App, actorOf, addressOf, inBackground, orgFor } from './context';
+import { noteOutcomes, statusOf } from './outcome';
 import { noteRefusal, refusalFor } from './refusal';
 
 /** What the header says; nothing of it is checked. */
@@ -83,7 +85,11 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
 
   // Not cut from the path, which may be written with escapes (`/%73cim/v2`).
   const baseUrl = `${new URL(c.req.url).origin}${path === undefined ? '' : `/orgs/${path}`}/scim/v2`;
-  const note = (reason: Reason) => noteRefusal(c, { ...presented, reason });
+  let noted = 0;
+  const note = (reason: Reason) => {
+    noted++;
+    noteRefusal(c, { ...presented, reason });
+  };
   c.set('org', orgFor(c, { kind: 'credential', hash, slug }, actorOf(c, 'idp'), baseUrl, note));
   const { store } = c.var.org;
   await next();
@@ -103,6 +109,19 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
   } else if (store.latestTenant !== undefined) {
     callers.keep(hash, store.latestTenant.id, store.latestTenant.settings.rateLimit);
   }
+  // The text of a good credential says whose it is, too. Where D1 could not be asked: whose it was here before.
+  const orgId = store.latestTenant?.id ?? (store.isChecked ? secret.orgId : callers.get(hash)?.orgId);
+  if (store.refusal === undefined && orgId !== undefined) {
+    const path = c.req.path.replace(/^.*?\/scim\/v2/, '');
+    const [error, status] = fault === undefined ? [c.error, c.res.status] : [fault, statusOf(fault)];
+    const request = { method: c.req.method, path, status, error };
+    noteOutcomes(
+      c,
+      { orgId, hash, credentialId: store.presented?.id },
+      [request, ...(c.get('operations') ?? [])],
+      noted,
+    );
+  }
   if (fault === undefined) return;
   c.res = undefined; // or Hono would keep its headers: the Allow of a 405 tells a stranger which paths there are
   throw fault;
@@ -118,6 +137,6 @@ export function afterUse(c: Context<App>, { presented, refusal, latestTenant, no
   }
   if (retiresPredecessor) {
     const line = { kind, subject } as Line;
-    inBackground(c, c.env.ORG_COORDINATOR.getByName(latestTenant.id).retire(line, id, actorOf(c, 'idp')));
+    inBackground(c, coordinatorOf(c.env, latestTenant.id).retire(line, id, actorOf(c, 'idp')));
   }
 }

@@ -1,10 +1,11 @@
 /** What a handler finds on `c.var`, and what every request is given before it is looked at. */
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import { type Env, settings } from '../env';
+import { coordinatorOf, type Env, settings } from '../env';
 import type { Actor } from '../events';
 import type { Org } from '../provisioning/org';
 import { type Caller, OrgStore } from '../store/open';
+import type { Outcome } from './outcome';
 
 export interface Variables {
   requestId: string;
@@ -13,6 +14,8 @@ export interface Variables {
   /** The hash of the secret that opened a door, where one did: not behind an entrypoint. */
   openedBy?: string;
   org: Org;
+  /** Of a bulk request: what became of its operations. */
+  operations?: readonly Outcome[];
 }
 
 export type App = { Bindings: Env; Variables: Variables };
@@ -79,7 +82,7 @@ export function orgFor(
       return false;
     }
   };
-  const coordinator = () => c.env.ORG_COORDINATOR.getByName(store.tenant.id);
+  const coordinator = () => coordinatorOf(c.env, store.tenant.id);
   return {
     store,
     actor,

@@ -13,16 +13,17 @@ export const tally = new Tally();
  * Counts a refused request for its org, off the answer's path. What names no org is not kept.
  *
  * @param refused with a `reason`, or with the `hash` of what was presented, by which the reason is found.
+ * @param count how many of them there were.
  */
-export function noteRefusal(c: Context<App>, refused: Refused): void {
+export function noteRefusal(c: Context<App>, refused: Refused, count = 1): void {
   const { orgId, hash } = refused;
   // A text that is no slug names no org, and must not take up room.
   const [slug, userName] = [refused.slug, refused.userName].map((it) => it?.slice(0, 64));
   if (!orgId && !slug && !userName && !hash) return;
   const now = Date.now();
   const where = { client: actorOf(c, '').client ?? '', address: addressOf(c) ?? '' };
-  const occurrence = { ...refused, slug, userName, ...where, count: 1, firstAt: now, lastAt: now };
-  inBackground(c, tally.add(occurrence, c.env.DB));
+  const occurrence = { ...refused, slug, userName, ...where, count, firstAt: now, lastAt: now };
+  inBackground(c, tally.add(c.env.DB, occurrence));
 }
 
 /**

@@ -1,5 +1,5 @@
 /** What a crash left between a commit and its publication: found by the cron, published by the org's coordinator. */
-import type { Env } from '../env';
+import { coordinatorOf, type Env } from '../env';
 import { orgsWithPending } from '../store/outbox';
 
 const ORGS_PER_SWEEP = 500;
@@ -10,9 +10,9 @@ const ORGS_PER_SWEEP = 500;
  *
  * @throws Error when an org could not be reached, after all others were; the next sweep tries again.
  */
-export async function sweep(env: Pick<Env, 'DB' | 'ORG_COORDINATOR'>): Promise<void> {
+export async function sweep(env: Pick<Env, 'DB' | 'ORG_COORDINATOR' | 'DO_JURISDICTION'>): Promise<void> {
   const orgs = await orgsWithPending(env.DB, ORGS_PER_SWEEP);
-  const drained = await Promise.allSettled(orgs.map((orgId) => env.ORG_COORDINATOR.getByName(orgId).drain()));
+  const drained = await Promise.allSettled(orgs.map((orgId) => coordinatorOf(env, orgId).drain()));
   const failed = drained.filter((result) => result.status === 'rejected');
   if (failed.length > 0)
     throw new AggregateError(

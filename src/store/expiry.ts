@@ -70,6 +70,7 @@ export async function removeExpired(db: D1Database, now: number, limit: number):
       sql`day < ${Math.floor(now / DAY) - KEEP_REFUSALS}`,
       limit,
     ),
+    some('traffic', 'org_id, day, operation', sql`day < ${Math.floor(now / DAY) - KEEP_REFUSALS}`, limit),
     sql`DELETE FROM grants WHERE ${dueGrants} AND NOT ${hasTokens}`,
     sql`UPDATE grants SET review_at = ${now + KEEP_GRANT} WHERE ${dueGrants} AND ${hasTokens}`,
   ]);

@@ -10,6 +10,7 @@ export const DAYS = 14;
 const MAX_COUNTED = 20_000;
 const MAX_CREDENTIALS = 100;
 const MAX_CLIENTS = 20;
+const MAX_ERRORS = 30;
 
 /** Instants are epoch milliseconds. */
 export interface Health {
@@ -39,7 +40,26 @@ export interface Health {
     readonly week: number;
     readonly lastAt: number;
   }[];
+  /** Of good credentials, by operation: all, and how many of them were answered with 4xx and 5xx; the most first. */
+  readonly requests: readonly {
+    readonly operation: string;
+    readonly today: Requests;
+    readonly week: Requests;
+  }[];
+  /** What they were refused for, by operation, status and scimType; the most first. */
+  readonly errors: readonly {
+    readonly kind: string;
+    readonly today: number;
+    readonly week: number;
+    readonly lastAt: number;
+  }[];
   readonly pending: { readonly users: number; readonly since: number | undefined };
+}
+
+export interface Requests {
+  readonly count: number;
+  readonly refused: number;
+  readonly failed: number;
 }
 
 const optional = <T>(value: unknown) => (value as T | null) ?? undefined;
@@ -48,7 +68,7 @@ export async function readHealth(store: OrgStore): Promise<Health> {
   const today = Math.floor(store.now / DAY);
   const recent = sql`SELECT at, actor, type FROM events
     WHERE org_id = ${store.org} AND at >= ${(today - DAYS + 1) * DAY} ORDER BY at DESC LIMIT ${MAX_COUNTED}`;
-  const [clients, credentials, oauth, days, refusals, pending] = await store.read(
+  const [clients, credentials, oauth, days, refusals, pending, requests, errors] = await store.read(
     sql`SELECT ifnull(last_used_client, '') AS client, last_used_address AS address, max(last_used_at) AS at FROM (
         SELECT * FROM credentials WHERE org_id = ${store.org} AND kind IN ('token', 'basic') AND subject = '' AND ${isAlive}
         UNION ALL SELECT * FROM credentials WHERE org_id = ${store.org} AND subject <> '')
@@ -63,6 +83,13 @@ export async function readHealth(store: OrgStore): Promise<Health> {
     sql`SELECT reason, sum(iif(day = ${today}, count, 0)) AS today, sum(count) AS week, max(last_at) AS last_at FROM refusals
       WHERE org_id = ${store.org} AND day > ${today - 7} GROUP BY reason ORDER BY week DESC`,
     sql`SELECT count(DISTINCT user_id) AS users, min(requested_at) AS since FROM outbox WHERE org_id = ${store.org}`,
+    sql`SELECT operation, sum(count) AS count, sum(refused) AS refused, sum(failed) AS failed,
+        sum(iif(day = ${today}, count, 0)) AS count_today, sum(iif(day = ${today}, refused, 0)) AS refused_today,
+        sum(iif(day = ${today}, failed, 0)) AS failed_today
+      FROM traffic WHERE org_id = ${store.org} AND day > ${today - 7} GROUP BY operation ORDER BY count DESC, operation`,
+    sql`SELECT hint AS kind, sum(iif(day = ${today}, count, 0)) AS today, sum(count) AS week, max(last_at) AS last_at FROM refusals
+      WHERE org_id = ${store.org} AND day > ${today - 7} AND reason = 'request' GROUP BY hint
+      ORDER BY week DESC, kind LIMIT CAST(${MAX_ERRORS} AS INTEGER)`,
   );
   return {
     clients: clients!.map((row) => ({
@@ -84,9 +111,26 @@ export async function readHealth(store: OrgStore): Promise<Health> {
       week: row['week'] as number,
       lastAt: row['last_at'] as number,
     })),
+    requests: requests!.map((row) => ({
+      operation: row['operation'] as string,
+      today: requestsOf(row, '_today'),
+      week: requestsOf(row, ''),
+    })),
+    errors: errors!.map((row) => ({
+      kind: row['kind'] as string,
+      today: row['today'] as number,
+      week: row['week'] as number,
+      lastAt: row['last_at'] as number,
+    })),
     pending: { users: pending![0]!['users'] as number, since: optional<number>(pending![0]!['since']) },
   };
 }
+
+const requestsOf = (row: Row, suffix: string): Requests => ({
+  count: row[`count${suffix}`] as number,
+  refused: row[`refused${suffix}`] as number,
+  failed: row[`failed${suffix}`] as number,
+});
 
 const credentialOf = (row: Row): Health['credentials'][number] => ({
   kind: row['kind'] as string,

@@ -149,6 +149,7 @@ export async function deleteOrg(store: OrgStore): Promise<{ readonly id: string;
     sql`DELETE FROM approvals ${of}`,
     sql`DELETE FROM assertions ${of}`,
     sql`DELETE FROM refusals ${of}`,
+    sql`DELETE FROM traffic ${of}`,
     sql`DELETE FROM schemas ${of}`,
     sql`DELETE FROM events ${of}`,
     sql`DELETE FROM brake_counts ${of}`,

@@ -28,7 +28,9 @@ export type Reason =
   | 'assertion'
   | 'approval'
   /** Of a client that is good: its authorization code or refresh token is not. */
-  | 'grant';
+  | 'grant'
+  /** Of a good credential: refused for what it asked for, or failed. The hint is of words of ours alone. */
+  | 'request';
 
 /** In the place of a hint: what was beyond the bound, counted together. */
 export const OTHERS = 'others';

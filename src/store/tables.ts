@@ -197,6 +197,23 @@ export const refusals = sqliteTable(
   ],
 );
 
+/** Requests of good credentials, counted by day and operation: of these there are a few dozen. WITHOUT ROWID in the migration. */
+export const traffic = sqliteTable(
+  'traffic',
+  {
+    orgId: text('org_id').notNull(),
+    /** The day, UTC: days since 1970. */
+    day: integer('day').notNull(),
+    /** Method and kind of resource: `PATCH /Users`. */
+    operation: text('operation').notNull(),
+    count: integer('count').notNull(),
+    /** Of them: answered with 4xx, and with 5xx. */
+    refused: integer('refused').notNull(),
+    failed: integer('failed').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.day, t.operation] }), index('traffic_day').on(t.day)],
+);
+
 export const users = sqliteTable(
   'users',
   {

@@ -24,7 +24,9 @@ let n = 0;
 beforeEach(async () => {
   vi.useFakeTimers({ toFake: ['Date'], now: START });
   await env.DB.batch(
-    ['credentials', 'grants', 'assertions', 'refusals'].map((table) => env.DB.prepare(`DELETE FROM ${table}`)),
+    ['credentials', 'grants', 'assertions', 'refusals', 'traffic'].map((table) =>
+      env.DB.prepare(`DELETE FROM ${table}`),
+    ),
   );
   ({ line } = await newLine(`sweep-${++n}`));
 });
@@ -208,6 +210,10 @@ describe('what is over', () => {
       `INSERT INTO refusals (org_id, day, reason, hint, credential_id, client, address, count, first_at, last_at)
         VALUES ('org', ?, ?, '', '', '', '', 1, 1, 1)`,
     ).bind(Math.floor(START / DAY) + day, reason);
+  const requests = (day: number, operation: string) =>
+    env.DB.prepare(
+      "INSERT INTO traffic (org_id, day, operation, count, refused, failed) VALUES ('org', ?, ?, 1, 0, 0)",
+    ).bind(Math.floor(START / DAY) + day, operation);
   const left = async (table: string, column: string) =>
     (await rows(`SELECT ${column} AS it FROM ${table} WHERE org_id = 'org' ORDER BY 1`)).map(({ it }) => it);
 
@@ -224,6 +230,9 @@ describe('what is over', () => {
       refusal(-31, 'rotated'),
       refusal(-30, 'expired'),
       refusal(0, 'revoked'),
+      requests(-31, 'GET /Groups'),
+      requests(-30, 'GET /Users'),
+      requests(0, 'PUT /Users'),
     ]);
     await run();
     expect(await left('credentials', 'id')).toEqual([
@@ -233,6 +242,7 @@ describe('what is over', () => {
     ]);
     expect(await left('assertions', 'hash')).toEqual(['good', 'over for less']);
     expect(await left('refusals', 'reason')).toEqual(['expired', 'revoked']);
+    expect(await left('traffic', 'operation')).toEqual(['GET /Users', 'PUT /Users']);
   });
 
   it('a grant goes when it is 30 days old and none of its tokens is left', async () => {
@@ -311,7 +321,9 @@ describe('what is over', () => {
     expect(await warnings()).toHaveLength(1);
     expect(meter.roundTrips).toBe(2);
     const plans = await meter.plans();
-    expect(plans.filter((plan) => /^SCAN (credentials|grants|assertions|refusals|orgs|events)/.test(plan))).toEqual([]);
+    expect(
+      plans.filter((plan) => /^SCAN (credentials|grants|assertions|refusals|traffic|orgs|events)/.test(plan)),
+    ).toEqual([]);
     expect(plans.filter((plan) => plan.startsWith('SEARCH')).length).toBeGreaterThan(8);
   });
 });

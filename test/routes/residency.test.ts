@@ -1,7 +1,7 @@
 /** Orgs that belong to a region: what their identity provider hears at the host of another one, and who hears nothing. */
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { settings } from '../../src/env';
+import { coordinatorOf, settings } from '../../src/env';
 import { admin, ask, BASE, type Idp, newIdp } from '../support/client';
 import { dump } from '../support/database';
 import { Meter } from '../support/meter';
@@ -153,5 +153,29 @@ describe('the variables of a region', () => {
     }
     expect(settings({ ...env, REGION: 'us' }).region).toEqual({ label: 'us', urls: new Map() });
     expect(settings({ ...env, REGION_URLS }).region).toBeUndefined();
+  });
+});
+
+describe('the jurisdiction of Durable Objects', () => {
+  const asked: string[] = [];
+  const named = (place: string) => ({ getByName: (id: string) => asked.push(`${place} ${id}`) });
+  const ORG_COORDINATOR = {
+    ...named('anywhere'),
+    jurisdiction: (label: string) => named(label),
+  } as unknown as typeof env.ORG_COORDINATOR;
+
+  it('is that of the variable, and no jurisdiction is asked for without it', () => {
+    for (const DO_JURISDICTION of [undefined, '', 'eu', 'us', 'fedramp', 'fedramp-high']) {
+      coordinatorOf({ ORG_COORDINATOR, ...(DO_JURISDICTION !== undefined && { DO_JURISDICTION }) }, 'org');
+    }
+    expect(asked).toEqual(['anywhere org', 'anywhere org', 'eu org', 'us org', 'fedramp org', 'fedramp-high org']);
+  });
+
+  it('is one that there is, or nothing is answered', () => {
+    for (const DO_JURISDICTION of ['EU', 'mars', 'eu ', 'constructor']) {
+      const sentence = 'DO_JURISDICTION: one of eu, us, fedramp, fedramp-high was expected';
+      expect(() => settings({ ...env, DO_JURISDICTION })).toThrow(sentence);
+      expect(() => coordinatorOf({ ORG_COORDINATOR, DO_JURISDICTION }, 'org')).toThrow(sentence);
+    }
   });
 });

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type Answer, admin, type Idp, newIdp } from '../support/client';
+import { type Answer, type Ask, admin, type Idp, newIdp } from '../support/client';
 import { Meter } from '../support/meter';
 
 let idp: Idp;
@@ -157,10 +157,14 @@ describe('a user', () => {
 
   it('costs a round trip to create and two to change, with roles as without', async () => {
     const meter = new Meter();
-    const counted = async (request: (ask: { env: { DB: D1Database } }) => Promise<Answer>) => {
+    const counted = async (request: (ask: Ask) => Promise<Answer>) => {
       meter.reset();
-      const answer = await request({ env: { DB: meter.binding } });
-      return [answer.status, meter.roundTrips];
+      let trips = 0;
+      const onAnswer = () => {
+        trips = meter.roundTrips;
+      };
+      const answer = await request({ env: { DB: meter.binding }, onAnswer });
+      return [answer.status, trips];
     };
     const { id } = await idp.user('grace');
     const ada = { userName: 'ada', roles: roles('Admin') };

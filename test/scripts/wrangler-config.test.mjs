@@ -50,6 +50,11 @@ describe.each(ENVIRONMENTS)('the environment %s', (name) => {
     expect(PUBLIC_URL).not.toContain('_'); // Okta takes no such base URL
   });
 
+  it('keeps its Durable Objects where its data is kept, and a host of one customer wherever that one says', () => {
+    expect(config.vars.DO_JURISDICTION).toBe(name === 'dedicated' ? undefined : name);
+    expect(plain.vars).not.toHaveProperty('DO_JURISDICTION'); // workerd, which runs locally, knows no jurisdictions
+  });
+
   it('is what the admin commands reach with --remote --env', () => {
     const { services } = readConfig({ config: at('scripts/admin/wrangler.toml'), env: name }, { hideWarnings: true });
     expect(services).toEqual([

@@ -47,6 +47,7 @@ describe('the tables', () => {
       'outbox',
       'refusals',
       'schemas',
+      'traffic',
       'user_emails',
       'users',
     ]);
@@ -77,6 +78,7 @@ describe('the tables', () => {
       'credentials: kind, valid_until',
       'grants: review_at, approved_at',
       'refusals: day',
+      'traffic: day',
     ]);
   });
 

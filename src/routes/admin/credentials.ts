@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { DAY, parseDuration } from '../../credentials/duration';
 import { MAX_GRACE, type Refused } from '../../credentials/rotation';
 import { stateOf } from '../../credentials/state';
+import { coordinatorOf } from '../../env';
 import { invalidValue, ScimError } from '../../scim/error';
 import { type Credential, type Line, listCredentials } from '../../store/credentials';
 import type { Tenant } from '../../store/open';
@@ -54,7 +55,7 @@ export function credentials(kind: Kind): Hono<App> {
   const lineOf = async (c: Context<App>) => {
     const tenant = await orgOf(c).store.verify();
     const actor = actorOf(c, `admin:${c.var.by}`);
-    return { tenant, actor, coordinator: c.env.ORG_COORDINATOR.getByName(tenant.id), line: line(c) };
+    return { tenant, actor, coordinator: coordinatorOf(c.env, tenant.id), line: line(c) };
   };
   /** RFC 7617 has two halves: the operator needs both. */
   const userNameOf = ({ slug }: Tenant) => (name === 'password' ? { userName: slug } : {});

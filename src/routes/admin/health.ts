@@ -1,11 +1,31 @@
 /** How an org's provisioning is doing, and what to do about it. */
 import { Hono } from 'hono';
 import { advise, silence } from '../../provisioning/advice';
-import { DAYS, readHealth } from '../../store/health';
+import { DAYS, type Requests, readHealth } from '../../store/health';
 import type { App } from '../context';
 import { iso, orgOf, shownSettings } from './respond';
 
 const DAY = 86_400_000;
+
+/** With the rate of errors in hundredths, to one decimal; null where there was no request. */
+const rated = ({ count, refused, failed }: Requests) => ({
+  count,
+  refused,
+  failed,
+  errorPercent: count === 0 ? null : Math.round((1_000 * (refused + failed)) / count) / 10,
+});
+
+const total = (all: readonly Requests[]) =>
+  rated(
+    all.reduce(
+      (sum, one) => ({
+        count: sum.count + one.count,
+        refused: sum.refused + one.refused,
+        failed: sum.failed + one.failed,
+      }),
+      { count: 0, refused: 0, failed: 0 },
+    ),
+  );
 
 export const health = new Hono<App>();
 
@@ -39,6 +59,16 @@ health.get('/', async (c) => {
       })),
     },
     refusals: found.refusals.map(({ lastAt, ...one }) => ({ ...one, lastAt: iso(lastAt) })),
+    requests: {
+      today: total(found.requests.map((one) => one.today)),
+      week: total(found.requests.map((one) => one.week)),
+      operations: found.requests.map(({ operation, today: ofDay, week }) => ({
+        operation,
+        today: rated(ofDay),
+        week: rated(week),
+      })),
+      errors: found.errors.map(({ lastAt, ...one }) => ({ ...one, lastAt: iso(lastAt) })),
+    },
     pending: { users: found.pending.users, since: iso(found.pending.since) },
     credentials: found.credentials.map((one) => ({
       kind: one.kind,

@@ -13,7 +13,7 @@ refusals.get('/', async (c) => {
   return c.json(
     listed.map((refusal) => ({
       reason: refusal.reason,
-      hint: refusal.hint.split(' ')[0] || null,
+      hint: (refusal.reason === 'request' ? refusal.hint : refusal.hint.split(' ')[0]) || null,
       detail: explain(refusal),
       count: refusal.count,
       firstAt: iso(refusal.firstAt),

@@ -15,6 +15,10 @@ export const bulk = new Hono<App>();
 bulk.post('/', async (c: Context<App>) => {
   const request = parseBulk(await readJson(c));
   const results = await underTypes(c.var.org, (org) => performBulk(org, request));
+  c.set(
+    'operations',
+    results.map(({ operation: { method, path }, status, error }) => ({ method, path, status, error })),
+  );
   return scimJson(c, {
     schemas: [BULK_RESPONSE],
     Operations: results.map((result) => shown(result, c.var.org.baseUrl)),

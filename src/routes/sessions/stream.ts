@@ -1,5 +1,6 @@
 /** The stream's door: everything is checked here, in one D1 round trip; the org's coordinator then holds the WebSocket. */
 import type { Context } from 'hono';
+import { coordinatorOf } from '../../env';
 import { ScimError, unavailable } from '../../scim/error';
 import type { App } from '../context';
 import { streamFrom } from './questions';
@@ -12,7 +13,7 @@ export async function stream(c: Context<App>, asked: unknown): Promise<Response>
   const { orgId, after, current } = await streamFrom(c.env, asked);
   const beginning = { after: String(after), current: String(current), openedBy: c.var.openedBy ?? '' };
   const { webSocket } = await reached(
-    c.env.ORG_COORDINATOR.getByName(orgId).fetch(`https://coordinator/?${new URLSearchParams(beginning)}`, {
+    coordinatorOf(c.env, orgId).fetch(`https://coordinator/?${new URLSearchParams(beginning)}`, {
       headers: { Upgrade: 'websocket' },
     }),
   );

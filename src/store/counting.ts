@@ -1,0 +1,97 @@
+/**
+ * What one isolate counts on its way to D1: gathered, and written about once a second however much there is, so that a
+ * flood of requests is not a flood of writes.
+ *
+ * What is not exact: an isolate that dies takes with it what has waited for its second, and a write whose answer is lost
+ * is written again. Beyond so many different ones in a second those that come are counted without what tells them apart,
+ * and beyond twice as many that differ even so, which takes made-up orgs, not at all.
+ */
+
+/** Different ones that wait: of one org, so that a flood of its is not another's, and of all. */
+const MAX_OF_ORG = 100;
+const MAX_KEYS = 500;
+const ATTEMPTS = 3;
+
+export abstract class Counting<T> {
+  /** Milliseconds between two writes; Infinity: nothing is counted. */
+  interval = 1_000;
+  readonly #waiting = new Map<string, T>();
+  readonly #ofOrg = new Map<string, number>();
+  #nextAt = 0;
+  /** How many were ever put here, and how many of them a write has taken with it. */
+  #added = 0;
+  #taken = 0;
+
+  /** What has the same key is counted together. */
+  protected abstract keyOf(one: T): string;
+  protected abstract orgOf(one: T): string;
+  /** It without what tells it from others of its org. */
+  protected abstract folded(one: T): T;
+  protected abstract sum(one: T, other: T): T;
+  protected abstract write(db: D1Database, all: readonly T[]): Promise<void>;
+
+  get isOff(): boolean {
+    return this.interval === Number.POSITIVE_INFINITY;
+  }
+
+  /** How many different ones wait. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * To be awaited off the answer's path. Returns when it is written, or has been taken along by another request that
+   * writes. What a request opens in Workers is its own, so each waits for its turn by itself, a second at most, and
+   * whoever comes first writes for all; only plain values are shared.
+   *
+   * @throws what D1 said at the last of a few attempts; the count waits for the next one.
+   */
+  async add(db: D1Database, ...all: readonly T[]): Promise<void> {
+    if (this.isOff) return;
+    for (const one of all) this.#put(one);
+    const mine = ++this.#added;
+    await pause(0); // the answer first
+    for (let attempt = 1; mine > this.#taken || attempt > 1; ) {
+      // Never longer than that: a clock that is set back must not hold up a request.
+      const early = Math.min(this.#nextAt - Date.now(), this.interval);
+      if (early > 0) {
+        await pause(early);
+        continue;
+      }
+      this.#nextAt = Date.now() + this.interval;
+      this.#taken = this.#added;
+      const waiting = [...this.#waiting.values()];
+      this.#waiting.clear();
+      this.#ofOrg.clear();
+      if (waiting.length === 0) return; // this one, too, was written meanwhile
+      try {
+        return await this.write(db, waiting);
+      } catch (error) {
+        for (const one of waiting) this.#put(one);
+        if (++attempt > ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  #put(one: T): void {
+    const key = this.keyOf(one);
+    const org = this.orgOf(one);
+    const ofOrg = this.#ofOrg.get(org) ?? 0;
+    const isNew = !this.#waiting.has(key);
+    if (!isNew || (ofOrg < MAX_OF_ORG && this.#waiting.size < MAX_KEYS)) {
+      if (isNew) this.#ofOrg.set(org, ofOrg + 1);
+      this.#merge(key, one);
+      return;
+    }
+    const folded = this.folded(one);
+    const other = this.keyOf(folded);
+    if (this.#waiting.has(other) || this.#waiting.size < 2 * MAX_KEYS) this.#merge(other, folded);
+  }
+
+  #merge(key: string, one: T): void {
+    const kept = this.#waiting.get(key);
+    this.#waiting.set(key, kept === undefined ? one : this.sum(kept, one));
+  }
+}
+
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -24,6 +24,7 @@ function show({
   refusals,
   requests,
   pending,
+  held,
   credentials,
   advice,
 }) {
@@ -45,6 +46,14 @@ function show({
         `${changes.isComplete ? '' : 'more than '}${total}: ${changes.days.map(({ count }) => count).join(' ')}`,
       ],
       [['dim', 'to be published'], pending.users === 0 ? 'nothing' : `${pending.users} since ${pending.since}`],
+      ...(held.users > 0
+        ? [
+            [
+              ['dim', 'held by the brake'],
+              ['yellow', `${held.users} since ${held.since}`],
+            ],
+          ]
+        : []),
     ]),
     ...table(
       ['CLIENT', 'ADDRESS', 'LAST REQUEST'],

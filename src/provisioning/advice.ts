@@ -55,6 +55,11 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
     `sessions pending ${slug}`,
   );
   say(
+    health.held.users > 0,
+    `The brake holds ${health.held.users} whom the identity provider would have deactivated or deleted.`,
+    `brake show ${slug}`,
+  );
+  say(
     good.length === 0 && health.oauthClients === 0,
     'There is no good credential: no identity provider can connect.',
     `token generate ${slug}`,

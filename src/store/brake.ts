@@ -151,6 +151,10 @@ const heldOf = (row: Row): Held => ({
 /** Those that wait for a decision, by id. */
 const isOpen = ({ now }: OrgStore) => sql`(rejected_until IS NULL OR rejected_until <= ${now})`;
 
+/** How many wait for a decision, and since when. */
+export const selectOpen = (store: OrgStore): SQL =>
+  sql`SELECT count(*) AS users, min(since) AS since FROM brake_held WHERE org_id = ${store.org} AND ${isOpen(store)}`;
+
 /** @param after the id where the last page ended. */
 export async function listHeld(
   store: OrgStore,

@@ -1,6 +1,7 @@
 /** How an org's provisioning is doing: what is asked for a summary, in one round trip and of a bounded size. */
 import { sql } from 'drizzle-orm';
 import type { Row } from './batch';
+import { selectOpen } from './brake';
 import { isAlive } from './credentials';
 import type { OrgStore } from './open';
 
@@ -54,6 +55,8 @@ export interface Health {
     readonly lastAt: number;
   }[];
   readonly pending: { readonly users: number; readonly since: number | undefined };
+  /** Whom the brake holds, undecided. */
+  readonly held: { readonly users: number; readonly since: number | undefined };
 }
 
 export interface Requests {
@@ -68,7 +71,7 @@ export async function readHealth(store: OrgStore): Promise<Health> {
   const today = Math.floor(store.now / DAY);
   const recent = sql`SELECT at, actor, type FROM events
     WHERE org_id = ${store.org} AND at >= ${(today - DAYS + 1) * DAY} ORDER BY at DESC LIMIT ${MAX_COUNTED}`;
-  const [clients, credentials, oauth, days, refusals, pending, requests, errors] = await store.read(
+  const [clients, credentials, oauth, days, refusals, pending, requests, errors, held] = await store.read(
     sql`SELECT ifnull(last_used_client, '') AS client, last_used_address AS address, max(last_used_at) AS at FROM (
         SELECT * FROM credentials WHERE org_id = ${store.org} AND kind IN ('token', 'basic') AND subject = '' AND ${isAlive}
         UNION ALL SELECT * FROM credentials WHERE org_id = ${store.org} AND subject <> '')
@@ -90,6 +93,7 @@ export async function readHealth(store: OrgStore): Promise<Health> {
     sql`SELECT hint AS kind, sum(iif(day = ${today}, count, 0)) AS today, sum(count) AS week, max(last_at) AS last_at FROM refusals
       WHERE org_id = ${store.org} AND day > ${today - 7} AND reason = 'request' GROUP BY hint
       ORDER BY week DESC, kind LIMIT CAST(${MAX_ERRORS} AS INTEGER)`,
+    selectOpen(store),
   );
   return {
     clients: clients!.map((row) => ({
@@ -123,6 +127,7 @@ export async function readHealth(store: OrgStore): Promise<Health> {
       lastAt: row['last_at'] as number,
     })),
     pending: { users: pending![0]!['users'] as number, since: optional<number>(pending![0]!['since']) },
+    held: { users: held![0]!['users'] as number, since: optional<number>(held![0]!['since']) },
   };
 }
 

@@ -120,6 +120,16 @@ describe('its advice', () => {
       'sessions pending SLUG',
     ],
     [
+      'the brake holds somebody',
+      () =>
+        run(
+          `INSERT INTO brake_held (org_id, user_id, operation, since, last_at, attempts) VALUES (?, 'u', 'delete', 1, 1, 1)`,
+          idp.orgId,
+        ),
+      /^The brake holds 1 /,
+      'brake show SLUG',
+    ],
+    [
       'requests were refused',
       () =>
         run(

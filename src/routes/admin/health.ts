@@ -70,6 +70,7 @@ health.get('/', async (c) => {
       errors: found.errors.map(({ lastAt, ...one }) => ({ ...one, lastAt: iso(lastAt) })),
     },
     pending: { users: found.pending.users, since: iso(found.pending.since) },
+    held: { users: found.held.users, since: iso(found.held.since) },
     credentials: found.credentials.map((one) => ({
       kind: one.kind,
       oauthClient: one.subject || null,

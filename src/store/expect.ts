@@ -21,7 +21,10 @@ export type Expectation =
   | 'seats'
   | 'allowed_roles'
   | 'approval'
-  | 'grant';
+  | 'grant'
+  | 'import_place'
+  | 'import_members'
+  | 'import_cycle';
 
 /** @param condition an expression that is 1 when the batch may go on. */
 export function expect(expectation: Expectation, condition: SQL): SQL {

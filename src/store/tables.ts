@@ -45,6 +45,12 @@ export const orgs = sqliteTable(
   ],
 );
 
+/** Orgs that were deleted here, until one with the same id is imported: their sessions must stay dead then. */
+export const deletedOrgs = sqliteTable('deleted_orgs', {
+  id: text('id').primaryKey(),
+  deletedAt: integer('deleted_at').notNull(),
+});
+
 export const credentials = sqliteTable(
   'credentials',
   {
@@ -237,6 +243,8 @@ export const users = sqliteTable(
     index('users_live').on(t.orgId, t.seq).where(sql`deleted_at IS NULL`),
     index('users_deleted_user_name').on(t.orgId, t.userNameKey).where(sql`deleted_at IS NOT NULL`),
     index('users_deleted_external_id').on(t.orgId, t.externalId).where(sql`deleted_at IS NOT NULL`),
+    // With the live ones merged: all users in their order, as an export goes through them.
+    index('users_buried').on(t.orgId, t.seq).where(sql`deleted_at IS NOT NULL`),
     index('users_unlinked').on(t.orgId, t.seq).where(sql`origin = 'host' AND linked_at IS NULL AND deleted_at IS NULL`),
     // Tombstones by age.
     index('users_deleted').on(t.orgId, t.deletedAt).where(sql`deleted_at IS NOT NULL AND erased_at IS NULL`),

@@ -31,6 +31,7 @@ import {
   readImport,
   userNameKeyOf,
 } from '../store/import';
+import { notUnderWay } from '../store/open';
 import type { TypedOrg } from './org';
 
 /** How far a file has been read, as far as the next line has to do with it. */
@@ -42,11 +43,15 @@ export interface Place {
 
 /** @throws ScimError, its detail led by the number of the line. */
 export function atLine<T>(line: number, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
+  const led = (error: unknown): never => {
     if (!(error instanceof ScimError)) throw error;
     throw new ScimError(error.status, error.scimType, `line ${line}: ${error.detail}`);
+  };
+  try {
+    const done = read();
+    return done instanceof Promise ? (done.catch(led) as T) : done;
+  } catch (error) {
+    return led(error);
   }
 }
 
@@ -185,7 +190,13 @@ export async function importLines(org: TypedOrg, after: number, lines: readonly 
   const schemas = lines.filter(({ kind }) => kind === 'schema').length;
   const now = schemas > 0 ? lines.slice(0, schemas) : lines;
   if (now.length === 0) return after;
-  checkLines(org.types, org.schemas, { line: after, kind: 0, seq: 0 }, now);
+  try {
+    checkLines(org.types, org.schemas, { line: after, kind: 0, seq: 0 }, now);
+  } catch (error) {
+    // What is wrong with a line is of no interest to an org that is there.
+    const { slug, isImporting } = await org.store.verify();
+    throw isImporting ? error : notUnderWay(slug);
+  }
   try {
     await insertLines(org.store, org.types, after, runsOf(now));
     return after + now.length;
@@ -248,16 +259,19 @@ const UNIQUE: Partial<Record<Line['kind'], string>> = {
 const isThere = (line: number, { kind }: Line) =>
   invalidValue(`line ${line}: ${UNIQUE[kind] ?? `the ${kind}`} is there already`);
 
-async function stranger({ store }: TypedOrg, after: number, lines: readonly Line[]): Promise<ScimError> {
-  const some = [...lines.entries()].filter(([, line]) => line.kind === 'members');
-  const [found] = await missingMembers(
-    store,
-    some.map(([, line]) => line as MembersLine),
+/** Which of the lines names somebody who is neither in them nor there already. */
+async function stranger({ store, types }: TypedOrg, after: number, lines: readonly Line[]): Promise<ScimError> {
+  const named = lines.map((line) => namedBy(types, line));
+  const here = new Set(named.flatMap(({ unique }) => unique));
+  const needed = named.flatMap(({ needs }, i) =>
+    needs.flatMap((one) => {
+      const [, type = '', id = ''] = one.split(' ');
+      return here.has(one) ? [] : [{ line: after + 1 + i, type, id }];
+    }),
   );
-  if (found === undefined) return invalidValue(`${span(after, lines)}: members: one is there twice`);
-  return invalidValue(
-    `line ${after + 1 + some[found[0]]![0]}: members: there is nobody with the id ${shown(found[1])}`,
-  );
+  const [missing] = await missingMembers(store, needed);
+  if (missing === undefined) return invalidValue(`${span(after, lines)}: members: one is there twice`);
+  return invalidValue(`line ${missing.line}: members: there is nobody with the id ${shown(missing.id)}`);
 }
 
 /** @throws ScimError 409 saying what is missing. */

@@ -317,20 +317,18 @@ function insertMembers(store: OrgStore, lines: readonly MembersLine[]): SQL[] {
   ];
 }
 
-/** Who of these members, or which of their groups, is not there: as `[index of the line, id]`. */
-export async function missingMembers(store: OrgStore, lines: readonly MembersLine[]): Promise<[number, string][]> {
-  const asked = JSON.stringify(lines);
-  const isThere = (id: SQL, type: SQL) => sql`iif(${type} = 'Group',
-    EXISTS (SELECT 1 FROM groups WHERE org_id = ${store.org} AND groups.id = ${id}),
-    EXISTS (SELECT 1 FROM users WHERE org_id = ${store.org} AND users.id = ${id} AND deleted_at IS NULL))`;
+/** The first of these live users and groups that is not there. */
+export async function missingMembers<T extends { readonly type: string; readonly id: string }>(
+  store: OrgStore,
+  needed: readonly T[],
+): Promise<T[]> {
   const [rows] = await store.read(
-    sql`SELECT it.key AS line, it.value ->> '$.group' AS id FROM json_each(${asked}) AS it
-        WHERE NOT ${isThere(sql`it.value ->> '$.group'`, sql`'Group'`)}
-      UNION ALL SELECT it.key, named.value FROM json_each(${asked}) AS it CROSS JOIN json_each(it.value, '$.ids') AS named
-        WHERE NOT ${isThere(sql`named.value`, sql`it.value ->> '$.type'`)}
-      ORDER BY 1 LIMIT 1`,
+    sql`SELECT key FROM json_each(${JSON.stringify(needed)}) WHERE NOT iif(value ->> '$.type' = 'Group',
+        EXISTS (SELECT 1 FROM groups WHERE org_id = ${store.org} AND groups.id = value ->> '$.id'),
+        EXISTS (SELECT 1 FROM users WHERE org_id = ${store.org} AND users.id = value ->> '$.id' AND deleted_at IS NULL))
+      ORDER BY key LIMIT 1`,
   );
-  return rows!.map((row: Row) => [row['line'] as number, row['id'] as string]);
+  return rows!.map((row: Row) => needed[row['key'] as number]!);
 }
 
 /** Which of these ids and names are there already: indexes. */

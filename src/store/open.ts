@@ -426,6 +426,10 @@ const inOrder = (a: Registered, b: Registered) =>
 export const halfImported = (slug: string): ScimError =>
   conflict(`The import of ${slug} is not finished: org import with the same file goes on, org delete removes it`);
 
+/** Said to an operator who would import into it. */
+export const notUnderWay = (slug: string): ScimError =>
+  conflict(`There is an org ${slug} already, and no import of it is under way`);
+
 /** Said to a caller who proved to be the org's own IdP. */
 const disabled = ({ settings }: Tenant) =>
   forbidden(withContact('SCIM is not enabled for this organization; its users stay as they are.', settings));

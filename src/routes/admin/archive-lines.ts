@@ -1,9 +1,11 @@
 /** The lines of an org's file as they must be: hostile until they are read. What a resource may hold, its type knows. */
 import * as z from 'zod';
+import { readSigner } from '../../credentials/signer';
 import { invalidValue, shown } from '../../scim/error';
-import { isObject, type Json } from '../../scim/resource';
+import { isObject, isSame, type Json } from '../../scim/resource';
 import { type EndLine, KINDS, type Kind, type Line, type OrgLine, VERSION } from '../../store/archive';
 import { permission } from './groups';
+import { address, MAX_URIS, redirectUri } from './oauth';
 import { name, settingsKept } from './orgs';
 
 const text = (longest: number) =>
@@ -75,6 +77,21 @@ const details = z.looseObject(
   'an object was expected',
 );
 
+const keys = z.strictObject({ keys: z.array(z.record(z.string(), text(2_000))) });
+const issuer = z.strictObject({
+  issuer: some(2_000),
+  jwksUrl: address,
+  subject: some(2_000),
+  audience: some(2_000),
+});
+
+/** Who signs for a client is read once, then trusted. @throws ScimError 400. */
+export async function checkSigner(assertion: Json | undefined): Promise<void> {
+  if (!isObject(assertion)) return;
+  const signer = await readSigner('keys' in assertion ? { jwks: assertion } : assertion);
+  if (!isSame(signer as unknown as Json, assertion)) throw invalidValue('assertion: it is not as an org keeps it');
+}
+
 const LINES = {
   schema: z.strictObject({
     kind: z.literal('schema'),
@@ -110,8 +127,10 @@ const LINES = {
       .string('the id of a client was expected')
       .regex(/^[0-9A-Za-z]{12}_[0-9A-Za-z]{16}$/, 'the id of a client was expected'),
     name: some(200),
-    redirectUris: z.array(some(2_000), 'a list of addresses was expected').max(20, 'at most 20 are accepted'),
-    assertion: orNull(object),
+    redirectUris: z
+      .array(redirectUri, 'a list of addresses was expected')
+      .max(MAX_URIS, `at most ${MAX_URIS} are accepted`),
+    assertion: orNull(z.union([keys, issuer], 'keys, or issuer, jwksUrl, subject and audience were expected')),
     createdAt: instant,
     createdBy: text(200),
   }),
@@ -228,9 +247,13 @@ function read<T>(schema: z.ZodType<T>, raw: unknown, expected: string): T {
     return parsed.data;
   }
   const issue = parsed.error.issues[0]!;
-  if (issue.code === 'unrecognized_keys') throw invalidValue(`${shown(issue.keys[0]!)}: there is no such member`);
-  throw invalidValue(`${issue.path.map((part) => shown(String(part))).join('.')}: ${issue.message}`);
+  if (issue.code === 'unrecognized_keys') {
+    throw invalidValue(`${pathOf([...issue.path, issue.keys[0]!])}: there is no such member`);
+  }
+  throw invalidValue(`${pathOf(issue.path)}: ${issue.message}`);
 }
+
+const pathOf = (path: readonly PropertyKey[]) => path.map((part) => shown(String(part))).join('.');
 
 /** Nothing that the database would take for the end of a text, or could not tell again. */
 function isText(value: Json): boolean {

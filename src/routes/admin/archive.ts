@@ -13,10 +13,11 @@ import { KINDS, type Line, type OrgLine } from '../../store/archive';
 import { Taken, Unmet } from '../../store/batch';
 import { beginExport, keyLength, type Place, readPage, STEPS } from '../../store/export';
 import { finishImport, type Importing, insertImport, readImport, whatIsThere } from '../../store/import';
+import { notUnderWay } from '../../store/open';
 import { WHOLE_ORG } from '../../store/outbox';
 import { readBytes } from '../body';
 import type { App } from '../context';
-import { readEndLine, readLine, readOrgLine } from './archive-lines';
+import { checkSigner, readEndLine, readLine, readOrgLine } from './archive-lines';
 import { slug as aSlug, withoutSso } from './orgs';
 import { body, by, iso, orgOf, shownOrg } from './respond';
 
@@ -131,9 +132,17 @@ const linesAsked = z.strictObject({
 
 imports.post('/lines', async (c) => {
   const { after, lines } = await readAsked(c, linesAsked);
-  const read = lines.map((raw, i) => atLine(after + 1 + i, () => readLine(raw)));
+  const read = await readLines(lines, after);
   return c.json({ through: await underTypes(importOf(c), (org) => importLines(org, after, read)) });
 });
+
+async function readLines(raws: readonly unknown[], after: number): Promise<Line[]> {
+  const lines = raws.map((raw, i) => atLine(after + 1 + i, () => readLine(raw)));
+  for (const [i, line] of lines.entries()) {
+    if (line.kind === 'oauthClient') await atLine(after + 1 + i, () => checkSigner(line['assertion']));
+  }
+  return lines;
+}
 
 const checkAsked = z.strictObject({
   place: z.strictObject({ line: z.int().min(1), kind: z.int().min(0).max(KINDS.length), seq: z.int().min(0) }),
@@ -146,7 +155,7 @@ imports.post('/check', async (c) => {
   const asked = await readAsked(c, checkAsked);
   const before = asked.schemas.map((raw) => readLine(raw));
   const known = checkLines(standardTypes, [], { line: 0, kind: 0, seq: 0 }, before);
-  const lines: Line[] = asked.lines.map((raw, i) => atLine(asked.place.line + 1 + i, () => readLine(raw)));
+  const lines = await readLines(asked.lines, asked.place.line);
   const { place, schemas } = checkLines(typesWith(known.schemas), known.schemas, asked.place, lines);
   const types = typesWith(schemas);
   return c.json({ place, named: lines.map((line) => namedBy(types, line)) });
@@ -157,7 +166,7 @@ imports.post('/finish', body(z.strictObject({ end: z.unknown(), by })), async (c
   const { by = c.var.by, ...asked } = c.req.valid('json');
   const importing = await readImport(org.store);
   const { slug } = org.store.tenant;
-  if (importing === undefined) throw conflict(`There is an org ${slug} already, and no import of it is under way`);
+  if (importing === undefined) throw notUnderWay(slug);
   const end = atLine(importing.line + 1, () => {
     const read = readEndLine(asked.end);
     checkEnd(importing, read);

@@ -28,7 +28,12 @@ export const finish = (slug: string, end: unknown, more: Ask = {}) =>
   admin('POST', `/orgs/${slug}/import/finish`, { ...more, body: { end } });
 
 /** @returns the answer to the last request, or to the first one that was refused. */
-export async function imported(slug: string, lines: readonly unknown[], portion = 200): Promise<Answer> {
+export async function imported(
+  slug: string,
+  lines: readonly unknown[],
+  portion = 200,
+  more: Ask = {},
+): Promise<Answer> {
   const begun = await begin(slug, lines[0]);
   if (begun.status >= 300) return begun;
   const end = lines.length - 1;
@@ -37,7 +42,7 @@ export async function imported(slug: string, lines: readonly unknown[], portion 
     if (sent.status >= 300) return sent;
     at = sent.body.through;
   }
-  return finish(slug, lines[end]);
+  return finish(slug, lines[end], more);
 }
 
 /** What stays of a file from one export to the next. */

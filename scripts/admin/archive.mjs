@@ -165,19 +165,15 @@ async function* linesOf(file) {
   }
 }
 
-/** Portions of the lines between the first and the last one. @param from the first line that is wanted. */
+/** Portions of the lines between the first and the last one, and then that one alone. @param from the first that is wanted. */
 async function* portionsOf(lines, from) {
   let portion = [];
   let length = 0;
+  let end;
   for await (const one of lines) {
-    if (one.line.kind === 'end') {
-      if (portion.length > 0) yield portion;
-      yield [one];
-      portion = [];
-      length = 0;
-      continue;
-    }
-    if (one.number < from) continue;
+    if (end) throw new AdminError('usage', `line ${one.number}: nothing was expected after the last line.`);
+    if (one.line?.kind === 'end') end = one;
+    if (end || one.number < from) continue;
     if (portion.length === MAX_LINES || (portion.length > 0 && length + one.length > MAX_LENGTH)) {
       yield portion;
       portion = [];
@@ -186,8 +182,8 @@ async function* portionsOf(lines, from) {
     portion.push(one);
     length += one.length;
   }
-  if (portion.length > 0)
-    throw new AdminError('usage', `line ${portion[0].number}: nothing was expected after the last line.`);
+  if (portion.length > 0) yield portion;
+  if (end) yield [end];
 }
 
 /** The first line and an iterator over the others. */
@@ -204,7 +200,7 @@ async function imported(callAdmin, slug, file, bar) {
     process.stderr.write(`${begun.through} lines are there already: going on with the next one.\n`);
   bar.at(begun.through);
   for await (let portion of portionsOf(lines, begun.through + 1)) {
-    if (portion[0].line.kind === 'end') {
+    if (portion[0].line?.kind === 'end') {
       const finished = await callAdmin(org(slug, '/import/finish'), post({ end: portion[0].line }));
       const { id, counts, published, scimEnabled, disabledAt } = finished;
       const { copy, credentials } = begun;
@@ -231,7 +227,7 @@ async function checked(callAdmin, slug, file, bar) {
   let place = { line: 1, kind: 0, seq: 0 };
   for await (const portion of portionsOf(lines, 2)) {
     const [{ line: one, number }] = portion;
-    if (one.kind === 'end') {
+    if (one?.kind === 'end') {
       for (const kind of new Set([...Object.keys(one.counts), ...Object.keys(counts)])) {
         if (one.counts[kind] !== counts[kind]) {
           const said = `${one.counts[kind] ?? 0} lines of ${kind}, and there are ${counts[kind] ?? 0}`;

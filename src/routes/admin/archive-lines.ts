@@ -244,7 +244,7 @@ function read<T>(schema: z.ZodType<T>, raw: unknown, expected: string): T {
   const parsed = schema.safeParse(raw);
   if (parsed.success) {
     if (!isText(raw as Json)) throw invalidValue('well-formed text without the character U+0000 was expected');
-    return parsed.data;
+    return raw as T; // as it was written, to the order of its members
   }
   const issue = parsed.error.issues[0]!;
   if (issue.code === 'unrecognized_keys') {

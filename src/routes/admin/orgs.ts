@@ -219,7 +219,7 @@ export function settingsKept(kept: Readonly<Record<string, Json>>): OrgSettings 
   const settings = parsed.data as unknown as JsonObject;
   const other = Object.keys(kept).find((key) => !isSame(settings[key], kept[key]));
   if (other !== undefined) throw invalidValue(`settings.${other}: it is not as an org keeps it`);
-  return parsed.data as OrgSettings;
+  return kept as OrgSettings;
 }
 
 const wordsFor = (value: Json): string =>

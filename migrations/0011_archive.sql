@@ -1,5 +1,5 @@
 CREATE TABLE `deleted_orgs` (
-	`id` text PRIMARY KEY NOT NULL,
+	`org_id` text PRIMARY KEY NOT NULL,
 	`deleted_at` integer NOT NULL
 );
 --> statement-breakpoint

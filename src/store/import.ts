@@ -64,7 +64,7 @@ export async function insertImport(
 ): Promise<Tenant> {
   const importing = JSON.stringify({ org: line, line: 1, kind: 0, seq: 0, counts: {} } satisfies Importing);
   // Where it was deleted, every session until then was said to be dead.
-  const died = sql`(SELECT deleted_at FROM deleted_orgs WHERE id = ${line.id})`;
+  const died = sql`(SELECT deleted_at FROM deleted_orgs WHERE org_id = ${line.id})`;
   const [, , rows] = await runBatch(db, [
     sql`INSERT INTO orgs (id, slug, name, created_at, disabled_at, not_before, importing)
       SELECT iif(EXISTS (SELECT 1 FROM orgs WHERE id = ${line.id}), ${otherId}, ${line.id}), ${slug}, ${line.name},
@@ -261,7 +261,7 @@ const insertUsers = (store: OrgStore, rows: string): SQL[] => [
   publishLater(
     store,
     sql`SELECT ${member('id')} AS id FROM json_each(${rows}) WHERE ${member('active')} = 0 OR ${member('notBefore')} IS NOT NULL
-      OR EXISTS (SELECT 1 FROM deleted_orgs WHERE deleted_orgs.id = ${store.org})`,
+      OR EXISTS (SELECT 1 FROM deleted_orgs WHERE deleted_orgs.org_id = ${store.org})`,
   ),
 ];
 
@@ -416,7 +416,7 @@ export async function finishImport(
         json(iif(${store.org} = ${org.id} AND ${bit(!org.withoutCredentials)}, 'true', 'false'))))`,
     ),
     publishLater(store, only(WHOLE_ORG)),
-    sql`DELETE FROM deleted_orgs WHERE id = ${store.org}`,
+    sql`DELETE FROM deleted_orgs WHERE org_id = ${store.org}`,
     sql`SELECT * FROM orgs WHERE id = ${store.org}`,
   );
   return tenantOf(results.at(-1)![0]!);

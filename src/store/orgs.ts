@@ -139,9 +139,9 @@ export async function deleteOrg(asked: OrgStore): Promise<{ readonly id: string;
   const of = sql`WHERE org_id = ${store.org}`;
   await store.write(
     // For whoever imports it here again. Of a half import nobody was ever signed in.
-    sql`INSERT INTO deleted_orgs (id, deleted_at) SELECT id, max(${store.now}, ${CLOCK}) FROM orgs
+    sql`INSERT INTO deleted_orgs (org_id, deleted_at) SELECT id, max(${store.now}, ${CLOCK}) FROM orgs
       WHERE id = ${store.org} AND importing IS NULL
-      ON CONFLICT (id) DO UPDATE SET deleted_at = max(deleted_at, excluded.deleted_at)`,
+      ON CONFLICT (org_id) DO UPDATE SET deleted_at = max(deleted_at, excluded.deleted_at)`,
     publishLater(store, only(WHOLE_ORG)),
     sql`DELETE FROM memberships ${of}`,
     sql`DELETE FROM group_permissions ${of}`,

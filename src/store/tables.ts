@@ -31,7 +31,7 @@ export const orgs = sqliteTable(
     prunedThrough: integer('pruned_through').notNull().default(0),
     /** When retention had nothing left to do for the org. */
     retainedAt: integer('retained_at').notNull().default(0),
-    /** JSON: what the org will be when its import is finished; absent: it is no import, or a finished one. */
+    /** JSON: the first line of the file that it is made of, and how far that has been read (import.ts); absent: it is no import, or a finished one. */
     importing: text('importing'),
     createdAt: integer('created_at').notNull(),
   },
@@ -47,7 +47,7 @@ export const orgs = sqliteTable(
 
 /** Orgs that were deleted here, until one with the same id is imported: their sessions must stay dead then. */
 export const deletedOrgs = sqliteTable('deleted_orgs', {
-  id: text('id').primaryKey(),
+  orgId: text('org_id').primaryKey(),
   deletedAt: integer('deleted_at').notNull(),
 });
 

@@ -60,22 +60,11 @@ const resource = {
   resource: object,
 };
 
-const ids = z.array(some(1_000), 'a list of ids was expected');
-/** As far as the journal is told from them; else they are what they are. */
-const details = z.looseObject(
-  {
-    changed: z.record(z.string(), z.looseObject({}, 'an object was expected')).optional(),
-    bends: ids.optional(),
-    joined: ids.optional(),
-    left: ids.optional(),
-    leftGroups: ids.optional(),
-    unknownMembers: ids.optional(),
-    joinedCount: seq.optional(),
-    leftCount: seq.optional(),
-    by: text(1_000).optional(),
-  },
-  'an object was expected',
-);
+const list = z.array(z.string(), 'a list of strings was expected').optional();
+/** As far as every event that has them is shown from them; else they are what they are. */
+const details = z.looseObject({ bends: list, unknownMembers: list }, 'an object was expected');
+/** Of a user's event each attribute is told before and after. */
+const changed = z.record(z.string(), z.looseObject({}, 'an object was expected'), 'an object was expected').optional();
 
 const keys = z.strictObject({ keys: z.array(z.record(z.string(), text(2_000))) });
 const issuer = z.strictObject({
@@ -200,21 +189,27 @@ const LINES = {
     rejectedBy: orNull(text(200)),
   }),
   brakeCount: z.strictObject({ kind: z.literal('brakeCount'), at: instant, count: number }),
-  event: z.strictObject({
-    kind: z.literal('event'),
-    seq: whole(9_007_199_254_740_990, 1),
-    at: instant,
-    type: z
-      .string('the name of an event was expected')
-      .max(60)
-      .regex(/^[a-z]+\.[a-z_]+$/, 'the name of an event was expected'),
-    actor: some(300),
-    credential: orNull(text(100)),
-    target: orNull(text(300)),
-    requestId: text(100),
-    publishes: boolean,
-    details,
-  }),
+  event: z
+    .strictObject({
+      kind: z.literal('event'),
+      seq: whole(9_007_199_254_740_990, 1),
+      at: instant,
+      type: z
+        .string('the name of an event was expected')
+        .max(60)
+        .regex(/^[a-z]+\.[a-z_]+$/, 'the name of an event was expected'),
+      actor: some(300),
+      credential: orNull(text(100)),
+      target: orNull(text(300)),
+      requestId: text(100),
+      publishes: boolean,
+      details,
+    })
+    .superRefine(({ type, details }, context) => {
+      const issue = type.startsWith('user.') ? changed.safeParse(details['changed']).error?.issues[0] : undefined;
+      if (issue)
+        context.addIssue({ code: 'custom', path: ['details', 'changed', ...issue.path], message: issue.message });
+    }),
 } satisfies Record<Kind, z.ZodType>;
 
 /** @throws ScimError 400 naming the member and what was expected. */

@@ -1,6 +1,7 @@
 /** An org as a file: out of one service and into another, beside the original, and back from the dead. */
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { warn } from '../../src/credentials/sweep';
 import { ENTERPRISE_USER } from '../../src/scim/urns';
 import { flagKey } from '../../src/sessions/flag';
 import { begin, exported, finish, imported, type Line, lasting, send } from '../support/archive';
@@ -8,6 +9,7 @@ import { type Ask, admin, ask, BASE, host, type Idp, newIdp } from '../support/c
 import { coordinatorOf } from '../support/coordinator';
 import { counters, dump, journal, rows } from '../support/database';
 import { fillDirectory } from '../support/directory';
+import { FaultyDb } from '../support/faults';
 import { Meter } from '../support/meter';
 import { newClient, tokenOf } from '../support/oauth';
 import { unreachable } from '../support/outbox';
@@ -493,6 +495,34 @@ describe('an import that is under way', () => {
     const early = await finish(slug, lines.at(-1));
     expect([early.status, early.body.detail]).toEqual([409, expect.stringMatching(/lines of event, and 3 are there/)]);
     expect(await dump()).toBe(before);
+  });
+
+  it('survives D1 failing before, within and after a portion', async () => {
+    const { slug } = it_.idp;
+    for (const fault of [{ kind: 'before' }, { kind: 'at', statement: 4 }, { kind: 'after' }] as const) {
+      const db = new FaultyDb(fault, /INSERT INTO events/);
+      const portion = lines.slice(half, half + 2);
+      expect((await send(slug, half, portion, { env: { DB: db.binding } })).status).toBeGreaterThanOrEqual(500);
+      expect(db.hits).toBe(1);
+      const { body } = await send(slug, half, portion);
+      expect(body).toEqual({ through: half + 2 });
+      half += 2;
+    }
+  });
+
+  it('is told of nothing by the cron, whose numbers would be those of its journal', async () => {
+    const { orgId } = it_.idp;
+    await env.DB.prepare(
+      'UPDATE credentials SET valid_until = ? WHERE org_id = ? AND generation > 0 AND revoked_at IS NULL',
+    )
+      .bind(Date.now() + 3_600_000, orgId)
+      .run();
+    const before = await journal(orgId);
+    await warn(env);
+    expect(await journal(orgId)).toEqual(before);
+    for (const { id, validUntil } of lines.filter(({ kind }) => kind === 'credential')) {
+      await env.DB.prepare('UPDATE credentials SET valid_until = ? WHERE id = ?').bind(validUntil, id).run();
+    }
   });
 
   it('refuses another file, and goes on with the same one', async () => {

@@ -11,6 +11,7 @@
  */
 import { columns, harmless, heading } from '../terminal.mjs';
 import { org, post } from './api.mjs';
+import { archiveCommands } from './archive.mjs';
 import { brakeCommands } from './brake.mjs';
 import { credentialCommands } from './credentials.mjs';
 import { exitCommand } from './exit.mjs';
@@ -99,6 +100,7 @@ export const commands = [
     show: ({ deleted, users }, { slug }) =>
       `Deleted ${typeof deleted === 'string' ? deleted : slug} and ${users} users.`,
   },
+  ...archiveCommands,
   {
     name: 'scim enable',
     about: "Let the org's identity provider in.",

@@ -28,7 +28,10 @@ export type Expectation =
   | 'brake'
   | 'allowed_roles'
   | 'approval'
-  | 'grant';
+  | 'grant'
+  | 'import_place'
+  | 'import_members'
+  | 'import_cycle';
 
 /** @param condition an expression that is 1 when the batch may go on. */
 export function expect(expectation: Expectation, condition: SQL): SQL {

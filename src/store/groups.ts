@@ -163,7 +163,8 @@ export interface Draft {
   readonly modifiedAt: number;
 }
 
-function columnValues(type: ResourceType, { id, resource }: Draft) {
+/** What of a group has a column of its own. */
+export function columnValues(type: ResourceType, { id, resource }: Omit<Draft, 'createdAt' | 'modifiedAt'>) {
   const folded: JsonObject = foldObject(type.attributes, {
     schemas: schemasOf(type, resource),
     id,

@@ -4,6 +4,7 @@
  * can be given another org, and no moment lies between the check and the work (promises 1 and 3).
  */
 import { type SQL, sql } from 'drizzle-orm';
+import { conflict } from '../scim/bulk';
 import { forbidden, misdirected, notFound, type ScimError, unauthorized } from '../scim/error';
 import type { Extension } from '../scim/schema/types';
 import { Busy, type Row, runBatch, Taken, Unmet } from './batch';
@@ -168,6 +169,8 @@ interface Variant {
   readonly ask?: Ask;
   /** Which region's orgs are served; absent: any. */
   readonly region?: Region | undefined;
+  /** Whether orgs are written to whose import is not finished: those alone, or them too; absent: not. */
+  readonly imports?: 'only' | 'too';
 }
 
 export class OrgStore {
@@ -187,15 +190,17 @@ export class OrgStore {
     private readonly variant: Variant = {},
     private readonly latest: Found = { isChecked: false },
   ) {
-    const { assumed, region } = variant;
-    const of = (from: SQL, admitted: SQL, shown: SQL) => {
-      const one = (what: string) => sql`(SELECT ${sql.raw(what)} ${from}${admitted})`;
+    const { assumed, region, imports } = variant;
+    const of = (from: SQL, admitted: SQL, shown: SQL, writable = sql``) => {
+      const one = (what: string, condition = sql``) => sql`(SELECT ${sql.raw(what)} ${from}${admitted}${condition})`;
       const schemas = assumed === undefined ? sql`NULL` : otherSchemas(assumed);
       return {
         lookup: sql`SELECT orgs.*, ${schemas} AS schemas${shown} ${from}`,
         org: one('orgs.id'),
         mayWork:
-          assumed === undefined ? sql`${one('1')} IS NOT NULL` : sql`${one('orgs.schema_version')} IS ${assumed}`,
+          assumed === undefined
+            ? sql`${one('1', writable)} IS NOT NULL`
+            : sql`${one('orgs.schema_version', writable)} IS ${assumed}`,
       };
     };
     // In brackets: as one more link of the chain it would take a level of depth from the filters that this stands in.
@@ -226,7 +231,10 @@ export class OrgStore {
         this.credential = sql`(SELECT id FROM credentials WHERE hash = ${hash})`;
       }
     } else {
-      its = of(sql`FROM orgs WHERE ${meantBy(caller)}`, sql``, sql``);
+      // A half imported org is nobody's yet: its import goes on, or it is deleted. An IdP finds it switched off anyway.
+      const writable =
+        imports === 'too' ? sql`` : sql` AND orgs.importing IS ${imports === 'only' ? sql`NOT NULL` : sql`NULL`}`;
+      its = of(sql`FROM orgs WHERE ${meantBy(caller)}`, sql``, sql``, writable);
       this.credential = sql`NULL`;
     }
     this.#lookup = its.lookup;
@@ -242,6 +250,11 @@ export class OrgStore {
   /** The same, whose batches somebody else carries out. */
   seat(ask: Ask): OrgStore {
     return new OrgStore(this.db, this.caller, this.now, { ...this.variant, ask }, this.latest);
+  }
+
+  /** The same, for the import of an org (`only`), or for what may end one (`too`). */
+  forImports(imports: 'only' | 'too'): OrgStore {
+    return new OrgStore(this.db, this.caller, this.now, { ...this.variant, imports }, this.latest);
   }
 
   /** Whether a batch has checked the caller; one that is no good has been refused by it. */
@@ -318,7 +331,8 @@ export class OrgStore {
       if (error instanceof Taken || (error instanceof Unmet && error.expectation !== 'caller'))
         this.latest.isChecked = true;
       if (!(error instanceof Unmet) || error.expectation !== 'caller') throw error;
-      await this.verify(); // says which refusal it is
+      const tenant = await this.verify(); // says which refusal it is
+      this.#refuseImport(tenant);
       // All was good again a moment later: this request still was not.
       if (this.variant.assumed !== undefined) throw new Busy('the schemas of the org are being changed');
       throw this.#unauthorized();
@@ -351,6 +365,16 @@ export class OrgStore {
     const registered = (JSON.parse(row['schemas']) as Registered[]).sort(inOrder);
     this.#overtaken = new SchemasChanged({ version: tenant.schemaVersion, registered });
     throw this.#overtaken;
+  }
+
+  /** @throws ScimError 409: the org is being imported, or, for the import, is not. */
+  #refuseImport({ slug, isImporting }: Tenant): void {
+    const { imports } = this.variant;
+    const isGuest = this.caller.kind === 'credential' || this.caller.kind === 'client';
+    if (isGuest || imports === 'too' || isImporting === (imports === 'only')) return;
+    throw isImporting
+      ? halfImported(slug)
+      : conflict(`There is an org ${slug} already, and no import of it is under way`);
   }
 
   #unauthorized(): ScimError {
@@ -397,6 +421,14 @@ const otherSchemas = (assumed: string): SQL => sql`CASE WHEN orgs.schema_version
 /** The oldest first. */
 const inOrder = (a: Registered, b: Registered) =>
   a.addedAt - b.addedAt || (a.schema.id.toLowerCase() < b.schema.id.toLowerCase() ? -1 : 1);
+
+/** Said to an operator who would use it. */
+export const halfImported = (slug: string): ScimError =>
+  conflict(`The import of ${slug} is not finished: org import with the same file goes on, org delete removes it`);
+
+/** Said to an operator who would import into it. */
+export const notUnderWay = (slug: string): ScimError =>
+  conflict(`There is an org ${slug} already, and no import of it is under way`);
 
 /** Said to a caller who proved to be the org's own IdP. */
 const disabled = ({ settings }: Tenant) =>

@@ -3,7 +3,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Details, Happening } from '../events';
 import { foldCase } from '../scim/fold';
 import { runBatch, Unmet } from './batch';
-import { endAllSessions, only } from './epoch';
+import { CLOCK, endAllSessions, only } from './epoch';
 import { count, record, recordAs } from './events';
 import { expect, expectOneChange } from './expect';
 import { meant } from './groups';
@@ -134,9 +134,14 @@ export async function switchOrg(store: OrgStore, isDisabled: boolean, actor: Act
  * The org and everything of it, journal included. What is left is the intent to publish that every session of it is
  * over. @returns how many users there were.
  */
-export async function deleteOrg(store: OrgStore): Promise<{ readonly id: string; readonly users: number }> {
+export async function deleteOrg(asked: OrgStore): Promise<{ readonly id: string; readonly users: number }> {
+  const store = asked.forImports('too');
   const of = sql`WHERE org_id = ${store.org}`;
   await store.write(
+    // For whoever imports it here again. Of a half import nobody was ever signed in.
+    sql`INSERT INTO deleted_orgs (org_id, deleted_at) SELECT id, max(${store.now}, ${CLOCK}) FROM orgs
+      WHERE id = ${store.org} AND importing IS NULL
+      ON CONFLICT (org_id) DO UPDATE SET deleted_at = max(deleted_at, excluded.deleted_at)`,
     publishLater(store, only(WHOLE_ORG)),
     sql`DELETE FROM memberships ${of}`,
     sql`DELETE FROM group_permissions ${of}`,

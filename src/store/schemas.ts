@@ -6,7 +6,7 @@ import { count, record, recordAs } from './events';
 import type { OrgStore } from './open';
 
 /** Never the same again, in no org: whoever has seen another version has other schemas. */
-const changeVersion = (store: OrgStore): SQL =>
+export const changeVersion = (store: OrgStore): SQL =>
   sql`UPDATE orgs SET schema_version = iif(EXISTS (SELECT 1 FROM schemas WHERE org_id = orgs.id), ${crypto.randomUUID()}, '')
     WHERE id = ${store.org}`;
 

@@ -31,7 +31,7 @@ export const orgs = sqliteTable(
     prunedThrough: integer('pruned_through').notNull().default(0),
     /** When retention had nothing left to do for the org. */
     retainedAt: integer('retained_at').notNull().default(0),
-    /** JSON: what the org will be when its import is finished; absent: it is no import, or a finished one. */
+    /** JSON: the first line of the file that it is made of, and how far that has been read (import.ts); absent: it is no import, or a finished one. */
     importing: text('importing'),
     createdAt: integer('created_at').notNull(),
   },
@@ -44,6 +44,12 @@ export const orgs = sqliteTable(
       OR settings ->> '$.retainDeleted' IS NOT NULL`),
   ],
 );
+
+/** Orgs that were deleted here, until one with the same id is imported: their sessions must stay dead then. */
+export const deletedOrgs = sqliteTable('deleted_orgs', {
+  orgId: text('org_id').primaryKey(),
+  deletedAt: integer('deleted_at').notNull(),
+});
 
 export const credentials = sqliteTable(
   'credentials',
@@ -255,6 +261,8 @@ export const users = sqliteTable(
     index('users_deleted_user_name').on(t.orgId, t.userNameKey).where(sql`deleted_at IS NOT NULL`),
     index('users_deleted_external_id').on(t.orgId, t.externalId).where(sql`deleted_at IS NOT NULL`),
     index('users_protected').on(t.orgId, t.seq).where(sql`protected = 1`),
+    // With the live ones merged: all users in their order, as an export goes through them.
+    index('users_buried').on(t.orgId, t.seq).where(sql`deleted_at IS NOT NULL`),
     index('users_unlinked').on(t.orgId, t.seq).where(sql`origin = 'host' AND linked_at IS NULL AND deleted_at IS NULL`),
     // Tombstones by age.
     index('users_deleted').on(t.orgId, t.deletedAt).where(sql`deleted_at IS NOT NULL AND erased_at IS NULL`),

@@ -205,7 +205,7 @@ export interface Draft {
 }
 
 /** What of a resource has a column of its own. */
-function columnValues(type: ResourceType, draft: Draft) {
+export function columnValues(type: ResourceType, draft: Draft) {
   const folded: JsonObject = { ...searchable(type, draft), active: draft.isActive };
   const values = (name: string) => {
     const elements = folded[name] as { value?: string }[] | undefined;

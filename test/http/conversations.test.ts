@@ -112,6 +112,39 @@ describe('conversations', { timeout: 60_000, concurrent: true }, () => {
   });
 });
 
+// After the others, whose orgs are as their identity providers left them.
+describe('what an identity provider has made of an org', () => {
+  it('can be exported, and what is imported of it is the same', async () => {
+    await Promise.all(
+      conversations.map(async ({ slug }) => {
+        const file = await exported(slug);
+        const copy = `${slug}-copy`;
+        await server.admin('POST', `/orgs/${copy}/import`, { org: file[0] });
+        const lines = file.slice(1, -1);
+        await server.admin('POST', `/orgs/${copy}/import/lines`, { after: 1, lines });
+        await server.admin('POST', `/orgs/${copy}/import/finish`, { end: file.at(-1) });
+        const kept = (all: Line[]) => all.filter(({ kind }) => ['user', 'group', 'members'].includes(kind));
+        expect(kept(await exported(copy))).toEqual(kept(file));
+      }),
+    );
+  });
+});
+
+interface Line {
+  kind: string;
+}
+
+async function exported(slug: string): Promise<Line[]> {
+  const lines: Line[] = [];
+  type Page = { lines: Line[]; next: string | null };
+  let page = await server.admin<Page>('POST', `/orgs/${slug}/export`, {});
+  for (;;) {
+    lines.push(...page.lines);
+    if (page.next === null) return lines;
+    page = await server.admin<Page>('GET', `/orgs/${slug}/export?${new URLSearchParams({ after: page.next })}`);
+  }
+}
+
 interface Person {
   id: string;
   userName: string;

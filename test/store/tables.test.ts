@@ -37,6 +37,7 @@ describe('the tables', () => {
       'brake_counts',
       'brake_held',
       'credentials',
+      'deleted_orgs',
       'events',
       'grants',
       'group_permissions',

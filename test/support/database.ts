@@ -15,6 +15,7 @@ const TABLES = [
   'events',
   'outbox',
   'schemas',
+  'deleted_orgs',
 ] as const;
 /** WITHOUT ROWID: their keys, which are all they have. */
 const KEYED = {

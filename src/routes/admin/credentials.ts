@@ -7,7 +7,7 @@ import { stateOf } from '../../credentials/state';
 import { coordinatorOf } from '../../env';
 import { invalidValue, ScimError } from '../../scim/error';
 import { type Credential, type Line, listCredentials } from '../../store/credentials';
-import type { Tenant } from '../../store/open';
+import { halfImported, type Tenant } from '../../store/open';
 import { type App, actorOf } from '../context';
 import { body, by, iso, orgOf, WHO } from './respond';
 
@@ -54,6 +54,7 @@ export function credentials(kind: Kind): Hono<App> {
   /** The org's one line for credentials. */
   const lineOf = async (c: Context<App>) => {
     const tenant = await orgOf(c).store.verify();
+    if (tenant.isImporting) throw halfImported(tenant.slug); // said by the coordinator, it would be a riddle
     const actor = actorOf(c, `admin:${c.var.by}`);
     return { tenant, actor, coordinator: coordinatorOf(c.env, tenant.id), line: line(c) };
   };

@@ -12,7 +12,7 @@ import { body, iso, orgOf } from './respond';
 
 const MAX_PERMISSIONS = 100;
 /** Words that a host app compares. A comma parts them on a command line, so none has one. */
-const permission = z
+export const permission = z
   .string('a string was expected')
   .max(100, 'at most 100 characters are accepted')
   .regex(/^[A-Za-z0-9._:/*-]+$/, 'letters a-z, digits and . _ : / * - were expected');

@@ -10,6 +10,7 @@ import { PASSWORDS, TOKENS } from '../../store/credentials';
 import { type App, requestId } from '../context';
 import { guard, refuse } from '../door';
 import { approvals } from './approvals';
+import { exports, imports } from './archive';
 import { brake } from './brake';
 import { credentials } from './credentials';
 import { erase } from './erase';
@@ -30,7 +31,10 @@ const refuseSize = (): never => {
   throw payloadTooLarge(`The body is larger than ${MAX_BODY} bytes`);
 };
 
-admin.use(bodyLimit({ maxSize: MAX_BODY, onError: () => refuseSize() }));
+const limited = bodyLimit({ maxSize: MAX_BODY, onError: () => refuseSize() });
+/** They have a limit of their own (archive.ts). */
+const PORTIONS = /\/orgs\/[^/]+\/import\/(?:lines|check)$/;
+admin.use((c, next) => (PORTIONS.test(c.req.path) ? next() : limited(c, next)));
 admin.use(async (c, next) => {
   // A label for the journal, not a proof of who it is: the door itself is what is guarded.
   c.set('by', (c.req.header('X-Admin-By') || 'admin').slice(0, 100));
@@ -41,6 +45,8 @@ admin.route('/orgs/:slug/tokens', credentials({ line: () => TOKENS, secret: 'tok
 admin.route('/orgs/:slug/basic', credentials({ line: () => PASSWORDS, secret: 'password', noun: 'basic' }));
 admin.route('/orgs/:slug/oauth/clients', clients);
 admin.route('/orgs/:slug/oauth/approvals', approvals);
+admin.route('/orgs/:slug/export', exports);
+admin.route('/orgs/:slug/import', imports);
 admin.route('/orgs/:slug/refusals', refusals);
 admin.route('/orgs/:slug/brake', brake);
 admin.route('/orgs/:slug/events', events);

@@ -14,7 +14,7 @@ import { credentials, expires, shownCredential } from './credentials';
 import { body, by, iso, orgOf, scimBaseUrl } from './respond';
 
 const MAX_LENGTH = 2_000;
-const MAX_URIS = 20;
+export const MAX_URIS = 20;
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 const ADDRESS = 'an absolute https address without user, blanks and * was expected; http for this machine only';
 
@@ -31,8 +31,11 @@ const text = (longest: number) =>
     .string('a string was expected')
     .min(1, 'a value was expected')
     .max(longest, `at most ${longest} characters are accepted`);
-const address = text(MAX_LENGTH).refine(isAddress, ADDRESS);
-const redirectUri = address.refine((uri) => !uri.includes('#'), 'no fragment was expected (RFC 6749, section 3.1.2)');
+export const address = text(MAX_LENGTH).refine(isAddress, ADDRESS);
+export const redirectUri = address.refine(
+  (uri) => !uri.includes('#'),
+  'no fragment was expected (RFC 6749, section 3.1.2)',
+);
 
 const createBody = z.strictObject({
   name: text(200).trim().min(1, 'a name was expected').optional(),

@@ -5,9 +5,9 @@ import { DAY, parseDuration } from '../../credentials/duration';
 import { newOrgId } from '../../credentials/secret';
 import { REGION_LABEL, settings as settingsOf } from '../../env';
 import { detailsOf } from '../../provisioning/lifecycle';
-import { invalidValue, ScimError } from '../../scim/error';
+import { invalidValue, ScimError, shown } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
-import { isSame, type JsonObject } from '../../scim/resource';
+import { isObject, isSame, type Json, type JsonObject } from '../../scim/resource';
 import { Taken, Unmet } from '../../store/batch';
 import { IDPS, type OrgSettings, RATES, type SettingsChange } from '../../store/open';
 import { changeOrg, deleteOrg, insertOrg, listOrgs, signOutOrg, switchOrg } from '../../store/orgs';
@@ -19,11 +19,11 @@ import { body, by, orgOf, reason, shownOrg, shownSettings } from './respond';
 
 /** Okta forbids "_" anywhere in a base URL, and a slug stands in one. */
 const SLUG = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
-const slug = z
+export const slug = z
   .string('a string was expected')
   .max(63, 'at most 63 characters are accepted')
   .regex(SLUG, 'small letters a-z, digits and single hyphens between them were expected');
-const name = z
+export const name = z
   .string('a string was expected')
   .trim()
   .min(1, 'a name was expected')
@@ -200,6 +200,33 @@ function changeAsked(asked: Record<string, string>): SettingsChange & { readonly
   return { ...parsed.data, ...Object.fromEntries(resets.map((key) => [key, null])) } as SettingsChange;
 }
 
+/**
+ * Settings as an org keeps them, from elsewhere: right is what `org set` would have made of its own words for them.
+ *
+ * @throws ScimError 400 naming the setting.
+ */
+export function settingsKept(kept: Readonly<Record<string, Json>>): OrgSettings {
+  const unknown = Object.keys(kept).find((key) => key === 'name' || !Object.hasOwn(settable.shape, key));
+  if (unknown !== undefined) {
+    throw invalidValue(`settings.${shown(unknown)}: there is no such setting here; a later version may have it`);
+  }
+  const words = Object.entries(kept).map(([key, value]) => [key, wordsFor(value)]);
+  const parsed = settable.partial().safeParse(Object.fromEntries(words));
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw invalidValue(`settings.${issue!.path.join('.')}: ${issue!.message}`);
+  }
+  const settings = parsed.data as unknown as JsonObject;
+  const other = Object.keys(kept).find((key) => !isSame(settings[key], kept[key]));
+  if (other !== undefined) throw invalidValue(`settings.${other}: it is not as an org keeps it`);
+  return kept as OrgSettings;
+}
+
+const wordsFor = (value: Json): string =>
+  Array.isArray(value)
+    ? value.map((one) => (isObject(one) ? String(one['value']) : String(one))).join(',')
+    : String(value);
+
 orgs.post('/:slug/scim', body(z.strictObject({ enabled: z.boolean('true or false was expected') })), async (c) => {
   const { store, actor } = orgOf(c);
   const { enabled } = c.req.valid('json');
@@ -219,7 +246,7 @@ orgs.post('/:slug/scim', body(z.strictObject({ enabled: z.boolean('true or false
 });
 
 /** Said to an operator who would let the identity provider in. */
-const withoutSso = (settings: OrgSettings): string =>
+export const withoutSso = (settings: OrgSettings): string =>
   withContact(
     'SSO is required before SCIM can be enabled, and is not set up: org set sso=true, or the name of its connection.',
     settings,

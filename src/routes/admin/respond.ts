@@ -51,9 +51,12 @@ export const shownOrg = (c: Context<App>, tenant: Tenant) => ({
 });
 
 /** What an operator should know of how the settings meet the org as it is. */
-function noticesOf({ settings, isScimEnabled, activeUserCount }: Tenant): string[] {
+function noticesOf({ slug, settings, isScimEnabled, isImporting, activeUserCount }: Tenant): string[] {
   const seats = settings['plan.seats'] ?? Number.POSITIVE_INFINITY;
   return [
+    ...(isImporting
+      ? [`Its import is not finished: org import ${slug} with the same file goes on, org delete ${slug} removes it`]
+      : []),
     ...(isScimEnabled && !isInPlan(settings)
       ? ['plan.scim: SCIM is on, and the identity provider is refused all the same']
       : []),

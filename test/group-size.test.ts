@@ -180,7 +180,7 @@ for (const size of [1_000, 50_000]) {
       const gone = await cost(() => idp.delete(`/Users/${userId(400)}`, metered));
       expect([gone.status, gone.trips]).toEqual([204, 1]);
       expect(gone.written).toBeLessThanOrEqual(30);
-      expect(gone.read).toBeLessThanOrEqual(80);
+      expect(gone.read).toBeLessThanOrEqual(130);
     });
 
     it('a POST of as many as 5,000 members costs by those', async () => {

@@ -29,7 +29,8 @@ export const expectSso = (store: OrgStore): SQL =>
       FROM orgs WHERE id = ${store.org})`,
   );
 
-const SEATS = sql.raw(`orgs.settings ->> '$."plan.seats"'`);
+/** How many users may be active, or NULL. */
+export const SEATS = sql.raw(`orgs.settings ->> '$."plan.seats"'`);
 
 /** 1 where this number of active users is the first to take nine tenths of the seats, else 0. */
 const isWarned = (active: SQL) =>

@@ -17,6 +17,7 @@ import { guideCommand } from './guide.mjs';
 import { healthCommands } from './health.mjs';
 import { journalCommands } from './journal.mjs';
 import { oauthCommands } from './oauth.mjs';
+import { peopleCommands } from './people.mjs';
 import { AdminError } from './transport.mjs';
 
 const schemaOf = (slug, urn) => org(slug, `/schemas/${encodeURIComponent(urn)}`);
@@ -140,8 +141,16 @@ export const commands = [
       users.length === 0
         ? 'No users.'
         : columns([
-            heading('ID', 'USER NAME', 'DISPLAY NAME', 'ACTIVE'),
-            ...users.map((it) => [it.id, it.userName, nameOf(it), yesNo(it.active)]),
+            heading('ID', 'USER NAME', 'DISPLAY NAME', 'ACTIVE', 'ORIGIN', 'LINKED', 'PROTECTED'),
+            ...users.map((it) => [
+              it.id,
+              it.userName,
+              nameOf(it),
+              yesNo(it.active),
+              it.origin,
+              it.origin === 'host' ? (it.linked ?? ['yellow', 'no']) : null,
+              it.protected ? ['green', 'yes'] : null,
+            ]),
           ]),
   },
   {
@@ -161,6 +170,7 @@ export const commands = [
     show: ({ userName, notBefore, published }) =>
       `Every session of ${harmless(userName)} issued until ${notBefore} is dead.${pending(published)}`,
   },
+  ...peopleCommands,
   {
     name: 'group list',
     about: 'All groups of an org, or those that a SCIM filter matches, with their permissions.',

@@ -140,7 +140,8 @@ export async function writeAccounts(
     ...replacements(store, type, changed),
     ...jsonPortions(marked).flatMap(({ json, count }) => [
       sql`UPDATE users SET protected = marked.value ->> 'isProtected' FROM json_each(${json}) AS marked
-        WHERE users.org_id = ${store.org} AND users.id = marked.value ->> 'id' AND users.deleted_at IS NULL`,
+        WHERE users.seq = (SELECT seq FROM users AS is_there WHERE is_there.org_id = ${store.org} AND is_there.id = marked.value ->> 'id')
+          AND users.deleted_at IS NULL`,
       expect('found', sql`changes() = ${count}`),
     ]),
     count(store, {
@@ -207,7 +208,7 @@ function replacements(store: OrgStore, type: ResourceType, changed: Portion['cha
         active = changed.value ->> 'active', version = changed.value ->> 'version', modified_at = changed.value ->> 'modifiedAt',
         resource = changed.value -> 'resource', folded = changed.value -> 'folded'
       FROM json_each(${json}) AS changed
-      WHERE users.org_id = ${store.org} AND users.id = changed.value ->> 'id'
+      WHERE users.seq = (SELECT seq FROM users AS is_there WHERE is_there.org_id = ${store.org} AND is_there.id = changed.value ->> 'id')
         AND users.version = (changed.value ->> 'version') - 1 AND ${IS_UNLINKED}`,
     expect('version', sql`changes() = ${count}`),
     sql`DELETE FROM user_emails WHERE org_id = ${store.org} AND user_seq IN (

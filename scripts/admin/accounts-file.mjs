@@ -98,14 +98,16 @@ function objectIn(text) {
 }
 
 async function* csvAccounts(chunks) {
+  const [header, all] = await headed(chunks);
   const parser = parse({
     info: true,
+    delimiter: delimiterIn(header),
     record_delimiter: '\n',
     relax_column_count: true, // ragged rows are told by their lines
     skip_records_with_empty_values: true,
     max_record_size: MAX_ACCOUNT,
   });
-  pipeline(chunks, parser, () => undefined); // what goes wrong is thrown to who reads
+  pipeline(all, parser, () => undefined); // what goes wrong is thrown to who reads
   let columns;
   try {
     for await (const { info, record } of parser) {
@@ -126,6 +128,26 @@ async function* csvAccounts(chunks) {
   }
   if (columns === undefined) throw new AdminError('usage', `The file is empty. ${HEADER}`);
 }
+
+/** The first line, and the whole text. */
+async function headed(chunks) {
+  const source = chunks[Symbol.asyncIterator]();
+  let text = '';
+  while (!text.includes('\n') && text.length < MAX_ACCOUNT) {
+    const { done, value } = await source.next();
+    if (done) break;
+    text += value;
+  }
+  async function* all() {
+    yield text;
+    yield* source;
+  }
+  return [text.split('\n', 1)[0], all()];
+}
+
+/** What spreadsheets of several languages put between columns. */
+export const delimiterIn = (header) =>
+  [',', ';', '\t'].reduce((best, one) => (header.split(one).length > header.split(best).length ? one : best));
 
 function reasonOf({ code }) {
   if (code === 'CSV_QUOTE_NOT_CLOSED') return 'a quote is opened and not closed';

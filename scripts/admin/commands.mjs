@@ -16,6 +16,7 @@ import { jsonOf } from './file.mjs';
 import { guideCommand } from './guide.mjs';
 import { healthCommands } from './health.mjs';
 import { journalCommands } from './journal.mjs';
+import { linkPreviewCommand } from './link-preview.mjs';
 import { oauthCommands } from './oauth.mjs';
 import { peopleCommands } from './people.mjs';
 import { AdminError } from './transport.mjs';
@@ -171,6 +172,7 @@ export const commands = [
       `Every session of ${harmless(userName)} issued until ${notBefore} is dead.${pending(published)}`,
   },
   ...peopleCommands,
+  linkPreviewCommand,
   {
     name: 'group list',
     about: 'All groups of an org, or those that a SCIM filter matches, with their permissions.',

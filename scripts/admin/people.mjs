@@ -1,6 +1,6 @@
 /** The people whom the product has already: brought in from a file, previewed, protected from the identity provider. */
-import { hash } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import process from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -8,6 +8,7 @@ import { columns, harmless, heading, paint } from '../terminal.mjs';
 import { accountsIn, FORMATS, formatOf } from './accounts-file.mjs';
 import { org, post } from './api.mjs';
 import { progressBar } from './progress.mjs';
+import { FirstLines } from './seen.mjs';
 import { AdminError } from './transport.mjs';
 
 /** Accounts, and bytes of them, that travel together: below the API's 500 and 1 MiB. */
@@ -62,6 +63,8 @@ async function importFile(callAdmin, { slug, file, format: asked, after, 'dry-ru
     problemCount: 0,
   };
   const { size, accounts, isRead, close } = await opened(file, format);
+  const tooLarge = ({ line, userName = null }) =>
+    note(report, { line, userName, detail: `larger than ${MAX_BYTES} bytes` });
   const bar = progressBar(size);
   const began = performance.now();
   const state = { done: start, activated: 0, isInterrupted: false };
@@ -70,7 +73,7 @@ async function importFile(callAdmin, { slug, file, format: asked, after, 'dry-ru
   };
   process.once('SIGINT', interrupt);
   try {
-    for await (const portion of portionsOf(novel(accounts, start, report), report)) {
+    for await (const portion of together(novel(accounts, start, report), tooLarge)) {
       await send(callAdmin, slug, portion, isDryRun, state, report);
       state.done = portion.at(-1).line;
       const count = COUNTS.slice(0, 4).reduce((sum, name) => sum + report[name], 0) + report.problemCount;
@@ -95,23 +98,35 @@ function lineOf(after = '0') {
   return Number(after);
 }
 
+/** A file's accounts and, once they are gone through, the problems of those that are none. */
+export async function accountsOf(file, format) {
+  const report = { problems: [], problemCount: 0 };
+  const { accounts, close } = await opened(file, formatOf(file, format));
+  return { accounts: novel(accounts, 0, report), problems: report.problems, close };
+}
+
 /** From where the command was typed: npm runs it somewhere else. */
 async function opened(file, format) {
-  let handle;
-  try {
-    handle = await open(resolve(process.env.INIT_CWD ?? '.', file));
-    const { size } = await handle.stat();
-    const stream = handle.createReadStream();
-    return {
-      size,
-      accounts: accountsIn(format, stream),
-      isRead: () => stream.bytesRead,
-      close: () => stream.destroy(),
-    };
-  } catch (error) {
-    await handle?.close();
-    throw new AdminError('usage', `${file} could not be read: ${error.message}`);
+  const unreadable = (why) => new AdminError('usage', `${file} could not be read: ${why}`);
+  const path = resolve(process.env.INIT_CWD ?? '.', file);
+  const found = await stat(path).catch(({ message }) => {
+    throw unreadable(message);
+  });
+  if (!found.isFile()) throw unreadable('it is no file.');
+  const stream = createReadStream(path);
+  async function* chunks() {
+    try {
+      yield* stream;
+    } catch ({ message }) {
+      throw unreadable(message);
+    }
   }
+  return {
+    size: found.size,
+    accounts: accountsIn(format, chunks()),
+    isRead: () => stream.bytesRead,
+    close: () => stream.destroy(),
+  };
 }
 
 /**
@@ -119,28 +134,21 @@ async function opened(file, format) {
  * portions would take the second one for a change of the first.
  */
 async function* novel(accounts, start, report) {
-  const seen = new Map();
+  const seen = new FirstLines();
   const { foldCase } = await import('../../src/scim/fold.ts');
   for await (const { line, account, userName, problem } of accounts) {
-    if (problem !== undefined) {
-      if (line > start) note(report, { line, userName: userName ?? null, detail: problem });
-      continue;
-    }
-    const name = typeof account.userName === 'string' ? account.userName : undefined;
     const keys = [
-      ...(name === undefined ? [] : [['userName', foldCase(name)]]),
-      ...(typeof account.id === 'string' ? [['id', account.id]] : []),
-    ].map(([what, key]) => [what, hash('sha1', `${what} ${key}`, 'base64').slice(0, 16)]);
-    const first = keys.find(([, key]) => seen.has(key));
-    for (const [, key] of keys) if (!seen.has(key)) seen.set(key, line);
+      ['userName', typeof account?.userName === 'string' && foldCase(account.userName)],
+      ['id', typeof account?.id === 'string' && account.id],
+    ];
+    const twice = keys.flatMap(([what, key]) => {
+      const first = key && seen.add(`${what} ${key}`, line);
+      return first ? [`the ${what} stands in line ${first} already`] : [];
+    });
     if (line <= start) continue;
-    if (first === undefined) yield { line, ...account };
-    else
-      note(report, {
-        line,
-        userName: name ?? null,
-        detail: `the ${first[0]} stands in line ${seen.get(first[1])} already`,
-      });
+    const detail = problem ?? twice[0];
+    if (detail === undefined) yield { line, ...account };
+    else note(report, { line, userName: userName ?? account?.userName ?? null, detail });
   }
 }
 
@@ -149,18 +157,18 @@ function note(report, problem) {
   if (report.problems.length < MAX_LISTED) report.problems.push(problem);
 }
 
-/** As many together as a request takes, by their number and their bytes. */
-async function* portionsOf(accounts, report) {
+/**
+ * As many together as a request takes, by their number and their bytes.
+ *
+ * @param tooLarge is given what is too large for any.
+ */
+export async function* together(accounts, tooLarge = () => undefined) {
   let portion = [];
   let size = 0;
   for await (const account of accounts) {
     const length = Buffer.byteLength(JSON.stringify(account)) + 1;
     if (length > MAX_BYTES) {
-      note(report, {
-        line: account.line,
-        userName: account.userName ?? null,
-        detail: `larger than ${MAX_BYTES} bytes`,
-      });
+      tooLarge(account);
       continue;
     }
     if (portion.length === MAX_TOGETHER || size + length > MAX_BYTES) {

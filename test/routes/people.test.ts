@@ -338,3 +338,21 @@ describe('an import', () => {
     expect(large.written).toBeCloseTo(small.written, 0);
   });
 });
+
+describe('a preview of links', () => {
+  it('costs one round trip a page, and for each account as many rows in an org of any size', async () => {
+    const meter = new Meter();
+    const cost = async (limit: number) => {
+      meter.reset();
+      const { body } = await admin('GET', at(`/link-preview?limit=${limit}`), { env: { DB: meter.binding } });
+      expect(body.accounts).toHaveLength(limit);
+      return { trips: meter.roundTrips, read: meter.rowsRead / limit };
+    };
+    const people = (from: number) => Array.from({ length: 250 }, (_, i) => person(`u${from + i}`));
+    await bring(...people(0));
+    const small = await cost(100);
+    await bring(...people(250));
+    await bring(...people(500));
+    console.log(small, await cost(100), await meter.plans());
+  });
+});

@@ -19,7 +19,9 @@ import { jsonOf } from './file.mjs';
 import { guideCommand } from './guide.mjs';
 import { healthCommands } from './health.mjs';
 import { journalCommands } from './journal.mjs';
+import { linkPreviewCommand } from './link-preview.mjs';
 import { oauthCommands } from './oauth.mjs';
+import { peopleCommands } from './people.mjs';
 import { AdminError } from './transport.mjs';
 
 const schemaOf = (slug, urn) => org(slug, `/schemas/${encodeURIComponent(urn)}`);
@@ -146,8 +148,16 @@ export const commands = [
       users.length === 0
         ? 'No users.'
         : columns([
-            heading('ID', 'USER NAME', 'DISPLAY NAME', 'ACTIVE'),
-            ...users.map((it) => [it.id, it.userName, nameOf(it), yesNo(it.active)]),
+            heading('ID', 'USER NAME', 'DISPLAY NAME', 'ACTIVE', 'ORIGIN', 'LINKED', 'PROTECTED'),
+            ...users.map((it) => [
+              it.id,
+              it.userName,
+              nameOf(it),
+              yesNo(it.active),
+              it.origin,
+              it.origin === 'host' ? (it.linked ?? ['yellow', 'no']) : null,
+              it.protected ? ['green', 'yes'] : null,
+            ]),
           ]),
   },
   {
@@ -167,6 +177,8 @@ export const commands = [
     show: ({ userName, notBefore, published }) =>
       `Every session of ${harmless(userName)} issued until ${notBefore} is dead.${pending(published)}`,
   },
+  ...peopleCommands,
+  linkPreviewCommand,
   {
     name: 'user erase',
     about: 'Remove what is known of a person, live or deleted, everywhere but for ids. This cannot be undone.',

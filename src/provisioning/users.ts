@@ -106,7 +106,8 @@ async function returning(org: TypedOrg, said: Resource, bends: Bends): Promise<S
 
 /** Not foreign: no identity provider knows the account by another externalId. */
 function isOwn({ isUnlinked, resource }: StoredUser, said: Resource): boolean {
-  return isUnlinked && (resource['externalId'] === undefined || resource['externalId'] === said['externalId']);
+  const [known, given] = [resource['externalId'], said['externalId']];
+  return isUnlinked && (known === undefined || given === undefined || known === given);
 }
 
 /**

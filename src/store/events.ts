@@ -2,6 +2,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, EventType, Happening } from '../events';
 import type { OrgStore } from './open';
+import { jsonPortions } from './portions';
 
 /** How the org's counters move with an event. */
 export interface Count {
@@ -94,6 +95,27 @@ export function recordEach(
     settle: sql`UPDATE orgs SET event_seq = max(event_seq, ifnull((SELECT max(seq) FROM events WHERE org_id = ${store.org}), 0))
       WHERE id = ${store.org}`,
   };
+}
+
+/**
+ * Different things that happened in one batch, but for the last of them: that one has a `record` of its own. To follow
+ * `count`, which has counted all of them.
+ *
+ * @param also 1 or 0: whether an event follows the last one.
+ */
+export function recordBefore(store: OrgStore, actor: Actor, happenings: readonly Happening[], also: SQL): SQL[] {
+  const numbered = happenings.map(({ details, ...happening }, i) => ({
+    ...happening,
+    number: happenings.length - i,
+    details: { ...details, client: actor.client },
+  }));
+  return jsonPortions(numbered).map(
+    ({ json }) => sql`INSERT INTO ${COLUMNS}
+      SELECT orgs.id, orgs.event_seq - ${also} - (listed.value ->> 'number'), ${store.now}, listed.value ->> 'type',
+        ${actor.name}, ${store.credential}, listed.value ->> 'targetId', ${actor.requestId}, listed.value -> 'details',
+        ifnull(listed.value ->> 'publishes', 0)
+      FROM json_each(${json}) AS listed CROSS JOIN orgs ON orgs.id = ${store.org}`,
+  );
 }
 
 const COLUMNS = sql.raw(

@@ -36,7 +36,8 @@ export function milliseconds(setting: keyof OrgSettings, otherwise: string): SQL
     WHEN 's' THEN 1000 WHEN 'm' THEN 60000 WHEN 'h' THEN 3600000 ELSE 86400000 END)`);
 }
 
-const SEATS = sql.raw(`orgs.settings ->> '$."plan.seats"'`);
+/** How many users may be active, or NULL. */
+export const SEATS = sql.raw(`orgs.settings ->> '$."plan.seats"'`);
 
 /** 1 where this number of active users is the first to take nine tenths of the seats, else 0. */
 const isWarned = (active: SQL) =>

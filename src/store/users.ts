@@ -34,6 +34,9 @@ export interface StoredUser extends Stored {
   readonly notBefore: number | undefined;
   /** A change of it is committed, but not yet published. */
   readonly isUnpublished: boolean;
+  /** Who brought the account, and since when an imported one is the identity provider's; epoch milliseconds. */
+  readonly origin: 'idp' | 'host';
+  readonly linkedAt: number | undefined;
   /** The host app had the account before, and the identity provider has not written to it yet. */
   readonly isUnlinked: boolean;
   /** The identity provider can neither deactivate nor delete it. */
@@ -67,6 +70,8 @@ function userOf(row: Row): StoredUser {
     isActive: row['active'] === 1,
     groups: groupsIn(row['groups']),
     isUnpublished: row['is_unpublished'] === 1,
+    origin: row['origin'] as 'idp' | 'host',
+    linkedAt: (row['linked_at'] as number | null) ?? undefined,
     isUnlinked: row['origin'] === 'host' && row['linked_at'] === null,
     isProtected: row['protected'] === 1,
     isHeld: row['is_held'] === 1,
@@ -93,7 +98,7 @@ export async function getUserByName(store: OrgStore, userName: string): Promise<
 }
 
 /** The live user that an operator means: by the id, else by the userName. Two look-ups: no index serves an OR of both. */
-function meant(store: OrgStore, idOrUserName: string): SQL {
+export function meant(store: OrgStore, idOrUserName: string): SQL {
   const one = sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL`;
   return sql`users.seq = ifnull((${one} AND id = ${idOrUserName}), (${one} AND user_name_key = ${foldCase(idOrUserName)}))`;
 }

@@ -20,6 +20,7 @@ import { groups } from './groups';
 import { health } from './health';
 import { clients } from './oauth';
 import { orgs } from './orgs';
+import { people } from './people';
 import { refusals } from './refusals';
 import { schemas } from './schemas';
 import { sessions } from './sessions';
@@ -53,6 +54,7 @@ admin.route('/orgs/:slug/events', events);
 admin.route('/orgs/:slug/health', health);
 admin.route('/orgs/:slug/users/:user/history', history);
 admin.route('/orgs/:slug/users/:user/erase', erase);
+admin.route('/orgs/:slug/users', people); // before a user of such a name
 admin.route('/orgs/:slug/users', users);
 admin.route('/orgs/:slug/exit', exit);
 admin.route('/orgs/:slug/groups', groups);

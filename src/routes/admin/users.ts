@@ -50,7 +50,10 @@ users.post('/:user/sign-out', body(z.strictObject({ by })), async (c) => {
   }
 });
 
-const shownUser = ({ types, baseUrl }: TypedOrg, user: StoredUser) => ({
+export const shownUser = ({ types, baseUrl }: TypedOrg, user: StoredUser) => ({
   ...project(types.user, represent(types.user, user, baseUrl), {}),
   notBefore: iso(user.notBefore),
+  origin: user.origin,
+  linked: iso(user.linkedAt),
+  protected: user.isProtected,
 });

@@ -28,7 +28,7 @@ export function tell(event: Told, userId: string, names: ReadonlyMap<string, str
     : tale(by, event.details, group);
   const bends = listOf(event.details['bends']);
   const allowance = bends && bends.length > 0 ? `read with allowance for ${bends.join(', ')}` : '';
-  return [told, changes(event), allowance].filter(Boolean).join('; ');
+  return [told, changes(event), linked(event.details['linked']), allowance].filter(Boolean).join('; ');
 }
 
 type Tale = (by: string, details: Told['details'], group: (id: unknown) => string) => string;
@@ -37,7 +37,24 @@ const OF_USER: Record<string, Tale> = {
   'user.created': (by, { defaultGroup }, group) =>
     `Created ${by}${typeof defaultGroup === 'string' ? `, and put into the default group ${group(defaultGroup)}` : ''}`,
   'user.updated': (by) => `Changed ${by}`,
-  'user.deactivated': (by) => `Deactivated ${by}: every session until then is over`,
+  'user.imported': (by, { changed }) => {
+    const isNew = (changed as Record<string, { before: unknown }> | undefined)?.['userName']?.before === null;
+    return isNew ? `Brought in from the application ${by}` : `Changed by an import from the application ${by}`;
+  },
+  'user.linked': (by) => `Taken over ${by}`,
+  'user.protected': (by, { reason }) =>
+    `Protected ${by}${because(reason)}: the identity provider can neither deactivate nor delete the account`,
+  'user.unprotected': (by, { reason }) => `Not protected any more ${by}${because(reason)}`,
+  'user.deactivation_refused': (by) => `To be deactivated ${by}, and refused: the account is protected`,
+  'user.deletion_refused': (by) => `To be deleted ${by}, and refused: the account is protected`,
+  'brake.held': (by, { operation }) => `To be ${operationOf(operation)} ${by}, and held by the brake: stayed active`,
+  'brake.rejected': (by, { until }) => `What the brake held was rejected ${by}: refused until ${until}`,
+  'brake.withdrawn': (by) => `Wanted active again ${by}: held by the brake no more`,
+  'user.deactivated': (by, { cause }) => {
+    const why =
+      cause === 'exit' ? ', for the set-up was removed' : cause === 'brake' ? ', who released it from the brake' : '';
+    return `Deactivated ${by}${why}: every session until then is over`;
+  },
   'user.reactivated': (by) => `Reactivated ${by}: may sign in anew`,
   'user.restored': (by) => `Brought back ${by}, under the id from before`,
   'user.deleted': (by, { leftGroups }, group) => {
@@ -61,6 +78,16 @@ const OF_USER: Record<string, Tale> = {
   'scim.disabled': (by) => `SCIM was switched off ${by}: the identity provider could change nothing from then on`,
   'scim.enabled': (by) => `SCIM was switched on ${by}`,
 };
+
+const operationOf = (operation: unknown) => (operation === 'delete' ? 'deleted' : 'deactivated');
+
+/** By what an account that the application had before became the identity provider's. */
+function linked(how: unknown): string {
+  if (how === null || typeof how !== 'object') return '';
+  const { by, keptEmails } = how as { by?: unknown; keptEmails?: unknown };
+  const match = by === 'id' ? 'found by it' : `matched by ${by === 'email' ? 'an e-mail address' : 'the userName'}`;
+  return `its own from now on, ${match}${keptEmails === true ? '; kept its e-mail addresses' : ''}`;
+}
 
 /** A group's event names at most so many; of whom it counts without a name it is not known whether this user is one. */
 function inGroup({ type, details }: Told, userId: string, group: string, by: string): string {

@@ -33,9 +33,9 @@ export async function listUnlinked(
     sql`SELECT users.id, users.resource ->> '$.userName' AS user_name, users.resource ->> '$.displayName' AS display_name,
         users.active, users.protected,
         (SELECT json_group_array(json_object('value', mine.value_key, 'isShared', json(iif(EXISTS (
-            SELECT 1 FROM user_emails AS other WHERE other.org_id = mine.org_id AND other.value_key = mine.value_key
+            SELECT 1 FROM user_emails AS other WHERE other.org_id = users.org_id AND other.value_key = mine.value_key
               AND other.user_seq <> mine.user_seq), 'true', 'false'))))
-          FROM user_emails AS mine WHERE mine.org_id = users.org_id AND mine.user_seq = users.seq) AS addresses
+          FROM user_emails AS mine INDEXED BY user_emails_user WHERE mine.org_id = users.org_id AND mine.user_seq = users.seq) AS addresses
       FROM users INDEXED BY users_unlinked WHERE users.org_id = ${store.org} AND ${IS_LIVE_AND_UNLINKED}
         AND users.seq > ifnull((${start}), 0)
       ORDER BY users.seq LIMIT ${limit}`,

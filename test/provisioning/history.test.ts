@@ -19,6 +19,58 @@ describe('a user’s history says', () => {
       { changed: { active: { before: true, after: false } }, bends: ['boolean-string'], client: 'Okta 1.0' },
       'Deactivated by the identity provider (Okta 1.0): every session until then is over; active true → false; read with allowance for boolean-string',
     ],
+    [
+      'user.deactivated',
+      { changed: { active: { before: true, after: false } }, cause: 'exit' },
+      'Deactivated by the identity provider, for the set-up was removed: every session until then is over; active true → false',
+    ],
+    [
+      'user.imported',
+      { changed: { userName: { before: null, after: 'a@x' } } },
+      'Brought in from the application by the identity provider; userName "a@x"',
+    ],
+    [
+      'user.imported',
+      { changed: { title: { before: 'Head', after: 'Chief' } } },
+      'Changed by an import from the application by the identity provider; title "Head" → "Chief"',
+    ],
+    [
+      'user.linked',
+      { changed: { externalId: { before: null, after: 'x' } }, linked: { by: 'email', keptEmails: true } },
+      'Taken over by the identity provider; externalId "x"; its own from now on, matched by an e-mail address; kept its e-mail addresses',
+    ],
+    [
+      'user.deactivated',
+      { changed: {}, linked: { by: 'id' } },
+      'Deactivated by the identity provider: every session until then is over; its own from now on, found by it',
+    ],
+    [
+      'user.protected',
+      { reason: 'the owner' },
+      'Protected by the identity provider (the owner): the identity provider can neither deactivate nor delete the account',
+    ],
+    ['user.unprotected', {}, 'Not protected any more by the identity provider'],
+    [
+      'user.deactivation_refused',
+      { operation: 'deactivate' },
+      'To be deactivated by the identity provider, and refused: the account is protected',
+    ],
+    [
+      'user.deletion_refused',
+      { operation: 'delete' },
+      'To be deleted by the identity provider, and refused: the account is protected',
+    ],
+    [
+      'brake.held',
+      { operation: 'delete' },
+      'To be deleted by the identity provider, and held by the brake: stayed active',
+    ],
+    [
+      'brake.rejected',
+      { until: '2026-11-28' },
+      'What the brake held was rejected by the identity provider: refused until 2026-11-28',
+    ],
+    ['brake.withdrawn', {}, 'Wanted active again by the identity provider: held by the brake no more'],
     ['user.reactivated', { changed: {} }, 'Reactivated by the identity provider: may sign in anew'],
     [
       'user.updated',

@@ -340,19 +340,178 @@ describe('an import', () => {
 });
 
 describe('a preview of links', () => {
+  const preview = async (query = '') => (await admin('GET', at(`/link-preview${query}`))).body;
+  const ask = (people: Account[]) =>
+    admin('POST', at('/link-preview'), { body: { people: people.map((one, i) => ({ line: i + 1, ...one })) } });
+  const work = (value: string) => [{ value, type: 'work', primary: true }];
+  const of = (accounts: { userName: string }[], userName: string) => accounts.find((it) => it.userName === userName);
+
+  it('says of each account by what it would link, which addresses are in the way, and who is an owner', async () => {
+    await bring(
+      person('ada'),
+      { schemas: [USER], userName: 'bob', emails: work('team@acme.com') },
+      {
+        schemas: [USER],
+        userName: 'eve',
+        emails: [...work('TEAM@acme.com'), { value: 'eve@home.test', type: 'home' }],
+      },
+      { schemas: [USER], userName: 'owner', protected: true, active: false },
+    );
+    await idp.user('theirs@acme.com');
+    await set({ verifiedDomains: 'acme.com' });
+    const { linking, verifiedDomains, accounts, next } = await preview();
+    expect([linking, verifiedDomains, next, accounts.length]).toEqual(['email', ['acme.com'], null, 4]);
+    expect(of(accounts, 'ada@acme.com')).toMatchObject({
+      active: true,
+      protected: false,
+      links: { userName: true, emails: ['ada@acme.com'] },
+      conflicts: [],
+    });
+    expect(of(accounts, 'bob')).toMatchObject({
+      links: { userName: true, emails: [] },
+      conflicts: [{ reason: 'shared', addresses: ['team@acme.com'] }],
+    });
+    expect(of(accounts, 'eve')).toMatchObject({
+      conflicts: [
+        { reason: 'shared', addresses: ['team@acme.com'] },
+        { reason: 'unverified', addresses: ['eve@home.test'] },
+      ],
+    });
+    expect(of(accounts, 'owner')).toMatchObject({ active: false, protected: true });
+  });
+
+  it('follows the setting: by userName alone, or not at all', async () => {
+    await bring(person('ada'));
+    await set({ verifiedDomains: 'acme.com', linking: 'userName' });
+    expect((await preview()).accounts[0].links).toEqual({ userName: true, emails: [] });
+    await set({ linking: 'off' });
+    expect((await preview()).accounts[0]).toMatchObject({
+      links: { userName: false, emails: [] },
+      conflicts: [{ reason: 'linking' }],
+    });
+  });
+
+  it('goes page by page through those that are not linked yet, and none of another org', async () => {
+    await bring(...['a', 'b', 'c'].map((name) => person(name, { id: name })));
+    const first = await preview('?limit=2');
+    expect([first.accounts.map(({ id }: { id: string }) => id), first.next]).toEqual([['a', 'b'], 'b']);
+    expect((await idp.post('/Users', { userName: 'b@acme.com' })).status).toBe(201);
+    const second = await preview(`?limit=2&after=${first.next}`);
+    expect([second.accounts.map(({ id }: { id: string }) => id), second.next]).toEqual([['c'], null]);
+    expect((await preview()).accounts).toHaveLength(2);
+    const other = await newIdp(`${idp.slug}-other`);
+    expect((await admin('GET', `/orgs/${other.slug}/users/link-preview`)).body.accounts).toEqual([]);
+    expect((await admin('GET', `/orgs/${other.slug}/users/link-preview?after=a`)).status).toBe(400);
+  });
+
+  it('of a list of people says what each POST then comes to', async () => {
+    const gone = await idp.user('gone', { externalId: 'gone' });
+    await idp.delete(`/Users/${gone.id}`);
+    await idp.user('theirs', { externalId: 'x1', emails: work('theirs@acme.com') });
+    await bring(
+      { schemas: [USER], userName: 'named' },
+      { schemas: [USER], userName: 'addressed', emails: work('addressed@acme.com') },
+      { schemas: [USER], userName: 'foreign', externalId: 'hers' },
+      { schemas: [USER], userName: 'one', emails: work('team@acme.com') },
+      { schemas: [USER], userName: 'two', emails: work('team@acme.com') },
+    );
+    await set({ verifiedDomains: 'acme.com' });
+    const people: [Account, string, string?][] = [
+      [{ userName: 'NAMED', externalId: 'n' }, 'links', 'userName'],
+      [{ userName: 'by-mail', emails: work('Addressed@acme.com') }, 'links', 'email'],
+      [{ userName: 'foreign', externalId: 'mine' }, 'conflict'],
+      [{ userName: 'three', emails: work('team@acme.com') }, 'conflict'],
+      [{ userName: 'beside', emails: work('theirs@acme.com') }, 'conflict'],
+      [{ userName: 'theirs', externalId: 'x1' }, 'known'],
+      [{ userName: 'gone', externalId: 'gone' }, 'restored'],
+      [{ userName: 'nobody', emails: work('nobody@acme.com') }, 'new'],
+      [{ userName: '' }, 'conflict'],
+    ];
+    const before = await dump();
+    const { body } = await ask(people.map(([one]) => one));
+    expect(body.people.map(({ outcome, by }: { outcome: string; by?: string }) => [outcome, by])).toEqual(
+      people.map(([, outcome, by]) => [outcome, by]),
+    );
+    expect(await dump()).toBe(before);
+    const links = body.people.filter(({ outcome }: { outcome: string }) => outcome === 'links');
+    for (const [i, { account }] of links.entries()) {
+      expect((await idp.post('/Users', people[i]![0])).body.id).toBe(account);
+    }
+    expect((await idp.post('/Users', people[2]![0])).status).toBe(409);
+    for (const i of [3, 4]) expect((await idp.post('/Users', people[i]![0])).status).toBe(201);
+    expect((await types()).filter((type) => type === 'user.linked')).toHaveLength(2);
+  });
+
   it('costs one round trip a page, and for each account as many rows in an org of any size', async () => {
     const meter = new Meter();
     const cost = async (limit: number) => {
       meter.reset();
       const { body } = await admin('GET', at(`/link-preview?limit=${limit}`), { env: { DB: meter.binding } });
       expect(body.accounts).toHaveLength(limit);
-      return { trips: meter.roundTrips, read: meter.rowsRead / limit };
+      expect(meter.roundTrips).toBe(1);
+      return meter.rowsRead / limit;
     };
     const people = (from: number) => Array.from({ length: 250 }, (_, i) => person(`u${from + i}`));
     await bring(...people(0));
     const small = await cost(100);
     await bring(...people(250));
-    await bring(...people(500));
-    console.log(small, await cost(100), await meter.plans());
+    expect(await cost(100)).toBeCloseTo(small, 0);
+    expect((await meter.plans()).filter((line) => /^SCAN users/.test(line))).toEqual([]);
   });
+
+  it.each(['?after=nobody', '?after=', '?limit=0', '?limit=501', '?limit=x'])(
+    'is told what it takes: %s',
+    async (query) => {
+      const { status, body } = await admin('GET', at(`/link-preview${query}`));
+      expect([status, body.detail]).toEqual([400, expect.stringMatching(/^(after|limit): .* expected/)]);
+    },
+  );
+});
+
+describe('a mark of protection', () => {
+  const mark = (user: string, verb: 'protect' | 'unprotect', body: object = {}) =>
+    admin('POST', at(`/${encodeURIComponent(user)}/${verb}`), { body });
+
+  it('is set and taken away by id or userName, is told once, and moves no version', async () => {
+    const { id, meta } = await idp.user('Owner@acme.com');
+    expect((await mark('OWNER@acme.com', 'protect', { by: 'olga', reason: 'the owner' })).body).toEqual({
+      id,
+      userName: 'Owner@acme.com',
+      protected: true,
+    });
+    expect((await mark(id, 'protect')).body.protected).toBe(true);
+    expect(await show(id)).toMatchObject({ protected: true, origin: 'idp' });
+    expect((await idp.get(`/Users/${id}`)).body.meta).toEqual(meta);
+    expect((await mark(id, 'unprotect')).body.protected).toBe(false);
+    expect(await types(id)).toEqual(['user.created', 'user.protected', 'user.unprotected']);
+    expect((await events(id))[1]).toMatchObject({ actor: 'admin:admin', details: { by: 'olga', reason: 'the owner' } });
+    expect((await idp.delete(`/Users/${id}`)).status).toBe(204);
+  });
+
+  it('is of a live user of this org, and of nobody else', async () => {
+    const { id } = await idp.user('gone');
+    await idp.delete(`/Users/${id}`);
+    const other = await newIdp(`${idp.slug}-other`);
+    const theirs = await other.user('theirs');
+    const before = await dump();
+    for (const user of [id, 'gone', theirs.id, 'theirs', 'nobody'])
+      expect((await mark(user, 'protect')).status).toBe(404);
+    expect(await dump()).toBe(before);
+  });
+
+  it('asked for at once by many is told once', async () => {
+    const { id } = await idp.user('owner');
+    const answers = await Promise.all(Array.from({ length: 10 }, () => mark(id, 'protect')));
+    expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
+    expect(await types(id)).toEqual(['user.created', 'user.protected']);
+  });
+
+  it.each([{ reason: '' }, { reason: 7 }, { reason: 'x'.repeat(201) }, { by: '' }, { until: 'noon' }])(
+    'says what was expected in the place of %j',
+    async (body) => {
+      const { id } = await idp.user('owner');
+      expect((await mark(id, 'protect', body)).status).toBe(400);
+      expect(await types(id)).toEqual(['user.created']);
+    },
+  );
 });

@@ -10,6 +10,7 @@ import { startServer } from '../support/server.ts';
 const at = (path) => new URL(`../../${path}`, import.meta.url);
 const read = (path) => readFileSync(at(path), 'utf8');
 const PAGES = readdirSync(at('docs/idp')).map((name) => `docs/idp/${name}`);
+const DOCS = ['stream', 'people', 'leaving', 'archive'].map((name) => `docs/${name}.md`);
 const guides = Object.keys(GUIDES);
 const { run, show } = commands.find(({ name }) => name === 'org guide');
 
@@ -210,29 +211,25 @@ describe('a command that is named', () => {
     }
   });
 
-  it.each(['README.md', 'docs/stream.md', 'migrations/README.md', 'CHANGELOG.md'])(
-    'in %s exists, with its options',
-    (path) => {
-      const page = read(path);
-      for (const text of [...typed(page), ...named(page)]) {
-        // `rotate|cancel` stands for either.
-        const [first, ...rest] = text.split(' ');
-        const variants = rest[0]?.includes('|')
-          ? rest[0].split('|').map((verb) => [first, verb, ...rest.slice(1)].join(' '))
-          : [text];
-        for (const variant of variants) {
-          const command = commandOf(variant);
-          expect(command, `${path}: ${variant}`).toBeDefined();
-          for (const option of optionsOf(variant)) {
-            expect(
-              { ...command.options, json: {}, remote: {}, env: {}, help: {} },
-              `${path}: ${variant}`,
-            ).toHaveProperty([option]);
-          }
+  it.each(['README.md', ...DOCS, 'migrations/README.md', 'CHANGELOG.md'])('in %s exists, with its options', (path) => {
+    const page = read(path);
+    for (const text of [...typed(page), ...named(page)]) {
+      // `rotate|cancel` stands for either.
+      const [first, ...rest] = text.split(' ');
+      const variants = rest[0]?.includes('|')
+        ? rest[0].split('|').map((verb) => [first, verb, ...rest.slice(1)].join(' '))
+        : [text];
+      for (const variant of variants) {
+        const command = commandOf(variant);
+        expect(command, `${path}: ${variant}`).toBeDefined();
+        for (const option of optionsOf(variant)) {
+          expect({ ...command.options, json: {}, remote: {}, env: {}, help: {} }, `${path}: ${variant}`).toHaveProperty(
+            [option],
+          );
         }
       }
-    },
-  );
+    }
+  });
 
   it('in the list of the README is every one that there is, and no other', () => {
     const block = /^## Administration[\s\S]*?^```\n([\s\S]*?)^```/m.exec(read('README.md'))[1];

@@ -75,7 +75,7 @@ async function run(callAdmin, { slug, confirm, until = DEFAULT, list, by }) {
     ...(written && { list: written }),
     steps,
     stays: { protected: kept, unlinked: unlinked.active },
-    next: nextOf({ slug, until, list, isDry }),
+    next: nextOf({ slug, until, list, isDry: isDry && steps.some(isToDo) }),
   };
 }
 
@@ -203,6 +203,8 @@ const isThere = (file) =>
     () => false,
   );
 
+const isToDo = ({ state }) => state === 'would';
+
 /** What to type next; null: nothing is left. */
 function nextOf({ slug, until, list, isDry }) {
   const command = (step, more) =>
@@ -235,7 +237,7 @@ function show({ slug, dryRun, until, list, steps, stays, next }) {
           `${stays.protected} protected and ${stays.unlinked} unlinked accounts are the host app's own, and stay active${steps.at(-1).state === 'done' ? ' there' : ''}.`,
         ]
       : []),
-    ...(next === null ? [] : [`${dryRun ? 'Do it' : 'Go on'}: npm run admin -- ${next}`]),
+    ...(next === null ? [] : [`${steps.some(isToDo) ? 'Do it' : 'Go on'}: npm run admin -- ${next}`]),
     ...(next !== null && (dryRun || next.includes('--until delete'))
       ? [
           paint(

@@ -1,6 +1,7 @@
 /** Users as the product sees them: create, get, replace, patch, delete; restoring who comes back, linking who was there. */
 import { notFound, preconditionFailed, uniqueness } from '../scim/error';
 import { hasTag, type TagCondition } from '../scim/etag';
+import { foldCase } from '../scim/fold';
 import { applyPatch } from '../scim/patch/apply';
 import { parsePatch } from '../scim/patch/parse';
 import type { Bends } from '../scim/quirks';
@@ -110,6 +111,9 @@ function isOwn({ isUnlinked, resource }: StoredUser, said: Resource): boolean {
   return isUnlinked && (known === undefined || given === undefined || known === given);
 }
 
+const addressesIn = ({ emails }: Resource): string[] =>
+  ((emails ?? []) as { value?: string }[]).flatMap(({ value }) => (value === undefined ? [] : foldCase(value)));
+
 /**
  * The account that the host app had, under its id. What the identity provider does not say stays as it is, and so does
  * the e-mail address whatever it says: whoever can choose addresses there must not get another person's password reset.
@@ -123,7 +127,8 @@ function link(
 ): Promise<StoredUser | undefined> {
   const { emails } = before.resource;
   const after = withActive({ ...before.resource, ...said, ...(emails !== undefined && { emails }) }, before.isActive);
-  const keptEmails = emails !== undefined && said['emails'] !== undefined && !isSame(emails, said['emails']);
+  const keptEmails =
+    emails !== undefined && addressesIn(said).some((one) => !addressesIn(before.resource).includes(one));
   return save(org, before, after, after['active'] === true, bends, {
     linked: { by, ...(keptEmails && { keptEmails }) },
   });

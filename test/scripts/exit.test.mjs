@@ -99,6 +99,8 @@ describe('org exit', () => {
     expect(report.next).toBe('org exit steps --confirm steps --until delete');
     expect(show(report, input)).toContain('Go on: npm run admin -- org exit steps --confirm steps --until delete');
     expect(states(await run(callAdmin, input))).toEqual(WAS_DONE);
+    // Run dry there is nothing to do but what was not asked for.
+    expect(await run(callAdmin, { slug: 'steps' })).toMatchObject({ dryRun: true, next: report.next });
     const events = await server.admin('GET', '/orgs/steps/events?type=user.deactivated');
     expect(events.events.map(({ details }) => details.by)).toEqual(['olga', 'olga', 'olga']);
     const gone = await run(callAdmin, { ...input, until: 'delete' });

@@ -310,6 +310,7 @@ describe('settings of the brake', () => {
     ['brake.window', '10s', 'a duration'],
     ['brake.window', '31d', 'a duration'],
     ['linking', 'always', 'off, userName or email'],
+    ['linking', 'none', 'off, userName or email'],
     ['verifiedDomains', 'acme', 'domains'],
     ['verifiedDomains', 'ada@acme.com', 'domains'],
     ['onDelete', 'destroy', 'deactivate or erase'],

@@ -120,8 +120,9 @@ const settable = z.strictObject({
       z.array(z.string().min(1, NO_GROUPS)).max(MAX_SIGN_OUT_GROUPS, `at most ${MAX_SIGN_OUT_GROUPS} are accepted`),
     ),
 });
-/** As the value of any of them: back to its default. */
+/** As the value of any of them but `linking`, of which it could be read as either: back to its default. */
 const RESET = 'none';
+const isReset = (key: string, value: string) => value === RESET && key !== 'linking';
 
 export const orgs = new Hono<App>();
 
@@ -190,13 +191,13 @@ function changeAsked(asked: Record<string, string>): SettingsChange & { readonly
       `There is no setting ${unknown.slice(0, 40)}; there are ${Object.keys(settable.shape).join(', ')}`,
     );
   }
-  const given = Object.entries(asked).filter(([, value]) => value !== RESET);
+  const given = Object.entries(asked).filter(([key, value]) => !isReset(key, value));
   const parsed = settable.partial().safeParse(Object.fromEntries(given));
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw invalidValue(`${issue!.path.join('.')}: ${issue!.message}`);
   }
-  const resets = Object.keys(asked).filter((key) => asked[key] === RESET);
+  const resets = Object.keys(asked).filter((key) => isReset(key, asked[key]!));
   return { ...parsed.data, ...Object.fromEntries(resets.map((key) => [key, null])) } as SettingsChange;
 }
 

@@ -1,5 +1,6 @@
 /** What the brake has held is carried out after all, at the operator's word. */
 import { letGo, type Operation } from '../store/brake';
+import { buryUser, eraseUser } from '../store/deletion';
 import * as store from '../store/users';
 import { detailsOf, replacement } from './lifecycle';
 import type { TypedOrg } from './org';
@@ -23,9 +24,9 @@ export async function releaseUser(org: TypedOrg, id: string, operation: Operatio
       if (before === undefined || (operation === 'deactivate' && !before.isActive)) {
         await org.store.write(letGo(org.store, id));
       } else if (operation === 'delete') {
-        await store.buryUser(org.store, id, [String(before.version)], org.actor, false);
+        await buryUser(org.store, id, [String(before.version)], org.actor, false);
       } else if (org.store.tenant.settings.onDeactivate === 'erase') {
-        await store.eraseUser(org.store, before, org.actor, false);
+        await eraseUser(org.store, before, org.actor, false);
       } else {
         const after = { ...before.resource, active: false };
         const { type, endsSessions, isPublished } = replacement(true, false);

@@ -9,6 +9,7 @@ import { isSame, type Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
 import { Taken } from '../store/batch';
 import { withdraw } from '../store/brake';
+import { buryUser, eraseUser } from '../store/deletion';
 import { mayLink } from '../store/link';
 import type { StoredUser } from '../store/users';
 import * as store from '../store/users';
@@ -239,7 +240,7 @@ async function save(
   try {
     const { endsSessions } = change;
     if (change.type === 'user.deactivated' && org.store.tenant.settings.onDeactivate === 'erase') {
-      await store.eraseUser(org.store, before, org.actor, true);
+      await eraseUser(org.store, before, org.actor, true);
       await org.publish(before.id);
       return { ...before, ...draft, groups: [] }; // the last that is seen of them
     }
@@ -267,7 +268,7 @@ const isNameTaken = (error: unknown) => error instanceof Taken && error.columns.
 export async function deleteUser(org: Org, id: string, ifMatch: TagCondition | undefined): Promise<void> {
   const versions = ifMatch === '*' ? undefined : ifMatch;
   try {
-    await store.buryUser(org.store, id, versions, org.actor);
+    await buryUser(org.store, id, versions, org.actor);
   } catch (error) {
     if (!isUnmet(error, 'found')) return refused(org, error, id, 'delete');
     if (versions === undefined) throw notFound('User');

@@ -45,7 +45,7 @@ const person = (store: OrgStore, id: string) =>
  * Somebody live is about to be deactivated or deleted by the identity provider, or by the operator for it: it may be. One
  * statement, which names what is in the way: `linking`, `protected`, `rejected` or `brake`. To come before the change.
  */
-export function expectMayLeave(store: OrgStore, id: string, isBraked: boolean): SQL {
+function expectMayLeave(store: OrgStore, id: string, isBraked: boolean): SQL {
   const limits = sql`
       WHEN EXISTS (SELECT 1 FROM brake_held WHERE org_id = orgs.id AND user_id = users.id AND rejected_until > ${store.now}) THEN 'rejected'
       WHEN users.active = 1 AND ${IS_SET} AND ${used(store)} >= ${limit(store)} THEN 'brake'`;
@@ -56,7 +56,7 @@ export function expectMayLeave(store: OrgStore, id: string, isBraked: boolean): 
 }
 
 /** Who leaves is counted, and waits no more. To come before the change, too. */
-export const leave = (store: OrgStore, id: string, isBraked: boolean): SQL[] => [
+const leave = (store: OrgStore, id: string, isBraked: boolean): SQL[] => [
   ...(isBraked
     ? [
         sql`DELETE FROM brake_counts WHERE org_id = ${store.org} AND at <= (
@@ -68,6 +68,12 @@ export const leave = (store: OrgStore, id: string, isBraked: boolean): SQL[] => 
       ]
     : []),
   letGo(store, id),
+];
+
+/** Before somebody is taken out, by whichever way. @param isBraked false: the operator does it. */
+export const takeOut = (store: OrgStore, id: string, isBraked: boolean): SQL[] => [
+  expectMayLeave(store, id, isBraked),
+  ...leave(store, id, isBraked),
 ];
 
 /** Who is out, or wanted back, is held no more. */

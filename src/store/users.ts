@@ -1,6 +1,6 @@
 /** Users of one org: row <-> resource. No function takes an org's id; the store knows it. */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Actor, Details, EventType, Happening } from '../events';
+import type { Actor, Details, Happening } from '../events';
 import type { ResourceType } from '../scim/attribute';
 import { invalidFilter } from '../scim/error';
 import { foldCase } from '../scim/fold';
@@ -10,18 +10,17 @@ import type { JsonObject, Resource, Stored } from '../scim/resource';
 import { userType } from '../scim/schema/types';
 import { ENTERPRISE_USER } from '../scim/urns';
 import { lengthOf, type Row } from './batch';
-import { expectMayLeave, leave } from './brake';
+import { takeOut } from './brake';
 import { endSessions, only, signedOut, signOut } from './epoch';
-import { erasure, forget } from './erase';
 import { count, record, recordAs } from './events';
-import { atOneOf, expect, expectEach, expectOneChange } from './expect';
+import { expect, expectEach, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import { isNobodysAddress, sameAddress } from './link';
 import { type List, span } from './list';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
 import { defaultGroup, expectAllowed, hasSeat, joinDefaultGroup, signedOutByRename, takeSeat } from './policy';
-import { groupsIn, groupsOfUser, leaveAllGroups, usersInGroup } from './related';
+import { groupsIn, groupsOfUser, usersInGroup } from './related';
 
 /** A user with what the product knows besides. */
 export interface StoredUser extends Stored {
@@ -79,7 +78,8 @@ function userOf(row: Row): StoredUser {
   };
 }
 
-const live = (store: OrgStore, id: string) =>
+/** A condition on `users`. */
+export const live = (store: OrgStore, id: string): SQL =>
   sql`users.org_id = ${store.org} AND users.id = ${id} AND users.deleted_at IS NULL`;
 
 /** One round trip. */
@@ -227,7 +227,8 @@ export function columnValues(type: ResourceType, draft: Draft) {
   };
 }
 
-const seqOf = (store: OrgStore, id: string) => sql`(SELECT seq FROM users WHERE org_id = ${store.org} AND id = ${id})`;
+export const seqOf = (store: OrgStore, id: string) =>
+  sql`(SELECT seq FROM users WHERE org_id = ${store.org} AND id = ${id})`;
 
 const insertEmails = (store: OrgStore, id: string, emails: readonly string[]): SQL[] =>
   emails.length === 0
@@ -237,7 +238,7 @@ const insertEmails = (store: OrgStore, id: string, emails: readonly string[]): S
           SELECT ${store.org}, value, ${seqOf(store, id)} FROM json_each(${JSON.stringify(emails)})`,
       ];
 
-const deleteEmails = (store: OrgStore, id: string): SQL =>
+export const deleteEmails = (store: OrgStore, id: string): SQL =>
   sql`DELETE FROM user_emails WHERE org_id = ${store.org} AND user_seq = ${seqOf(store, id)}`;
 
 /** Two look-ups: SQLite does not use a partial index inside an OR, and would read all tombstones of the org. */
@@ -325,12 +326,6 @@ export interface Manner {
   readonly isBraked?: boolean;
 }
 
-/** Before somebody is taken out, by whichever way. */
-const leaving = (store: OrgStore, id: string, isBraked: boolean): SQL[] => [
-  expectMayLeave(store, id, isBraked),
-  ...leave(store, id, isBraked),
-];
-
 export interface Replaced {
   readonly user: StoredUser;
   /** The org ends the sessions of who is renamed, and this one was. */
@@ -343,7 +338,7 @@ export interface Replaced {
  * @param endsSessions those issued until now; the happening has to publish it.
  * @throws Unmet `version`: it has changed since it was read. Unmet `allowed_roles`: a role that it did not have before is
  *   none that the org knows. Unmet `seats`: it would be active, and the plan has none left. Unmet `protected`, `rejected`,
- *   `brake`: it would be inactive (`leaving`).
+ *   `brake`: it would be inactive (brake.ts).
  * @throws Taken: the userName is another live user's.
  */
 export async function replaceUser(
@@ -366,7 +361,7 @@ export async function replaceUser(
   const [linked, unlinked] = isLinked ? [sql`, linked_at = ${store.now}`, sql` AND linked_at IS NULL`] : [sql``, sql``];
   const change = [
     // First, for whether the user is active still is asked.
-    ...(before.isActive && !draft.isActive ? leaving(store, draft.id, isBraked) : []),
+    ...(before.isActive && !draft.isActive ? takeOut(store, draft.id, isBraked) : []),
     sql`UPDATE users SET user_name_key = ${userNameKey}, external_id = ${externalId}, active = ${active},
         version = ${draft.version}, modified_at = ${draft.modifiedAt}, deleted_at = NULL,
         resource = ${resource}, folded = ${folded}${linked}
@@ -396,72 +391,6 @@ export async function replaceUser(
     user: userOf(results.at(-1)![0]!),
     isSignedOut: ended.length > 0 && signedOut(results[change.length]).length > 0,
   };
-}
-
-/** Of the user in the row, by id: for the event that tells why someone is not in them any more. */
-const directGroups = (store: OrgStore): SQL => sql`(SELECT json_group_array(g.id) FROM memberships AS m
-  JOIN groups AS g ON g.seq = m.group_seq
-  WHERE m.org_id = ${store.org} AND m.is_group = 0 AND m.member_seq = users.seq)`;
-
-/** What `onDelete` makes of a deletion: its name and its details, and the user if nothing but its id is to stay. */
-function deletion(store: OrgStore, id: string, actor: Actor) {
-  const isErased = sql`(SELECT ifnull(settings ->> '$.onDelete', '') = 'erase' FROM orgs WHERE id = ${store.org})`;
-  const more = sql`'leftGroups', json(${directGroups(store)}), 'client', ${actor.client ?? null}`;
-  return {
-    type: sql<EventType>`iif(${isErased}, 'user.erased', 'user.deleted')`,
-    details: sql`(SELECT iif(${isErased}, json_object('erased', json('true'), 'cause', 'deleted', ${more}),
-      json_object('before', json(resource), ${more})) FROM users WHERE ${live(store, id)})`,
-    erased: sql`SELECT ${id} AS id WHERE ${isErased}`,
-  };
-}
-
-/**
- * A tombstone in the place of a live user: 404 to SCIM, the userName free, the data kept, or erased where the org says so
- * (`onDelete`). One round trip.
- *
- * @param versions only at one of these versions (If-Match); undefined: at any.
- * @param isBraked false: the operator has released it from the brake.
- * @throws Unmet `found`: there is no such user at such a version. Unmet `linking`: it is the host app's own. Unmet
- *   `protected`, `rejected`, `brake`: it may not go, or not yet.
- */
-export async function buryUser(
-  store: OrgStore,
-  id: string,
-  versions: readonly string[] | undefined,
-  actor: Actor,
-  isBraked = true,
-): Promise<void> {
-  const meant = sql`${live(store, id)}${atOneOf(versions, sql`users.version`)}`;
-  const { type, details, erased } = deletion(store, id, actor);
-  await store.write(
-    expect('found', sql`EXISTS (SELECT 1 FROM users WHERE ${meant})`),
-    ...leaving(store, id, isBraked),
-    count(store, { users: -1, activeUsers: sql`-(SELECT active FROM users WHERE ${live(store, id)})` }),
-    recordAs(store, actor, { type, targetId: id, publishes: true }, details),
-    deleteEmails(store, id),
-    ...leaveAllGroups(store, 'User', seqOf(store, id)),
-    sql`UPDATE users SET deleted_at = ${store.now}, active = 0, version = version + 1, modified_at = max(modified_at, ${store.now}),
-        linked_at = iif(origin = 'host', ifnull(linked_at, ${store.now}), NULL)
-      WHERE ${live(store, id)}`,
-    ...endSessions(store, only(id)),
-    ...forget(store, erased),
-  );
-}
-
-/**
- * Somebody whom the identity provider deactivates, in an org where then nothing but the id is to stay (`onDeactivate`).
- *
- * @throws Unmet as `replaceUser` does.
- */
-export async function eraseUser(store: OrgStore, before: StoredUser, actor: Actor, isBraked: boolean): Promise<void> {
-  await store.write(
-    expect(
-      'version',
-      sql`EXISTS (SELECT 1 FROM users WHERE ${live(store, before.id)} AND version = ${before.version})`,
-    ),
-    ...leaving(store, before.id, isBraked),
-    ...erasure(store, before.id, actor, 'deactivated'),
-  );
 }
 
 /** What the strict session check needs: zero staleness, from the primary. One round trip. */

@@ -19,8 +19,9 @@ import { represent, searchable } from '../../src/scim/representation';
 import type { Json, JsonObject, Resource } from '../../src/scim/resource';
 import { userType } from '../../src/scim/schema/types';
 import { ENTERPRISE_USER as E, USER } from '../../src/scim/urns';
+import { buryUser } from '../../src/store/deletion';
 import { OrgStore } from '../../src/store/open';
-import { buryUser, insertUser, listUsers, type StoredUser } from '../../src/store/users';
+import { insertUser, listUsers, type StoredUser } from '../../src/store/users';
 import { newIdp } from '../support/client';
 import { Random } from '../support/random';
 

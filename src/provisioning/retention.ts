@@ -16,7 +16,8 @@ export async function retain({ DB }: Pick<Env, 'DB'>, now = Date.now()): Promise
   const failed: unknown[] = [];
   for (const due of await takeDue(DB, now - HOUR, ORGS_PER_SWEEP)) {
     try {
-      if (!(await retainOne(DB, due, now))) await rest(DB, due.id, now);
+      // An hour, or as long as the shortest of its ages if that is less.
+      if (!(await retainOne(DB, due, now))) await rest(DB, due.id, now - HOUR + Math.min(HOUR, shortestOf(due)));
     } catch (error) {
       const isGone = error instanceof ScimError && error.status === 404; // deleted meanwhile
       if (!isGone) failed.push(error);
@@ -34,6 +35,10 @@ async function retainOne(db: D1Database, due: Due, now: number): Promise<boolean
   const hasMore = events ? await pruneEvents(store, due.prunedThrough, events, EVENTS_PER_SWEEP) : false;
   return hasMore || erased === TOMBSTONES_PER_SWEEP;
 }
+
+/** Milliseconds. */
+const shortestOf = ({ retainDeleted, retainEvents }: Due): number =>
+  Math.min(...[retainDeleted, retainEvents].flatMap((text) => (text === undefined ? [] : (parseDuration(text) ?? []))));
 
 function limitOf(setting: Limit['setting'], due: Due, now: number): Limit | undefined {
   const text = due[setting];

@@ -72,6 +72,9 @@ export async function changeOrg(
     // Merged in the database: two operators who set different things at once both have their way.
     const merged = sql`json_patch(settings, ${JSON.stringify(change.settings)})`;
     sets.push(sql`settings = ${withGroups(merged, '$')}`);
+    // By another age something may be due at once.
+    if (change.settings.retainDeleted !== undefined || change.settings.retainEvents !== undefined)
+      sets.push(sql`retained_at = 0`);
   }
   if (change.isScimEnabled !== undefined) sets.push(sql`scim_enabled = ${change.isScimEnabled ? 1 : 0}`);
   const results = await store.write(

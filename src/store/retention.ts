@@ -46,9 +46,12 @@ export async function takeDue(db: D1Database, before: number, limit: number): Pr
   }));
 }
 
-/** There was nothing left to do: the org is not looked at for a while. */
-export async function rest(db: D1Database, orgId: string, now: number): Promise<void> {
-  await runBatch(db, [sql`UPDATE orgs SET retained_at = ${now} WHERE id = ${orgId}`]);
+/**
+ * There was nothing left to do: the org is not looked at for a while. A setting that was changed meanwhile has it looked
+ * at all the same.
+ */
+export async function rest(db: D1Database, orgId: string, at: number): Promise<void> {
+  await runBatch(db, [sql`UPDATE orgs SET retained_at = ${at} WHERE id = ${orgId} AND retained_at > 0`]);
 }
 
 /** NULL, which nothing is older than, when the setting is another one by now. */

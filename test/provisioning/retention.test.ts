@@ -258,6 +258,23 @@ describe('the journal', () => {
     expect(await dump()).not.toBe(was);
   });
 
+  it('is looked for again at once by another age, and after the age itself where that is less than an hour', async () => {
+    await happen(10, START);
+    await set({ retainEvents: '90d' });
+    at(2 * DAY);
+    await run();
+    expect((await journal(idp.orgId)).length).toBeGreaterThan(10);
+    await set({ retainEvents: '60s' });
+    await run();
+    expect((await journal(idp.orgId)).map(({ type }) => type)).toEqual(['org.changed']);
+    at(2 * DAY + 59_999);
+    await run();
+    expect(await journal(idp.orgId)).toHaveLength(1);
+    at(2 * DAY + 60_000);
+    await run();
+    expect(await journal(idp.orgId)).toEqual([]);
+  });
+
   it('is not held up by a young event among old ones, which stays until it is old itself', async () => {
     await happen(700, START);
     await env.DB.prepare('UPDATE events SET at = ?2 WHERE org_id = ?1 AND seq = 10')

@@ -3,19 +3,21 @@ import { Hono } from 'hono';
 import { admin, guarded } from './routes/admin';
 import { type App, requestId } from './routes/context';
 import { health } from './routes/health';
+import { help } from './routes/help';
 import { oauth } from './routes/oauth';
 import { metadata } from './routes/oauth/metadata';
 import { scimError } from './routes/respond';
 import { scim } from './routes/scim';
+import { routedPath } from './routes/scim/path';
 import { hosts, sessions } from './routes/sessions';
 import { notFound, ScimError, unavailable } from './scim/error';
 import { Busy } from './store/batch';
 
-// Not strict: `/Users/?filter=…`, as Microsoft's reference client asks.
-export const app = new Hono<App>({ strict: false });
+export const app = new Hono<App>({ getPath: routedPath });
 
 app.use(requestId);
 app.route('/health', health);
+app.route('/help', help);
 app.route('/scim/v2', scim);
 app.route('/orgs/:slug/scim/v2', scim);
 app.route('/oauth', oauth);

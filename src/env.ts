@@ -16,6 +16,8 @@ export interface Env {
   readonly SESSION_MAX_AGE?: string;
   /** Where the service is reached from outside; absent: the address of the request. */
   readonly PUBLIC_URL?: string;
+  /** A page for people about SCIM in the vendor's product; absent: the service's own page, /help. */
+  readonly DOCUMENTATION_URL?: string;
   /** The label of the region that this host serves; unset: any org's. */
   readonly REGION?: string;
   /** JSON: where each region is served, `{"us":"https://us.scim.example.com", …}`. */
@@ -33,6 +35,7 @@ export interface Settings {
   readonly sessionMaxAge: number;
   /** Without a slash at the end. */
   readonly publicUrl: string | undefined;
+  readonly documentationUrl: string | undefined;
   /** Absent: orgs of every region are served. */
   readonly region: Region | undefined;
   readonly adminToken: string | undefined;
@@ -52,6 +55,7 @@ export function settings(env: Env): Settings {
   return {
     sessionMaxAge,
     publicUrl: env.PUBLIC_URL ? addressOf(env.PUBLIC_URL) : undefined,
+    documentationUrl: env.DOCUMENTATION_URL ? new URL(env.DOCUMENTATION_URL).href : undefined,
     region: regionOf(env),
     adminToken: env.ADMIN_TOKEN || undefined,
     hostToken: env.HOST_TOKEN || undefined,

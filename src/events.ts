@@ -80,4 +80,6 @@ export interface Actor {
   readonly requestId: string;
   /** User-Agent, cut: tells one IdP's client from another's. */
   readonly client?: string;
+  /** Quirks of the request around its body: its path, its headers (scim/quirks.ts). */
+  readonly quirks?: readonly string[];
 }

@@ -40,6 +40,10 @@ const NOTHING = /^\s*(?:bearer|basic)?\s*$/i;
  */
 export async function faultOf(authorization: string | undefined, secret: string | undefined): Promise<Refused> {
   if (authorization === undefined || NOTHING.test(authorization)) return { reason: 'missing' };
+  if (/^\s*bearer\s+bearer\s/i.test(authorization)) {
+    const named = await recognise(authorization.replace(/^\s*(?:bearer\s+)+/i, '').slice(0, 500));
+    return { reason: 'malformed', hint: 'scheme_twice', orgId: named.orgId };
+  }
   // A blank inside a secret looks like the end of a scheme's name: so without a scheme, and all of it.
   const texts = [secret ?? '', authorization.replace(/^\s*[\w-]+\s+/, ''), authorization].map((it) => it.slice(0, 500));
   for (const text of texts) {
@@ -87,6 +91,7 @@ const KINDS: Readonly<Record<string, string>> = {
 
 const MALFORMED: Readonly<Record<string, string>> = {
   whitespace: 'blanks or line breaks within the token: copy it again, as one line',
+  scheme_twice: 'the word "Bearer" twice: enter the token alone, because the identity provider adds the word itself',
   checksum: 'mistyped or damaged, for its checksum does not fit: copy the token again',
   form: 'nothing like a credential of this service: see what was entered in the identity provider',
 };

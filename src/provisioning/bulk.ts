@@ -3,7 +3,7 @@
 import type { ResourceType } from '../scim/attribute';
 import { type BulkOperation, type BulkRequest, conflict, resolveReferences } from '../scim/bulk';
 import { invalidSyntax, notFound, ScimError, unavailable } from '../scim/error';
-import { etagOf, parseTags } from '../scim/etag';
+import { etagOf, parseCondition } from '../scim/etag';
 import { locationOf } from '../scim/representation';
 import type { Stored } from '../scim/resource';
 import { allTypes, type Types } from '../scim/schema/types';
@@ -131,7 +131,7 @@ async function performOne(
   { method, path, version, data }: BulkOperation,
 ): Promise<Omit<BulkResult, 'operation'>> {
   const { type, id } = targetOf(org.types, path);
-  const ifMatch = parseTags(version);
+  const ifMatch = parseCondition(version);
   const isUser = type === org.types.user;
   if (method === 'POST') {
     if (id !== undefined) throw invalidSyntax('path: POST takes the endpoint of a resource type, without an id');

@@ -61,7 +61,8 @@ export function replaceGroup(
   const { resource, memberIds } = split(readResource(org.types.group, body, bends));
   const members = replacedBy(memberIds);
   return retried(async () =>
-    changeGroup(org, await readBefore(org, id, members), members, ifMatch, projection, () => ({
+    // RFC 7644 §3.5.1: a PUT always answers with the whole resource, however many members it has.
+    changeGroup(org, await readBefore(org, id, members), members, ifMatch, wholly(projection), () => ({
       after: resource,
       bends,
     })),
@@ -91,7 +92,7 @@ export function patchGroup(
     const { operations, members } = mustKnow ? splitMembership(type, all, folded(org, before), bends) : asked;
     const compute = (resource: Resource) => ({ after: applyPatch(type, resource, operations, bends), bends });
     const narrowed = mustKnow ? narrow(before, members) : before;
-    return changeGroup(org, narrowed, members, ifMatch, projection, compute);
+    return changeGroup(org, narrowed, members, ifMatch, briefly(projection), compute);
   });
 }
 
@@ -125,7 +126,7 @@ async function changeGroup(
   before: GroupBefore,
   members: MembershipChange,
   ifMatch: TagCondition | undefined,
-  projection: Projection,
+  answered: AnsweredMembers,
   compute: (before: Resource) => { readonly after: Resource; readonly bends: Bends },
 ): Promise<StoredGroup | undefined> {
   const { group, joining, leaving, unknown } = before;
@@ -136,7 +137,7 @@ async function changeGroup(
   const isChanged = !isSame(group.resource, after);
   if (!isChanged && joining.length === 0 && leaving.length === 0) {
     if (unknown.length > 0) await store.noteUnknown(org.store, org.actor, id, detailsOfChange(before, after, bends));
-    return withMembersFor(org, group, projection);
+    return withMembersFor(org, group, answered);
   }
   const isGuarded = isChanged || members.isReplaced || ifMatch !== undefined;
   try {
@@ -152,7 +153,7 @@ async function changeGroup(
       },
       org.actor,
       { type: 'group.updated', targetId: id, details: detailsOfChange(before, after, bends) },
-      answered(projection),
+      answered,
     );
     await publishAll(org, changed.signedOut);
     return changed.group;
@@ -162,18 +163,23 @@ async function changeGroup(
   }
 }
 
-/** Few members go into the answer unasked; all, if the client named attributes and members are among them. */
-function answered(projection: Projection): 'all' | 'few' | 'none' {
-  if (!isWanted(projection, 'members')) return 'none';
-  return isAskedFor(projection) ? 'all' : 'few';
+/** Which members the answer to a change carries: all, all of a small group only (`few`), or none. */
+type AnsweredMembers = 'all' | 'few' | 'none';
+
+const wholly = (projection: Projection): AnsweredMembers => (isWanted(projection, 'members') ? 'all' : 'none');
+
+/** A large group's members are left out, unless the client named attributes and `members` is among them. */
+function briefly(projection: Projection): AnsweredMembers {
+  const members = wholly(projection);
+  return members === 'all' && !isAskedFor(projection) ? 'few' : members;
 }
 
 /** The unchanged group, as a change of it would be answered. */
-async function withMembersFor(org: Org, group: StoredGroup, projection: Projection): Promise<StoredGroup> {
-  if (answered(projection) === 'none') return group;
+async function withMembersFor(org: Org, group: StoredGroup, answered: AnsweredMembers): Promise<StoredGroup> {
+  if (answered === 'none') return group;
   if (group.memberCount === 0) return { ...group, members: [] };
-  const isCut = answered(projection) === 'few' && group.memberCount > store.MAX_ANSWERED_MEMBERS;
-  return isCut ? group : getGroup(org, group.id, projection);
+  if (answered === 'few' && group.memberCount > store.MAX_ANSWERED_MEMBERS) return group;
+  return getGroup(org, group.id, {});
 }
 
 function detailsOfChange({ group, joining, leaving, unknown }: GroupBefore, after: Resource, bends: Bends) {

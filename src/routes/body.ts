@@ -1,31 +1,62 @@
-/** Body -> unknown JSON: media type and size. */
+/** Body -> unknown JSON: media type, compression and size. */
 import type { Context } from 'hono';
 import { MAX_BODY } from '../scim/discovery';
-import { payloadTooLarge, ScimError } from '../scim/error';
+import { invalidSyntax, payloadTooLarge, ScimError } from '../scim/error';
 import { parseJson } from '../scim/json';
+import { mediaTypesOf } from '../scim/quirks';
 
 /** RFC 7644 §3.8: scim+json; json is what several clients send. A body without a media type is taken for JSON. */
 const JSON_TYPES = new Set(['application/scim+json', 'application/json']);
 
-/** @throws ScimError 413, 415, 400 invalidSyntax. */
-export async function readJson(c: Context): Promise<unknown> {
-  const type = c.req.header('Content-Type')?.split(';')[0]?.trim().toLowerCase();
-  if (type && !JSON_TYPES.has(type)) {
+/**
+ * @param whenEmpty what a body without a byte means; absent: it is refused.
+ * @throws ScimError 413, 415, 400 invalidSyntax.
+ */
+export async function readJson(c: Context, whenEmpty?: unknown): Promise<unknown> {
+  if (!mediaTypesOf(c.req.header('Content-Type')).every((type) => JSON_TYPES.has(type))) {
     throw new ScimError(415, undefined, 'Content-Type: application/scim+json or application/json was expected');
   }
-  return parseJson(await readBytes(c.req.raw));
+  const bytes = await readBytes(c.req.raw);
+  return bytes.length === 0 && whenEmpty !== undefined ? whenEmpty : parseJson(bytes);
 }
 
-/** Stops at the limit: what a client says of the length of its body need not be true. @throws ScimError 413. */
+/** Content codings (RFC 9110 §8.4.1) and what DecompressionStream calls them. HTTP's `deflate` is zlib's format. */
+const CODINGS: Readonly<Record<string, 'gzip' | 'deflate'>> = { gzip: 'gzip', 'x-gzip': 'gzip', deflate: 'deflate' };
+
+/** The body without its compression. @throws ScimError 415: another coding, or several. */
+function decoded(request: Request): ReadableStream<Uint8Array> | null {
+  const coding = request.headers.get('Content-Encoding')?.trim().toLowerCase();
+  if (!coding || coding === 'identity') return request.body;
+  const format = Object.hasOwn(CODINGS, coding) ? CODINGS[coding] : undefined;
+  if (format === undefined) {
+    const detail = 'Content-Encoding: gzip or deflate was expected, or none';
+    throw new ScimError(415, undefined, detail, { 'Accept-Encoding': 'gzip, deflate' });
+  }
+  return request.body?.pipeThrough(new DecompressionStream(format) as ReadableWritablePair<Uint8Array>) ?? null;
+}
+
+/**
+ * The body, decompressed. It stops at the limit: the length that a client states may be false, and a few compressed bytes
+ * can stand for gigabytes.
+ *
+ * @throws ScimError 413, 415, 400 invalidSyntax.
+ */
 export async function readBytes(request: Request, limit = MAX_BODY): Promise<Uint8Array> {
   const tooLarge = () => payloadTooLarge(`The body is larger than ${limit} bytes`);
   if (Number(request.headers.get('Content-Length') ?? 0) > limit) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of request.body ?? []) {
-    length += chunk.byteLength;
-    if (length > limit) throw tooLarge();
-    chunks.push(chunk);
+  const isCompressed = request.headers.has('Content-Encoding');
+  try {
+    for await (const chunk of decoded(request) ?? []) {
+      length += chunk.byteLength;
+      if (length > limit) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    // The runtime throws a TypeError for damaged data.
+    if (isCompressed && error instanceof TypeError) throw invalidSyntax('The body cannot be decompressed');
+    throw error;
   }
   const bytes = new Uint8Array(length);
   let at = 0;

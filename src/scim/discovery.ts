@@ -30,11 +30,19 @@ const SCHEMES = {
 
 export type SchemeType = keyof typeof SCHEMES;
 
-/** @param schemes what the org has set up; exactly one of them is marked as primary. */
-export function serviceProviderConfig(baseUrl: string, schemes: ReadonlySet<SchemeType>): JsonObject {
+/**
+ * @param schemes what the org has set up; exactly one of them is marked as primary.
+ * @param documentationUri address of a page for people.
+ */
+export function serviceProviderConfig(
+  baseUrl: string,
+  schemes: ReadonlySet<SchemeType>,
+  documentationUri: string,
+): JsonObject {
   const types = (Object.keys(SCHEMES) as SchemeType[]).filter((type) => schemes.has(type));
   return {
     schemas: [SERVICE_PROVIDER_CONFIG],
+    documentationUri,
     patch: { supported: true },
     // authentik sends as many PATCH operations as maxOperations says, too.
     bulk: { supported: true, maxOperations: MAX_BULK_OPERATIONS, maxPayloadSize: MAX_BODY },

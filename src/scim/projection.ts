@@ -14,7 +14,7 @@ export interface Projection {
 /**
  * @param attributes as in the query or a SearchRequest; undefined: not asked for.
  *
- * Names that the type does not have are ignored; a value filter in a name (`emails[type eq "work"]`, as Microsoft's
+ * The URN of the core schema alone names every attribute of that schema. Names that the type does not have are ignored; a value filter in a name (`emails[type eq "work"]`, as Microsoft's
  * reference client sends) is read as the attribute. Where both are given, what is excluded is left out of what is asked for.
  */
 export function projection(
@@ -39,7 +39,12 @@ export const isAskedFor = ({ only }: Projection): boolean => only !== undefined;
 function tree(type: ResourceType, names: readonly string[]): Names {
   const root: Names = new Map();
   for (const name of names) {
-    const path = resolveAttribute(type, withoutFilter(name).trim());
+    const text = withoutFilter(name).trim();
+    if (text.toLowerCase() === type.schema.id.toLowerCase()) {
+      for (const attribute of type.schema.attributes) root.set(attribute.name, new Map());
+      continue;
+    }
+    const path = resolveAttribute(type, text);
     if (path === undefined) continue;
     let branch = root;
     for (const [depth, attribute] of path.entries()) {

@@ -57,12 +57,25 @@ function byLowerName(parameters: URLSearchParams): Map<string, string> {
 /** `attributes` and `excludedAttributes` of a request for one resource (RFC 7644 §3.9). */
 export function projectionFromUrl(type: ResourceType, parameters: URLSearchParams): Projection {
   const byName = byLowerName(parameters);
-  return projection(type, byName.get('attributes')?.split(','), byName.get('excludedattributes')?.split(','));
+  return projection(type, namesIn(byName.get('attributes')), namesIn(byName.get('excludedattributes')));
+}
+
+/** Attribute names. An empty list means that the parameter is absent: Java clients send `attributes=` and `[]`. */
+function namesIn(list: string | readonly string[] | undefined): readonly string[] | undefined {
+  const names = (typeof list === 'string' ? list.split(',') : list)?.filter((name) => name.trim() !== '');
+  return names?.length ? names : undefined;
 }
 
 /** RFC 9865 §2.1 has a word of its own for a bad count beside a cursor. */
 const noInteger = (name: string, cursor: string | undefined) =>
   (name === 'count' && cursor !== undefined ? invalidCount : invalidValue)(`${name}: an integer was expected`);
+
+/** An integer as text. Blank text counts as absent. */
+function integerIn(text: string, name: string, cursor: string | undefined, absent: number): number {
+  if (text.trim() === '') return absent;
+  if (!/^[+-]?\d+$/.test(text.trim())) throw noInteger(name, cursor);
+  return Number(text);
+}
 
 /** @throws ScimError 400 invalidValue or invalidCount naming the parameter. */
 export function searchFromUrl(parameters: URLSearchParams): Search {
@@ -70,11 +83,9 @@ export function searchFromUrl(parameters: URLSearchParams): Search {
   const cursor = byName.get('cursor');
   const integer = (name: string, absent: number) => {
     const text = byName.get(name.toLowerCase());
-    if (text === undefined || text.trim() === '') return absent;
-    if (!/^[+-]?\d+$/.test(text.trim())) throw noInteger(name, cursor);
-    return Number(text);
+    return text === undefined ? absent : integerIn(text, name, cursor, absent);
   };
-  const names = (name: string) => byName.get(name.toLowerCase())?.split(',');
+  const names = (name: string) => namesIn(byName.get(name.toLowerCase()));
   return search({
     filter: byName.get('filter'),
     sortBy: byName.get('sortby'),
@@ -102,17 +113,17 @@ export function searchFromBody(body: unknown): Search {
   if (cursor !== undefined && typeof cursor !== 'string') throw invalidCursor();
   const integer = (name: string, absent: number) => {
     const value = get(name) ?? absent;
+    if (typeof value === 'string') return integerIn(value, name, cursor, absent);
     if (!Number.isInteger(value)) throw noInteger(name, cursor);
     return value as number;
   };
   const names = (name: string) => {
     const value = get(name);
-    if (value === undefined) return undefined;
-    if (typeof value === 'string') return value.split(',');
+    if (value === undefined || typeof value === 'string') return namesIn(value);
     if (!Array.isArray(value) || !value.every((item): item is string => typeof item === 'string')) {
       throw invalidValue(`${name}: a list of attribute names was expected`);
     }
-    return value;
+    return namesIn(value);
   };
   return search({
     filter: text('filter'),

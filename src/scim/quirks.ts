@@ -23,7 +23,9 @@ export type Bend =
   | 'path-key'
   | 'qualified-key'
   | 'remove-value-list'
-  | 'created-by-filter';
+  | 'created-by-filter'
+  | 'path-spelling'
+  | 'repeated-media-type';
 
 /** The names of the bends that one message needed. */
 export type Bends = Set<Bend>;
@@ -157,3 +159,27 @@ export function bendMembers(type: ResourceType, body: Record<string, unknown>, b
     return [[extension, value]];
   });
 }
+
+const ENDPOINTS = ['Users', 'Groups', 'Bulk', 'Me', '.search', 'ServiceProviderConfig', 'ResourceTypes', 'Schemas'];
+
+/**
+ * A path below the base URL as the routes know it. RFC 7644 §3.2 spells `/Users`. Microsoft's endpoint tests ask for
+ * `/users` (AzureAD/SCIMReferenceCode issue 43). A base URL that ends with a slash gives `//Users` (awslabs/ssosync pull
+ * request 223).
+ */
+export function canonicalPath(path: string): string {
+  const [, endpoint = '', rest = ''] = /^\/*([^/]*)(.*)$/s.exec(path) ?? [];
+  const known = ENDPOINTS.find((name) => name.toLowerCase() === endpoint.toLowerCase());
+  const slashes = rest.replace(/\/{2,}/g, '/');
+  return `/${known ?? endpoint}${/^\/\.search$/i.test(slashes) ? '/.search' : slashes}`;
+}
+
+/**
+ * The media types that a header names. Proxies and HTTP libraries send Content-Type twice, and it arrives as one list;
+ * RFC 9110 §8.3 allows one. Without parameters, in small letters; empty: the header is absent.
+ */
+export const mediaTypesOf = (header: string | undefined): string[] =>
+  (header ?? '')
+    .split(',')
+    .map((part) => part.split(';')[0]!.trim().toLowerCase())
+    .filter((type) => type !== '');

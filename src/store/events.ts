@@ -1,6 +1,6 @@
 /** The audit journal: statements that ride in the batch of the change they tell of (promise 6). */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Actor, EventType, Happening } from '../events';
+import type { Actor, Details, EventType, Happening } from '../events';
 import type { OrgStore } from './open';
 import { jsonPortions } from './portions';
 
@@ -23,15 +23,15 @@ export function count(store: OrgStore, { users = 0, activeUsers = 0, groups = 0,
     active_user_count = active_user_count + ${activeUsers}, group_count = group_count + ${groups} WHERE id = ${store.org}`;
 }
 
+/** The details with what the request itself adds to them. */
+export function toldBy({ client, quirks = [] }: Actor, details: Details): Details {
+  const bends = [...new Set([...(details.bends ?? []), ...quirks])];
+  return { ...details, ...(bends.length > 0 && { bends }), client };
+}
+
 /** To follow `count` in the same batch. */
 export function record(store: OrgStore, actor: Actor, happening: Happening, also?: Also): SQL {
-  return recordAs(
-    store,
-    actor,
-    happening,
-    sql`${JSON.stringify({ ...happening.details, client: actor.client })}`,
-    also,
-  );
+  return recordAs(store, actor, happening, sql`${JSON.stringify(toldBy(actor, happening.details))}`, also);
 }
 
 /** A second event of the same batch, where a condition on the org holds once its counters have moved. */
@@ -87,7 +87,7 @@ export function recordEach(
   return {
     record: sql`INSERT INTO ${COLUMNS}
       SELECT orgs.id, orgs.event_seq + row_number() OVER (), ${store.now}, ${type}, ${actor.name}, ${store.credential},
-        target.id, ${actor.requestId}, ${JSON.stringify({ ...details, client: actor.client })}, ${publishes ? 1 : 0}
+        target.id, ${actor.requestId}, ${JSON.stringify(toldBy(actor, details))}, ${publishes ? 1 : 0}
       FROM (${targets}) AS target CROSS JOIN orgs ON orgs.id = ${store.org}`,
     targets: sql`SELECT target_id AS id FROM events
       WHERE org_id = ${store.org} AND seq > (SELECT event_seq FROM orgs WHERE id = ${store.org})`,
@@ -107,7 +107,7 @@ export function recordBefore(store: OrgStore, actor: Actor, happenings: readonly
   const numbered = happenings.map(({ details, ...happening }, i) => ({
     ...happening,
     number: happenings.length - i,
-    details: { ...details, client: actor.client },
+    details: toldBy(actor, details),
   }));
   return jsonPortions(numbered).map(
     ({ json }) => sql`INSERT INTO ${COLUMNS}

@@ -12,7 +12,7 @@ import type { JsonObject, Related, Resource, Stored } from '../scim/resource';
 import { groupType } from '../scim/schema/types';
 import { lengthOf, type Row } from './batch';
 import { signedOut, signOut } from './epoch';
-import { count, record, recordAs } from './events';
+import { count, record, recordAs, toldBy } from './events';
 import { atOneOf, expect, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import { type List, span } from './list';
@@ -251,7 +251,7 @@ export async function insertGroup(
   const strangers = sql`${asked} WHERE value NOT IN (${known})`;
   const list = (values: SQL) => sql`(SELECT json_group_array(value) FROM (${values} LIMIT ${MAX_NOTED}))`;
   // Where some are unknown, only the others have joined. A NULL takes the member out of the details.
-  const details = sql`json_patch(${JSON.stringify({ ...happening.details, client: actor.client })},
+  const details = sql`json_patch(${JSON.stringify(toldBy(actor, happening.details))},
     CASE WHEN EXISTS (${strangers}) THEN json_object('unknownMembers', ${list(strangers)},
       'joined', json(nullif(${list(sql`${asked} WHERE value IN (${known})`)}, '[]')),
       'joinedCount', nullif((SELECT count(*) FROM (${known})), 0)) ELSE '{}' END)`;
@@ -273,7 +273,7 @@ export async function insertGroup(
       store,
       actor,
       happening,
-      memberIds.length > 0 ? details : sql`${JSON.stringify({ ...happening.details, client: actor.client })}`,
+      memberIds.length > 0 ? details : sql`${JSON.stringify(toldBy(actor, happening.details))}`,
     ),
     ...selectAfter(store, draft.id, withMembers),
   );

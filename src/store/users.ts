@@ -12,7 +12,7 @@ import { ENTERPRISE_USER } from '../scim/urns';
 import { lengthOf, type Row } from './batch';
 import { takeOut } from './brake';
 import { endSessions, only, signedOut, signOut } from './epoch';
-import { count, record, recordAs } from './events';
+import { count, record, recordAs, toldBy } from './events';
 import { expect, expectEach, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import { isNobodysAddress, sameAddress } from './link';
@@ -272,7 +272,7 @@ export async function insertUser(
   const tombstone = lookLikeTombstoneOf(store, userNameKey, externalId);
   const seat = draft.isActive ? takeSeat(actor) : undefined;
   // A NULL in the patch leaves the details as they are.
-  const details = sql`json_patch(${JSON.stringify({ ...happening.details, client: actor.client })},
+  const details = sql`json_patch(${JSON.stringify(toldBy(actor, happening.details))},
     json_object('defaultGroup', ${defaultGroup(store)}))`;
   const results = await store.write(
     ...expectAllowed(store, roles),

@@ -286,7 +286,7 @@ const used: Record<string, Use> = {
 
   'rfc7643-8.5-service-provider-config': async ({ body }) => {
     const answer = await (await newOrg()).get('/ServiceProviderConfig');
-    // No help pages, no change of passwords, no Basic, and nothing of it has a version: it claims what there is.
+    // No change of passwords, no Basic, and nothing of it has a version: it claims what there is.
     const { documentationUri: _, changePassword: __, authenticationSchemes, meta, filter, ...rest } = body;
     expect(answer.body).toMatchObject({ ...rest, filter: { supported: true, maxResults: expect.any(Number) } });
     expect(answer.body.meta).toMatchObject(like({ resourceType: meta.resourceType, location: meta.location }));

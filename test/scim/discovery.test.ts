@@ -132,7 +132,7 @@ it('a resource type names its schemas (RFC 7643 §6)', () => {
 });
 
 it('ServiceProviderConfig has every number that authentik requires, and the limits that are kept', () => {
-  const config = serviceProviderConfig('https://x', new Set(['oauthbearertoken']));
+  const config = serviceProviderConfig('https://x', new Set(['oauthbearertoken']), 'https://x/help');
   expect(config['bulk']).toMatchObject({ maxOperations: MAX_OPERATIONS, maxPayloadSize: expect.any(Number) });
   expect(config['filter']).toEqual({ supported: true, maxResults: MAX_PAGE });
   for (const feature of ['patch', 'bulk', 'filter', 'changePassword', 'sort', 'etag']) {
@@ -142,7 +142,10 @@ it('ServiceProviderConfig has every number that authentik requires, and the limi
 
 describe('authenticationSchemes (RFC 7643 §5)', () => {
   const shownOf = (...types: SchemeType[]) =>
-    serviceProviderConfig('https://x', new Set(types))['authenticationSchemes'] as Record<string, unknown>[];
+    serviceProviderConfig('https://x', new Set(types), 'https://x/help')['authenticationSchemes'] as Record<
+      string,
+      unknown
+    >[];
 
   it.each<[SchemeType[], SchemeType[]]>([
     [['oauthbearertoken'], ['oauthbearertoken']],

@@ -4,9 +4,11 @@ import { underTypes } from '../../provisioning/schemas';
 import { resourceType, schemaResource, serviceProviderConfig } from '../../scim/discovery';
 import { forbidden, notFound } from '../../scim/error';
 import { listResponse } from '../../scim/list';
+import { discoverySchemas } from '../../scim/schema/discovery';
 import { allTypes, type Types } from '../../scim/schema/types';
 import { authenticationSchemesOf } from '../../store/authentication-schemes';
 import type { App } from '../context';
+import { documentationUrl } from '../help';
 import { allowOnly } from '../method';
 import { scimJson } from '../respond';
 
@@ -21,7 +23,7 @@ discovery.on('GET', ['/ServiceProviderConfig', '/ResourceTypes/:name?', '/Schema
 
 discovery.get('/ServiceProviderConfig', async (c) => {
   const { store, baseUrl } = c.var.org;
-  return scimJson(c, serviceProviderConfig(baseUrl, await authenticationSchemesOf(store)));
+  return scimJson(c, serviceProviderConfig(baseUrl, await authenticationSchemesOf(store), documentationUrl(c)));
 });
 
 discovery.get('/ResourceTypes', (c) =>
@@ -38,8 +40,11 @@ discovery.get('/ResourceTypes/:name', (c) =>
   }),
 );
 
-const schemasOf = (types: Types) =>
-  allTypes(types).flatMap(({ schema, extensions }) => [schema, ...extensions.map((extension) => extension.schema)]);
+/** RFC 7643 §8.7.2: those of the discovery documents are among them. */
+const schemasOf = (types: Types) => [
+  ...allTypes(types).flatMap(({ schema, extensions }) => [schema, ...extensions.map((extension) => extension.schema)]),
+  ...discoverySchemas,
+];
 
 discovery.get('/Schemas', (c) =>
   underTypes(c.var.org, ({ types, baseUrl }) => {

@@ -4,7 +4,7 @@ import { createGroup, deleteGroup, getGroup, patchGroup, replaceGroup } from '..
 import type { TypedOrg } from '../../provisioning/org';
 import { underTypes } from '../../provisioning/schemas';
 import { searchGroups } from '../../provisioning/search';
-import { parseTags } from '../../scim/etag';
+import { parseCondition } from '../../scim/etag';
 import { isAskedFor, isWanted, type Projection } from '../../scim/projection';
 import { projectionFromUrl } from '../../scim/query';
 import type { StoredGroup } from '../../store/groups';
@@ -18,12 +18,12 @@ export const groups = new Hono<App>();
 
 const asked = (c: Context<App>, { types }: TypedOrg): Projection =>
   projectionFromUrl(types.group, new URL(c.req.url).searchParams);
-const ifMatch = (c: Context<App>) => parseTags(c.req.header('If-Match'));
+const ifMatch = (c: Context<App>) => parseCondition(c.req.header('If-Match'));
 const answer = (c: Context<App>, org: TypedOrg, group: StoredGroup, projection: Projection, status?: 201) =>
   respondWith(c, org.types.group, group, org.baseUrl, projection, status);
 
-/** RFC 7644 §3.5.2: 200 with the group, or 204 where it would be large and nothing of it was asked for. */
-function answerChange(c: Context<App>, org: TypedOrg, group: StoredGroup, projection: Projection): Response {
+/** Of a PATCH (RFC 7644 §3.5.2): 200 with the group, or 204 if the group is large and the client named no attributes. */
+function answerPatch(c: Context<App>, org: TypedOrg, group: StoredGroup, projection: Projection): Response {
   const isLeftOut = group.members === undefined && group.memberCount > 0 && isWanted(projection, 'members');
   if (!isLeftOut || isAskedFor(projection)) return answer(c, org, group, projection);
   return c.body(null, 204, { ETag: answer(c, org, group, projection).headers.get('ETag')! });
@@ -52,14 +52,14 @@ groups.put('/:id', async (c) => {
   const body = await readJson(c);
   return underTypes(c.var.org, async (org) => {
     const projection = asked(c, org);
-    return answerChange(c, org, await replaceGroup(org, c.req.param('id'), body, ifMatch(c), projection), projection);
+    return answer(c, org, await replaceGroup(org, c.req.param('id'), body, ifMatch(c), projection), projection);
   });
 });
 groups.patch('/:id', async (c) => {
   const body = await readJson(c);
   return underTypes(c.var.org, async (org) => {
     const projection = asked(c, org);
-    return answerChange(c, org, await patchGroup(org, c.req.param('id'), body, ifMatch(c), projection), projection);
+    return answerPatch(c, org, await patchGroup(org, c.req.param('id'), body, ifMatch(c), projection), projection);
   });
 });
 groups.delete('/:id', async (c) => {

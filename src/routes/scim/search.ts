@@ -25,7 +25,7 @@ export async function answerSearch(
   from: 'url' | 'body',
   find: (org: TypedOrg, search: Search) => Promise<Found>,
 ): Promise<Response> {
-  const asked = from === 'url' ? searchFromUrl(new URL(c.req.url).searchParams) : searchFromBody(await readJson(c));
+  const asked = from === 'url' ? searchFromUrl(new URL(c.req.url).searchParams) : searchFromBody(await readJson(c, {}));
   const { total, resources, paging } = await underTypes(c.var.org, (org) => find(org, asked));
   const page = resources.map(({ type, stored, projection }) =>
     project(type, represent(type, stored, c.var.org.baseUrl), projection),

@@ -4,7 +4,7 @@ import type { TypedOrg } from '../../provisioning/org';
 import { underTypes } from '../../provisioning/schemas';
 import { searchUsers } from '../../provisioning/search';
 import { createUser, deleteUser, getUser, patchUser, replaceUser } from '../../provisioning/users';
-import { parseTags } from '../../scim/etag';
+import { parseCondition } from '../../scim/etag';
 import type { Projection } from '../../scim/projection';
 import { projectionFromUrl } from '../../scim/query';
 import type { Stored } from '../../scim/resource';
@@ -18,7 +18,7 @@ export const users = new Hono<App>();
 
 const asked = (c: Context<App>, { types }: TypedOrg): Projection =>
   projectionFromUrl(types.user, new URL(c.req.url).searchParams);
-const ifMatch = (c: Context<App>) => parseTags(c.req.header('If-Match'));
+const ifMatch = (c: Context<App>) => parseCondition(c.req.header('If-Match'));
 const answer = (c: Context<App>, org: TypedOrg, user: Stored, status?: 201) =>
   respondWith(c, org.types.user, user, org.baseUrl, asked(c, org), status);
 

@@ -22,9 +22,8 @@ export function parsePatch(body: unknown, bends: Bends): Operation[] {
   if (!isObject(body)) throw invalidSyntax('A JSON object with a PatchOp was expected as the body');
   checkSchemas(body, PATCH_OP, bends);
   const operations = member(body, 'Operations');
-  if (!Array.isArray(operations) || operations.length === 0) {
-    throw invalidSyntax('Operations: a list of at least one operation was expected');
-  }
+  // An empty list changes nothing: Microsoft's SCIM validator sends one, and takes a 400 for a failure.
+  if (!Array.isArray(operations)) throw invalidSyntax('Operations: a list of operations was expected');
   if (operations.length > MAX_OPERATIONS) throw tooMany(`Operations: at most ${MAX_OPERATIONS} are accepted`);
   return operations.map((operation, i) => parseOperation(operation, `Operations[${i}]`, bends));
 }

@@ -263,7 +263,7 @@ describe('every route', () => {
 describe('a path that is not there', () => {
   const unknown = [
     '/Nothing',
-    '/users',
+    '/user',
     '/Users/a/b',
     '/Bulk/a',
     '/Groups/a/b',

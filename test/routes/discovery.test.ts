@@ -1,7 +1,15 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Attribute } from '../../src/scim/attribute';
-import { ENTERPRISE_USER, GROUP, LIST_RESPONSE, USER } from '../../src/scim/urns';
+import {
+  ENTERPRISE_USER,
+  GROUP,
+  LIST_RESPONSE,
+  RESOURCE_TYPE,
+  SCHEMA,
+  SERVICE_PROVIDER_CONFIG,
+  USER,
+} from '../../src/scim/urns';
 import { admin, ask, BASE, type Idp, newIdp } from '../support/client';
 import { Meter } from '../support/meter';
 import { expectRefusal } from '../support/refusal';
@@ -170,13 +178,20 @@ describe('/ResourceTypes', () => {
 describe('/Schemas', () => {
   it('lists each schema whole, with an address that leads to it, in any letter case', async () => {
     const { body } = await idp.get('/Schemas');
-    expect(body).toMatchObject({ schemas: [LIST_RESPONSE], totalResults: 3, itemsPerPage: 3, startIndex: 1 });
+    expect(body).toMatchObject({ schemas: [LIST_RESPONSE], totalResults: 6, itemsPerPage: 6, startIndex: 1 });
     for (const schema of body.Resources) {
       expect((await idp.get(`/Schemas/${schema.id}`)).body).toEqual(schema);
       expect((await idp.get(`/Schemas/${schema.id.toUpperCase()}`)).body).toEqual(schema);
       expect(schema.meta.location).toBe(`${BASE}/scim/v2/Schemas/${schema.id}`);
     }
-    expect(body.Resources.map(({ id }: { id: string }) => id)).toEqual([USER, ENTERPRISE_USER, GROUP]);
+    expect(body.Resources.map(({ id }: { id: string }) => id)).toEqual([
+      USER,
+      ENTERPRISE_USER,
+      GROUP,
+      SERVICE_PROVIDER_CONFIG,
+      RESOURCE_TYPE,
+      SCHEMA,
+    ]);
   });
 
   it('gives every attribute every characteristic of RFC 7643 §7, and no null', async () => {

@@ -248,7 +248,10 @@ describe('a body that is no JSON object', () => {
   for (const [method, path] of places) {
     it(`is refused at ${method} ${path}`, async () => {
       await allRefused(
-        bodies.map((raw) => ({ method, path: path.replace(':id', user), raw })),
+        // An empty search is one without conditions.
+        bodies
+          .filter((raw) => raw !== '' || !path.endsWith('.search'))
+          .map((raw) => ({ method, path: path.replace(':id', user), raw })),
         400,
         ['invalidSyntax'],
       );
@@ -403,7 +406,6 @@ describe('a PATCH that is none', () => {
     const operations: unknown[] = [
       undefined,
       null,
-      [],
       {},
       SECRET,
       7,
@@ -659,7 +661,7 @@ describe('query parameters', () => {
         400,
         ['invalidValue'],
       );
-      const values: unknown[] = ['x', '1', 1.5, true, [1], {}, { valueOf: 1 }];
+      const values: unknown[] = ['x', '1.5', '0x1', 1.5, true, [1], {}, { valueOf: 1 }];
       await allRefused(
         values.flatMap((value) =>
           ['/.search', '/Users/.search'].map((path) => ({ method: 'POST', path, body: { [name]: value } })),

@@ -28,8 +28,8 @@ export default defineConfig(async () => ({
             miniflare: {
               bindings: {
                 TEST_MIGRATIONS: await readD1Migrations('./migrations'),
-                ADMIN_TOKEN: 'test-admin-token',
-                HOST_TOKEN: 'test-host-token',
+                ADMIN_TOKEN: 'test-admin-token-0123456789abcdef',
+                HOST_TOKEN: 'test-host-token-0123456789abcdef',
                 PROPERTY_SEED: seed,
               },
               outboundService: 'blocked',

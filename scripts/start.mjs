@@ -1,6 +1,7 @@
 /**
  * `npm start`: the Worker on this machine, ready to provision. Settings are environment variables: PORT (8787), STATE_DIR
- * (.wrangler/state), ADMIN_TOKEN and HOST_TOKEN (unset: the doors they open do not exist), SWEEP_INTERVAL (60 seconds).
+ * (.wrangler/state), ADMIN_TOKEN and HOST_TOKEN (at least 32 characters; unset: their APIs do not exist), SWEEP_INTERVAL
+ * (60 seconds), ALLOW_LOOPBACK_JWKS (`true`: OAuth issuers' keys may be on this machine).
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

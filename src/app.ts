@@ -1,7 +1,9 @@
 /** Which door is where, and the one place where errors become responses. */
 import { Hono } from 'hono';
-import { admin, guarded } from './routes/admin';
-import { type App, requestId } from './routes/context';
+import { Misconfigured } from './env';
+import { admin } from './routes/admin';
+import { type App, everyResponse } from './routes/context';
+import { misconfigured } from './routes/door';
 import { health } from './routes/health';
 import { help } from './routes/help';
 import { oauth } from './routes/oauth';
@@ -9,13 +11,13 @@ import { metadata } from './routes/oauth/metadata';
 import { scimError } from './routes/respond';
 import { scim } from './routes/scim';
 import { routedPath } from './routes/scim/path';
-import { hosts, sessions } from './routes/sessions';
+import { sessions } from './routes/sessions';
 import { notFound, ScimError, unavailable } from './scim/error';
 import { Busy } from './store/batch';
 
 export const app = new Hono<App>({ getPath: routedPath });
 
-app.use(requestId);
+app.use(everyResponse);
 app.route('/health', health);
 app.route('/help', help);
 app.route('/scim/v2', scim);
@@ -23,15 +25,14 @@ app.route('/orgs/:slug/scim/v2', scim);
 app.route('/oauth', oauth);
 // RFC 8414 §3: here, for our issuer has no path.
 app.get('/.well-known/oauth-authorization-server', metadata);
-app.use('/admin/v1/*', guarded);
 app.route('/admin/v1', admin);
-app.use('/sessions/v1/*', hosts);
 app.route('/sessions/v1', sessions);
 
 app.notFound((c) => scimError(c, notFound('Endpoint')));
 
 app.onError((error, c) => {
   if (error instanceof ScimError) return scimError(c, error);
+  if (error instanceof Misconfigured) return scimError(c, misconfigured(error));
   if (error instanceof Busy) return scimError(c, unavailable('The directory is busy: try again in a moment', 2));
   // The request id leads from the answer to this line; nothing of the request's content is in either.
   console.error(

@@ -60,7 +60,7 @@ export class OrgCoordinator extends DurableObject<Env> {
     db: this.env.DB,
     hostToken: async () => {
       const { hostToken } = settings(this.env);
-      return hostToken === undefined ? undefined : hashOf(hostToken);
+      return hostToken && 'secret' in hostToken ? hashOf(hostToken.secret) : undefined;
     },
     tryLater: () => this.#retryLater(),
   }));

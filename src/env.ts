@@ -10,7 +10,7 @@ export interface Env {
   readonly RATE_25?: RateLimit;
   readonly RATE_100?: RateLimit;
   readonly RATE_500?: RateLimit;
-  /** Failed authentications, by address. */
+  /** Requests of callers that have not proved who they are, by address. */
   readonly FAILED_AUTH?: RateLimit;
   /** Seconds. */
   readonly SESSION_MAX_AGE?: string;
@@ -24,11 +24,28 @@ export interface Env {
   readonly REGION_URLS?: string;
   /** Where Durable Objects run and store (`eu`, `us`, …); unset: anywhere. Another one means other objects. */
   readonly DO_JURISDICTION?: string;
-  /** Unset: /admin/v1 does not exist. */
+  /** Unset: /admin/v1 does not exist. At least 32 characters, and not HOST_TOKEN. */
   readonly ADMIN_TOKEN?: string;
-  /** Unset: /sessions/v1 does not exist. */
+  /** Unset: /sessions/v1 does not exist. At least 32 characters, and not ADMIN_TOKEN. */
   readonly HOST_TOKEN?: string;
+  /** `true`: an issuer's keys may be at a loopback address, over http too. For tests and local development only. */
+  readonly ALLOW_LOOPBACK_JWKS?: string;
 }
+
+/** A variable has a value that the service cannot work with. The message names it and what was expected, no value. */
+export class Misconfigured extends Error {
+  override readonly name = 'Misconfigured';
+
+  constructor(
+    readonly variable: keyof Env,
+    expected: string,
+  ) {
+    super(`${variable}: ${expected}`);
+  }
+}
+
+/** The secret of an API of the vendor's own programs. `fault`: it is set, and must not open anything. */
+export type ApiToken = { readonly secret: string } | { readonly fault: Misconfigured };
 
 export interface Settings {
   /** The longest life of a host-app session, in seconds. */
@@ -38,28 +55,64 @@ export interface Settings {
   readonly documentationUrl: string | undefined;
   /** Absent: orgs of every region are served. */
   readonly region: Region | undefined;
-  readonly adminToken: string | undefined;
-  readonly hostToken: string | undefined;
+  /** Absent: the API does not exist. */
+  readonly adminToken: ApiToken | undefined;
+  readonly hostToken: ApiToken | undefined;
+  readonly allowsLoopbackJwks: boolean;
 }
 
 /** As part of a host name would be written. */
 export const REGION_LABEL = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
 
-/** @throws Error naming the variable that is wrong: a service set up wrongly must not answer at all. */
+/** @throws Misconfigured. A token that is too weak is no reason to refuse identity providers: it shuts its own API alone. */
 export function settings(env: Env): Settings {
   jurisdictionOf(env);
   const sessionMaxAge = Number(env.SESSION_MAX_AGE ?? 30 * 24 * 3600);
   if (!Number.isInteger(sessionMaxAge) || sessionMaxAge < 60) {
-    throw new Error('SESSION_MAX_AGE: a number of seconds, at least 60, was expected');
+    throw new Misconfigured('SESSION_MAX_AGE', 'a number of seconds, at least 60, was expected');
   }
   return {
     sessionMaxAge,
-    publicUrl: env.PUBLIC_URL ? addressOf(env.PUBLIC_URL) : undefined,
-    documentationUrl: env.DOCUMENTATION_URL ? new URL(env.DOCUMENTATION_URL).href : undefined,
+    documentationUrl: env.DOCUMENTATION_URL ? pageOf(env.DOCUMENTATION_URL) : undefined,
+    publicUrl: env.PUBLIC_URL ? publicUrlOf(env.PUBLIC_URL) : undefined,
     region: regionOf(env),
-    adminToken: env.ADMIN_TOKEN || undefined,
-    hostToken: env.HOST_TOKEN || undefined,
+    adminToken: tokenOf(env, 'ADMIN_TOKEN'),
+    hostToken: tokenOf(env, 'HOST_TOKEN'),
+    allowsLoopbackJwks: allowsLoopbackJwks(env),
   };
+}
+
+/** What is wrong with the variables; empty when nothing is. */
+export function misconfigurations(env: Env): Misconfigured[] {
+  try {
+    const { adminToken, hostToken } = settings(env);
+    return [adminToken, hostToken].flatMap((token) => (token && 'fault' in token ? [token.fault] : []));
+  } catch (error) {
+    if (error instanceof Misconfigured) return [error];
+    throw error;
+  }
+}
+
+/** Characters. Nobody guesses so many, if they are random. */
+const LEAST_TOKEN = 32;
+
+function tokenOf(env: Env, variable: 'ADMIN_TOKEN' | 'HOST_TOKEN'): ApiToken | undefined {
+  const secret = env[variable];
+  if (!secret) return undefined;
+  const fault = (expected: string) => ({ fault: new Misconfigured(variable, expected) });
+  if ([...secret].length < LEAST_TOKEN) return fault(`at least ${LEAST_TOKEN} characters were expected`);
+  // A bearer token with anything else in it could never be presented (RFC 9110, section 11.2).
+  if (!/^[!-~]+$/.test(secret)) return fault('printable ASCII characters without blanks were expected');
+  // Each opens an API that the other must not.
+  const isShared = env.ADMIN_TOKEN === env.HOST_TOKEN;
+  return isShared ? fault('ADMIN_TOKEN and HOST_TOKEN have one value, two were expected') : { secret };
+}
+
+function allowsLoopbackJwks({ ALLOW_LOOPBACK_JWKS: text }: Env): boolean {
+  if (text && text !== 'true' && text !== 'false') {
+    throw new Misconfigured('ALLOW_LOOPBACK_JWKS', 'true or false was expected');
+  }
+  return text === 'true';
 }
 
 const JURISDICTIONS: readonly DurableObjectJurisdiction[] = ['eu', 'us', 'fedramp', 'fedramp-high'];
@@ -67,14 +120,14 @@ const JURISDICTIONS: readonly DurableObjectJurisdiction[] = ['eu', 'us', 'fedram
 function jurisdictionOf({ DO_JURISDICTION: label }: Pick<Env, 'DO_JURISDICTION'>) {
   if (!label) return undefined;
   const found = JURISDICTIONS.find((one) => one === label);
-  if (!found) throw new Error(`DO_JURISDICTION: one of ${JURISDICTIONS.join(', ')} was expected`);
+  if (!found) throw new Misconfigured('DO_JURISDICTION', `one of ${JURISDICTIONS.join(', ')} was expected`);
   return found;
 }
 
 /**
  * The one line of an org, in the jurisdiction of this deployment.
  *
- * @throws Error naming the variable that is wrong.
+ * @throws Misconfigured.
  */
 export function coordinatorOf(
   env: Pick<Env, 'ORG_COORDINATOR' | 'DO_JURISDICTION'>,
@@ -88,13 +141,27 @@ export function coordinatorOf(
 
 const addressOf = (url: string) => new URL(url).href.replace(/\/+$/, '');
 
+function pageOf(text: string): string {
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
+  throw new Misconfigured('DOCUMENTATION_URL', 'an address such as https://example.com/help/scim was expected');
+}
+
+function publicUrlOf(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isPlain = url?.username === '' && url.password === '' && url.search === '' && url.hash === '';
+  if (!url || !isPlain || !/^https?:$/.test(url.protocol)) {
+    throw new Misconfigured('PUBLIC_URL', 'an address such as https://scim.example.com was expected');
+  }
+  return addressOf(text);
+}
+
 function regionOf({ REGION: label, REGION_URLS: urls }: Env): Region | undefined {
   if (!label) return undefined;
-  if (!REGION_LABEL.test(label)) throw new Error('REGION: a label such as us or eu was expected');
+  if (!REGION_LABEL.test(label)) throw new Misconfigured('REGION', 'a label such as us or eu was expected');
   try {
     const pairs = Object.entries(JSON.parse(urls || '{}') as Record<string, string>);
     return { label, urls: new Map(pairs.map(([region, url]) => [region, addressOf(url)])) };
   } catch {
-    throw new Error('REGION_URLS: JSON was expected, {"us": "https://us.scim.example.com"}');
+    throw new Misconfigured('REGION_URLS', 'JSON was expected, {"us": "https://us.scim.example.com"}');
   }
 }

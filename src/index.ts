@@ -4,8 +4,8 @@ import { app } from './app';
 import { cleanUp, warn } from './credentials/sweep';
 import type { Env } from './env';
 import { retain } from './provisioning/retention';
-import { adminEntrypoint } from './routes/admin';
-import { sessionsEntrypoint } from './routes/sessions';
+import { unguardedAdmin } from './routes/admin';
+import { unguardedSessions } from './routes/sessions';
 import {
   type CheckAsked,
   check,
@@ -41,7 +41,7 @@ export default {
 /** The administrator's door without a public address: a service binding reaches it (README, «Administration»). */
 export class Admin extends WorkerEntrypoint<Env, { actor?: string }> {
   override fetch(request: Request): Response | Promise<Response> {
-    return adminEntrypoint.fetch(request, this.env, this.ctx);
+    return unguardedAdmin.fetch(request, this.env, this.ctx);
   }
 }
 
@@ -61,6 +61,6 @@ export class Sessions extends WorkerEntrypoint<Env> {
 
   /** /sessions/v1 without a token: for the stream, above all. */
   override fetch(request: Request): Response | Promise<Response> {
-    return sessionsEntrypoint.fetch(request, this.env, this.ctx);
+    return unguardedSessions.fetch(request, this.env, this.ctx);
   }
 }

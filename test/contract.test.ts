@@ -2,7 +2,8 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { newSecret } from '../src/credentials/secret';
-import { type Ask, admin, type Idp, newIdp } from './support/client';
+import { ENTERPRISE_USER, USER } from '../src/scim/urns';
+import { type Answer, type Ask, admin, BASE, type Idp, newIdp } from './support/client';
 import { dump } from './support/database';
 import { expectRefusal } from './support/refusal';
 import { pathOf, requestFor, routes, send, stranger, visible } from './support/scim-routes';
@@ -258,6 +259,42 @@ describe('every route', () => {
       expect(await dump()).toBe(before);
     });
   }
+});
+
+describe('with PUBLIC_URL set', () => {
+  const PUBLIC_URL = 'https://scim.vendor.example/';
+  /** Every address in an answer that leads to the service. */
+  const addressesIn = ({ headers, text }: Answer) =>
+    [headers.get('Location') ?? '', ...text.matchAll(/"(?:location|\$ref)":"([^"]*)"/g)]
+      .map((found) => (typeof found === 'string' ? found : found[1]!))
+      .filter((found) => found !== '' && found.includes('/scim/v2'));
+
+  let seen = 0;
+  for (const [method, template] of routes) {
+    it(`${method} ${template} answers with addresses of it, whatever the Host header says`, async () => {
+      const there = await newIdp(`public-${crypto.randomUUID().slice(0, 8)}`);
+      const manager = await there.user('grace');
+      const ada = await there.user('ada', { [ENTERPRISE_USER]: { manager: { value: manager.id } } });
+      const group = await there.post('/Groups', { displayName: 'all', members: [{ value: ada.id }] });
+      const id = template.includes('/Groups') ? group.body.id : ada.id;
+      const request = { ...requestFor(method, template), env: { PUBLIC_URL } };
+      const address = pathOf(template, there.slug, id, id === ada.id).replace(
+        /(ResourceTypes|Schemas)\/.*/,
+        (_, kind) => (kind === 'Schemas' ? `Schemas/${USER}` : 'ResourceTypes/User'),
+      );
+      const answer = await send(method, address, `Bearer ${there.token}`, request);
+      expect(answer.status, answer.text).toBeLessThan(300);
+      const base = `https://scim.vendor.example${template.startsWith('/orgs') ? `/orgs/${there.slug}` : ''}/scim/v2/`;
+      const addresses = addressesIn(answer);
+      expect(addresses.filter((found) => !found.startsWith(base))).toEqual([]);
+      expect(answer.text).not.toContain(BASE);
+      seen += addresses.length;
+    });
+  }
+
+  it('is proved on many addresses', () => {
+    expect(seen).toBeGreaterThan(30);
+  });
 });
 
 describe('a path that is not there', () => {

@@ -335,7 +335,13 @@ it('no secret and no password is anywhere: not in a table, not in KV, not in the
 
   const everything = dump.join('\n');
   expect(everything).toContain('ada@x.example'); // it is the right dump
-  for (const secret of [password, idp.token.slice(18), second.slice(18), idp.token.slice(18, 51), 'test-admin-token']) {
+  for (const secret of [
+    password,
+    idp.token.slice(18),
+    second.slice(18),
+    idp.token.slice(18, 51),
+    'test-admin-token-0123456789abcdef',
+  ]) {
     expect(everything).not.toContain(secret);
   }
 });

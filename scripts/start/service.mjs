@@ -63,6 +63,7 @@ export function startService({ port, stateDir, secrets = {}, onLog = () => {} })
     const dev = await command([
       ...['dev', '--ip', '127.0.0.1', '--port', String(port), '--inspector-port', '0', '--persist-to', stateDir],
       ...['--var', `PUBLIC_URL:${url}`, '--log-level', 'warn', '--show-interactive-dev-session=false'],
+      ...(process.env.ALLOW_LOOPBACK_JWKS ? ['--var', `ALLOW_LOOPBACK_JWKS:${process.env.ALLOW_LOOPBACK_JWKS}`] : []),
     ]);
     const devSaid = collect(dev.child);
     let isUp = false;
@@ -136,9 +137,11 @@ async function answering(url, ended, said) {
     if (isOver) throw new ServiceError(`The Worker did not start:\n${said()}`);
     try {
       const answer = await fetch(url, { signal: AbortSignal.timeout(10_000) });
-      await answer.body?.cancel();
+      const { status, variables = [] } = await answer.json();
+      if (status === 'misconfigured') throw new ServiceError(variables.map(({ detail }) => detail).join('\n'));
       if (answer.ok) return;
-    } catch {
+    } catch (error) {
+      if (error instanceof ServiceError) throw error;
       // Not listening yet.
     }
   }

@@ -15,6 +15,7 @@ import {
 } from 'jose';
 import type { Once, Signer } from '../store/oauth-clients';
 import { KeysUnavailable, keysAt } from './jwks';
+import { isJwksAddress } from './public-host';
 import { hashOf } from './secret';
 import { ALGORITHMS } from './signer';
 
@@ -26,8 +27,20 @@ const TOLERANCE = 60;
 /** Seconds that a client's own assertion may live: what is remembered of it is remembered for so long. */
 const LONGEST = 3_600;
 
-/** Why one was refused: for the org's eyes. `key`: it is signed with one that is not known. */
-export type Fault = 'malformed' | 'key' | 'signature' | 'issuer' | 'subject' | 'audience' | 'expired' | 'time';
+/**
+ * Why one was refused: for the org's eyes. `key`: it is signed with one that is not known. `address`: the issuer's keys are
+ * where none are fetched from.
+ */
+export type Fault =
+  | 'address'
+  | 'malformed'
+  | 'key'
+  | 'signature'
+  | 'issuer'
+  | 'subject'
+  | 'audience'
+  | 'expired'
+  | 'time';
 
 export type Verification =
   /** `once`: it is good for one time. */
@@ -54,12 +67,15 @@ export interface Asked {
   readonly audiences: readonly string[];
   /** Epoch milliseconds. */
   readonly now: number;
+  /** Whether keys may be fetched from this machine; absent: not. */
+  readonly allowsLoopback?: boolean;
 }
 
-export function verifyAssertion(text: string, signer: Signer, asked: Asked): Promise<Verification> {
-  return 'keys' in signer
-    ? verifyOwn(text, signer.keys as readonly JWK[], asked)
-    : verifyIssued(text, signer, asked.now);
+export async function verifyAssertion(text: string, signer: Signer, asked: Asked): Promise<Verification> {
+  if ('keys' in signer) return verifyOwn(text, signer.keys as readonly JWK[], asked);
+  // At registration, too; but an address may be older than the rule, or than the variable that allowed it.
+  if (!isJwksAddress(signer.jwksUrl, asked.allowsLoopback ?? false)) return { ok: false, fault: 'address' };
+  return verifyIssued(text, signer, asked.now);
 }
 
 /** RFC 7523 §3: the client is issuer and subject, and says for whom the assertion is. */

@@ -2,6 +2,7 @@
  * The keys that issuers publish (RFC 7517 §5), fetched when an assertion needs them and kept by address in this isolate.
  * Without them nobody is let in: what cannot be fetched, is too large or is no key set is an error, not an empty set.
  */
+import { waitUntil } from 'cloudflare:workers';
 import { createRemoteJWKSet, customFetch, type RemoteJWKSet } from 'jose';
 
 /** The keys could not be had now; the same assertion may be good in a moment. */
@@ -33,6 +34,18 @@ export function keysAt(url: string): RemoteJWKSet {
 
 function open(url: string): RemoteJWKSet {
   let pausedUntil = 0;
+  let underWay: Promise<string> | undefined;
+  /** One fetch for all who ask meanwhile, whichever request of this isolate began it. */
+  const shared = (href: string, options: RequestInit): Promise<string> => {
+    if (underWay !== undefined) return underWay;
+    const begun = fetchBounded(href, options).finally(() => {
+      if (underWay === begun) underWay = undefined;
+    });
+    underWay = begun;
+    // The request that began it may be given up by its client: the others still wait.
+    waitUntil(begun.catch(() => undefined));
+    return begun;
+  };
   return createRemoteJWKSet(new URL(url), {
     timeoutDuration: PATIENCE,
     cooldownDuration: UNKNOWN_KEY_PAUSE,
@@ -41,8 +54,9 @@ function open(url: string): RemoteJWKSet {
     async [customFetch](href, options) {
       if (Date.now() < pausedUntil) throw new KeysUnavailable('the keys could not be fetched a moment ago');
       try {
-        return await fetchBounded(href, options);
+        return new Response(await within(PATIENCE, shared(href, options)));
       } catch (cause) {
+        underWay = undefined;
         pausedUntil = Date.now() + PAUSE;
         throw new KeysUnavailable('the keys could not be fetched', { cause });
       }
@@ -50,8 +64,24 @@ function open(url: string): RemoteJWKSet {
   });
 }
 
-/** @param options say not to follow redirects: the address that was registered is the one that is trusted. */
-async function fetchBounded(url: string, options: RequestInit): Promise<Response> {
+/** What another request has begun may never end, if the runtime has given that request up. */
+async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
+  let timer: number | null = null;
+  const patience = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('no answer in time')), milliseconds);
+  });
+  try {
+    return await Promise.race([work, patience]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * @param options say not to follow redirects: the address that was registered is the one that is trusted.
+ * @returns the text of a key set.
+ */
+async function fetchBounded(url: string, options: RequestInit): Promise<string> {
   const response = await fetch(url, options);
   if (response.status !== 200) throw new Error(`status ${response.status}`);
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
@@ -62,7 +92,8 @@ async function fetchBounded(url: string, options: RequestInit): Promise<Response
     if (length > MAX_BYTES) throw new Error('too large');
     text += decoder.decode(chunk, { stream: true });
   }
-  const set: unknown = JSON.parse(text + decoder.decode());
+  text += decoder.decode();
+  const set: unknown = JSON.parse(text);
   if (!Array.isArray((set as { keys?: unknown } | null)?.keys)) throw new Error('no key set');
-  return Response.json(set);
+  return text;
 }

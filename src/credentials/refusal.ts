@@ -19,6 +19,9 @@ export interface Refused {
   readonly credentialId?: string | undefined;
 }
 
+/** A hint: the request was not checked, for too many without a valid credential had come from its address. */
+export const BRAKED = 'address';
+
 /** A request that was refused, with where it came from; several of a kind. Instants are epoch milliseconds. */
 export interface Occurrence extends Refused {
   readonly client: string;
@@ -66,10 +69,12 @@ export function accountOf(occurrence: Occurrence, presenter: Presenter | undefin
 }
 
 function reasonOf(
-  { reason, hint = '', slug, userName, lastAt }: Occurrence,
+  { reason, hint: given = '', slug, userName, lastAt }: Occurrence,
   presenter: Presenter | undefined,
 ): Pick<Counted, 'reason' | 'hint'> {
-  if (reason !== undefined) return { reason, hint };
+  if (reason !== undefined) return { reason, hint: given };
+  const isBraked = given === BRAKED;
+  const hint = isBraked ? '' : given;
   if (presenter === undefined) return { reason: 'unknown', hint };
   const { credential } = presenter;
   // Revoked is dead whatever the clock of the one who revoked it says.
@@ -77,6 +82,7 @@ function reasonOf(
   if (state !== 'current' && state !== 'grace') return { reason: state, hint };
   if (slug !== undefined && slug !== presenter.slug) return { reason: 'wrong_org', hint: 'path' };
   if (userName !== undefined && userName !== presenter.slug) return { reason: 'wrong_org', hint: 'user_name' };
+  if (isBraked) return { reason: 'rate_limited', hint: BRAKED };
   return { reason: 'unknown', hint }; // it was issued in the moment after
 }
 
@@ -147,7 +153,7 @@ function sentence({ reason, hint, credential, successor }: Refusal): string {
   const more = hint ? ` (${hint})` : '';
   switch (reason) {
     case 'missing':
-      return 'no credential was sent: enter it in the identity provider';
+      return 'no credential was sent: enter it in the identity provider; nothing is to be done if the client sends it once it is asked (401)';
     case 'malformed': {
       const [, arrived, meant] = /^truncated (\d+)\/(\d+)$/.exec(hint) ?? [];
       if (arrived) return `cut off: ${arrived} of ${meant} characters arrived; copy the token again`;
@@ -184,10 +190,16 @@ function sentence({ reason, hint, credential, successor }: Refusal): string {
     case 'wrong_kind':
       return `${KINDS[hint] ?? 'a credential of another kind'} was presented where it does not belong: see what was entered`;
     case 'rate_limited':
+      if (hint === BRAKED) {
+        return 'not checked, for too many requests without a valid credential came from the same address within a minute: find what sends them there';
+      }
       return 'more requests a second than the setting rateLimit allows: slow the identity provider down, or raise it';
     case 'client':
       return `an OAuth client could not be authenticated${more}: see its id, its secret and how they are sent`;
     case 'assertion':
+      if (hint === 'address') {
+        return "the keys of the issuer are at an address that is not public: make the client again with the issuer's jwks-url";
+      }
       return `a signed assertion was not accepted${more}: compare issuer, subject, audience and key with the client's`;
     case 'grant':
       return 'an authorization code or refresh token was unknown, expired or used: authorize again in the identity provider; "oauth approve" prints the code for it';

@@ -4,17 +4,17 @@
  */
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import { faultOf } from '../credentials/refusal';
+import { BRAKED, faultOf } from '../credentials/refusal';
 import { hashOf, recognise, type SecretKind } from '../credentials/secret';
 import { coordinatorOf } from '../env';
 import { tooManyRequests } from '../scim/error';
 import { isNoteworthy, type Line, noteUse } from '../store/credentials';
 import type { OrgStore } from '../store/open';
 import type { Reason } from '../store/refusals';
-import { callers, orgTooFast } from './brakes';
-import { type App, actorOf, addressOf, inBackground, orgFor } from './context';
+import { becomeKnown, becomeUnknown, callers, orgTooFast, RATE_DEFAULT, strangerTooOften, wasTooFast } from './brakes';
+import { type App, actorOf, addressOf, inBackground, orgFor, publicUrl } from './context';
 import { noteOutcomes, statusOf } from './outcome';
-import { noteRefusal, refusalFor } from './refusal';
+import { brakedFor, noteRefusal, refusalFor, refusedAlready } from './refusal';
 
 /** What the header says; nothing of it is checked. */
 interface Header {
@@ -60,8 +60,22 @@ function decoded(base64: string): string | undefined {
 }
 
 /**
- * The IdP's door. A slug in the path, or as user name, must be that of the credential's org, or the credential is no good
- * here. Whatever is wrong with it, the caller hears the same 401; why, the org's administrator can find out.
+ * Bytes of a body from which on a credential that is not known here is checked by a round trip of its own, before the
+ * body is read: a forged one must not make us parse a megabyte.
+ */
+const LARGE_BODY = 32_768;
+
+/** A length that is not said may be any. */
+function hasLargeBody({ raw }: Context<App>['req']): boolean {
+  if (raw.body === null) return false;
+  const length = raw.headers.get('Content-Length');
+  return length === null || !(Number(length) <= LARGE_BODY);
+}
+
+/**
+ * The identity provider's API. A slug in the path, or as user name, must be that of the credential's org. Every invalid
+ * credential gets the same 401; the org's administrator can find out why. What costs least is looked at first: the
+ * header, the checksum, the brakes, and then D1.
  */
 export const authenticate = createMiddleware<App>(async (c, next) => {
   const authorization = c.req.header('Authorization');
@@ -77,14 +91,16 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
   }
   const slug = header!.userName ?? path;
   if (path !== undefined && slug !== path) throw await refusalFor(c, presented);
-  const seconds = await orgTooFast(c, hash);
+  const known = callers.get(hash);
+  const seconds = known === undefined ? await strangerTooOften(c, hash) : await orgTooFast(c, known);
   if (seconds !== undefined) {
+    if (known === undefined) throw brakedFor(c, { ...presented, hint: BRAKED }, seconds);
     noteRefusal(c, { ...presented, reason: 'rate_limited' });
-    throw tooManyRequests('The organization sends more requests than it is allowed: try again later', seconds);
+    throw tooFast(seconds);
   }
 
   // Not cut from the path, which may be written with escapes (`/%73cim/v2`).
-  const baseUrl = `${new URL(c.req.url).origin}${path === undefined ? '' : `/orgs/${path}`}/scim/v2`;
+  const baseUrl = `${publicUrl(c)}${path === undefined ? '' : `/orgs/${path}`}/scim/v2`;
   let noted = 0;
   const note = (reason: Reason) => {
     noted++;
@@ -92,22 +108,36 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
   };
   c.set('org', orgFor(c, { kind: 'credential', hash, slug }, actorOf(c, 'idp'), baseUrl, note));
   const { store } = c.var.org;
-  await next();
   let fault: unknown;
+  let isCounted = known !== undefined;
   try {
-    // Where nothing was read (a 404, a body that is not JSON, a discovery page), a bad credential still hears its 401.
+    if (known === undefined && (hasLargeBody(c.req) || wasTooFast(secret.orgId))) {
+      const { id: orgId, settings } = await store.verify();
+      isCounted = true;
+      const wait = await orgTooFast(c, { orgId, rate: settings.rateLimit ?? RATE_DEFAULT });
+      if (wait !== undefined) {
+        note('rate_limited');
+        throw tooFast(wait);
+      }
+    }
+    await next();
+    // Where nothing was read (a 404, a body that is not JSON, a discovery page), a bad credential still gets its 401.
     if (!store.isChecked) await store.verify();
   } catch (error) {
     fault = error;
   }
   afterUse(c, store);
   if (store.refusal === 'unauthorized') {
-    callers.forget(hash);
-    fault = await refusalFor(c, presented);
+    if (known !== undefined) becomeUnknown(c, hash);
+    // A caller that was not known is counted already.
+    fault = known === undefined ? refusedAlready(c, presented) : await refusalFor(c, presented);
   } else if (store.refusal !== undefined) {
     note(store.refusal);
+    if (known === undefined) becomeKnown(c, hash, { id: secret.orgId, settings: {} }, true);
   } else if (store.latestTenant !== undefined) {
-    callers.keep(hash, store.latestTenant.id, store.latestTenant.settings.rateLimit);
+    const { id, settings } = store.latestTenant;
+    if (known === undefined) becomeKnown(c, hash, store.latestTenant, isCounted);
+    else callers.keep(hash, id, settings.rateLimit);
   }
   // The text of a good credential says whose it is, too. Where D1 could not be asked: whose it was here before.
   const orgId = store.latestTenant?.id ?? (store.isChecked ? secret.orgId : callers.get(hash)?.orgId);
@@ -126,6 +156,9 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
   c.res = undefined; // or Hono would keep its headers: the Allow of a 405 tells a stranger which paths there are
   throw fault;
 });
+
+const tooFast = (seconds: number) =>
+  tooManyRequests('The organization sends more requests than it is allowed: try again later', seconds);
 
 /** What follows from the use of a credential, off the answer's path. */
 export function afterUse(c: Context<App>, { presented, refusal, latestTenant, now }: OrgStore): void {

@@ -1,13 +1,15 @@
 /**
  * Brakes, by the Workers rate limiting binding (wrangler.toml): per Cloudflare location, and approximate; against
- * overload, not to meter. None is in the way of the check in D1, which every request passes, and a binding that is
- * missing or fails is no brake.
+ * overload, not to meter. They never replace the check in D1, which every request passes. A binding that is missing or
+ * fails is no brake.
+ *
+ * A caller is *known* when this isolate has seen its credential to be good. A known caller is counted for its org before
+ * D1 is asked. Any other caller is counted for its address before D1 is asked and before its body is read.
  */
 import type { Context } from 'hono';
 import type { Env } from '../env';
 import { RATES, type Rate } from '../store/open';
-import type { App } from './context';
-import { addressOf } from './context';
+import { type App, addressOf, inBackground, publicUrl } from './context';
 
 /** Seconds: the periods of the bindings. Rounded up to one, for when it began is not known. */
 const ORG_PERIOD = 10;
@@ -19,53 +21,135 @@ interface Known {
   readonly rate: Rate;
 }
 
+/** The latest that were put in, at most so many. */
+class Recent<T> {
+  readonly #all = new Map<string, T>();
+
+  constructor(private readonly most: number) {}
+
+  get = (key: string): T | undefined => this.#all.get(key);
+
+  keep(key: string, value: T): void {
+    this.#all.delete(key);
+    this.#all.set(key, value);
+    if (this.#all.size > this.most) this.#all.delete(this.#all.keys().next().value!);
+  }
+
+  forget = (key: string): boolean => this.#all.delete(key);
+}
+
 /** Whose a credential turned out to be, as this isolate saw it last: which brake it counts on, not whether it is good. */
 class Callers {
-  static readonly #MAX = 5_000;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Recent<Known>(5_000);
 
   get = (hash: string): Known | undefined => this.#known.get(hash);
 
-  /** Those that were used last are kept. */
   keep(hash: string, orgId: string, rate: Rate = RATE_DEFAULT): void {
-    this.#known.delete(hash);
-    this.#known.set(hash, { orgId, rate });
-    if (this.#known.size > Callers.#MAX) this.#known.delete(this.#known.keys().next().value!);
+    this.#known.keep(hash, { orgId, rate });
   }
 
   forget(hash: string): void {
-    this.#known.delete(hash);
+    this.#known.forget(hash);
   }
 }
 
 export const callers = new Callers();
 
+/** Orgs that were over their rate, and until when this isolate remembers it. Epoch milliseconds. */
+const overRate = new Recent<number>(5_000);
+
 /**
- * Whether the org sends more than its setting `rateLimit` allows. A credential that has not been seen good here counts by
- * itself: so what is no good never counts for the org, and a flood of it does not lock out the good client.
+ * Counts a request of the org, whatever credential it was made with. To be called for proved callers only: what anyone
+ * can send must not use up an org's rate.
  *
- * @returns seconds to wait, if so.
+ * @returns seconds to wait, if the org sends more than its setting `rateLimit` allows.
  */
-export async function orgTooFast({ env }: Context<App>, hash: string): Promise<number | undefined> {
-  const { orgId, rate } = callers.get(hash) ?? { orgId: undefined, rate: RATE_DEFAULT };
-  const key = orgId === undefined ? `credential:${hash}` : `org:${orgId}`;
-  return (await isOver(env[`RATE_${rate}`], key)) ? ORG_PERIOD : undefined;
+export async function orgTooFast({ env }: Context<App>, { orgId, rate }: Known): Promise<number | undefined> {
+  if (!(await isOver(env[`RATE_${rate}`], `org:${orgId}`))) return undefined;
+  overRate.keep(orgId, Date.now() + ORG_PERIOD * 1_000);
+  return ORG_PERIOD;
+}
+
+/** Whether the org was over its rate a moment ago: a caller that is not known is then checked before it is served. */
+export const wasTooFast = (orgId: string): boolean => (overRate.get(orgId) ?? 0) > Date.now();
+
+/**
+ * What follows once a credential has been found good that was not known here. Its request counts for its org after the
+ * fact, off the answer's path, unless it was counted.
+ */
+export function becomeKnown(
+  c: Context<App>,
+  hash: string,
+  { id: orgId, settings: { rateLimit: rate = RATE_DEFAULT } }: Org,
+  isCounted: boolean,
+): void {
+  callers.keep(hash, orgId, rate);
+  if (!isCounted) inBackground(c, orgTooFast(c, { orgId, rate }));
+  // Only an address brakes strangers.
+  if (addressOf(c) !== undefined) inBackground(c, location.keep(c, hash));
+}
+
+interface Org {
+  readonly id: string;
+  readonly settings: { readonly rateLimit?: Rate };
+}
+
+/** A credential that was known turned out to be dead. */
+export function becomeUnknown(c: Context<App>, hash: string): void {
+  callers.forget(hash);
+  inBackground(c, location.forget(c, hash));
 }
 
 /**
- * To be asked when a caller could not be authenticated, and only then: a good one at the same address is not slowed.
+ * Counts a request of a caller that is not known, before it costs anything. A good client behind an address that others
+ * abuse passes where this Cloudflare location has seen its credential to be good within a day.
+ *
+ * @param hash of what it presents; absent: nothing that could be known.
+ * @returns seconds to wait, when too many have come from there. Without an address there is no brake.
+ */
+export async function strangerTooOften(c: Context<App>, hash?: string): Promise<number | undefined> {
+  const seconds = await failedTooOften(c);
+  if (seconds === undefined || hash === undefined) return seconds;
+  return (await location.has(c, hash)) ? undefined : seconds;
+}
+
+/**
+ * Counts a request that has failed to prove who its caller is, and was not counted before.
  *
  * @returns seconds to wait, when too many have failed from there. Without an address there is no brake.
  */
 export async function failedTooOften(c: Context<App>): Promise<number | undefined> {
-  const address = addressOf(c);
-  if (address === undefined) return undefined;
-  return (await isOver(c.env.FAILED_AUTH, networkOf(address))) ? FAILED_PERIOD : undefined;
+  const network = networkOf(addressOf(c));
+  if (network === undefined) return undefined;
+  return (await isOver(c.env.FAILED_AUTH, network)) ? FAILED_PERIOD : undefined;
 }
 
+/**
+ * Credentials that were good in this Cloudflare location within a day, by their hashes, in the Cache API. A new isolate
+ * there knows them while an address is braked. It says nothing of whether a credential is good now.
+ */
+const location = {
+  async has(c: Context<App>, hash: string): Promise<boolean> {
+    return (await quietly(caches.default.match(entryOf(c, hash)))) !== undefined;
+  },
+  async keep(c: Context<App>, hash: string): Promise<void> {
+    const entry = new Response('good', { headers: { 'Cache-Control': 'max-age=86400' } });
+    await quietly(caches.default.put(entryOf(c, hash), entry));
+  },
+  async forget(c: Context<App>, hash: string): Promise<void> {
+    await quietly(caches.default.delete(entryOf(c, hash)));
+  },
+};
+
+/** An address that no route serves. Requests from outside meet the Worker before the cache. */
+const entryOf = (c: Context<App>, hash: string) => `${publicUrl(c)}/.seen/${hash}`;
+
+/** A cache that fails knows nothing. */
+const quietly = <T>(work: Promise<T>): Promise<T | undefined> => work.catch(() => undefined);
+
 /** Of IPv6 the first 64 bits: whoever has one such address has all of them (RFC 6177 §2). */
-function networkOf(address: string): string {
-  if (!address.includes(':') || address.includes('.')) return address;
+export function networkOf(address: string | undefined): string | undefined {
+  if (!address?.includes(':') || address.includes('.')) return address;
   const [head = [], tail = []] = address.split('::').map((part) => part.split(':').filter((group) => group !== ''));
   const zeros = Array<string>(Math.max(0, 8 - head.length - tail.length)).fill('0');
   return [...head, ...zeros, ...tail].slice(0, 4).join(':');

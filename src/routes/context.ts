@@ -20,11 +20,15 @@ export interface Variables {
 
 export type App = { Bindings: Env; Variables: Variables };
 
-/** Our own, never the client's: it goes into the journal. It comes back in X-Request-Id. */
-export const requestId = createMiddleware<App>(async (c, next) => {
+/**
+ * What every response of every API has: a request id, our own and never the client's, for it goes into the journal; and
+ * the word that a browser must not guess another media type.
+ */
+export const everyResponse = createMiddleware<App>(async (c, next) => {
   c.set('requestId', crypto.randomUUID());
   await next();
   c.res.headers.set('X-Request-Id', c.var.requestId);
+  c.res.headers.set('X-Content-Type-Options', 'nosniff');
 });
 
 /** Who acts, for the journal. */

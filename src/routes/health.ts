@@ -1,11 +1,20 @@
 /** Whether the service answers, and how far behind KV is where it was asked. No D1 call: anyone may ask. */
 import { Hono } from 'hono';
+import { misconfigurations } from '../env';
 import { type Canary, readCanary } from '../sessions/canary';
 import type { App } from './context';
+import { misconfigured } from './door';
 
 export const health = new Hono<App>();
 
-health.get('/', async (c) => c.json({ status: 'ok', kv: await seen(c.env.REVOCATIONS) }));
+health.get('/', async (c) => {
+  c.header('Cache-Control', 'no-store');
+  const faults = misconfigurations(c.env);
+  if (faults.length === 0) return c.json({ status: 'ok', kv: await seen(c.env.REVOCATIONS) });
+  for (const fault of faults) misconfigured(fault);
+  const variables = faults.map(({ variable, message: detail }) => ({ variable, detail }));
+  return c.json({ status: 'misconfigured', variables }, 503);
+});
 
 /** `kv`: the canary, null before the cron has written one, or that KV cannot be read. */
 async function seen(flags: KVNamespace): Promise<Canary | null | { readonly error: string }> {

@@ -27,13 +27,24 @@ export function noteRefusal(c: Context<App>, refused: Refused, count = 1): void 
 }
 
 /**
- * Notes it. @returns what the caller hears: the same 401 whatever the reason, or 429 when too much was refused to this
- * address of late.
+ * Notes a refusal that cost nothing yet, and counts it for the address it came from. A request that presents nothing is
+ * not counted: some HTTP libraries send their credential only after a 401 has asked for it.
+ *
+ * @returns the answer: the same 401 whatever the reason, or 429 when too many from this address have failed of late.
  */
 export async function refusalFor(c: Context<App>, refused: Refused): Promise<ScimError> {
-  const seconds = await failedTooOften(c);
+  const seconds = refused.reason === 'missing' ? undefined : await failedTooOften(c);
+  return seconds === undefined ? refusedAlready(c, refused) : brakedFor(c, refused, seconds);
+}
+
+/** Notes a refusal of a request that was counted before it was checked. @returns the answer. */
+export function refusedAlready(c: Context<App>, refused: Refused): ScimError {
   noteRefusal(c, refused);
-  return seconds === undefined
-    ? unauthorized()
-    : tooManyRequests('Too many requests without a valid credential: try again later', seconds);
+  return unauthorized();
+}
+
+/** Notes a request that was refused unchecked, for too many from its address have failed. @returns the answer. */
+export function brakedFor(c: Context<App>, refused: Refused, seconds: number): ScimError {
+  noteRefusal(c, refused);
+  return tooManyRequests('Too many requests without a valid credential: try again later', seconds);
 }

@@ -103,6 +103,14 @@ describe('Entra ID', { timeout: 60_000 }, () => {
     expect((await askByAssertion(client, await assertion())).status).toBe(401);
   });
 
+  it('is checked with keys that are fetched once, however many assertions arrive at a time', async () => {
+    const client = await federated(await server.newOrg('entra-parallel'), `${host.url}/later`);
+    const text = await assertion();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => askByAssertion(client, text)));
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+    expect(host.asked['/later']).toBe(1);
+  });
+
   // Not one that redirects: the harness follows for the Worker, whatever it asks (test/credentials/assertion.test.ts).
   it.each(['slow', 'stuck', 'page', 'endless', 'missing'])(
     'is asked to come back, within seconds and without a token, while the host of its keys is %s',

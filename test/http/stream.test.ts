@@ -156,7 +156,7 @@ describe('a host in plain Node', { concurrent: true }, () => {
 
   it('is let in with the host token alone', async () => {
     const org = await server.newOrg('alone');
-    for (const token of ['test-host-toke', org.token, 'test-admin-token']) {
+    for (const token of ['test-host-token-0123456789abcde', org.token, 'test-admin-token-0123456789abcdef']) {
       const refused = await fetch(`${server.url}/sessions/v1/stream?org=alone`, {
         headers: { authorization: `Bearer ${token}` },
       });

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { adminEntrypoint } from '../../src/routes/admin';
+import { unguardedAdmin } from '../../src/routes/admin';
 import { flagKey, parseFlag } from '../../src/sessions/flag';
 import { type Answer, admin, ask, BASE, idpOf, newIdp } from '../support/client';
 import { dump, journal, rows } from '../support/database';
@@ -54,12 +54,12 @@ describe('the door', () => {
       'Bearer',
       'Bearer ',
       'Bearer wrong',
-      'Bearer test-admin-toke',
-      'Bearer test-admin-token1',
-      'Basic test-admin-token',
-      'test-admin-token',
+      'Bearer test-admin-token-0123456789abcde',
+      'Bearer test-admin-token-0123456789abcdef1',
+      'Basic test-admin-token-0123456789abcdef',
+      'test-admin-token-0123456789abcdef',
       `Bearer ${token}`,
-      'Bearer TEST-ADMIN-TOKEN',
+      'Bearer TEST-ADMIN-TOKEN-0123456789ABCDEF',
     ];
     const texts = new Set<string>();
     for (const [method, path] of paths) {
@@ -86,12 +86,12 @@ describe('the door', () => {
   });
 
   it('is the same behind its entrypoint, which asks for no token', async () => {
-    const response = await adminEntrypoint.fetch(new Request('https://admin/orgs/door'), {
+    const response = await unguardedAdmin.fetch(new Request('https://admin/orgs/door'), {
       ...env,
       PUBLIC_URL: 'https://scim.example.com/',
     });
     expect(await response.json()).toMatchObject({ slug: 'door', scimBaseUrl: 'https://scim.example.com/scim/v2' });
-    expect((await adminEntrypoint.fetch(new Request('https://admin/orgs/nobody'), env)).status).toBe(404);
+    expect((await unguardedAdmin.fetch(new Request('https://admin/orgs/nobody'), env)).status).toBe(404);
   });
 });
 
@@ -438,7 +438,7 @@ describe('bad input', () => {
       for (const raw of bodies) {
         const answer = await ask(method, `${BASE}/admin/v1${path}`, {
           raw,
-          headers: { Authorization: 'Bearer test-admin-token', 'Content-Type': 'application/json' },
+          headers: { Authorization: 'Bearer test-admin-token-0123456789abcdef', 'Content-Type': 'application/json' },
         });
         expectError(answer, 400);
       }

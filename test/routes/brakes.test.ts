@@ -10,6 +10,7 @@ import { RATES } from '../../src/store/open';
 import config from '../../wrangler.toml?raw';
 import { type Answer, type Ask, admin, ask, BASE, type Idp, newIdp } from '../support/client';
 import { Meter } from '../support/meter';
+import { newClient, post, tokenOf } from '../support/oauth';
 import { expectRefusal } from '../support/refusal';
 
 let idp: Idp;
@@ -97,20 +98,19 @@ describe('the brake of an org', () => {
     expect(refusal).toMatchObject({ reason: 'rate_limited', count: 1, generation: 1 });
   }, 60_000);
 
-  it('counts a credential by itself until it was found good, then for its org by its setting', async () => {
+  it('counts each request for its org by its setting, the first one of a credential once it was found good', async () => {
     await set({ rateLimit: '100' });
-    const [first, set100] = [new Noted(), new Noted()];
-    const bindings = { env: { RATE_500: first.binding, RATE_100: set100.binding } };
-    const hash = await hashOf(idp.token);
+    const [at500, at100] = [new Noted(), new Noted()];
+    const bindings = { env: { RATE_500: at500.binding, RATE_100: at100.binding } };
     await idp.get('/Users', bindings);
     await idp.get('/Users', bindings);
     await idp.get('/Users', bindings);
-    expect(first.keys).toEqual([`credential:${hash}`]);
-    expect(set100.keys).toEqual([`org:${idp.orgId}`, `org:${idp.orgId}`]);
+    expect(at500.keys).toEqual([]);
+    expect(at100.keys).toEqual([`org:${idp.orgId}`, `org:${idp.orgId}`, `org:${idp.orgId}`]);
     await set({ rateLimit: 'none' });
     await idp.get('/Users', bindings);
     await idp.get('/Users', bindings);
-    expect(first.keys.slice(1)).toEqual([`org:${idp.orgId}`]);
+    expect(at500.keys).toEqual([`org:${idp.orgId}`]);
   });
 
   it('does not count what was refused: not a token that was good once, nor one that never was', async () => {
@@ -120,13 +120,40 @@ describe('the brake of an org', () => {
     await idp.get('/Users', bindings);
     await admin('DELETE', `/orgs/${idp.slug}/tokens`);
     for (let i = 0; i < 3; i++) expect((await idp.get('/Users', bindings)).status).toBe(401);
-    const own = `credential:${await hashOf(token)}`;
-    expect(noted.keys).toEqual([own, `org:${idp.orgId}`, own, own]);
-    const unknown = await newSecret('token', idp.orgId);
-    await get(unknown, '192.0.2.1', bindings);
-    expect(noted.keys.at(-1)).toBe(`credential:${await hashOf(unknown)}`);
+    // The second of them was known still, and is forgotten.
+    expect(noted.keys).toEqual([`org:${idp.orgId}`, `org:${idp.orgId}`]);
+    await get(await newSecret('token', idp.orgId), '192.0.2.1', bindings);
     await get(`Bearer ${token.slice(0, -1)}`, '192.0.2.1', bindings);
-    expect(noted.keys).toHaveLength(5);
+    expect(noted.keys).toHaveLength(2);
+  });
+
+  it('is not dodged with a fresh access token for each request, and the mint is braked with it', async () => {
+    const client = await newClient(idp);
+    const minted = await times(6, async () => (await tokenOf(client)).body.access_token as string);
+    const stopped = new Noted((key) => key === `org:${idp.orgId}`);
+    const bindings = { env: { RATE_500: stopped.binding } };
+    const use = (token: string, more: Ask = {}) => get(`Bearer ${token}`, '192.0.2.3', { ...bindings, ...more });
+    // The first one is served, for it is counted once it was found good. From then on its org is known to be over its rate.
+    expect((await use(minted[0]!)).status).toBe(200);
+    const meter = new Meter();
+    let trips = Number.NaN;
+    const braked = await use(minted[1]!, {
+      env: { ...bindings.env, DB: meter.binding },
+      onAnswer: () => {
+        trips = meter.roundTrips;
+      },
+    });
+    expectBraked(braked);
+    expect(trips).toBe(1); // the check, and no work
+    for (const token of minted.slice(2)) expectBraked(await use(token));
+    const mint = await tokenOf(client, bindings);
+    expect([mint.status, mint.body.error]).toEqual([429, 'temporarily_unavailable']);
+    const unknown = await tokenOf({ ...client, ...(await newClient(idp)) }, bindings);
+    expect(unknown.status).toBe(429);
+    // A stranger that names the org learns nothing of it.
+    expect((await use(await newSecret('token', idp.orgId))).status).toBe(401);
+    const reasons = (await admin('GET', `/orgs/${idp.slug}/refusals`)).body as { reason: string }[];
+    expect(reasons.map(({ reason }) => reason)).toContain('rate_limited');
   });
 
   it('is no check: a dead token that it let through is refused, and a stopped one is not told of its death', async () => {
@@ -192,7 +219,6 @@ describe('the brake of an address that fails', () => {
     const revoked = await newIdp(`revoked-${n}`);
     await admin('DELETE', `/orgs/${revoked.slug}/tokens`);
     const headers = [
-      undefined,
       'Bearer x',
       `Bearer ${idp.token.slice(0, 40)}`,
       `Bearer ${await newSecret('token', idp.orgId)}`,
@@ -210,7 +236,7 @@ describe('the brake of an address that fails', () => {
       // Nobody knows from where: no brake.
       const { status } = await ask('GET', `${BASE}/scim/v2/Users`, {
         env: { FAILED_AUTH: refused.binding },
-        headers: { ...(header !== undefined && { Authorization: header }) },
+        headers: { Authorization: header },
       });
       expect(status).toBe(401);
     }
@@ -219,13 +245,101 @@ describe('the brake of an address that fails', () => {
     expect(new Set(stopping.keys)).toEqual(new Set(['192.0.2.9', '192.0.2.8']));
   });
 
-  it('is not asked for who proves to be the org’s own, whether SCIM is on or off', async () => {
+  it('answers before the body is read and before D1 is asked', async () => {
+    const meter = new Meter();
+    const stopping = new Noted(() => true);
+    let isRead = false;
+    const body = new ReadableStream(
+      {
+        pull(controller) {
+          isRead = true;
+          controller.enqueue(new TextEncoder().encode('{}'));
+          controller.close();
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    let trips = Number.NaN;
+    const answer = await ask('POST', `${BASE}/scim/v2/Bulk`, {
+      raw: body,
+      headers: { Authorization: `Bearer ${await newSecret('token', idp.orgId)}`, 'CF-Connecting-IP': '192.0.2.9' },
+      env: { DB: meter.binding, FAILED_AUTH: stopping.binding },
+      onAnswer: () => {
+        trips = meter.roundTrips;
+      },
+    });
+    expectBraked(answer);
+    expect({ trips, asked: stopping.keys }).toEqual({ trips: 0, asked: ['192.0.2.9'] });
+    expect(isRead).toBe(false);
+  });
+
+  it('counts a request once, whether it fails or not', async () => {
+    const noted = new Noted();
+    const from = (token: string) => get(`Bearer ${token}`, '192.0.2.9', { env: { FAILED_AUTH: noted.binding } });
+    expect((await from(await newSecret('token', idp.orgId))).status).toBe(401);
+    expect(noted.keys).toHaveLength(1);
+    expect((await from(idp.token)).status).toBe(200); // not known before
+    expect(noted.keys).toHaveLength(2);
+    expect((await from(idp.token)).status).toBe(200);
+    expect(noted.keys).toHaveLength(2);
+    await admin('DELETE', `/orgs/${idp.slug}/tokens`);
+    expect((await from(idp.token)).status).toBe(401);
+    expect(noted.keys).toHaveLength(3);
+  });
+
+  it('lets a credential pass that was good here, whether SCIM is on or off, in a new isolate too', async () => {
+    expect((await get(`Bearer ${idp.token}`, '192.0.2.9')).status).toBe(200);
     const noted = new Noted(() => true);
     const bindings = { env: { FAILED_AUTH: noted.binding } };
     expect((await get(`Bearer ${idp.token}`, '192.0.2.9', bindings)).status).toBe(200);
     await admin('POST', `/orgs/${idp.slug}/scim`, { body: { enabled: false } });
     expect((await get(`Bearer ${idp.token}`, '192.0.2.9', bindings)).status).toBe(403);
     expect(noted.keys).toEqual([]);
+    callers.forget(await hashOf(idp.token)); // as a new isolate is
+    expect((await get(`Bearer ${idp.token}`, '192.0.2.9', bindings)).status).toBe(403);
+    expect(noted.keys).toEqual(['192.0.2.9']);
+    await admin('DELETE', `/orgs/${idp.slug}/tokens`);
+    // It is dead, and found out by the check; from then on it is a stranger's.
+    expect((await get(`Bearer ${idp.token}`, '192.0.2.9', { env: { FAILED_AUTH: new Noted().binding } })).status).toBe(
+      401,
+    );
+    expectBraked(await get(`Bearer ${idp.token}`, '192.0.2.9', bindings));
+  });
+
+  it('does not count a request without a credential: a client may send it once it was asked', async () => {
+    const noted = new Noted(() => true);
+    for (const header of [undefined, '', 'Bearer', 'Basic ']) {
+      const meter = new Meter();
+      const answer = await get(header, '192.0.2.9', { env: { DB: meter.binding, FAILED_AUTH: noted.binding } });
+      expect(answer.status).toBe(401);
+      expect(answer.headers.get('WWW-Authenticate')).toMatch(/^Bearer .*Basic /);
+      expect(meter.roundTrips).toBe(0);
+    }
+    for (const path of ['/admin/v1/orgs', '/sessions/v1/events?org=x']) {
+      const headers = { 'CF-Connecting-IP': '192.0.2.9' };
+      expect((await ask('GET', `${BASE}${path}`, { headers, env: { FAILED_AUTH: noted.binding } })).status).toBe(401);
+    }
+    const unnamed = await post(
+      '/token',
+      { grant_type: 'client_credentials' },
+      {
+        headers: { 'CF-Connecting-IP': '192.0.2.9' },
+        env: { FAILED_AUTH: noted.binding },
+      },
+    );
+    expect(unnamed.status).toBe(401);
+    expect(noted.keys).toEqual([]);
+  });
+
+  it('says in the refusals that a good credential was not checked', async () => {
+    const stopping = new Noted(() => true);
+    expectBraked(await get(`Bearer ${idp.token}`, '192.0.2.9', { env: { FAILED_AUTH: stopping.binding } }));
+    const [refusal] = (await admin('GET', `/orgs/${idp.slug}/refusals`)).body;
+    expect(refusal).toMatchObject({
+      reason: 'rate_limited',
+      hint: 'address',
+      detail: expect.stringMatching(/not checked/),
+    });
   });
 
   it('counts an IPv6 network as one address, however its addresses are written', async () => {
@@ -289,4 +403,117 @@ describe('a flood of bad tokens', () => {
     const seconds = (Date.now() - from) / 1_000;
     expect(meter.roundTrips).toBeLessThanOrEqual(Math.ceil(seconds) + 1);
   }, 60_000);
+});
+
+describe('a large body of a caller that is not known', () => {
+  const large = (length: number) => ({ schemas: [], Operations: [], padding: 'x'.repeat(length) });
+  const send = async (token: string, length: number) => {
+    const meter = new Meter();
+    let trips = Number.NaN;
+    const answer = await ask('POST', `${BASE}/scim/v2/Bulk`, {
+      body: large(length),
+      headers: { Authorization: `Bearer ${token}` },
+      env: { DB: meter.binding },
+      onAnswer: () => {
+        trips = meter.roundTrips;
+      },
+    });
+    return { status: answer.status, trips };
+  };
+
+  it('is not read before the credential was checked', async () => {
+    let isRead = false;
+    const body = new ReadableStream(
+      {
+        pull(controller) {
+          isRead = true;
+          controller.close();
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const Authorization = `Bearer ${await newSecret('token', idp.orgId)}`;
+    expect((await ask('POST', `${BASE}/scim/v2/Bulk`, { raw: body, headers: { Authorization } })).status).toBe(401);
+    expect(isRead).toBe(false);
+    expect(await send(await newSecret('token', idp.orgId), 900_000)).toEqual({ status: 401, trips: 1 });
+  });
+
+  it('costs a good caller one round trip more, once', async () => {
+    const user = { padding: 'x'.repeat(40_000) };
+    const create = async (userName: string) => {
+      const meter = new Meter();
+      let trips = Number.NaN;
+      const { status } = await idp.post(
+        '/Users',
+        { ...user, userName },
+        {
+          env: { DB: meter.binding },
+          onAnswer: () => {
+            trips = meter.roundTrips;
+          },
+        },
+      );
+      return { status, trips };
+    };
+    const [first, second] = [await create('ada'), await create('grace')];
+    expect([first.status, second.status]).toEqual([201, 201]);
+    expect(first.trips).toBe(second.trips + 1);
+  });
+});
+
+describe('the tokens of the vendor’s own programs', () => {
+  const wrong = (path: string, address: string, bindings: Partial<Env>, token = 'x'.repeat(40)) =>
+    ask('GET', `${BASE}${path}`, {
+      headers: { Authorization: `Bearer ${token}`, 'CF-Connecting-IP': address },
+      env: bindings,
+    });
+
+  it.each(['/admin/v1/orgs', '/sessions/v1/events?org=x'])(
+    '%s counts failures by address, and never the right token',
+    async (path) => {
+      const log = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+      const noted = new Noted((key) => key === '192.0.2.31');
+      const bindings = { FAILED_AUTH: noted.binding };
+      expect((await wrong(path, '192.0.2.30', bindings)).status).toBe(401);
+      const braked = await wrong(path, '192.0.2.31', bindings);
+      expect([braked.status, braked.body.error, braked.headers.get('Retry-After')]).toEqual([
+        429,
+        'too_many_requests',
+        '60',
+      ]);
+      expect(noted.keys).toEqual(['192.0.2.30', '192.0.2.31']);
+      const right = path.startsWith('/admin') ? env.ADMIN_TOKEN! : env.HOST_TOKEN!;
+      expect((await wrong(path, '192.0.2.31', bindings, right)).status).not.toBe(429);
+      expect(noted.keys).toHaveLength(2);
+      log.mockRestore();
+    },
+  );
+
+  it('leave one line in the log for an address and a minute, without what was presented', async () => {
+    const log = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      vi.setSystemTime(Math.ceil(Date.now() / 60_000) * 60_000 + 120_000);
+      const secret = 'guessed-guessed-guessed-guessed-guessed';
+      for (let i = 0; i < 5; i++) await wrong('/admin/v1/orgs', '192.0.2.32', {}, secret);
+      await wrong('/admin/v1/orgs', '192.0.2.33', {}, secret);
+      await wrong('/sessions/v1/check', '192.0.2.33', {}, secret);
+      vi.setSystemTime(Date.now() + 60_000);
+      await wrong('/admin/v1/orgs', '192.0.2.32', {}, secret);
+      const lines = log.mock.calls.map(([line]) => JSON.parse(line as string) as { api: string; address: string });
+      expect(lines.map(({ api, address }) => `${api} ${address}`)).toEqual([
+        'admin 192.0.2.32',
+        'admin 192.0.2.33',
+        'host 192.0.2.33',
+        'admin 192.0.2.32',
+      ]);
+      expect(JSON.stringify(lines)).not.toContain('guessed');
+      log.mockClear();
+      await times(500, (i) => wrong('/admin/v1/orgs', `10.1.${i >> 8}.${i & 255}`, {}, secret));
+      expect(log.mock.calls.length).toBeLessThanOrEqual(200);
+    } finally {
+      vi.useRealTimers();
+      log.mockRestore();
+    }
+  });
 });

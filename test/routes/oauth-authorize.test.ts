@@ -13,7 +13,7 @@ import {
   unchanged,
   visit,
 } from '../support/approval';
-import { type Answer, admin, ask, BASE, type Idp, newIdp } from '../support/client';
+import { type Answer, type Ask, admin, ask, BASE, type Idp, newIdp } from '../support/client';
 import { journal, rows } from '../support/database';
 import { formOf } from '../support/form';
 
@@ -147,12 +147,37 @@ describe('a request is answered by a page, and goes nowhere, when', () => {
     expectPage(await visit(requestOf(client)), 400);
   });
 
-  it('SCIM is off for the org, with whom to ask', async () => {
+  it('the client is nobody, or its org may not use SCIM, or not here: one same page tells a stranger nothing', async () => {
     await admin('PATCH', `/orgs/${idp.slug}`, { body: { settings: { supportContact: 'help@vendor.example' } } });
-    await admin('POST', `/orgs/${idp.slug}/scim`, { body: { enabled: false } });
-    const answer = await visit(requestOf(client));
-    expectPage(answer, 403);
-    expect(answer.text).toContain('Contact help@vendor.example.');
+    const stranger = await visit(requestOf(client, { client_id: 'abcdefghijkl_abcdefghijklmnop' }));
+    expectPage(stranger, 400);
+    const path = `/orgs/${idp.slug}`;
+    const closed: [string, Ask, () => Promise<Answer>][] = [
+      [
+        'misdirected',
+        { env: { REGION: 'us' } },
+        () => admin('PATCH', path, { body: { settings: { residency: 'eu' } } }),
+      ],
+      ['plan', {}, () => admin('PATCH', path, { body: { settings: { residency: 'none', 'plan.scim': 'false' } } })],
+      ['disabled', {}, () => admin('PATCH', path, { body: { settings: { 'plan.scim': 'none' } } })],
+    ];
+    for (const [reason, more, close] of closed) {
+      expect((await close()).status).toBe(200);
+      if (reason === 'disabled') await admin('POST', `${path}/scim`, { body: { enabled: false } });
+      for (const answer of [
+        await visit(requestOf(client), more),
+        await submit({ ...requestOf(client), decision: 'deny' }, more),
+      ]) {
+        const same = ({ status, headers, text }: Answer) => ({
+          status,
+          text,
+          headers: [...headers].filter(([name]) => name !== 'x-request-id'),
+        });
+        expect({ reason, ...same(answer) }).toEqual({ reason, ...same(stranger) });
+      }
+      const found = (await admin('GET', `${path}/refusals`)).body as { reason: string; count: number }[];
+      expect(found.find((it) => it.reason === reason)).toMatchObject({ count: 2 });
+    }
   });
 
   it.each<[string, string, number, string]>([

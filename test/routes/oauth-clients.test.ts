@@ -2,9 +2,9 @@
 import { exportJWK, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { hashOf } from '../../src/credentials/secret';
-import { admin, type Idp, idpOf, newIdp } from '../support/client';
+import { type Ask, admin, type Idp, idpOf, newIdp } from '../support/client';
 import { dump, journal, rows } from '../support/database';
-import { givenTo, newClient, newPair, type TestClient, tokenBy, tokenOf } from '../support/oauth';
+import { givenTo, newClient, newPair, signed, type TestClient, tokenBy, tokenOf } from '../support/oauth';
 
 const logs = (['log', 'info', 'warn', 'error'] as const).map((level) =>
   vi.spyOn(console, level).mockImplementation(() => undefined),
@@ -19,7 +19,7 @@ beforeEach(async () => {
   path = `/orgs/${idp.slug}/oauth/clients`;
 });
 
-const create = (body: unknown) => admin('POST', path, { body });
+const create = (body: unknown, more: Ask = {}) => admin('POST', path, { ...more, body });
 const list = async () => (await admin('GET', path)).body;
 
 describe('a client', () => {
@@ -367,6 +367,19 @@ describe('a client that signs', () => {
       () => ({ ...entra, jwksUrl: 'https://a:b@login.example.com/keys' }),
       /assertion\.jwksUrl/,
     ],
+    ...[
+      'http://localhost:9000/keys',
+      'https://127.0.0.1/keys',
+      'https://2130706433/keys',
+      'https://0x7f.1/keys',
+      'https://169.254.169.254/keys',
+      'https://[::ffff:10.0.0.1]/keys',
+      'https://metadata.google.internal/keys',
+    ].map((jwksUrl): [string, () => unknown, RegExp] => [
+      `keys at ${jwksUrl}`,
+      () => ({ ...entra, jwksUrl }),
+      /assertion\.jwksUrl: .*public host name.*ALLOW_LOOPBACK_JWKS/,
+    ]),
     ['an unknown member', () => ({ ...entra, kid: 'x' }), /assertion/],
     ['a text', () => 'entra', /assertion/],
   ])('is not made of %s', async (_, assertion, detail) => {
@@ -374,6 +387,27 @@ describe('a client that signs', () => {
     expect(answer.status, answer.text).toBe(400);
     expect(answer.body.detail).toMatch(detail);
     expect(await list()).toEqual([]);
+  });
+
+  it('may have its keys on this machine where ALLOW_LOOPBACK_JWKS is true, and they are fetched only while it is', async () => {
+    const jwksUrl = 'http://127.0.0.1:9/keys';
+    const env = { ALLOW_LOOPBACK_JWKS: 'true' };
+    const fetched = vi.spyOn(globalThis, 'fetch').mockRejectedValue(new TypeError('nobody listens'));
+    const { status, body } = await create({ assertion: { ...entra, jwksUrl } }, { env });
+    expect(status).toBe(201);
+    const key = await newPair('ES256', 'k1');
+    const assertion = await signed(key, { iss: entra.issuer, sub: entra.subject, aud: entra.audience });
+    expect((await tokenBy(assertion, body.clientId)).status).toBe(401);
+    expect(fetched).not.toHaveBeenCalled();
+    const [refusal] = (await admin('GET', path.replace(/oauth.*/, 'refusals'))).body;
+    expect(refusal).toMatchObject({
+      reason: 'assertion',
+      hint: 'address',
+      detail: expect.stringMatching(/not public/),
+    });
+    expect((await tokenBy(assertion, body.clientId, { env })).status).toBe(503);
+    expect(fetched).toHaveBeenCalledTimes(1);
+    fetched.mockRestore();
   });
 
   it('has no secret that could expire, be rotated or be asked for', async () => {

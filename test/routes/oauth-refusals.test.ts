@@ -1,8 +1,9 @@
 /** What is refused at the OAuth door: one answer to the client, the reason to the org's administrator, and a brake. */
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { newSecret } from '../../src/credentials/secret';
-import { newApproval, newClient as newApprovedClient, requestOf } from '../support/approval';
-import { type Answer, admin, ask, BASE, type Idp, newIdp } from '../support/client';
+import { newApproval, newClient as newApprovedClient, requestOf, submit, visit } from '../support/approval';
+import { type Answer, type Ask, admin, ask, BASE, type Idp, newIdp } from '../support/client';
+import { Meter } from '../support/meter';
 import { newClient, newIssuer, newPair, post, signed, type TestClient, tokenBy, tokenOf } from '../support/oauth';
 
 afterAll(() => vi.restoreAllMocks());
@@ -120,7 +121,37 @@ it('too many failures from one address are answered with 429; a good client ther
   expect(braked.body.error).toBe('temporarily_unavailable');
   expect(braked.headers.get('Retry-After')).toBe('60');
   expect(braked.headers.get('Cache-Control')).toBe('no-store');
+  // Known from here on.
+  expect((await tokenOf(client)).status).toBe(200);
   expect((await tokenOf(client, { env, headers })).status).toBe(200);
+});
+
+it('an address over its limit is answered before D1, at the token endpoint and at the page, whatever it sends', async () => {
+  const FAILED_AUTH = { limit: () => Promise.resolve({ success: false }) } as unknown as RateLimit;
+  const headers = { 'CF-Connecting-IP': '192.0.2.3' };
+  const approved = await newApprovedClient(idp);
+  const assertion = await signed(await newPair(), { iss: client.clientId, sub: client.clientId });
+  const unknown = { ...client, clientSecret: await newSecret('oauth_client', idp.orgId) };
+  const requests: ((more: Ask) => Promise<Answer>)[] = [
+    (more) => tokenOf(unknown, more),
+    (more) => tokenBy(assertion, client.clientId, more),
+    (more) => post('/revoke', { token: 'x', client_id: unknown.clientId, client_secret: unknown.clientSecret }, more),
+    (more) => visit(requestOf(approved), more),
+    (more) => submit({ ...requestOf(approved), decision: 'deny' }, more),
+  ];
+  for (const request of requests) {
+    const meter = new Meter();
+    let trips = Number.NaN;
+    const onAnswer = () => {
+      trips = meter.roundTrips;
+    };
+    const answer = await request({ headers, env: { FAILED_AUTH, DB: meter.binding }, onAnswer });
+    expect({ status: answer.status, trips, wait: answer.headers.get('Retry-After') }).toEqual({
+      status: 429,
+      trips: 0,
+      wait: '60',
+    });
+  }
 });
 
 it('another org hears nothing of it', async () => {

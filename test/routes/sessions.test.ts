@@ -59,11 +59,11 @@ describe('the door', () => {
       [
         '',
         'Bearer',
-        'Bearer test-host-toke',
-        'Bearer test-host-token2',
-        'Bearer test-admin-token',
+        'Bearer test-host-token-0123456789abcde',
+        'Bearer test-host-token-0123456789abcdef2',
+        'Bearer test-admin-token-0123456789abcdef',
         `Bearer ${idp.token}`,
-        'Basic test-host-token',
+        'Basic test-host-token-0123456789abcdef',
       ].map((Authorization) => host(method, path, { headers: { Authorization } })),
     );
     for (const answer of answers) {
@@ -73,7 +73,7 @@ describe('the door', () => {
   });
 
   it('is no way to the administrator’s door, nor to the identity provider’s', async () => {
-    const headers = { Authorization: 'Bearer test-host-token' };
+    const headers = { Authorization: 'Bearer test-host-token-0123456789abcdef' };
     expect((await admin('GET', '/orgs', { headers })).status).toBe(401);
     expect((await ask('GET', `${BASE}/scim/v2/Users`, { headers })).status).toBe(401);
   });

@@ -17,7 +17,7 @@ let org;
 async function callAdmin(path, { method = 'GET', body } = {}) {
   const answer = await fetch(`${server.url}/admin/v1${path}`, {
     method,
-    headers: { authorization: 'Bearer test-admin-token', 'content-type': 'application/json' },
+    headers: { authorization: 'Bearer test-admin-token-0123456789abcdef', 'content-type': 'application/json' },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
   const json = await answer.json();

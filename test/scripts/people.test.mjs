@@ -129,7 +129,7 @@ describe('user import', () => {
     if (left-- <= 0) throw new AdminError('unreachable', 'The Worker could not be reached');
     const answer = await fetch(`${server.url}/admin/v1${path}`, {
       method,
-      headers: { authorization: 'Bearer test-admin-token', 'content-type': 'application/json' },
+      headers: { authorization: 'Bearer test-admin-token-0123456789abcdef', 'content-type': 'application/json' },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
     const json = await answer.json();

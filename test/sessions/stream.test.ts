@@ -530,7 +530,7 @@ describe('before the upgrade', () => {
 
   it('an org that is not there is a 404, a wrong token a 401, no WebSocket a 426', async () => {
     expect(await refused(await connect('nowhere'))).toEqual([404, 'Org not found']);
-    expect((await connect(idp.slug, { token: 'test-host-toke' })).status).toBe(401);
+    expect((await connect(idp.slug, { token: 'test-host-token-0123456789abcde' })).status).toBe(401);
     expect((await connect(idp.slug, { token: idp.token })).status).toBe(401);
     expect((await connect(idp.slug, { env: { HOST_TOKEN: '' } })).status).toBe(404);
     const plain = await host('GET', `/stream?org=${idp.slug}`);
@@ -577,7 +577,7 @@ describe('a stream ends', () => {
   it('when the host token becomes another one: nothing more goes to whoever holds the old one', async () => {
     const ada = await person('ada');
     const [byToken, byBinding] = [await synced(), await bound()];
-    await rebind(idp.orgId, { HOST_TOKEN: 'another' });
+    await rebind(idp.orgId, { HOST_TOKEN: 'another-host-token-0123456789abcdef' });
     await set(ada, false);
     await byToken.until(({ closed }) => closed !== undefined);
     expect(byToken.closed).toEqual({ code: 4001, reason: 'the host token is another one now' });

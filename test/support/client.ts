@@ -34,7 +34,12 @@ export async function ask(
   const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body));
   const request = new Request(url, {
     method,
-    headers: { ...(payload !== undefined && { 'Content-Type': 'application/scim+json' }), ...headers },
+    headers: {
+      ...(payload !== undefined && { 'Content-Type': 'application/scim+json' }),
+      // As it arrives over HTTP.
+      ...(typeof payload === 'string' && { 'Content-Length': String(new TextEncoder().encode(payload).byteLength) }),
+      ...headers,
+    },
     ...(payload !== undefined && { body: payload }),
   });
   const response = await app.fetch(request, { ...env, ...other } as Env, context);
@@ -57,7 +62,11 @@ export const admin = (method: string, path: string, { body, ...rest }: Ask = {})
   ask(method, `${BASE}/admin/v1${path}`, {
     ...rest,
     ...(body !== undefined && { raw: JSON.stringify(body) }),
-    headers: { Authorization: 'Bearer test-admin-token', 'Content-Type': 'application/json', ...rest.headers },
+    headers: {
+      Authorization: 'Bearer test-admin-token-0123456789abcdef',
+      'Content-Type': 'application/json',
+      ...rest.headers,
+    },
   });
 
 /** The host app's door over HTTP, without its prefix: `host('POST', '/check', { body: { org, user, issuedAt } })`. */
@@ -65,7 +74,11 @@ export const host = (method: string, path: string, { body, ...rest }: Ask = {}):
   ask(method, `${BASE}/sessions/v1${path}`, {
     ...rest,
     ...(body !== undefined && { raw: JSON.stringify(body) }),
-    headers: { Authorization: 'Bearer test-host-token', 'Content-Type': 'application/json', ...rest.headers },
+    headers: {
+      Authorization: 'Bearer test-host-token-0123456789abcdef',
+      'Content-Type': 'application/json',
+      ...rest.headers,
+    },
   });
 
 /** An IdP of one org: `idp.post('/Users', {…})`. */

@@ -24,12 +24,13 @@ export interface JwksHost {
   stop(): Promise<void>;
 }
 
-/** `/keys` has them. `/slow` says nothing, `/stuck` begins and never ends, `/page` is HTML, `/endless` is a megabyte. */
+/** `/keys` has them, `/later` after half a second. `/slow` says nothing, `/stuck` begins and never ends, `/page` is HTML, `/endless` is a megabyte. */
 export async function startJwksHost(keys: readonly object[]): Promise<JwksHost> {
   const asked: Record<string, number> = {};
   const set = JSON.stringify({ keys });
   const answers: Record<string, (response: Outgoing) => void> = {
     '/keys': (response) => response.writeHead(200, { 'Content-Type': 'application/json' }).end(set),
+    '/later': (response) => setTimeout(() => answers['/keys']!(response), 500),
     '/slow': () => undefined,
     '/stuck': (response) => response.writeHead(200, { 'Content-Type': 'application/json' }).write(set.slice(0, 20)),
     '/page': (response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end('<html>'),

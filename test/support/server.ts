@@ -4,8 +4,8 @@ import { createTestHarness } from 'wrangler';
 import { flagKey } from '../../src/sessions/flag.ts';
 import { environment } from './node.ts';
 
-const adminToken = 'test-admin-token';
-export const hostToken = 'test-host-token';
+const adminToken = 'test-admin-token-0123456789abcdef';
+export const hostToken = 'test-host-token-0123456789abcdef';
 const config = new URL('../../wrangler.toml', import.meta.url);
 
 export interface Server {
@@ -45,7 +45,14 @@ export interface TestOrg {
 export async function startServer(...beside: Neighbour[]): Promise<Server> {
   environment['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false'; // else the harness asks the Internet what Request.cf looks like
   const harness = createTestHarness({
-    workers: [{ configPath: config, secrets: { ADMIN_TOKEN: adminToken, HOST_TOKEN: hostToken } }, ...beside],
+    workers: [
+      {
+        configPath: config,
+        // The keys of the tests' issuers are on this machine.
+        secrets: { ADMIN_TOKEN: adminToken, HOST_TOKEN: hostToken, ALLOW_LOOPBACK_JWKS: 'true' },
+      },
+      ...beside,
+    ],
   });
   try {
     const url = (await harness.listen()).url.origin;

@@ -24,7 +24,7 @@ export interface Connecting {
 /** The answer to the upgrade, whatever it is. */
 export function connect(
   org: string,
-  { after, token = 'test-host-token', env: other }: Connecting = {},
+  { after, token = 'test-host-token-0123456789abcdef', env: other }: Connecting = {},
 ): Promise<Response> {
   const query = new URLSearchParams({ org, ...(after !== undefined && { after: String(after) }) });
   const request = new Request(`${BASE}/sessions/v1/stream?${query}`, {

@@ -1,5 +1,6 @@
 /** The lines of an org's file as they must be: hostile until they are read. What a resource may hold, its type knows. */
 import * as z from 'zod';
+import { isJwksAddress } from '../../credentials/public-host';
 import { readSigner } from '../../credentials/signer';
 import { invalidValue, shown } from '../../scim/error';
 import { isObject, isSame, type Json } from '../../scim/resource';
@@ -69,7 +70,8 @@ const changed = z.record(z.string(), z.looseObject({}, 'an object was expected')
 const keys = z.strictObject({ keys: z.array(z.record(z.string(), text(2_000))) });
 const issuer = z.strictObject({
   issuer: some(2_000),
-  jwksUrl: address,
+  // Whether this machine's own are good is asked when they are fetched.
+  jwksUrl: address.refine((url) => isJwksAddress(url, true), 'a public https address was expected'),
   subject: some(2_000),
   audience: some(2_000),
 });

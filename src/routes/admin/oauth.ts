@@ -2,12 +2,21 @@
 import { type Context, Hono } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import * as z from 'zod';
+import { isJwksAddress } from '../../credentials/public-host';
 import { hashOf, maskOf, newSecret, randomText } from '../../credentials/secret';
 import { readSigner } from '../../credentials/signer';
+import { settings } from '../../env';
 import { invalidValue, notFound, ScimError } from '../../scim/error';
 import { Unmet } from '../../store/batch';
 import { secretsOf } from '../../store/credentials';
-import { deleteClient, findClient, insertClient, type ListedClient, listClients } from '../../store/oauth-clients';
+import {
+  deleteClient,
+  findClient,
+  insertClient,
+  type ListedClient,
+  listClients,
+  type Signer,
+} from '../../store/oauth-clients';
 import type { App } from '../context';
 import { endpoints } from '../oauth/metadata';
 import { credentials, expires, shownCredential } from './credentials';
@@ -68,6 +77,7 @@ clients.post('/', body(createBody), async (c) => {
     throw invalidValue('expires: a client that signs has no secret that could expire');
   }
   const signer = asked.assertion && (await readSigner(asked.assertion));
+  refusePrivateKeys(c, signer);
   const { store, actor } = orgOf(c);
   const { id: orgId } = await store.verify();
   const id = `${orgId}_${randomText(16)}`;
@@ -77,6 +87,17 @@ clients.post('/', body(createBody), async (c) => {
   await insertClient(store, { id, name, redirectUris, signer, createdBy }, draft, actor);
   return c.json({ clientSecret: secret ?? null, ...(await shown(c, id)) }, 201);
 });
+
+/** @throws ScimError 400: the issuer's keys are where none are fetched from. */
+export function refusePrivateKeys(c: Context<App>, signer: Signer | undefined): void {
+  if (signer === undefined || 'keys' in signer || isJwksAddress(signer.jwksUrl, settings(c.env).allowsLoopbackJwks)) {
+    return;
+  }
+  throw invalidValue(
+    'assertion.jwksUrl: an https address with a public host name was expected, no IP address and no name of a private network' +
+      ' (for tests on one machine, the variable ALLOW_LOOPBACK_JWKS=true allows its loopback addresses)',
+  );
+}
 
 const draftOf = async (secret: string, validFor: number | undefined) => ({
   id: crypto.randomUUID(),

@@ -5,6 +5,7 @@ import { ScimError } from '../../scim/error';
 import { findClient, type OAuthClient } from '../../store/oauth-clients';
 import type { OrgStore, Tenant } from '../../store/open';
 import { type App, storeFor } from '../context';
+import { noteRefusal } from '../refusal';
 import type { OAuthErrorCode } from './grant';
 
 /** Where the answer goes, and what it carries so that the client knows its own question. */
@@ -99,19 +100,30 @@ export async function readRequest(c: Context<App>, members: Members): Promise<Au
   return { client, org, store, namesRedirectUri: named !== undefined, challenge, ...to };
 }
 
+/**
+ * One page for a client that is not there, and for one whose org may not use SCIM, or not here: a stranger learns nothing of
+ * an org's plan or state. The operator finds the reason in the org's refusals.
+ */
+export const unknownClient = () =>
+  new Unanswerable(
+    'The application that sent you here cannot be connected: its client_id is not valid, or it may not be used here. ' +
+      'The operator of this service can find out why.',
+  );
+
 async function readClient(c: Context<App>, clientId: string) {
-  const unknown = () =>
-    new Unanswerable('The application that sent you here is not known: its client_id is not valid.');
   const orgId = CLIENT_ID.exec(clientId)?.[1];
-  if (orgId === undefined) throw unknown();
+  if (orgId === undefined) throw unknownClient();
   const store = storeFor(c, { kind: 'client', orgId, id: clientId });
   try {
     const client = await findClient(store, clientId);
-    if (client === undefined) throw unknown();
+    if (client === undefined) throw unknownClient();
     return { client, org: store.tenant, store };
   } catch (error) {
     if (!(error instanceof ScimError)) throw error;
-    throw error.status === 403 ? new Unanswerable(error.detail, 403) : unknown();
+    if (store.refusal !== undefined && store.refusal !== 'unauthorized') {
+      noteRefusal(c, { orgId, reason: store.refusal });
+    }
+    throw error.status >= 500 ? error : unknownClient();
   }
 }
 

@@ -8,12 +8,14 @@ import { HTTPException } from 'hono/http-exception';
 import { secureHeaders } from 'hono/secure-headers';
 import { hashOfApproval } from '../../credentials/approval';
 import { hashOf, newSecret } from '../../credentials/secret';
+import { Misconfigured } from '../../env';
 import { ScimError } from '../../scim/error';
 import { Busy } from '../../store/batch';
 import { insertGrant } from '../../store/grants';
 import { readBytes } from '../body';
-import { failedTooOften } from '../brakes';
+import { strangerTooOften } from '../brakes';
 import { type App, actorOf } from '../context';
+import { misconfigured } from '../door';
 import { noteRefusal } from '../refusal';
 import {
   type AuthorizationRequest,
@@ -22,6 +24,7 @@ import {
   Members,
   readRequest,
   Unanswerable,
+  unknownClient,
 } from './authorization-request';
 import { approvalPage, faultPage, policyFor } from './page';
 
@@ -43,6 +46,14 @@ authorize.use(
   }),
 );
 
+// Before anything is read, and before D1: a person needs a few requests, and a program may try many.
+authorize.use(async (c, next) => {
+  const seconds = await strangerTooOften(c);
+  if (seconds === undefined) return next();
+  c.header('Retry-After', String(seconds));
+  throw new Unanswerable('Too many requests come from your network. Try again in a minute.', 429);
+});
+
 authorize.get('/', async (c) => ask(c, await readRequest(c, new Members(new URL(c.req.url).searchParams))));
 
 authorize.post('/', csrf(), async (c) => {
@@ -52,7 +63,6 @@ authorize.post('/', csrf(), async (c) => {
   const code = await approve(c, request, form.get('approval_code') ?? '');
   if (code !== undefined) return c.redirect(answerAt(request, { code }), 303);
   noteRefusal(c, { orgId: request.org.id, reason: 'approval' });
-  if (await failedTooOften(c)) throw new Unanswerable('Too many wrong codes. Try again in a minute.', 429);
   return ask(c, request, 'That code is not good: it was mistyped, has expired, or was used before.');
 });
 
@@ -67,6 +77,7 @@ authorize.onError(async (error, c) => {
     return c.redirect(answer, c.req.method === 'POST' ? 303 : 302);
   }
   const known = meaning(error);
+  if (error instanceof Misconfigured) misconfigured(error);
   if (known === undefined) {
     console.error(JSON.stringify({ message: 'unexpected error', requestId: c.var.requestId, error: String(error) }));
   }
@@ -80,8 +91,12 @@ function meaning(thrown: unknown): Unanswerable | undefined {
   if (thrown instanceof Unanswerable) return thrown;
   if (thrown instanceof HTTPException) return new Unanswerable('The form was not sent from this page.', 403); // hono/csrf
   if (thrown instanceof Busy) return new Unanswerable('The service is busy. Try again in a moment.', 503);
-  if (thrown instanceof ScimError && thrown.status === 413) return new Unanswerable('The request is too long.', 413);
-  return undefined;
+  if (thrown instanceof Misconfigured) return new Unanswerable('The service is not set up correctly.', 503);
+  if (!(thrown instanceof ScimError)) return undefined;
+  if (thrown.status === 413) return new Unanswerable('The request is too long.', 413);
+  if (thrown.status >= 500) return new Unanswerable('The service is busy. Try again in a moment.', 503);
+  // The org was closed to its client while the person read the page.
+  return unknownClient();
 }
 
 async function readForm(c: Context<App>): Promise<Members> {

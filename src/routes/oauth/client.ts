@@ -5,14 +5,24 @@
 import type { Context } from 'hono';
 import { ASSERTION_TYPE, readAssertion, verifyAssertion } from '../../credentials/assertion';
 import { PAUSE } from '../../credentials/jwks';
-import type { Refused } from '../../credentials/refusal';
+import { BRAKED, type Refused } from '../../credentials/refusal';
 import { hashOf, recognise } from '../../credentials/secret';
+import { settings } from '../../env';
 import { ScimError } from '../../scim/error';
 import { Taken } from '../../store/batch';
 import { findClient, type Signer, usingUp } from '../../store/oauth-clients';
-import type { OrgStore } from '../../store/open';
+import type { OrgStore, Rate } from '../../store/open';
 import { afterUse, basicPair } from '../authenticate';
-import { failedTooOften } from '../brakes';
+import {
+  becomeKnown,
+  becomeUnknown,
+  callers,
+  failedTooOften,
+  orgTooFast,
+  RATE_DEFAULT,
+  strangerTooOften,
+  wasTooFast,
+} from '../brakes';
 import { type App, storeFor } from '../context';
 import { noteRefusal } from '../refusal';
 import { invalidClient } from './error';
@@ -28,11 +38,36 @@ type Claim =
   | { readonly clientId: string; readonly assertion: string }
   | undefined;
 
-/** The client hears one answer whatever is wrong; why, its org's administrator is told. */
-async function refused(c: Context<App>, why: Refused): Promise<OAuthError> {
-  const seconds = await failedTooOften(c);
+/**
+ * The client gets one answer whatever is wrong; its org's administrator can find out why.
+ *
+ * @param isCounted whether the request was counted for its address before it was checked.
+ */
+async function refused(c: Context<App>, why: Refused, isCounted = false): Promise<OAuthError> {
+  const seconds = isCounted || why.hint === 'missing' ? undefined : await failedTooOften(c);
   noteRefusal(c, why);
   return seconds === undefined ? invalidClient() : tooManyFailures(seconds);
+}
+
+/** Before D1: a client that is not known here is counted for its address. @throws OAuthError. */
+async function admitStranger(c: Context<App>, orgId: string, hash?: string): Promise<void> {
+  const seconds = await strangerTooOften(c, hash);
+  if (seconds === undefined) return;
+  noteRefusal(c, { orgId, hash, hint: BRAKED, ...(hash === undefined && { reason: 'rate_limited' }) });
+  throw tooManyFailures(seconds);
+}
+
+/** Counts a request of a client that is proved. @throws OAuthError. */
+async function countFor(c: Context<App>, orgId: string, rate: Rate = RATE_DEFAULT): Promise<void> {
+  const seconds = await orgTooFast(c, { orgId, rate });
+  if (seconds === undefined) return;
+  noteRefusal(c, { orgId, reason: 'rate_limited' });
+  throw new OAuthError(
+    'temporarily_unavailable',
+    'The organization sends more requests than it is allowed: try again later',
+    429,
+    { 'Retry-After': String(seconds) },
+  );
 }
 
 const tooManyFailures = (seconds: number) =>
@@ -42,28 +77,40 @@ const tooManyFailures = (seconds: number) =>
 
 /** @throws OAuthError invalid_client, invalid_request, temporarily_unavailable. */
 export async function authenticateClient(c: Context<App>, params: Params): Promise<Client> {
-  const claim = read(c.req.header('Authorization'), params);
+  const header = c.req.header('Authorization');
+  const claim = read(header, params);
   const id = claim?.clientId ?? '';
   const orgId = CLIENT_ID.exec(id)?.[1];
-  if (claim === undefined || orgId === undefined) throw await refused(c, { reason: 'client', hint: 'form', orgId });
-  const store =
-    'secret' in claim ? await bySecret(c, claim.secret, orgId, id) : await bySigner(c, claim.assertion, orgId, id);
-  return { id, orgId, store };
+  if (claim === undefined || orgId === undefined) {
+    const isMissing = header === undefined && !params.has('client_secret') && !params.has('client_assertion');
+    throw await refused(c, { reason: 'client', hint: isMissing ? 'missing' : 'form', orgId });
+  }
+  return 'secret' in claim ? bySecret(c, claim.secret, orgId, id) : bySigner(c, claim.assertion, orgId, id);
 }
 
 /**
  * Work for a client. Whether it is good is found out by the first batch, so that no answer tells a bad client what else
  * is wrong with its request.
  */
-export async function asClient<T>(c: Context<App>, { orgId, store }: Client, work: () => Promise<T>): Promise<T> {
+export async function asClient<T>(c: Context<App>, client: Client, work: () => Promise<T>): Promise<T> {
+  const { orgId, store } = client;
+  const hash = store.caller.kind === 'client' ? store.caller.hash : undefined;
+  const isKnown = hash !== undefined && callers.get(hash) !== undefined;
+  let isCounted = client.isCounted;
   try {
+    // Its requests are counted after the fact, so while its org is over its rate it has to be checked first.
+    if (!isCounted && wasTooFast(orgId)) {
+      isCounted = true;
+      await countFor(c, orgId, (await store.verify()).settings.rateLimit);
+    }
     return await work().catch(async (error) => {
       if (!store.isChecked) await store.verify();
       throw error;
     });
   } catch (error) {
     if (error instanceof ScimError && error.status === 401) {
-      throw await refused(c, { orgId, hash: store.caller.kind === 'client' ? store.caller.hash : undefined });
+      if (isKnown) becomeUnknown(c, hash);
+      throw await refused(c, { orgId, hash }, !isKnown);
     }
     if (error instanceof Taken && error.columns.startsWith('assertions.')) {
       throw await refused(c, { reason: 'assertion', hint: 'replayed', orgId });
@@ -74,6 +121,9 @@ export async function asClient<T>(c: Context<App>, { orgId, store }: Client, wor
     throw error;
   } finally {
     afterUse(c, store);
+    const { latestTenant: org } = store;
+    if (hash !== undefined && org !== undefined && isKnown) callers.keep(hash, org.id, org.settings.rateLimit);
+    else if (hash !== undefined && org !== undefined) becomeKnown(c, hash, org, isCounted);
   }
 }
 
@@ -112,29 +162,38 @@ function formDecoded(text: string): string {
   }
 }
 
-async function bySecret(c: Context<App>, secret: string, orgId: string, id: string): Promise<OrgStore> {
+async function bySecret(c: Context<App>, secret: string, orgId: string, id: string): Promise<Client> {
   const it = await recognise(secret);
   if (!it.ok || it.kind !== 'oauth_client' || it.orgId !== orgId) {
     throw await refused(c, { reason: 'client', hint: it.ok ? 'kind' : it.fault, orgId });
   }
-  return storeFor(c, { kind: 'client', orgId, id, hash: await hashOf(secret) });
+  const hash = await hashOf(secret);
+  const known = callers.get(hash);
+  if (known === undefined) await admitStranger(c, orgId, hash);
+  else await countFor(c, known.orgId, known.rate);
+  return { id, orgId, store: storeFor(c, { kind: 'client', orgId, id, hash }), isCounted: known !== undefined };
 }
 
-async function bySigner(c: Context<App>, assertion: string, orgId: string, id: string): Promise<OrgStore> {
+async function bySigner(c: Context<App>, assertion: string, orgId: string, id: string): Promise<Client> {
+  await admitStranger(c, orgId);
   const now = Date.now();
   // Not as the client yet: what is wrong with its org is said to one who has proved to be it.
-  const signer = await signerOf(storeFor(c, { kind: 'id', id: orgId }, now), id);
-  if (signer === undefined) throw await refused(c, { reason: 'assertion', hint: 'client', orgId });
+  const finding = storeFor(c, { kind: 'id', id: orgId }, now);
+  const signer = await signerOf(finding, id);
+  if (signer === undefined) throw await refused(c, { reason: 'assertion', hint: 'client', orgId }, true);
   const { issuer, tokenUrl } = endpoints(c);
-  const verified = await verifyAssertion(assertion, signer, { clientId: id, audiences: [issuer, tokenUrl], now });
+  const { allowsLoopbackJwks: allowsLoopback } = settings(c.env);
+  const asked = { clientId: id, audiences: [issuer, tokenUrl], now, allowsLoopback };
+  const verified = await verifyAssertion(assertion, signer, asked);
   if (!verified.ok) {
     const why = { reason: 'assertion', hint: verified.fault, orgId } as const;
-    if (verified.fault !== 'unavailable') throw await refused(c, why);
+    if (verified.fault !== 'unavailable') throw await refused(c, why, true);
     noteRefusal(c, why);
     throw keysUnavailable();
   }
+  await countFor(c, orgId, finding.tenant.settings.rateLimit);
   const store = storeFor(c, { kind: 'client', orgId, id }, now);
-  return verified.once ? usingUp(store, verified.once) : store;
+  return { id, orgId, store: verified.once ? usingUp(store, verified.once) : store, isCounted: true };
 }
 
 /** Undefined: there is no such client, or it has a secret. */

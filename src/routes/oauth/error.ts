@@ -1,9 +1,11 @@
 /** Errors at the OAuth door: a word for programs and a sentence for people (RFC 6749 §5.2). */
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { Misconfigured } from '../../env';
 import { ScimError } from '../../scim/error';
 import { Busy } from '../../store/batch';
 import type { App } from '../context';
+import { misconfigured } from '../door';
 import { OAuthError } from './grant';
 
 /**
@@ -31,6 +33,7 @@ function meaning(thrown: unknown): OAuthError {
     new OAuthError('temporarily_unavailable', description, status, headers);
   if (thrown instanceof Busy)
     return passing('The directory is busy: try again in a moment', 503, { 'Retry-After': '2' });
+  if (thrown instanceof Misconfigured) return meaning(misconfigured(thrown));
   if (thrown instanceof ScimError) {
     const { status, detail, headers } = thrown;
     if (status === 401) return invalidClient();

@@ -8,6 +8,8 @@ export interface Client {
   readonly id: string;
   readonly orgId: string;
   readonly store: OrgStore;
+  /** Whether this request has been counted for its org (routes/brakes.ts). */
+  readonly isCounted: boolean;
 }
 
 /** The members of the form, each once. */

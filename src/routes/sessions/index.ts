@@ -5,33 +5,29 @@
 import { Hono } from 'hono';
 import { notFound } from '../../scim/error';
 import { readJson } from '../body';
-import { type App, requestId } from '../context';
-import { guard, refuse } from '../door';
+import type { App } from '../context';
+import { guardedBy, refuse, unguardedForBindings } from '../door';
 import { allowOnly } from '../method';
 import { check, events, resolve } from './questions';
 import { stream } from './stream';
 
-export const sessions = new Hono<App>();
+const routes = new Hono<App>();
 
-sessions.use(async (c, next) => {
-  c.header('Cache-Control', 'no-store');
-  await next();
-});
-sessions.post('/check', async (c) => c.json(await check(c.env, await readJson(c))));
-sessions.post('/resolve', async (c) => c.json(await resolve(c.env, await readJson(c))));
-sessions.get('/events', async (c) => {
+routes.post('/check', async (c) => c.json(await check(c.env, await readJson(c))));
+routes.post('/resolve', async (c) => c.json(await resolve(c.env, await readJson(c))));
+routes.get('/events', async (c) => {
   const { type, ...one } = c.req.queries();
   return c.json(await events(c.env, { ...numbered(one), ...(type && { types: type }) }));
 });
-sessions.get('/stream', (c) => stream(c, numbered(c.req.queries())));
-sessions.all('/check', allowOnly('POST'));
-sessions.all('/resolve', allowOnly('POST'));
-sessions.all('/events', allowOnly('GET'));
-sessions.all('/stream', allowOnly('GET'));
-sessions.all('*', () => {
+routes.get('/stream', (c) => stream(c, numbered(c.req.queries())));
+routes.all('/check', allowOnly('POST'));
+routes.all('/resolve', allowOnly('POST'));
+routes.all('/events', allowOnly('GET'));
+routes.all('/stream', allowOnly('GET'));
+routes.all('*', () => {
   throw notFound('Endpoint');
 });
-sessions.onError(refuse);
+routes.onError(refuse);
 
 /** Query parameters as the members of a question: numbers where they are whole ones, and all else as it came. */
 function numbered(query: Record<string, string[]>): Record<string, unknown> {
@@ -40,11 +36,8 @@ function numbered(query: Record<string, string[]>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(query).map(([name, values]) => [name, read(name, values)]));
 }
 
-/** Behind the entrypoint: whoever may bind to it is of the same account. */
-export const sessionsEntrypoint = new Hono<App>({ strict: false })
-  .use(requestId)
-  .route('/sessions/v1', sessions)
-  .notFound((c) => refuse(notFound('Endpoint'), c));
+/** For /sessions/v1. */
+export const sessions = guardedBy('host', routes);
 
-/** Before /sessions/v1. */
-export const hosts = guard('host', ({ hostToken }) => hostToken);
+/** For the entrypoint `Sessions`: a caller that may bind to it is of the same account. */
+export const unguardedSessions = unguardedForBindings('/sessions/v1', routes);

@@ -130,7 +130,9 @@ describe('a POST with the userName of an account that was there', () => {
     await idp.delete(`/Users/${gone.id}`);
     const { id } = await unlinked(idp, 'eve');
     // As if the host app had made its own since.
-    await env.DB.prepare("UPDATE users SET user_name_key = 'ada' WHERE org_id = ? AND id = ?")
+    await env.DB.prepare(
+      "UPDATE users SET user_name_key = 'ada', resource = json_set(resource, '$.userName', 'ada') WHERE org_id = ? AND id = ?",
+    )
       .bind(idp.orgId, id)
       .run();
     await set({ linking: 'off' });

@@ -22,6 +22,7 @@ import { clients } from './oauth';
 import { orgs } from './orgs';
 import { people } from './people';
 import { refusals } from './refusals';
+import { restore } from './restore';
 import { schemas } from './schemas';
 import { sessions } from './sessions';
 import { users } from './users';
@@ -54,6 +55,7 @@ admin.route('/orgs/:slug/events', events);
 admin.route('/orgs/:slug/health', health);
 admin.route('/orgs/:slug/users/:user/history', history);
 admin.route('/orgs/:slug/users/:user/erase', erase);
+admin.route('/orgs/:slug/users/:id/restore', restore);
 admin.route('/orgs/:slug/users', people); // before a user of such a name
 admin.route('/orgs/:slug/users', users);
 admin.route('/orgs/:slug/exit', exit);

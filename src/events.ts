@@ -40,7 +40,7 @@ export type EventType =
  * Of those that the vendor protects, and what was refused for it. Of personal data that was removed.
  */
 export type PeopleEvent =
-  `user.${'imported' | 'linked' | 'erased' | 'protected' | 'unprotected' | 'deactivation_refused' | 'deletion_refused'}`;
+  `user.${'imported' | 'linked' | 'erased' | 'protected' | 'unprotected' | 'deactivation_refused' | 'deletion_refused' | 'change_refused'}`;
 
 /** `cancelled`, `completed` and `retired` (by the use of the new one) are ends of a rotation's grace. */
 export type CredentialEvent =

@@ -108,7 +108,7 @@ describe('rows read in an org of 20,000', () => {
     ],
     [
       'POST of a taken userName',
-      20,
+      25,
       () => idp.post('/Users', { userName: mail(778) }, metered),
       ({ status }) => status === 409,
     ],
@@ -121,7 +121,7 @@ describe('rows read in an org of 20,000', () => {
     ['PATCH', 40, () => replaceTitle(779, 'Changed'), ({ status }) => status === 200],
     [
       'PATCH of an address',
-      50,
+      55,
       () =>
         idp.patch(
           `/Users/${idOf(779)}`,

@@ -180,6 +180,16 @@ export const commands = [
   ...peopleCommands,
   linkPreviewCommand,
   {
+    name: 'user restore',
+    about: 'Bring back a user whom the identity provider has deleted, as the account was then. Old sessions stay dead.',
+    args: ['slug', 'id'],
+    options: { by: { value: 'who', about: BY }, reason: { value: 'text', about: 'for the journal' } },
+    run: (callAdmin, { slug, id, by, reason }) =>
+      callAdmin(org(slug, `/users/${encodeURIComponent(id)}/restore`), post({ by, reason })),
+    show: ({ id, userName, active, published }) =>
+      `${harmless(userName)} (${harmless(id)}) is back, and ${active ? 'may sign in anew' : 'inactive, as before the deletion'}.${pending(published)}`,
+  },
+  {
     name: 'user erase',
     about: 'Remove what is known of a person, live or deleted, everywhere but for ids. This cannot be undone.',
     args: ['slug', 'id|userName'],

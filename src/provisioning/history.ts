@@ -28,7 +28,7 @@ export function tell(event: Told, userId: string, names: ReadonlyMap<string, str
     : tale(by, event.details, group);
   const bends = listOf(event.details['bends']);
   const allowance = bends && bends.length > 0 ? `read with allowance for ${bends.join(', ')}` : '';
-  return [told, changes(event), linked(event.details['linked']), allowance].filter(Boolean).join('; ');
+  return [told, changes(event), linked(event.details['linked']), others(event), allowance].filter(Boolean).join('; ');
 }
 
 type Tale = (by: string, details: Told['details'], group: (id: unknown) => string) => string;
@@ -46,6 +46,8 @@ const OF_USER: Record<string, Tale> = {
     `Protected ${by}${because(reason)}: the identity provider can neither deactivate nor delete the account`,
   'user.unprotected': (by, { reason }) => `Not protected any more ${by}${because(reason)}`,
   'user.deactivation_refused': (by) => `To be deactivated ${by}, and refused: the account is protected`,
+  'user.change_refused': (by, { refused }) =>
+    `To be changed ${by} in ${(listOf(refused) ?? []).join(', ') || 'who it is'}, and refused: the account is protected`,
   'user.deletion_refused': (by) => `To be deleted ${by}, and refused: the account is protected`,
   'brake.held': (by, { operation }) => `To be ${operationOf(operation)} ${by}, and held by the brake: stayed active`,
   'brake.rejected': (by, { until }) => `What the brake held was rejected ${by}: refused until ${until}`,
@@ -56,7 +58,7 @@ const OF_USER: Record<string, Tale> = {
     return `Deactivated ${by}${why}: every session until then is over`;
   },
   'user.reactivated': (by) => `Reactivated ${by}: may sign in anew`,
-  'user.restored': (by) => `Brought back ${by}, under the id from before`,
+  'user.restored': (by, { reason }) => `Brought back ${by}${because(reason)}, under the id from before`,
   'user.deleted': (by, { leftGroups }, group) => {
     const left = listOf(leftGroups) ?? [];
     const from = left.length > 0 ? `, and so taken out of ${left.map(group).join(', ')}` : '';
@@ -85,8 +87,26 @@ const operationOf = (operation: unknown) => (operation === 'delete' ? 'deleted' 
 function linked(how: unknown): string {
   if (how === null || typeof how !== 'object') return '';
   const { by, keptEmails } = how as { by?: unknown; keptEmails?: unknown };
-  const match = by === 'id' ? 'found by it' : `matched by ${by === 'email' ? 'an e-mail address' : 'the userName'}`;
+  const match =
+    by === 'id'
+      ? 'found by it'
+      : `matched by ${by === 'email' ? 'an e-mail address' : `the ${by === 'externalId' ? 'externalId' : 'userName'}`}`;
   return `its own from now on, ${match}${keptEmails === true ? '; kept its e-mail addresses' : ''}`;
+}
+
+/** Of a new account: those that it looked like, and was not taken for. */
+function others({ details }: Told): string {
+  const named = (name: string, sentence: string) => {
+    const ids = listOf(details[name]) ?? [];
+    return ids.length > 0 ? `${sentence} ${ids.join(', ')}` : '';
+  };
+  return [
+    named('notRestored', 'not taken for a deleted account with the same name or externalId:'),
+    named('notLinked', 'not taken for an account with the same address:'),
+    named('sameExternalId', 'other accounts have the same externalId:'),
+  ]
+    .filter(Boolean)
+    .join('; ');
 }
 
 /** A group's event names at most so many; of whom it counts without a name it is not known whether this user is one. */

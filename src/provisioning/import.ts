@@ -6,6 +6,7 @@
 import type { ResourceType } from '../scim/attribute';
 import { conflict } from '../scim/bulk';
 import { invalidValue, ScimError, shown } from '../scim/error';
+import { unassignBlank } from '../scim/identifying';
 import { isSame, type Json, type JsonObject, type Resource } from '../scim/resource';
 import { MAX_EXTENSIONS, readExtension, sameOrNested } from '../scim/schema/extension';
 import { allTypes, type Extension, type Types, typesWith } from '../scim/schema/types';
@@ -132,8 +133,11 @@ function checkResource(type: ResourceType, resource: JsonObject): void {
     if (!(error instanceof ScimError)) throw error;
     throw invalidValue(`resource: ${error.detail}`);
   }
-  const names = [...Object.keys(resource), ...Object.keys(made)];
-  const other = names.find((name) => !isSame(made[name], resource[name]));
+  // An older version has kept what identifies nobody.
+  const kept = structuredClone(resource);
+  unassignBlank(kept);
+  const names = [...Object.keys(kept), ...Object.keys(made)];
+  const other = names.find((name) => !isSame(made[name], kept[name]));
   if (other !== undefined) throw invalidValue(`resource.${shown(other)}: it is not as a ${type.name} keeps it`);
 }
 

@@ -3,12 +3,15 @@
  * the userName first, then for one of its addresses, if the domain is verified; it never chooses among several.
  */
 
+import { addressesOf, addressKey, linkingAddress } from '../scim/address';
 import { invalidValue, ScimError } from '../scim/error';
-import { foldCase } from '../scim/fold';
-import { isObject } from '../scim/resource';
+import { externalIdOf, identityChanges } from '../scim/identifying';
+import type { Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
 import type { OrgSettings } from '../store/open';
-import { type Expected, listUnlinked, type Meeting, type Met, meet, type Unlinked } from '../store/unlinked';
+import { listUnlinked, type Met, meet, type Unlinked } from '../store/unlinked';
+import type { Alike } from '../store/users';
+import { isVerified, type LinkedBy, meaningOf } from './identity';
 import type { Org, TypedOrg } from './org';
 import type { Offered } from './people';
 
@@ -20,13 +23,9 @@ interface Rules {
 
 const rulesOf = ({ linking = 'email', verifiedDomains = [] }: OrgSettings): Rules => ({ linking, verifiedDomains });
 
-/** @param address folded. */
-const isVerified = ({ verifiedDomains }: Rules, address: string): boolean =>
-  verifiedDomains.includes(address.slice(address.lastIndexOf('@') + 1));
-
 /** Why an account, or one of its addresses, does not link. */
 export interface Conflict {
-  readonly reason: 'linking' | 'shared' | 'unverified';
+  readonly reason: 'linking' | 'shared' | 'unverified' | 'secondary' | 'protected';
   readonly addresses: readonly string[];
   readonly detail: string;
 }
@@ -58,42 +57,43 @@ function previewOf(rules: Rules, account: Unlinked): Preview {
     return { account, userName: false, emails: [], conflicts: [{ reason: 'linking', addresses: [], detail }] };
   }
   if (rules.linking === 'userName') return { account, userName: true, emails: [], conflicts: [] };
-  const { addresses } = account;
-  const shared = addresses.flatMap(({ value, isShared }) => (isShared ? [value] : []));
-  const unverified = addresses.flatMap(({ value }) => (isVerified(rules, value) ? [] : [value]));
+  const addresses = [...new Set(addressesOf({ emails: [...account.emails] }).map(addressKey))];
+  const others = new Set(
+    account.others.flatMap(({ emails }) => addressesOf({ emails: [...(emails ?? [])] })).map(addressKey),
+  );
+  const own = linkingAddress({ emails: [...account.emails] });
+  const those = (condition: (address: string) => boolean) => addresses.filter(condition);
+  const obstacles: Record<Exclude<Conflict['reason'], 'linking'>, string[]> = {
+    shared: those((address) => others.has(address)),
+    unverified: those((address) => !isVerified(rules, address)),
+    secondary: those((address) => own === undefined || addressKey(own) !== address),
+    protected: those(() => account.isProtected),
+  };
+  const blocked = new Set(Object.values(obstacles).flat());
   return {
     account,
     userName: true,
-    emails: addresses.flatMap(({ value, isShared }) => (!isShared && isVerified(rules, value) ? [value] : [])),
-    conflicts: [
-      ...(shared.length > 0
-        ? [
-            {
-              reason: 'shared' as const,
-              addresses: shared,
-              detail: 'another account has the address, too: it never links',
-            },
-          ]
-        : []),
-      ...(unverified.length > 0
-        ? [
-            {
-              reason: 'unverified' as const,
-              addresses: unverified,
-              detail: 'the domain is none of verifiedDomains: it does not link',
-            },
-          ]
-        : []),
-    ],
+    emails: those((address) => !blocked.has(address)),
+    conflicts: (Object.keys(WHY) as (keyof typeof WHY)[]).flatMap((reason) =>
+      obstacles[reason].length > 0 ? [{ reason, addresses: obstacles[reason], detail: WHY[reason] }] : [],
+    ),
   };
 }
+
+/** Why an address does not link. */
+const WHY = {
+  shared: 'another account has the address, too: it never links',
+  unverified: 'the domain is none of verifiedDomains: it does not link',
+  secondary: 'it is not the primary address: only that one links',
+  protected: 'the account is protected: no address links it',
+} as const;
 
 /** What would become of somebody whom the identity provider brings. */
 export interface Outcome {
   readonly line: number;
   readonly userName: string | null;
   readonly outcome: 'links' | 'known' | 'new' | 'restored' | 'conflict';
-  readonly by?: 'userName' | 'email';
+  readonly by?: LinkedBy;
   /** The account that it is about. */
   readonly account?: string;
   readonly detail?: string;
@@ -104,27 +104,21 @@ export async function previewPeople(
   org: TypedOrg,
   offered: readonly Offered[],
 ): Promise<Rules & { readonly people: readonly Outcome[] }> {
-  const read = offered.map((one) => readPerson(org, one));
-  const rules = rulesOf((await org.store.found()).settings);
-  const people = read.map((one) => ({
-    ...one,
-    expected: one.expected && {
-      ...one.expected,
-      addresses:
-        rules.linking === 'email' ? one.expected.addresses.filter((address) => isVerified(rules, address)) : [],
-    },
-  }));
+  const people = offered.map((one) => readPerson(org, one));
+  const { settings } = await org.store.found();
   const meetings = await meet(
     org.store,
-    people.flatMap(({ expected }) => expected ?? []),
+    people.flatMap(({ resource }) => (resource === undefined ? [] : [resource])),
   );
   let met = 0;
   return {
-    ...rules,
-    people: people.map(({ line, userName, expected, detail }) => ({
+    ...rulesOf(settings),
+    people: people.map(({ line, userName, resource, detail }) => ({
       line,
       userName,
-      ...(expected ? outcomeOf(rules, expected, meetings[met++]!) : { outcome: 'conflict' as const, detail: detail! }),
+      ...(resource
+        ? outcomeOf(resource, meetings[met++]!, settings)
+        : { outcome: 'conflict' as const, detail: detail! }),
     })),
   };
 }
@@ -132,20 +126,14 @@ export async function previewPeople(
 interface Person {
   readonly line: number;
   readonly userName: string | null;
-  readonly expected?: Expected;
+  readonly resource?: Resource;
   readonly detail?: string;
 }
 
 function readPerson({ types }: TypedOrg, { line, account }: Offered): Person {
   try {
     const resource = readResource(types.user, account, new Set());
-    const userName = resource['userName'] as string;
-    const emails = Array.isArray(resource['emails']) ? resource['emails'] : [];
-    const addresses = emails.flatMap((email) =>
-      isObject(email) && typeof email['value'] === 'string' ? [foldCase(email['value'])] : [],
-    );
-    const externalId = resource['externalId'] as string | undefined;
-    return { line, userName, expected: { userNameKey: foldCase(userName), externalId, addresses } };
+    return { line, userName: resource['userName'] as string, resource };
   } catch (error) {
     if (!(error instanceof ScimError)) throw error;
     const userName = account['userName'];
@@ -153,35 +141,62 @@ function readPerson({ types }: TypedOrg, { line, account }: Offered): Person {
   }
 }
 
-function outcomeOf(
-  { linking }: Rules,
-  { externalId }: Expected,
-  { named, addressed, isBuried }: Meeting,
-): Omit<Outcome, 'line' | 'userName'> {
-  const isForeign = (it: Met) =>
-    it.externalId !== undefined && externalId !== undefined && it.externalId !== externalId;
-  const conflict = (account: string, detail: string) => ({ outcome: 'conflict' as const, account, detail });
-  if (named) {
-    if (isForeign(named)) return conflict(named.id, 'the userName is that of an account with another externalId');
-    if (!named.isUnlinked) return { outcome: 'known', account: named.id };
-    return linking === 'off'
-      ? conflict(named.id, 'the userName is taken, and linking is off')
-      : { outcome: 'links', by: 'userName', account: named.id };
+function outcomeOf(said: Resource, alike: Alike<Met>, settings: OrgSettings): Omit<Outcome, 'line' | 'userName'> {
+  const meaning = meaningOf(said, alike, settings);
+  const conflict = (account: Met, detail: string) => ({ outcome: 'conflict' as const, account: account.id, detail });
+  switch (meaning.is) {
+    case 'taken':
+      return outcomeOfTaken(said, meaning.account, settings);
+    case 'known':
+      return { outcome: 'known', account: meaning.account.id };
+    case 'deleted':
+      return { outcome: 'restored', account: meaning.account.id };
+    case 'unlinked':
+      return isProtectedFrom(said, meaning.account)
+        ? conflict(meaning.account, 'the account is protected, and the identity provider would change who it is')
+        : { outcome: 'links', by: meaning.by, account: meaning.account.id };
+    case 'new': {
+      const [known] = alike.sameExternalId;
+      if (known && settings.uniqueExternalId)
+        return conflict(known, 'the externalId is that of another account, and uniqueExternalId is on');
+      return outcomeOfAddress(said, meaning.notLinked);
+    }
   }
-  if (isBuried) return { outcome: 'restored' };
-  const [only, ...others] = addressed;
-  if (only === undefined) return { outcome: 'new' };
-  if (others.length > 0)
-    return {
-      outcome: 'conflict',
-      detail: 'several accounts have one of the addresses: it links none of them, and is new',
-    };
-  if (!only.isUnlinked)
-    return conflict(
-      only.id,
-      'an address is that of an account that the identity provider has already: it is new beside it',
-    );
-  if (isForeign(only))
-    return conflict(only.id, 'an address is that of an account with another externalId: it is new beside it');
-  return { outcome: 'links', by: 'email', account: only.id };
+}
+
+/** An account that it links by its userName or externalId keeps its addresses, but not its other names. */
+const isProtectedFrom = (said: Resource, { isProtected, resource }: Met): boolean =>
+  isProtected && identityChanges(resource, { ...resource, ...said, emails: resource['emails'] ?? [] }).length > 0;
+
+const isForeign = (said: Resource, { resource }: Met): boolean => {
+  const [known, given] = [externalIdOf(resource), externalIdOf(said)];
+  return known !== undefined && given !== undefined && known !== given;
+};
+
+function outcomeOfTaken(said: Resource, account: Met, { linking }: OrgSettings): Omit<Outcome, 'line' | 'userName'> {
+  const conflict = (detail: string) => ({ outcome: 'conflict' as const, account: account.id, detail });
+  if (isForeign(said, account)) return conflict('the userName is that of an account with another externalId');
+  if (!account.isUnlinked) return { outcome: 'known', account: account.id };
+  return conflict(
+    linking === 'off'
+      ? 'the userName is taken, and linking is off'
+      : 'the userName is that of an account which is another person’s by its letters or its externalId',
+  );
+}
+
+function outcomeOfAddress(said: Resource, [account, another]: readonly Met[]): Omit<Outcome, 'line' | 'userName'> {
+  if (account === undefined) return { outcome: 'new' };
+  const conflict = (detail: string) => ({ outcome: 'conflict' as const, account: account.id, detail });
+  if (another) {
+    const detail = 'several accounts have one of the addresses: it links none of them, and is new';
+    return { outcome: 'conflict', detail };
+  }
+  if (!account.isUnlinked)
+    return conflict('an address is that of an account that the identity provider has already: it is new beside it');
+  if (account.isProtected) return conflict('the address is that of a protected account: it is new beside it');
+  return conflict(
+    isForeign(said, account)
+      ? 'an address is that of an account with another externalId: it is new beside it'
+      : 'the address is not the primary one of the account: it is new beside it',
+  );
 }

@@ -4,12 +4,23 @@
  */
 import type { Details, Happening } from '../events';
 import { invalidValue, notFound, ScimError } from '../scim/error';
+import { isId } from '../scim/id';
+import { externalIdOf, isSameName } from '../scim/identifying';
 import type { Bends } from '../scim/quirks';
 import { isSame, member, type Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
 import { Taken, Unmet } from '../store/batch';
-import { type Found, findAccounts, markUser, type Portion, soughtFor, writeAccounts } from '../store/people';
+import {
+  type Buried,
+  type Found,
+  findAccounts,
+  markUser,
+  type Portion,
+  soughtFor,
+  writeAccounts,
+} from '../store/people';
 import { type Draft, findUser, type StoredUser } from '../store/users';
+import { isRestored } from './identity';
 import { creation, detailsOf, replacement } from './lifecycle';
 import { type Org, publishAll, type TypedOrg } from './org';
 import { retried } from './retry';
@@ -49,9 +60,6 @@ interface Read {
   readonly resource: Resource;
   readonly bends: Bends;
 }
-
-/** An id stands in URLs, where one that begins with a dot means something else. */
-const ID = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$/;
 
 /**
  * @param seatsTaken of a dry run: how many more would be active by the portions before.
@@ -95,7 +103,7 @@ export function importAccounts(
 /** @throws ScimError that names the member and says what was expected. */
 function readAccount({ types }: TypedOrg, { line, account }: Offered): Read {
   const [id, isProtected] = [member(account, 'id') ?? undefined, member(account, 'protected') ?? undefined];
-  if (id !== undefined && !(typeof id === 'string' && ID.test(id)))
+  if (id !== undefined && !(typeof id === 'string' && isId(id)))
     throw invalidValue('id: 1 to 64 letters, digits, ".", "_" and "-" were expected, not beginning with "."');
   if (isProtected !== undefined && typeof isProtected !== 'boolean')
     throw invalidValue('protected: true or false was expected');
@@ -115,6 +123,7 @@ function problemOf({ line, account }: Offered, detail: string): Problem {
 class Plan {
   readonly problems: Problem[] = [];
   readonly #made: { draft: Draft; isProtected: boolean }[] = [];
+  readonly #passedOver: string[] = [];
   readonly #changed: { before: Draft; draft: Draft }[] = [];
   readonly #marked: { id: string; isProtected: boolean }[] = [];
   readonly #happenings: Happening[] = [];
@@ -135,6 +144,7 @@ class Plan {
   get portion(): Portion {
     return {
       made: this.#made,
+      passedOver: this.#passedOver,
       changed: this.#changed,
       marked: this.#marked,
       happenings: this.#happenings,
@@ -157,18 +167,22 @@ class Plan {
     if (problem !== undefined) this.#refuse(account, problem);
     else if (is !== undefined && is.resource === undefined) this.#keep(account, is);
     else if (step > 0 && this.#isFull) this.#refuse(account, this.#noSeat);
-    else if (is?.resource === undefined) this.#make(account, isActive, step);
-    else this.#change(account, { ...is, resource: is.resource }, isActive, step);
+    else if (is?.resource === undefined) {
+      this.#passedOver.push(...found.buried.map(({ id }) => id));
+      this.#make(account, isActive, step);
+    } else this.#change(account, { ...is, resource: is.resource }, isActive, step);
   }
 
   #refuse({ line, resource }: Read, detail: string): void {
     this.problems.push({ line, userName: resource['userName'] as string, detail });
   }
 
-  /** A second one with the same userName or id, or that comes to the same account. */
-  #twice({ line, id }: Read, userNameKey: string, { account }: Found): string | undefined {
+  /** A second one with the same userName or id, or that comes to the same account; of externalIds the org decides. */
+  #twice({ line, id, resource }: Read, userNameKey: string, { account }: Found): string | undefined {
+    const externalId = this.org.store.tenant.settings.uniqueExternalId ? externalIdOf(resource) : undefined;
     const marks: [key: string, says: string][] = [
       [`name ${userNameKey}`, 'the userName stands'],
+      ...(externalId === undefined ? [] : [[`externalId ${externalId}`, 'the externalId stands'] as [string, string]]),
       ...(id === undefined ? [] : [[`id ${id}`, 'the id stands'] as [string, string]]),
       ...(account === undefined ? [] : [[`id ${account.id}`, 'the same account stands'] as [string, string]]),
     ];
@@ -265,18 +279,38 @@ class Plan {
 }
 
 /** Why an account cannot be brought in, whatever the plan has room for. */
-function obstacle({ id }: Read, { account, named, buriedAt }: Found): string | undefined {
+function obstacle({ id, resource }: Read, { account, named, buried, sameExternalId }: Found): string | undefined {
   const on = (at: number) => new Date(at).toISOString();
   if (account?.erasedAt !== undefined)
     return `the account with this id was erased on ${on(account.erasedAt)}: its id is not used again`;
-  const deletedAt = account?.deletedAt ?? (account === undefined ? buriedAt : undefined);
+  const isNew = account === undefined;
+  const deletedAt = account?.deletedAt ?? (isNew ? buried.find((one) => isThisPerson(resource, one))?.at : undefined);
   if (deletedAt !== undefined)
     return `deleted by the identity provider on ${on(deletedAt)}: an import brings nobody back`;
-  if (named === undefined || id === undefined || account === undefined) return undefined;
-  if (account.id !== id) return `the userName is that of the account ${named}, which has another id`;
-  if (named !== id) return `the id is another account's: the userName is that of the account ${named}`;
+  if (named && !isNew && id !== undefined) {
+    if (account.id !== id) return `the userName is that of the account ${named.id}, which has another id`;
+    if (named.id !== id) return `the id is another account's: the userName is that of the account ${named.id}`;
+  }
+  // With its id the host app says whose name it is.
+  if (named && id === undefined && !isSameName(resource, named))
+    return `the userName is too like that of the account ${named.id}: name the account by its id`;
+  if (sameExternalId !== undefined) return `the externalId is that of the account ${sameExternalId}`;
   return undefined;
 }
+
+/** As a POST would take it, whatever the org restores: an import brings back nobody who may be one that was deleted. */
+const isThisPerson = (resource: Resource, { id, userName, externalId }: Buried): boolean =>
+  isRestored(
+    resource,
+    {
+      id,
+      resource: { userName, ...(externalId !== null && { externalId }) },
+      isUnlinked: false,
+      isActive: false,
+      isProtected: false,
+    },
+    {},
+  );
 
 /**
  * @returns the user as it is now, also when it was so already: then nothing has changed.

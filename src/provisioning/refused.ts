@@ -1,7 +1,7 @@
 /** What a policy of the org refuses, as the identity provider hears it; counted for the administrator, and told in the journal. */
-import { forbidden, invalidValue, type ScimError, tooManyRequests } from '../scim/error';
+import { forbidden, invalidValue, type ScimError, tooManyRequests, uniqueness } from '../scim/error';
 import { Unmet } from '../store/batch';
-import { hold, type Operation, recordProtection } from '../store/brake';
+import { hold, type Operation, recordProtectedIdentity, recordProtection } from '../store/brake';
 import type { Expectation } from '../store/expect';
 import { withContact } from '../store/policy';
 import type { Org } from './org';
@@ -14,7 +14,7 @@ export const isUnmet = (error: unknown, expectation: Expectation) =>
  *
  * @param id whom it would have taken out, and how.
  * @returns undefined when what was in the way is gone by now: to be tried again.
- * @throws ScimError 400, 403, 429; whatever else it was.
+ * @throws ScimError 400, 403, 409, 429; whatever else it was.
  */
 export async function refused(
   org: Org,
@@ -27,6 +27,7 @@ export async function refused(
   if (isUnmet(error, 'linking')) throw await notLinked(org);
   if (isUnmet(error, 'protected')) throw await protectedUser(org, id, operation);
   if (isUnmet(error, 'rejected')) throw await rejected(org);
+  if (isUnmet(error, 'unique_external_id')) throw uniqueness('externalId');
   if (isUnmet(error, 'brake')) throw await held(org, id, operation);
   throw error;
 }
@@ -75,6 +76,18 @@ async function protectedUser(org: Org, id: string, operation: Operation): Promis
   await recordProtection(org.store, id, operation, org.actor);
   org.noteRefusal('protected');
   const sentence = `The account is protected in the application: an identity provider can neither deactivate nor delete it.`;
+  return forbidden(withContact(sentence, (await org.store.found()).settings));
+}
+
+/**
+ * RFC 7644 §3.12: 403. By these attributes the application knows the person, and lets them sign in.
+ *
+ * @param attributes that would have changed.
+ */
+export async function protectedIdentity(org: Org, id: string, attributes: readonly string[]): Promise<ScimError> {
+  await recordProtectedIdentity(org.store, id, attributes, org.actor);
+  org.noteRefusal('protected');
+  const sentence = `The account is protected in the application: an identity provider can change neither its userName, externalId nor emails, and this request would change ${attributes.join(', ')}.`;
   return forbidden(withContact(sentence, (await org.store.found()).settings));
 }
 

@@ -1,7 +1,7 @@
 /** Users as the product sees them: create, get, replace, patch, delete; restoring who comes back, linking who was there. */
 import { notFound, preconditionFailed, uniqueness } from '../scim/error';
 import { hasTag, type TagCondition } from '../scim/etag';
-import { foldCase } from '../scim/fold';
+import { identityChanges } from '../scim/identifying';
 import { applyPatch } from '../scim/patch/apply';
 import { parsePatch } from '../scim/patch/parse';
 import type { Bends } from '../scim/quirks';
@@ -13,9 +13,10 @@ import { buryUser, eraseUser } from '../store/deletion';
 import { mayLink } from '../store/link';
 import type { StoredUser } from '../store/users';
 import * as store from '../store/users';
+import { type LinkedBy, meaningOf } from './identity';
 import { creation, detailsOf, replacement, restoration } from './lifecycle';
 import type { Org, TypedOrg } from './org';
-import { isUnmet, notLinked, refused } from './refused';
+import { isUnmet, notLinked, protectedIdentity, refused } from './refused';
 import { retried } from './retry';
 
 /** @throws ScimError 404, also for another org's user. */
@@ -26,112 +27,95 @@ export async function getUser(org: Org, id: string): Promise<StoredUser> {
 }
 
 /**
- * A new user, or one whom we know: a deleted user with this externalId or userName is restored under its old id, and an
- * account that the host app had before is linked.
+ * A new user, or one whom we know (identity.ts): an account that was deactivated or deleted comes back under its id, and one
+ * that the host app had before is linked. An ordinary POST takes one round trip: its own batch notices what may be known.
  *
- * @throws ScimError 400; 403 when the plan has no seat for them, or they are protected; 409 uniqueness when the userName is
- *   a live user's; 429 when they would be taken out and the brake holds that.
+ * @throws ScimError 400; 403 when the plan has no seat for them, or they are protected; 409 uniqueness when the userName or
+ *   the externalId is somebody else's; 429 when they would be taken out and the brake holds that.
  */
 export async function createUser(org: TypedOrg, body: unknown): Promise<StoredUser> {
   const bends: Bends = new Set();
   const said = readResource(org.types.user, body, bends);
   const resource = withActive(said, true); // an IdP waits for `active` in the answer
-  let lookalikes: string[] | undefined;
+  const passedOver = new Set<string>();
+  let notLinked: readonly string[] = [];
   return retried(async () => {
     try {
-      return await insert(org, resource, bends, lookalikes);
+      return await insert(org, resource, bends, notLinked, [...passedOver]);
     } catch (error) {
-      if (isUnmet(error, 'no_tombstone')) return restore(org, said, bends);
-      if (isUnmet(error, 'linkable')) {
-        const found = await store.usersWithAddress(org.store, said);
-        const [account, another] = found;
-        if (account && !another && isOwn(account, said)) return link(org, account, said, bends, 'email');
-        lookalikes = found.map(({ id }) => id); // never one of two, nor somebody else's: a new account, and it is told why
+      if (!mayBeKnown(error)) return refused(org, error);
+    }
+    const alike = await store.readAlike(org.store, said, [...passedOver]);
+    const meaning = meaningOf(said, alike, org.store.tenant.settings);
+    switch (meaning.is) {
+      case 'taken':
+        throw uniqueness('userName');
+      case 'known':
+        return comeBack(org, meaning.account, said, bends);
+      case 'deleted':
+        return save(org, meaning.account, resource, resource['active'] === true, bends, { isFromRead: true });
+      case 'unlinked':
+        return link(org, meaning.account, said, bends, meaning.by);
+      case 'new':
+        for (const { id } of [...alike.tombstones, ...alike.addressed]) passedOver.add(id);
+        notLinked = meaning.notLinked.map(({ id }) => id);
         return undefined;
-      }
-      if (isNameTaken(error)) return returning(org, said, bends);
-      return refused(org, error);
     }
   });
 }
 
-/** @param lookalikes accounts of which none could be linked; absent: that there are any is not known. */
+/** Unless it is a new account after all, it is one that is there. */
+const mayBeKnown = (error: unknown): boolean =>
+  isNameTaken(error) || (['no_tombstone', 'same_external_id', 'linkable'] as const).some((one) => isUnmet(error, one));
+
+/** @param passedOver accounts that were looked at and are somebody else's. */
 async function insert(
   org: TypedOrg,
   resource: Resource,
   bends: Bends,
-  lookalikes: readonly string[] | undefined,
+  notLinked: readonly string[],
+  passedOver: readonly string[],
 ): Promise<StoredUser> {
   const id = crypto.randomUUID();
   const { now } = org.store;
   const isActive = resource['active'] === true;
   const change = creation(isActive);
-  const details = { ...detailsOf({}, resource, bends), ...(lookalikes?.length && { notLinked: lookalikes }) };
+  const details = { ...detailsOf({}, resource, bends), ...(notLinked.length > 0 && { notLinked }) };
   const happening = { type: change.type, targetId: id, details, publishes: change.isPublished };
   const draft = { id, isActive, resource, version: 1, createdAt: now, modifiedAt: now };
-  const isNew = lookalikes !== undefined;
-  const user = await store.insertUser(org.store, org.types.user, draft, org.actor, happening, isNew);
+  const user = await store.insertUser(org.store, org.types.user, draft, org.actor, happening, passedOver);
   if (change.isPublished) await org.publish(id);
   return user;
 }
 
-/** @returns undefined when another request was quicker. */
-async function restore(org: TypedOrg, said: Resource, bends: Bends): Promise<StoredUser | undefined> {
-  const tombstone = await store.findTombstone(org.store, said);
-  if (tombstone === undefined) return undefined;
-  const resource = withActive(said, true);
-  return save(org, tombstone, resource, resource['active'] === true, bends, {
-    onNameTaken: () => returning(org, said, bends),
-  });
-}
-
-/**
- * The userName is a live user's: one whom the host app had before, or whom Okta re-assigns. It does that by a new POST with
- * the externalId it has used before, and a bare 409 would lock them out (better-auth issue 11111). Anyone else with it is
- * a duplicate.
- */
-async function returning(org: TypedOrg, said: Resource, bends: Bends): Promise<StoredUser | undefined> {
-  const before = await store.getUserByName(org.store, said['userName'] as string);
-  if (before === undefined) return undefined;
-  if (before.isUnlinked && isOwn(before, said) && mayLink(org.store.tenant.settings)) {
-    return link(org, before, said, bends, 'userName');
-  }
-  const isSamePerson =
-    !before.isActive &&
-    before.resource['externalId'] !== undefined &&
-    before.resource['externalId'] === said['externalId'];
-  if (!isSamePerson || before.isUnlinked) throw uniqueness('userName');
+/** The account that was deactivated, as the POST says. @returns undefined when another request was quicker. */
+function comeBack(org: TypedOrg, before: StoredUser, said: Resource, bends: Bends): Promise<StoredUser | undefined> {
   const resource = withActive(said, true);
   if (isSame(before.resource, resource)) return unchanged(org, before);
-  return save(org, before, resource, resource['active'] === true, bends);
+  return save(org, before, resource, resource['active'] === true, bends, { isFromRead: true });
 }
-
-/** Not foreign: no identity provider knows the account by another externalId. */
-function isOwn({ isUnlinked, resource }: StoredUser, said: Resource): boolean {
-  const [known, given] = [resource['externalId'], said['externalId']];
-  return isUnlinked && (known === undefined || given === undefined || known === given);
-}
-
-const addressesIn = ({ emails }: Resource): string[] =>
-  ((emails ?? []) as { value?: string }[]).flatMap(({ value }) => (value === undefined ? [] : foldCase(value)));
 
 /**
- * The account that the host app had, under its id. What the identity provider does not say stays as it is, and so does
- * the e-mail address whatever it says: whoever can choose addresses there must not get another person's password reset.
+ * The account that the host app had, under its id. What the identity provider does not say stays as it is, and so do
+ * the e-mail addresses whatever it says: somebody who can choose addresses there must not get another person's password
+ * reset.
  */
 function link(
   org: TypedOrg,
   before: StoredUser,
   said: Resource,
   bends: Bends,
-  by: 'userName' | 'email',
+  by: LinkedBy,
 ): Promise<StoredUser | undefined> {
   const { emails } = before.resource;
-  const after = withActive({ ...before.resource, ...said, ...(emails !== undefined && { emails }) }, before.isActive);
-  const keptEmails =
-    emails !== undefined && addressesIn(said).some((one) => !addressesIn(before.resource).includes(one));
+  const isKept = emails !== undefined || before.isProtected;
+  const { emails: _, ...others } = said;
+  const merged = { ...before.resource, ...(isKept ? others : said) };
+  const after = withActive(merged, before.isActive);
+  const keptEmails = isKept && identityChanges({ ...after, emails: said['emails'] ?? emails ?? [] }, after).length > 0;
   return save(org, before, after, after['active'] === true, bends, {
     linked: { by, ...(keptEmails && { keptEmails }) },
+    isFromRead: true,
   });
 }
 
@@ -175,10 +159,13 @@ function changeUser(
     if (before.isUnlinked && !mayLink(org.store.tenant.settings)) throw await notLinked(org);
     const bends: Bends = new Set();
     const after = compute(before, bends);
-    if (before.isHeld && wantsActive(before, compute)) await withdraw(org.store, before.id, org.actor);
-    if (!before.isUnlinked && isSame(before.resource, after)) return unchanged(org, before);
+    const withdraws = before.isHeld && wantsActive(before, compute);
+    if (!before.isUnlinked && isSame(before.resource, after)) {
+      if (withdraws) await withdraw(org.store, before.id, org.actor);
+      return unchanged(org, before);
+    }
     const isActive = (after['active'] as boolean | undefined) ?? before.isActive;
-    return save(org, before, after, isActive, bends, before.isUnlinked ? { linked: { by: 'id' } } : {});
+    return save(org, before, after, isActive, bends, { withdraws, ...(before.isUnlinked && { linked: { by: 'id' } }) });
   });
 }
 
@@ -209,9 +196,11 @@ function withActive(resource: Resource, otherwise: boolean): Resource {
 
 interface Saving {
   /** The identity provider takes the account over by it, which the event says. */
-  readonly linked?: { readonly by: 'userName' | 'email' | 'id'; readonly keptEmails?: boolean };
-  /** Absent: 409. */
-  readonly onNameTaken?: () => Promise<StoredUser | undefined>;
+  readonly linked?: { readonly by: LinkedBy | 'id'; readonly keptEmails?: boolean };
+  /** The identity provider wants somebody active whom the brake holds. */
+  readonly withdraws?: boolean;
+  /** That the userName was free has just been read: if it is not, another request was quicker. */
+  readonly isFromRead?: boolean;
 }
 
 /** The only way a user changes, whichever of POST, PUT or PATCH asked for it. @returns undefined when overtaken. */
@@ -221,7 +210,7 @@ async function save(
   after: Resource,
   isActive: boolean,
   bends: Bends,
-  { linked, onNameTaken }: Saving = {},
+  { linked, withdraws = false, isFromRead = false }: Saving,
 ): Promise<StoredUser | undefined> {
   const change = before.isDeleted ? restoration(isActive) : replacement(before.isActive, isActive);
   // To be taken over moves neither.
@@ -244,16 +233,18 @@ async function save(
       await org.publish(before.id);
       return { ...before, ...draft, groups: [] }; // the last that is seen of them
     }
-    const manner = { endsSessions, isLinked: linked !== undefined };
+    const manner = { endsSessions, isLinked: linked !== undefined, withdraws };
     const saved = await store.replaceUser(org.store, org.types.user, before, draft, org.actor, happening, manner);
     if (change.isPublished || saved.isSignedOut) await org.publish(before.id);
     return saved.user;
   } catch (error) {
     if (isUnmet(error, 'version')) return undefined;
     if (isNameTaken(error)) {
-      if (onNameTaken) return onNameTaken();
+      if (isFromRead) return undefined;
       throw uniqueness('userName');
     }
+    if (isUnmet(error, 'protected_identity'))
+      throw await protectedIdentity(org, before.id, identityChanges(before.resource, after));
     return refused(org, error, before.id, 'deactivate');
   }
 }

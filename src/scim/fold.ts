@@ -10,16 +10,42 @@ import type { Json, JsonObject } from './resource';
  * dotless `ı` stays itself: as `i` it would let one account pass for another.
  */
 export function foldCase(text: string): string {
-  if (/^[\0-\x7f]*$/.test(text)) return text.toLowerCase();
+  if (isAscii(text)) return text.toLowerCase();
   let folded = '';
   // Composed first: what is upper-cased apart, as in `ᾴ`, comes back in another order than it was combined in.
-  const composed = text.normalize('NFC').replace(/[\u3000\uff00-\uffef]+/g, (wide) => wide.normalize('NFKC'));
+  const composed = narrow(text.normalize('NFC'));
   for (const character of composed) {
     // Down before up: the capital `ẞ` has no other upper case, and only its `ß` becomes `SS`.
     folded += character === 'ı' ? character : character.toLowerCase().toUpperCase().toLowerCase();
   }
   return folded.normalize('NFC');
 }
+
+const isAscii = (text: string) => /^[\0-\x7f]*$/.test(text);
+
+/** The other case of a character only where that is one character too, and no other script's: `ß`, `ſ`, `ı` stay themselves. */
+function foldCharacter(character: string): string {
+  const lower = character.toLowerCase();
+  const folded = lower.toUpperCase().toLowerCase();
+  const isOne = [...lower.toUpperCase()].length === 1 && [...folded].length === 1;
+  return isOne && isAscii(folded) === isAscii(lower) ? folded : lower;
+}
+
+/**
+ * The form in which it is decided who somebody is: case alone. Unlike `foldCase` it never takes several letters for one,
+ * so that `straße` and `strasse` are two people.
+ */
+export const foldCaseAlone = (text: string): string =>
+  isAscii(text) ? text.toLowerCase() : [...text.normalize('NFC')].map(foldCharacter).join('').normalize('NFC');
+
+/** The same for names, in which full-width letters are the ordinary ones. */
+export const foldCaseAndWidth = (text: string): string => foldCaseAlone(narrow(text.normalize('NFC')));
+
+const narrow = (text: string) => text.replace(/[\u3000\uff00-\uffef]+/g, (wide) => wide.normalize('NFKC'));
+
+/** Nothing that a person could see: empty, white space, controls, characters that are never shown. */
+export const isBlank = (text: string): boolean =>
+  /^[\p{White_Space}\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\u2800]*$/u.test(text);
 
 /** A string of this attribute, ready to be compared with another one of it. */
 export function foldString(attribute: Attribute, text: string): string {

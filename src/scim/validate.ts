@@ -2,6 +2,8 @@
 import type { Attribute, ResourceType } from './attribute';
 import { dateTime } from './datetime';
 import { invalidSyntax, invalidValue, payloadTooLarge } from './error';
+import { isBlank } from './fold';
+import { unassignBlank } from './identifying';
 import { prefixOf } from './path';
 import { type Bends, bendMembers, bendValue, hasLegacyUrn, isReference } from './quirks';
 import { isObject, type Json, type JsonObject, type Resource } from './resource';
@@ -29,12 +31,13 @@ export function readResource(type: ResourceType, body: unknown, bends: Bends): R
   return resource;
 }
 
-/** What must hold of a resource before it is stored, whichever of POST, PUT or PATCH made it. */
+/** What must hold of a resource before it is stored, whichever of POST, PUT or PATCH made it. Unassigns what is blank. */
 export function checkResource(type: ResourceType, resource: Resource): void {
+  unassignBlank(resource);
   for (const { name, required, mutability } of type.attributes) {
     if (!required || mutability === 'readOnly' || name === 'schemas') continue;
     const value = resource[name];
-    if (value === undefined || (typeof value === 'string' && value.trim() === '')) {
+    if (value === undefined || (typeof value === 'string' && isBlank(value))) {
       throw invalidValue(`${name} is required: a value that is not empty was expected`);
     }
   }

@@ -124,11 +124,19 @@ export async function hold(store: OrgStore, id: string, operation: Operation, ac
   return gaugeOf(results.at(-1)![0]!);
 }
 
-/** The identity provider says that somebody held is to stay. Nothing happens if nobody is held. */
-export async function withdraw(store: OrgStore, id: string, actor: Actor): Promise<void> {
+/**
+ * The identity provider says that somebody held is to stay. Nothing happens if nobody is held. In the batch of a change it
+ * comes before that is counted.
+ */
+export function withdrawal(store: OrgStore, id: string, actor: Actor): SQL[] {
   const targets = sql`SELECT user_id AS id FROM ${itsHeld(store, id)}`;
   const { record, settle } = recordEach(store, actor, targets, { type: 'brake.withdrawn', details: {} });
-  await store.write(record, settle, letGo(store, id));
+  return [record, settle, letGo(store, id)];
+}
+
+/** The same, where nothing else changes. */
+export async function withdraw(store: OrgStore, id: string, actor: Actor): Promise<void> {
+  await store.write(...withdrawal(store, id, actor));
 }
 
 export interface Held {
@@ -232,4 +240,15 @@ export async function reject(
 export async function recordProtection(store: OrgStore, id: string, operation: Operation, actor: Actor): Promise<void> {
   const type = operation === 'delete' ? 'user.deletion_refused' : 'user.deactivation_refused';
   await store.write(count(store), record(store, actor, { type, targetId: id, details: { operation } }));
+}
+
+/** The same of who somebody is. @param attributes that would have changed. */
+export async function recordProtectedIdentity(
+  store: OrgStore,
+  id: string,
+  attributes: readonly string[],
+  actor: Actor,
+): Promise<void> {
+  const happening = { type: 'user.change_refused', targetId: id, details: { refused: attributes } } as const;
+  await store.write(count(store), record(store, actor, happening));
 }

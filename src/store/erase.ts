@@ -21,7 +21,10 @@ const KEPT = [
   'leftGroups',
   'linked',
   'notLinked',
+  'notRestored',
   'operation',
+  'refused',
+  'sameExternalId',
   'until',
 ];
 

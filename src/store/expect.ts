@@ -7,6 +7,8 @@ export type Expectation =
   | 'version'
   | 'found'
   | 'no_tombstone'
+  | 'same_external_id'
+  | 'unique_external_id'
   | 'no_token'
   | 'token'
   | 'generation'
@@ -24,6 +26,7 @@ export type Expectation =
   | 'linkable'
   | 'linking'
   | 'protected'
+  | 'protected_identity'
   | 'rejected'
   | 'brake'
   | 'allowed_roles'
@@ -38,12 +41,13 @@ export function expect(expectation: Expectation, condition: SQL): SQL {
   return sql`INSERT INTO expect (is_met, name) SELECT ${condition}, ${expectation}`;
 }
 
-/** Several in one statement, in this order. */
-export const expectEach = (...insisted: (readonly [Expectation, SQL])[]): SQL =>
-  sql`INSERT INTO expect (is_met, name) ${sql.join(
-    insisted.map(([expectation, condition]) => sql`SELECT ${condition}, ${expectation}`),
-    sql` UNION ALL `,
-  )}`;
+/**
+ * Several in one statement, about the caller's org.
+ *
+ * @param why an expression beside the org's row of `orgs`: the expectation that is not met, or NULL.
+ */
+export const expectNone = (org: SQL, why: SQL): SQL =>
+  sql`INSERT INTO expect (is_met, name) SELECT why IS NULL, ifnull(why, '') FROM (SELECT ${why} AS why FROM orgs WHERE orgs.id = ${org})`;
 
 /** The statement before this one changed exactly one row. */
 export const expectOneChange = (expectation: Expectation): SQL => expect(expectation, sql.raw('changes()'));

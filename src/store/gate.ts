@@ -1,6 +1,7 @@
 /** The login gate: who somebody is to the host app, whether they may sign in, and what they may do then. */
 import { type SQL, sql } from 'drizzle-orm';
-import { foldCase } from '../scim/fold';
+import { addressesOf, addressKey, storedForms } from '../scim/address';
+import { foldCase, isBlank } from '../scim/fold';
 import type { Related, Resource } from '../scim/resource';
 import type { OrgStore } from './open';
 import { groupsIn, groupsOfUser, PERMISSIONS_OF_USER } from './related';
@@ -21,19 +22,23 @@ export interface Person {
   readonly permissions: readonly string[];
 }
 
+/** People who are read of an address: its index holds it in a form that other addresses share. */
+const MAX_ALIKE = 20;
+
 /**
- * Who is meant: nobody who was deleted. userName and e-mail address are compared as SCIM compares them, without case;
- * an address is anyone's who has it, whichever of theirs it is.
+ * Who is meant: nobody who was deleted. The userName is compared as SCIM compares it, without case; an e-mail address as
+ * mail would (scim/address.ts), and it is anyone's who has it, whichever of theirs it is. A blank value means nobody.
  *
  * @returns at most two: an address or an externalId can be several people's, and it does not matter how many.
  */
 export async function findPeople(store: OrgStore, key: Key, value: string): Promise<Person[]> {
+  const most = key === 'email' ? MAX_ALIKE : 2;
   const [rows] = await store.read(
     sql`SELECT users.id, users.resource, users.active, users.not_before, ${sql.raw(groupsOfUser('resource'))} AS groups,
         ${sql.raw(PERMISSIONS_OF_USER)} AS permissions
-      FROM users WHERE users.seq IN (${seqsOf(store, key, value)} LIMIT 2)`,
+      FROM users WHERE users.seq IN (${seqsOf(store, key, isBlank(value) ? '' : value)} LIMIT CAST(${most} AS INTEGER))`,
   );
-  return rows!.map((row) => ({
+  const people = rows!.map((row) => ({
     id: row['id'] as string,
     resource: JSON.parse(row['resource'] as string) as Resource,
     isActive: row['active'] === 1,
@@ -41,12 +46,21 @@ export async function findPeople(store: OrgStore, key: Key, value: string): Prom
     groups: groupsIn(row['groups']),
     permissions: JSON.parse(row['permissions'] as string) as string[],
   }));
+  if (isBlank(value)) return [];
+  return (key === 'email' ? people.filter((person) => hasAddress(person.resource, value)) : people).slice(0, 2);
+}
+
+function hasAddress(resource: Resource, address: string): boolean {
+  const key = addressKey(address);
+  return addressesOf(resource).some((one) => addressKey(one) === key);
 }
 
 /** Each by its own index. */
 function seqsOf(store: OrgStore, key: Key, value: string): SQL {
   if (key === 'email') {
-    return sql`SELECT user_seq FROM user_emails WHERE org_id = ${store.org} AND value_key = ${foldCase(value)}`;
+    const forms = JSON.stringify(storedForms(value));
+    return sql`SELECT DISTINCT user_seq FROM user_emails
+      WHERE org_id = ${store.org} AND value_key IN (SELECT value FROM json_each(${forms}))`;
   }
   const live = sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL`;
   if (key === 'id') return sql`${live} AND id = ${value}`;

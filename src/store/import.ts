@@ -6,6 +6,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../events';
 import type { ResourceType } from '../scim/attribute';
+import { unassignBlank } from '../scim/identifying';
 import {
   type Counts,
   type EndLine,
@@ -214,7 +215,9 @@ const insertSchemas = (store: OrgStore, rows: string): SQL =>
 function derivedOf(type: ResourceType, line: UserLine) {
   if (line.erasedAt !== null)
     return { userNameKey: '', externalId: null, resource: '{}', folded: '{}', emails: [] as string[] };
-  return userColumns(type, { ...line, isActive: line.active });
+  const resource = structuredClone(line.resource);
+  unassignBlank(resource);
+  return userColumns(type, { ...line, resource, isActive: line.active });
 }
 
 function userRow(type: ResourceType, line: UserLine): string {

@@ -83,7 +83,11 @@ export interface OrgSettings {
   readonly roles?: readonly { readonly value: string; readonly key: string }[];
   /** By what an account that the host app had already is taken over by the identity provider; absent: `email`. */
   readonly linking?: 'off' | 'userName' | 'email';
-  /** Domains whose addresses link accounts, folded; absent: none do. */
+  /** Which deleted account a POST restores; absent: `same-person` (provisioning/identity.ts). */
+  readonly restore?: 'same-person' | 'externalId' | 'off';
+  /** Whether two live users may not have one externalId. */
+  readonly uniqueExternalId?: boolean;
+  /** Domains whose addresses link accounts, as DNS knows them (scim/address.ts); absent: none do. */
   readonly verifiedDomains?: readonly string[];
   /** What becomes of a user whom the identity provider deletes; absent: a tombstone that keeps the account. */
   readonly onDelete?: 'deactivate' | 'erase';

@@ -6,6 +6,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Details, Happening } from '../events';
 import type { ResourceType } from '../scim/attribute';
 import { foldCase } from '../scim/fold';
+import { externalIdOf } from '../scim/identifying';
 import type { Resource } from '../scim/resource';
 import { endSessions } from './epoch';
 import { type Also, count, record, recordBefore } from './events';
@@ -42,28 +43,48 @@ export interface Account {
   readonly resource: Resource | undefined;
 }
 
+/** A deleted account that somebody who is sought may be. */
+export interface Buried {
+  readonly id: string;
+  readonly userName: string;
+  readonly externalId: string | null;
+  readonly at: number;
+}
+
 /** What is there of somebody who is sought. */
 export interface Found {
   /** With the id that was asked for, else with the userName. */
   readonly account: Account | undefined;
-  /** The id of the live account with the userName. */
-  readonly named: string | undefined;
-  /** When one with the userName or the externalId was deleted, the last time. */
-  readonly buriedAt: number | undefined;
+  /** The live account with the userName, which may be written in other letters. */
+  readonly named: { readonly id: string; readonly userName: string } | undefined;
+  /** Deleted accounts with the userName or the externalId, the latest of them. */
+  readonly buried: readonly Buried[];
+  /** Where the org wants externalIds to be unique: the id of another live account with this one. */
+  readonly sameExternalId: string | undefined;
 }
+
+/** Deleted accounts that are read of one name, and of one externalId. */
+const MAX_BURIED = 10;
 
 /** Of each that is sought, in their order. One round trip, which finds the org as well. */
 export async function findAccounts(store: OrgStore, sought: readonly Sought[]): Promise<Found[]> {
-  const buried = (condition: SQL) => sql`(SELECT max(users.deleted_at) FROM users
-    WHERE users.org_id = ${store.org} AND users.deleted_at IS NOT NULL AND ${condition})`;
+  const buried = (condition: SQL) => sql`(SELECT json_group_array(json_object('id', id,
+      'userName', json_extract(resource, '$.userName'), 'externalId', external_id, 'at', deleted_at))
+    FROM (SELECT users.id, users.resource, users.external_id, users.deleted_at FROM users
+      WHERE users.org_id = ${store.org} AND users.deleted_at IS NOT NULL AND users.erased_at IS NULL AND ${condition}
+      ORDER BY users.deleted_at DESC LIMIT CAST(${MAX_BURIED} AS INTEGER)))`;
   const results = await store.read(
     ...jsonPortions(sought).map(
       ({
         json,
       }) => sql`SELECT users.id, users.version, users.created_at, users.modified_at, users.active, users.protected,
-          users.deleted_at, users.erased_at, iif(${IS_LIVE_AND_UNLINKED}, users.resource, NULL) AS resource, named.id AS named,
-          max(ifnull(${buried(sql`users.user_name_key = sought.value ->> 'userNameKey'`)}, 0),
-            ifnull(${buried(sql`users.external_id = sought.value ->> 'externalId'`)}, 0)) AS buried_at
+          users.deleted_at, users.erased_at, iif(${IS_LIVE_AND_UNLINKED}, users.resource, NULL) AS resource,
+          named.id AS named, named.resource ->> '$.userName' AS named_as,
+          ${buried(sql`users.user_name_key = sought.value ->> 'userNameKey'`)} AS buried_by_name,
+          ${buried(sql`users.external_id = sought.value ->> 'externalId'`)} AS buried_by_external_id,
+          iif((SELECT settings ->> '$.uniqueExternalId' IS 1 FROM orgs WHERE id = ${store.org}), (SELECT other.id FROM users AS other
+            WHERE other.org_id = ${store.org} AND other.deleted_at IS NULL AND other.external_id = sought.value ->> 'externalId'
+              AND other.seq IS NOT ifnull(own.seq, named.seq) LIMIT 1), NULL) AS same_external_id
         FROM json_each(${json}) AS sought
         LEFT JOIN users AS named ON named.org_id = ${store.org} AND named.deleted_at IS NULL
           AND named.user_name_key = sought.value ->> 'userNameKey'
@@ -87,14 +108,17 @@ export async function findAccounts(store: OrgStore, sought: readonly Sought[]): 
             erasedAt: (row['erased_at'] as number | null) ?? undefined,
             resource: row['resource'] === null ? undefined : (JSON.parse(row['resource'] as string) as Resource),
           },
-    named: (row['named'] as string | null) ?? undefined,
-    buriedAt: (row['buried_at'] as number) || undefined,
+    named: row['named'] === null ? undefined : { id: row['named'] as string, userName: row['named_as'] as string },
+    buried: ['buried_by_name', 'buried_by_external_id'].flatMap((name) => JSON.parse(row[name] as string) as Buried[]),
+    sameExternalId: (row['same_external_id'] as string | null) ?? undefined,
   }));
 }
 
 /** What becomes of a portion. */
 export interface Portion {
   readonly made: readonly { readonly draft: Draft; readonly isProtected: boolean }[];
+  /** Deleted accounts that those who are made look like, and are not. */
+  readonly passedOver: readonly string[];
   readonly changed: readonly { readonly before: Draft; readonly draft: Draft }[];
   /** Of accounts that are there. */
   readonly marked: readonly { readonly id: string; readonly isProtected: boolean }[];
@@ -113,7 +137,7 @@ const listed = (ids: readonly string[]): SQL => sql`SELECT value AS id FROM json
 /**
  * A portion of which something is left to be written, in one round trip.
  *
- * @throws Unmet `version`, `found`, `no_tombstone`, `seats`, and Taken: what was found is not so any more, and nothing has
+ * @throws Unmet `version`, `found`, `no_tombstone`, `unique_external_id`, `seats`, and Taken: what was found is not so any more, and nothing has
  *   been written.
  */
 export async function writeAccounts(
@@ -160,19 +184,35 @@ export async function writeAccounts(
 /** What nobody else may have. */
 export const soughtFor = ({ resource }: Pick<Draft, 'resource'>): Omit<Sought, 'id'> => ({
   userNameKey: foldCase(resource['userName'] as string),
-  externalId: resource['externalId'] as string | undefined,
+  externalId: externalIdOf(resource),
 });
 
-/** There is room for whoever becomes active, and nobody who is new is among the deleted. */
-function expectations(store: OrgStore, { made, peak }: Portion): SQL[] {
+/**
+ * There is room for those who become active, nobody who is new is among the deleted, and where the org wants it the
+ * externalIds are unique.
+ */
+function expectations(store: OrgStore, { made, changed, passedOver, peak }: Portion): SQL[] {
+  const isPassedOver = sql`users.id IN (SELECT value FROM json_each(${JSON.stringify(passedOver)}))`;
+  const buried = (json: string, condition: SQL) => sql`EXISTS (SELECT 1 FROM json_each(${json}) AS sought
+    CROSS JOIN users ON users.org_id = ${store.org} AND users.deleted_at IS NOT NULL AND ${condition} AND NOT ${isPassedOver})`;
+  const isUnique = store.tenant.settings.uniqueExternalId === true;
+  const written = [...made, ...changed].map(({ draft }) => ({ id: draft.id, ...soughtFor(draft) }));
   return [
     ...jsonPortions(made.map(({ draft }) => soughtFor(draft))).map(({ json }) =>
       expect(
         'no_tombstone',
+        sql`NOT ${buried(
+          json,
+          sql`users.user_name_key = sought.value ->> 'userNameKey'
+            AND (sought.value ->> 'externalId' IS NULL OR trim(ifnull(users.external_id, '')) = '')`,
+        )} AND NOT ${buried(json, sql`users.external_id = sought.value ->> 'externalId'`)}`,
+      ),
+    ),
+    ...(isUnique ? jsonPortions(written) : []).map(({ json }) =>
+      expect(
+        'unique_external_id',
         sql`NOT EXISTS (SELECT 1 FROM json_each(${json}) AS sought CROSS JOIN users ON users.org_id = ${store.org}
-            AND users.deleted_at IS NOT NULL AND users.user_name_key = sought.value ->> 'userNameKey')
-          AND NOT EXISTS (SELECT 1 FROM json_each(${json}) AS sought CROSS JOIN users ON users.org_id = ${store.org}
-            AND users.deleted_at IS NOT NULL AND users.external_id = sought.value ->> 'externalId')`,
+          AND users.deleted_at IS NULL AND users.external_id = sought.value ->> 'externalId' AND users.id <> sought.value ->> 'id')`,
       ),
     ),
     ...(peak > 0

@@ -1,9 +1,11 @@
 /** Accounts that the identity provider has not taken over, and whom of all accounts one of its people would meet. */
-import { sql } from 'drizzle-orm';
-import type { Row } from './batch';
+import { type SQL, sql } from 'drizzle-orm';
+import type { Json, Resource } from '../scim/resource';
+import { likenessOf } from './identity';
 import type { OrgStore } from './open';
 import { IS_LIVE_AND_UNLINKED } from './people';
 import { jsonPortions } from './portions';
+import type { Alike } from './users';
 
 /** An unlinked account. */
 export interface Unlinked {
@@ -12,9 +14,13 @@ export interface Unlinked {
   readonly displayName: string | undefined;
   readonly isActive: boolean;
   readonly isProtected: boolean;
-  /** Folded, and whether another live account has the address, too. */
-  readonly addresses: readonly { readonly value: string; readonly isShared: boolean }[];
+  readonly emails: readonly Json[];
+  /** Of each stored form of its addresses, what other live accounts with that form have, some of them. */
+  readonly others: readonly { readonly id: string; readonly emails: readonly Json[] }[];
 }
+
+/** Other accounts that are read of one address. */
+const MAX_OTHERS = 5;
 
 /**
  * A page of them, in the order in which they were brought in. One round trip.
@@ -31,11 +37,12 @@ export async function listUnlinked(
   const [anchors, found] = await store.read(
     start,
     sql`SELECT users.id, users.resource ->> '$.userName' AS user_name, users.resource ->> '$.displayName' AS display_name,
-        users.active, users.protected,
-        (SELECT json_group_array(json_object('value', mine.value_key, 'isShared', json(iif(EXISTS (
-            SELECT 1 FROM user_emails AS other WHERE other.org_id = users.org_id AND other.value_key = mine.value_key
-              AND other.user_seq <> mine.user_seq), 'true', 'false'))))
-          FROM user_emails AS mine INDEXED BY user_emails_user WHERE mine.org_id = users.org_id AND mine.user_seq = users.seq) AS addresses
+        users.active, users.protected, users.resource -> '$.emails' AS emails,
+        (SELECT json_group_array(json((SELECT json_group_array(json_object('id', id, 'emails', json(resource -> '$.emails')))
+            FROM (SELECT other.id, other.resource FROM user_emails AS theirs JOIN users AS other ON other.seq = theirs.user_seq
+              WHERE theirs.org_id = users.org_id AND theirs.value_key = mine.value_key AND theirs.user_seq <> mine.user_seq
+              LIMIT CAST(${MAX_OTHERS} AS INTEGER)))))
+          FROM user_emails AS mine INDEXED BY user_emails_user WHERE mine.org_id = users.org_id AND mine.user_seq = users.seq) AS others
       FROM users INDEXED BY users_unlinked WHERE users.org_id = ${store.org} AND ${IS_LIVE_AND_UNLINKED}
         AND users.seq > ifnull((${start}), 0)
       ORDER BY users.seq LIMIT ${limit}`,
@@ -47,65 +54,61 @@ export async function listUnlinked(
     displayName: (row['display_name'] as string | null) ?? undefined,
     isActive: row['active'] === 1,
     isProtected: row['protected'] === 1,
-    addresses: JSON.parse(row['addresses'] as string) as Unlinked['addresses'],
+    emails: row['emails'] === null ? [] : (JSON.parse(row['emails'] as string) as Json[]),
+    others: (JSON.parse(row['others'] as string) as Unlinked['others'][]).flat(),
   }));
 }
 
-/** Somebody as the identity provider would send them. */
-export interface Expected {
-  /** Folded, as the addresses. */
-  readonly userNameKey: string;
-  readonly externalId: string | undefined;
-  readonly addresses: readonly string[];
-}
-
-/** A live account that somebody would meet. */
+/** A live or deleted account that somebody would meet. */
 export interface Met {
   readonly id: string;
-  readonly userName: string;
-  readonly externalId: string | undefined;
+  readonly resource: Resource;
   readonly isUnlinked: boolean;
+  readonly isActive: boolean;
+  readonly isProtected: boolean;
 }
 
-export interface Meeting {
-  /** Whose userName it is. */
-  readonly named: Met | undefined;
-  /** Who has one of the addresses, at most so many that there are several. */
-  readonly addressed: readonly Met[];
-  /** A deleted account has the userName or externalId. */
-  readonly isBuried: boolean;
-}
+/** Accounts that are read of each kind: of more of them none is chosen. */
+const MAX_MET = 10;
 
-/** Whom each of them would meet, in their order. One round trip. */
-export async function meet(store: OrgStore, people: readonly Expected[]): Promise<Meeting[]> {
-  const met = sql.raw(`json_object('id', users.id, 'userName', users.resource ->> '$.userName',
-    'externalId', users.external_id, 'isUnlinked', json(iif(users.origin = 'host' AND users.linked_at IS NULL, 'true', 'false')))`);
-  const buried = (column: string, name: string) => sql`EXISTS (SELECT 1 FROM users WHERE users.org_id = ${store.org}
-    AND users.deleted_at IS NOT NULL AND ${sql.raw(`users.${column}`)} = one.value ->> ${name})`;
+/** Whom each of these would meet, in their order. One round trip. */
+export async function meet(store: OrgStore, people: readonly Resource[]): Promise<Alike<Met>[]> {
+  const met =
+    sql.raw(`json_group_array(json_object('id', id, 'isUnlinked', json(iif(origin = 'host' AND linked_at IS NULL, 'true', 'false')),
+    'isActive', json(iif(active = 1, 'true', 'false')), 'isProtected', json(iif(protected = 1, 'true', 'false')),
+    'resource', json_object('userName', resource ->> '$.userName', 'externalId', external_id, 'emails', json(resource -> '$.emails'))))`);
+  const some = (from: SQL, most = MAX_MET) =>
+    sql`(SELECT ${met} FROM (SELECT DISTINCT users.* FROM ${from} LIMIT CAST(${most} AS INTEGER)))`;
+  const live = sql`users WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL`;
+  const buried = sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NOT NULL AND erased_at IS NULL`;
   const results = await store.read(
-    ...jsonPortions(people).map(
+    ...jsonPortions(people.map(likenessOf)).map(
       ({ json }) => sql`SELECT
-        (SELECT ${met} FROM users WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL
-          AND users.user_name_key = one.value ->> 'userNameKey') AS named,
-        (SELECT json_group_array(json(account)) FROM (SELECT DISTINCT ${met} AS account
-          FROM json_each(one.value, '$.addresses') AS address
-          CROSS JOIN user_emails AS email ON email.org_id = ${store.org} AND email.value_key = address.value
-          CROSS JOIN users ON users.seq = email.user_seq LIMIT 3)) AS addressed,
-        ${buried('user_name_key', 'userNameKey')} OR ${buried('external_id', 'externalId')} AS is_buried
+        ${some(sql`${live} AND users.user_name_key = one.value ->> 'userNameKey'`)} AS named,
+        ${some(sql`${live} AND users.external_id = one.value ->> 'externalId'`, 2)} AS same_external_id,
+        ${some(sql`users WHERE users.seq IN (${buried} AND user_name_key = one.value ->> 'userNameKey'
+          UNION ALL ${buried} AND external_id = one.value ->> 'externalId')
+          ORDER BY ifnull(users.external_id = one.value ->> 'externalId', 0) DESC, users.deleted_at DESC, users.seq DESC`)} AS tombstones,
+        ${some(sql`json_each(one.value, '$.addressForms') AS asked
+          CROSS JOIN user_emails AS email ON email.org_id = ${store.org} AND email.value_key = asked.value
+          CROSS JOIN users ON users.seq = email.user_seq`)} AS addressed
         FROM json_each(${json}) AS one ORDER BY one.key`,
     ),
   );
-  return results.flat().map(meetingOf);
+  return results.flat().map((row) => {
+    const read = (name: string) => (JSON.parse(row[name] as string) as Met[]).map(assigned);
+    const [named] = read('named');
+    return {
+      named,
+      sameExternalId: read('same_external_id'),
+      tombstones: read('tombstones'),
+      addressed: read('addressed'),
+    };
+  });
 }
 
-function meetingOf(row: Row): Meeting {
-  const metOf = ({ externalId, ...rest }: Met & { readonly externalId: string | null | undefined }): Met => ({
-    ...rest,
-    externalId: externalId ?? undefined,
-  });
-  return {
-    named: row['named'] === null ? undefined : metOf(JSON.parse(row['named'] as string) as Met),
-    addressed: (JSON.parse(row['addressed'] as string) as Met[]).map(metOf),
-    isBuried: row['is_buried'] === 1,
-  };
-}
+/** Without the attributes that it does not have. */
+const assigned = ({ resource, ...met }: Met): Met => ({
+  ...met,
+  resource: Object.fromEntries(Object.entries(resource).filter(([, value]) => value !== null)),
+});

@@ -3,19 +3,20 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Details, Happening } from '../events';
 import type { ResourceType } from '../scim/attribute';
 import { invalidFilter } from '../scim/error';
-import { foldCase } from '../scim/fold';
+import { foldCase, isBlank } from '../scim/fold';
+import { externalIdOf, identityChanges } from '../scim/identifying';
 import type { Query } from '../scim/query';
 import { searchable } from '../scim/representation';
 import type { JsonObject, Resource, Stored } from '../scim/resource';
 import { userType } from '../scim/schema/types';
 import { ENTERPRISE_USER } from '../scim/urns';
 import { lengthOf, type Row } from './batch';
-import { takeOut } from './brake';
+import { takeOut, withdrawal } from './brake';
 import { endSessions, only, signedOut, signOut } from './epoch';
 import { count, record, recordAs, toldBy } from './events';
-import { expect, expectEach, expectOneChange } from './expect';
+import { expect, expectNone, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
-import { isNobodysAddress, sameAddress } from './link';
+import { likenessOf, restorable, strangers, whyKnown, whyNotKnownAs, withAddress, withExternalId } from './identity';
 import { type List, span } from './list';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
@@ -85,15 +86,6 @@ export const live = (store: OrgStore, id: string): SQL =>
 /** One round trip. */
 export async function getUser(store: OrgStore, id: string): Promise<StoredUser | undefined> {
   const [rows] = await store.read(sql`${SELECT} WHERE ${live(store, id)}`);
-  return rows![0] && userOf(rows![0]);
-}
-
-/** By userName alone; one round trip. */
-export async function getUserByName(store: OrgStore, userName: string): Promise<StoredUser | undefined> {
-  const [rows] = await store.read(
-    sql`${SELECT} WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL
-      AND users.user_name_key = ${foldCase(userName)}`,
-  );
   return rows![0] && userOf(rows![0]);
 }
 
@@ -218,11 +210,11 @@ export function columnValues(type: ResourceType, draft: Draft) {
   };
   return {
     userNameKey: folded['userName'] as string,
-    externalId: (draft.resource['externalId'] as string | undefined) ?? null,
+    externalId: externalIdOf(draft.resource) ?? null,
     active: draft.isActive ? 1 : 0,
     resource: JSON.stringify(draft.resource),
     folded: JSON.stringify(folded),
-    emails: values('emails'),
+    emails: values('emails').filter((email) => !isBlank(email)),
     roles: values('roles'),
   };
 }
@@ -241,23 +233,13 @@ const insertEmails = (store: OrgStore, id: string, emails: readonly string[]): S
 export const deleteEmails = (store: OrgStore, id: string): SQL =>
   sql`DELETE FROM user_emails WHERE org_id = ${store.org} AND user_seq = ${seqOf(store, id)}`;
 
-/** Two look-ups: SQLite does not use a partial index inside an OR, and would read all tombstones of the org. */
-function lookLikeTombstoneOf(store: OrgStore, userNameKey: string, externalId: string | null): SQL {
-  const tombstone = sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NOT NULL`;
-  return sql`users.seq IN (${tombstone} AND user_name_key = ${userNameKey}
-    UNION ALL ${tombstone} AND external_id = ${externalId})`;
-}
-
-const isNameTaken = (store: OrgStore, userNameKey: string) =>
-  sql`EXISTS (SELECT 1 FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL AND user_name_key = ${userNameKey})`;
-
 /**
  * A new user, who joins the org's default group, in one round trip.
  *
- * @param isNew whether it is known that nobody unlinked with one of the addresses is meant.
- * @throws Unmet `allowed_roles`: the org does not know one of the roles. Unmet `no_tombstone`: a deleted user with this
- *   userName or externalId is there to be restored. Unmet `linkable`: somebody unlinked may be meant. Unmet `seats`: the
- *   plan has none left.
+ * @param passedOver accounts that it may look like, and is known not to be.
+ * @throws Unmet `allowed_roles`: the org does not know one of the roles. Unmet `no_tombstone`, `same_external_id`, `linkable`:
+ *   it may be somebody who was deleted, is there under another userName, or was there before the identity provider. Unmet
+ *   `unique_external_id`: the org wants it to be. Unmet `seats`: the plan has none left.
  * @throws Taken: the userName is a live user's.
  */
 export async function insertUser(
@@ -266,25 +248,22 @@ export async function insertUser(
   draft: Draft,
   actor: Actor,
   happening: Happening,
-  isNew = false,
+  passedOver: readonly string[] = [],
 ): Promise<StoredUser> {
   const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
-  const tombstone = lookLikeTombstoneOf(store, userNameKey, externalId);
+  const likeness = likenessOf(draft.resource);
   const seat = draft.isActive ? takeSeat(actor) : undefined;
+  const { notRestored, sameExternalId } = strangers(likeness, draft.id);
   // A NULL in the patch leaves the details as they are.
   const details = sql`json_patch(${JSON.stringify(toldBy(actor, happening.details))},
-    json_object('defaultGroup', ${defaultGroup(store)}))`;
+    json_object('defaultGroup', ${defaultGroup(store)}, 'notRestored', ${notRestored}, 'sameExternalId', ${sameExternalId}))`;
+  const isNameTaken = sql`EXISTS (SELECT 1 FROM users
+    WHERE org_id = ${store.org} AND deleted_at IS NULL AND user_name_key = ${userNameKey})`;
   const results = await store.write(
     ...expectAllowed(store, roles),
-    expectEach(
-      ['no_tombstone', sql`NOT EXISTS (SELECT 1 FROM users WHERE ${tombstone})`],
-      // Whose userName it is comes before whose address it is.
-      ...(isNew
-        ? []
-        : [['linkable', sql`${isNobodysAddress(store, emails)} OR ${isNameTaken(store, userNameKey)}`] as const]),
-      // That the userName is a live user's is said first, seat or not: the insert will say it.
-      ...(seat ? [['seats', sql`${hasSeat(store)} OR ${isNameTaken(store, userNameKey)}`] as const] : []),
-    ),
+    expectNone(store.org, whyKnown(likeness, passedOver)),
+    // That the userName is a live user's is said first, seat or not: the insert will say it.
+    ...(seat ? [expect('seats', sql`${hasSeat(store)} OR ${isNameTaken}`)] : []),
     sql`INSERT INTO users (org_id, id, user_name_key, external_id, active, version, created_at, modified_at, resource, folded)
       VALUES (${store.org}, ${draft.id}, ${userNameKey}, ${externalId}, ${active}, ${draft.version},
         ${draft.createdAt}, ${draft.modifiedAt}, ${resource}, ${folded})`,
@@ -298,23 +277,63 @@ export async function insertUser(
   return userOf(results.at(-1)![0]!);
 }
 
-/** The deleted user whom a POST with these means: by externalId before userName, the latest before older ones. */
-export async function findTombstone(store: OrgStore, resource: Resource): Promise<StoredUser | undefined> {
-  const userNameKey = foldCase(resource['userName'] as string);
-  const externalId = (resource['externalId'] as string | undefined) ?? null;
+/** Accounts of each kind that are read: of more of them none is chosen. */
+const MAX_ALIKE = 10;
+
+/** The accounts that a POST with this resource may mean. */
+export interface Alike<A> {
+  /** The live one with its userName. */
+  readonly named: A | undefined;
+  /** Live, with its externalId; two stand for more. */
+  readonly sameExternalId: readonly A[];
+  /** Deleted, with its userName or externalId: those with the externalId first, then the latest. */
+  readonly tombstones: readonly A[];
+  /** Live, with something like its address, where addresses link. */
+  readonly addressed: readonly A[];
+}
+
+/** One round trip. @param passedOver deleted accounts that it is known not to be. */
+export async function readAlike(
+  store: OrgStore,
+  resource: Resource,
+  passedOver: readonly string[],
+): Promise<Alike<StoredUser>> {
+  const likeness = likenessOf(resource);
+  const { userNameKey, externalId } = likeness;
+  const most = sql.raw(`LIMIT ${MAX_ALIKE}`);
+  const select = (found: SQL, also = sql``) =>
+    sql`SELECT ${COLUMNS} FROM orgs CROSS JOIN users ON users.seq IN (${found}) WHERE orgs.id = ${store.org}${also}`;
+  const isNew = sql` AND users.id NOT IN (SELECT value FROM json_each(${JSON.stringify(passedOver)}))`;
+  const [named, same, buried, addressed] = await store.read(
+    sql`${SELECT} WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL AND users.user_name_key = ${userNameKey}`,
+    select(sql`SELECT users.seq ${withExternalId(likeness)} LIMIT 2`),
+    sql`${select(restorable(likeness), isNew)}
+      ORDER BY ifnull(users.external_id = ${externalId}, 0) DESC, users.deleted_at DESC, users.seq DESC ${most}`,
+    select(sql`SELECT users.seq ${withAddress(likeness)} ${most}`),
+  );
+  return {
+    named: named![0] && userOf(named![0]),
+    sameExternalId: same!.map(userOf),
+    tombstones: buried!.map(userOf),
+    addressed: addressed!.map(userOf),
+  };
+}
+
+/** A deleted user of whom there is more than the id. One round trip. */
+export async function getTombstone(store: OrgStore, id: string): Promise<StoredUser | undefined> {
   const [rows] = await store.read(
-    sql`${SELECT} WHERE ${lookLikeTombstoneOf(store, userNameKey, externalId)}
-      ORDER BY ifnull(users.external_id = ${externalId}, 0) DESC, users.deleted_at DESC, users.seq DESC LIMIT 1`,
+    sql`${SELECT} WHERE users.org_id = ${store.org} AND users.id = ${id}
+      AND users.deleted_at IS NOT NULL AND users.erased_at IS NULL`,
   );
   return rows![0] && userOf(rows![0]);
 }
 
-/** Live users with an address of this resource by which the org links; two stand for more. One round trip. */
-export async function usersWithAddress(store: OrgStore, resource: Resource): Promise<StoredUser[]> {
+/** Of a user nothing is left but the id. One round trip. */
+export async function isErased(store: OrgStore, id: string): Promise<boolean> {
   const [rows] = await store.read(
-    sql`${SELECT} WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL AND ${sameAddress(store, resource)}`,
+    sql`SELECT 1 FROM users WHERE org_id = ${store.org} AND id = ${id} AND erased_at IS NOT NULL`,
   );
-  return rows!.map(userOf);
+  return rows!.length > 0;
 }
 
 /** How a user is changed. */
@@ -324,6 +343,10 @@ export interface Manner {
   readonly isLinked?: boolean;
   /** False: the operator has released it from the brake. */
   readonly isBraked?: boolean;
+  /** The identity provider wants somebody active whom the brake holds: held no more, by the same batch. */
+  readonly withdraws?: boolean;
+  /** No other live account may have the externalId, whatever the org's settings say. */
+  readonly isOneExternalId?: boolean;
 }
 
 export interface Replaced {
@@ -338,7 +361,8 @@ export interface Replaced {
  * @param endsSessions those issued until now; the happening has to publish it.
  * @throws Unmet `version`: it has changed since it was read. Unmet `allowed_roles`: a role that it did not have before is
  *   none that the org knows. Unmet `seats`: it would be active, and the plan has none left. Unmet `protected`, `rejected`,
- *   `brake`: it would be inactive (brake.ts).
+ *   `brake`: it would be inactive (brake.ts). Unmet `protected_identity`: it would be known by something else. Unmet
+ *   `unique_external_id`.
  * @throws Taken: the userName is another live user's.
  */
 export async function replaceUser(
@@ -348,7 +372,7 @@ export async function replaceUser(
   draft: Draft,
   actor: Actor,
   happening: Happening,
-  { endsSessions, isLinked = false, isBraked = true }: Manner,
+  { endsSessions, isLinked = false, isBraked = true, withdraws = false, isOneExternalId = false }: Manner,
 ): Promise<Replaced> {
   const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
   const was = columnValues(type, before);
@@ -356,6 +380,17 @@ export async function replaceUser(
   const deleted = before.isDeleted ? sql`deleted_at IS NOT NULL` : sql`deleted_at IS NULL`;
   const isRenamed = !before.isDeleted && was.userNameKey !== userNameKey;
   const mayEnd = isRenamed && !endsSessions && store.tenant.settings.signOutOnRename;
+  const isNewExternalId = before.isDeleted || was.externalId !== externalId;
+  const why = whyNotKnownAs({
+    id: draft.id,
+    isOther: identityChanges(before.resource, draft.resource).length > 0,
+    // Who only becomes active again shares it already: of those that have it, one may be active.
+    ...(externalId !== null &&
+      (isNewExternalId || seat) && {
+        externalId,
+        isUnique: isOneExternalId ? 'always' : isNewExternalId ? 'among-all' : 'among-active',
+      }),
+  });
   const hasOtherEmails = before.isDeleted || JSON.stringify(was.emails) !== JSON.stringify(emails);
   // Taking an account over moves no version by itself: two that do so at once must not both have done it.
   const [linked, unlinked] = isLinked ? [sql`, linked_at = ${store.now}`, sql` AND linked_at IS NULL`] : [sql``, sql``];
@@ -371,6 +406,8 @@ export async function replaceUser(
       store,
       roles.filter((role) => !was.roles.includes(role)),
     ),
+    ...(why ? [expectNone(store.org, why)] : []),
+    ...(withdraws ? withdrawal(store, draft.id, actor) : []),
     ...(hasOtherEmails ? [deleteEmails(store, draft.id), ...insertEmails(store, draft.id, emails)] : []),
     ...(seat ? [expect('seats', hasSeat(store))] : []),
     count(store, {

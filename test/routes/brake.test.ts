@@ -160,6 +160,21 @@ describe('a brake', () => {
     expect(await isActive(5)).toBe(true);
   });
 
+  it('forgets nobody by a request that is refused', async () => {
+    await deactivate(1, 3);
+    expectHeld(await active(4, false));
+    const before = await dump();
+    const taken = { active: true, userName: `user5@${idp.slug}.test` };
+    expect((await idp.patch(`/Users/${userId(4)}`, [{ op: 'replace', value: taken }])).status).toBe(409);
+    expect((await idp.put(`/Users/${userId(4)}`, taken)).status).toBe(409);
+    expect(await dump()).toBe(before);
+    const renamed = { active: true, userName: `renamed@${idp.slug}.test` };
+    expect((await idp.patch(`/Users/${userId(4)}`, [{ op: 'replace', value: renamed }])).status).toBe(200);
+    expect(await types(4)).toEqual(['brake.held', 'brake.withdrawn', 'user.updated']);
+    expect(await show()).toMatchObject({ total: 0 });
+    await expectConsistent();
+  });
+
   it('does not hold the operator, nor seats, nor another org', async () => {
     await deactivate(1, 3);
     const other = await newIdp(`${idp.slug}-other`);

@@ -1,7 +1,7 @@
 /** Accounts that the host app had before its customer's identity provider came (README, «Existing people»). */
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { BULK_REQUEST } from '../../src/scim/urns';
+import { BULK_REQUEST, PATCH_OP } from '../../src/scim/urns';
 import { admin, host, type Idp, newIdp } from '../support/client';
 import { counters, dump, journal, rows } from '../support/database';
 import { Meter } from '../support/meter';
@@ -130,7 +130,9 @@ describe('a POST with the userName of an account that was there', () => {
     await idp.delete(`/Users/${gone.id}`);
     const { id } = await unlinked(idp, 'eve');
     // As if the host app had made its own since.
-    await env.DB.prepare("UPDATE users SET user_name_key = 'ada' WHERE org_id = ? AND id = ?")
+    await env.DB.prepare(
+      "UPDATE users SET user_name_key = 'ada', resource = json_set(resource, '$.userName', 'ada') WHERE org_id = ? AND id = ?",
+    )
       .bind(idp.orgId, id)
       .run();
     await set({ linking: 'off' });
@@ -195,6 +197,69 @@ describe('a POST with the e-mail address of an account that was there', () => {
     expect([first.body.id, second.body.id]).not.toContain(id);
     expect((await last(second.body.id)).details.notLinked).toEqual([foreign.id]);
     expect(await linkedAt(foreign.id)).toBe(null);
+  });
+
+  it('takes the primary address alone, or the only one, of the message and of the account', async () => {
+    const ceo = await unlinked(idp, 'ceo', { emails: work('ceo@acme.com') });
+    const own = { value: 'mallory@acme.com', type: 'work', primary: true };
+    const besides = { value: 'ceo@acme.com', type: 'home' };
+    const mallory = await post({ userName: 'mallory', emails: [own, besides] });
+    expect([mallory.status, mallory.body.id === ceo.id]).toEqual([201, false]);
+    const nobody = await post({ userName: 'n', emails: [{ value: 'x@acme.com' }, besides] });
+    expect(nobody.body.id).not.toBe(ceo.id);
+    const two = await unlinked(idp, 'two', { emails: [...work('first@acme.org'), { value: 'second@acme.org' }] });
+    const second = await post({ userName: 's', emails: work('second@acme.org') });
+    expect(second.body.id).not.toBe(two.id);
+    expect((await last(second.body.id)).details.notLinked).toEqual([two.id]);
+    expect((await linkedAt(ceo.id)) ?? (await linkedAt(two.id))).toBe(null);
+  });
+
+  it('never links an account that is protected, and the event names it', async () => {
+    const { id } = await unlinked(idp, 'owner', { emails: work('owner@acme.com') });
+    await protect(idp, id);
+    const { status, body } = await post({ userName: 'owner@corp.test', emails: work('owner@acme.com') });
+    expect([status, body.id === id]).toEqual([201, false]);
+    expect((await last(body.id)).details.notLinked).toEqual([id]);
+    expect(await linkedAt(id)).toBe(null);
+  });
+
+  it('compares domains as DNS does, and what stands before them by case alone', async () => {
+    await set({ verifiedDomains: 'straße.example, MÜLLER.example, acme.com' });
+    const show = await admin('GET', `/orgs/${idp.slug}`);
+    const kept = ['xn--strae-oqa.example', 'xn--mller-kva.example', 'acme.com'];
+    expect(show.body.settings.verifiedDomains).toEqual(kept);
+    const pairs: [theirs: string, said: string, isOne: boolean][] = [
+      ['ceo@straße.example', 'ceo@strasse.example', false],
+      ['cfo@strasse.example', 'cfo@straße.example', false],
+      ['cto@straße.example', 'CTO@xn--strae-oqa.EXAMPLE', true],
+      ['coo@xn--mller-kva.example', 'coo@müller.example', true],
+      ['boß@acme.com', 'boss@acme.com', false],
+      ['cio@acme.com', 'cio＠acme.com', false],
+      ['ciso＠acme.com', 'ciso@acme.com', false],
+    ];
+    for (const [theirs, said, isOne] of pairs) {
+      const { id } = await unlinked(idp, `name of ${theirs}`, { emails: work(theirs) });
+      const { body } = await post({ userName: `new name of ${theirs}`, emails: work(said) });
+      expect([said, body.id === id]).toEqual([said, isOne]);
+      const email = async (asked: string) =>
+        (await host('POST', '/resolve', { body: { org: idp.slug, email: asked } })).body.id;
+      if (!isOne) expect([await email(theirs), await email(said)]).toEqual([id, body.id]);
+      else expect([await email(theirs), await email(said)]).toEqual([id, id]);
+    }
+  });
+
+  it('finds nobody by an empty address', async () => {
+    const ids = [];
+    for (const value of ['', ' ']) {
+      ids.push((await unlinked(idp, `u${ids.length}`, { emails: [{ value, type: 'work' }] })).id);
+      ids.push((await post({ userName: `v${ids.length}`, emails: [{ value, type: 'work' }] })).body.id);
+    }
+    expect(new Set(ids).size).toBe(4);
+    expect(await rows("SELECT * FROM user_emails WHERE org_id = ? AND trim(value_key) = ''", idp.orgId)).toEqual([]);
+    expect((await host('POST', '/resolve', { body: { org: idp.slug, email: ' ' } })).body).toEqual({ found: false });
+    expect((await host('POST', '/resolve', { body: { org: idp.slug, externalId: ' ' } })).body).toEqual({
+      found: false,
+    });
   });
 
   it('goes by the userName first', async () => {
@@ -295,6 +360,98 @@ describe('somebody whom the vendor protects', () => {
     expect(listed.body.events.at(-1).outcome).toBe('refused');
     const counted = await admin('GET', `/orgs/${idp.slug}/refusals`);
     expect(counted.body.filter(({ reason }: { reason: string }) => reason === 'protected')[0].count).toBe(4);
+  });
+
+  it('keeps userName, externalId and addresses, in whatever way the identity provider changes them', async () => {
+    await set({ supportContact: 'help@vendor.test' });
+    const has = { userName: 'owner', externalId: 'x', emails: work('owner@acme.com') };
+    const { id } = await idp.user('owner', has);
+    await protect(idp, id);
+    const url = `/Users/${id}`;
+    const replace = (path: string, value: unknown) => [{ op: 'replace', path, value }];
+    const core = 'urn:ietf:params:scim:schemas:core:2.0:User';
+    const state = () => rows('SELECT * FROM users WHERE org_id = ?', idp.orgId);
+    const before = await state();
+    const operations = [
+      replace('userName', 'mallory'),
+      replace(`${core}:userName`, 'mallory'),
+      replace('externalId', 'y'),
+      replace('externalId', ''),
+      replace('emails', work('m@evil.test')),
+      replace('emails[type eq "work"].value', 'm@evil.test'),
+      replace('emails.value', 'm@evil.test'),
+      [{ op: 'add', path: 'emails', value: [{ value: 'm@evil.test', type: 'home' }] }],
+      [{ op: 'add', path: 'emails[type eq "home"].value', value: 'm@evil.test' }],
+      [{ op: 'remove', path: 'emails' }],
+      [{ op: 'remove', path: 'externalId' }],
+      [{ op: 'remove', path: 'emails[value eq "owner@acme.com"]' }],
+      [{ op: 'replace', value: { userName: 'mallory' } }],
+      [{ op: 'Add', value: { 'emails[type eq "work"].value': 'm@evil.test' } }],
+      [{ op: 'replace', value: { [`${core}:externalId`]: 'y', title: 'x' } }],
+    ];
+    const messages = [
+      ...operations.map((Operations) => ({ method: 'PATCH', data: { Operations } })),
+      { method: 'PUT', data: { ...has, userName: 'mallory' } },
+      { method: 'PUT', data: { userName: 'owner', externalId: 'x' } },
+      { method: 'PUT', data: { ...has, emails: [...has.emails, { value: 'm@evil.test' }] } },
+    ];
+    for (const { method, data } of messages) {
+      const body = { schemas: [method === 'PUT' ? core : PATCH_OP], ...data };
+      expectRefusal(await idp.ask(method, url, { body }), 403, undefined, /protected.*would change.*help@vendor\.test/);
+    }
+    const Operations = messages.map(({ method, data }) => ({
+      method,
+      path: url,
+      data: { schemas: [method === 'PUT' ? core : PATCH_OP], ...data },
+    }));
+    const { body } = await idp.post('/Bulk', { schemas: [BULK_REQUEST], Operations });
+    expect(new Set(body.Operations.map(({ status }: { status: string }) => status))).toEqual(new Set(['403']));
+    expect(await state()).toEqual(before);
+    const told = (await journal(idp.orgId, id)).slice(1);
+    expect(told).toHaveLength(2 * messages.length);
+    expect(told[0]).toMatchObject({ type: 'user.change_refused', actor: 'idp', details: { refused: ['userName'] } });
+    const counted = await admin('GET', `/orgs/${idp.slug}/refusals`);
+    const noted = counted.body.filter(({ reason }: { reason: string }) => reason === 'protected');
+    expect(noted.reduce((sum: number, { count }: { count: number }) => sum + count, 0)).toBe(told.length);
+    const history = await admin('GET', `/orgs/${idp.slug}/users/${id}/history`);
+    expect(history.text).toContain('To be changed by the identity provider in userName, and refused');
+  });
+
+  it('may be told what it has already, in other letters and another order', async () => {
+    const emails = [...work('owner@acme.com'), { value: 'o@acme.com', type: 'home' }];
+    const { id } = await idp.user('owner', { externalId: 'x', emails });
+    await protect(idp, id);
+    const again = [{ value: 'O@ACME.com' }, { value: 'Owner@acme.COM', primary: true }];
+    const put = await idp.put(`/Users/${id}`, { userName: 'OWNER', externalId: 'x', emails: again, title: 'Boss' });
+    expect([put.status, put.body.title]).toEqual([200, 'Boss']);
+    expect((await idp.patch(`/Users/${id}`, [{ op: 'replace', path: 'externalId', value: 'x' }])).status).toBe(200);
+  });
+
+  it('keeps them when the protection comes between the reading and the writing', async () => {
+    const { id } = await idp.user('owner');
+    let isFirst = true;
+    const slow = {
+      prepare: (text: string) => env.DB.prepare(text),
+      batch: async (statements: D1PreparedStatement[]) => {
+        const results = await env.DB.batch(statements);
+        if (isFirst) await protect(idp, id);
+        isFirst = false;
+        return results;
+      },
+    } as unknown as D1Database;
+    const rename = [{ op: 'replace', path: 'userName', value: 'mallory' }];
+    expectRefusal(await idp.patch(`/Users/${id}`, rename, { env: { DB: slow } }), 403, undefined, /userName/);
+    expect((await idp.get(`/Users/${id}`)).body.userName).toBe('owner');
+  });
+
+  it('is not given an externalId by the POST that would link it', async () => {
+    const { id } = await unlinked(idp, 'owner');
+    await protect(idp, id);
+    expectRefusal(await post({ userName: 'owner', externalId: 'x' }), 403, undefined, /externalId\./);
+    expect(await linkedAt(id)).toBe(null);
+    expect((await post({ userName: 'owner', emails: work('m@evil.test') })).body).toMatchObject({ id });
+    expect((await last(id)).details.linked).toEqual({ by: 'userName', keptEmails: true });
+    expect((await idp.get(`/Users/${id}`)).body.emails).toBeUndefined();
   });
 
   it('can be changed in every other way, linked too', async () => {

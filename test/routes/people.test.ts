@@ -375,6 +375,7 @@ describe('a preview of links', () => {
       conflicts: [
         { reason: 'shared', addresses: ['team@acme.com'] },
         { reason: 'unverified', addresses: ['eve@home.test'] },
+        { reason: 'secondary', addresses: ['eve@home.test'] },
       ],
     });
     expect(of(accounts, 'owner')).toMatchObject({ active: false, protected: true });

@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { attribute } from '../../src/scim/attribute';
-import { compareStrings, foldCase, foldObject, foldString } from '../../src/scim/fold';
+import {
+  compareStrings,
+  foldCase,
+  foldCaseAlone,
+  foldCaseAndWidth,
+  foldObject,
+  foldString,
+  isBlank,
+} from '../../src/scim/fold';
 import { userType } from '../../src/scim/schema/types';
 import { ENTERPRISE_USER } from '../../src/scim/urns';
 
@@ -42,6 +50,58 @@ describe('two names stay apart', () => {
   ])('%s', (_, a, b) => {
     expect(foldCase(a)).not.toBe(foldCase(b));
   });
+});
+
+describe('who somebody is, is decided by case and width alone', () => {
+  it.each([
+    ['in letter case', 'Ada@Example.COM', 'ada@example.com'],
+    ['in Latin letters outside ASCII', 'ÅSA', 'åsa'],
+    ['as the capital ẞ and ß', 'STRAẞE', 'straße'],
+    ['as final and inner sigma', 'ΟΔΟΣ', 'οδος'],
+    ['in Deseret, outside the first plane', '𐐀', '𐐨'],
+    ['composed and decomposed', 'Zoe\u0308', 'ZOË'],
+    ['in full-width letters', 'ＡＤＡ', 'ada'],
+  ])('the same person: %s', (_, a, b) => {
+    expect(foldCaseAndWidth(a)).toBe(foldCaseAndWidth(b));
+  });
+
+  it.each([
+    ['ß and ss', 'straße', 'strasse'],
+    ['a ligature and its letters', 'ﬁne', 'fine'],
+    ['the long ſ and s', 'ſam', 'sam'],
+    ['the dotless ı and i', 'ısmaıl', 'ismail'],
+    ['the dotted İ and i', 'İ', 'i'],
+    ['an apostrophe before n, and two letters', 'ŉ', 'ʼn'],
+  ])('two people: %s', (_, a, b) => {
+    expect(foldCaseAndWidth(a)).not.toBe(foldCaseAndWidth(b));
+  });
+
+  it('width does not count where case alone does', () => {
+    expect(foldCaseAlone('ＡＤＡ')).not.toBe(foldCaseAlone('ada'));
+    expect(foldCaseAlone('ＡＤＡ')).toBe(foldCaseAlone('ａｄａ'));
+  });
+
+  it('every code point that is the same person is the same userName, too', () => {
+    const wrong: string[] = [];
+    for (let point = 0; point < 0x20000; point++) {
+      if (point >= 0xd800 && point < 0xe000) continue;
+      const character = String.fromCodePoint(point);
+      const forms = [foldCaseAlone(character), foldCaseAndWidth(character)];
+      if (forms.some((form) => foldCase(form) !== foldCase(character))) wrong.push(`U+${point.toString(16)}`);
+    }
+    expect(wrong).toEqual([]);
+  });
+});
+
+it.each([
+  ['nothing', '', true],
+  ['blanks of every kind', ' \t\n\u00a0\u2003\u3000\ufeff', true],
+  ['characters that are never shown', '\u200b\u200d\u2060\u00ad\u3164\uffa0\u202e\u0000', true],
+  ['a blank of braille', '\u2800', true],
+  ['a letter among them', '\u200ba ', false],
+  ['a combining mark, which is seen', '\u0301', false],
+])('%s says something or nothing', (_, text, blank) => {
+  expect(isBlank(text)).toBe(blank);
 });
 
 it('every code point folds to the same text as its own upper, lower, composed and decomposed forms, and folding twice changes nothing', () => {

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { describe, expect, it } from 'vitest';
 import { runBatch, Unmet } from '../../src/store/batch';
-import { type Expectation, expectOneChange, expect as insist, expectEach as insistEach } from '../../src/store/expect';
+import { type Expectation, expectNone, expectOneChange, expect as insist } from '../../src/store/expect';
 
 const all: Expectation[] = [
   'caller',
@@ -46,13 +46,12 @@ describe('an expectation', () => {
   });
 
   it.each([
-    [1, 1, undefined],
-    [0, 1, 'found'],
-    [1, 0, 'seats'],
-    [0, 0, 'found'],
-  ])('of several in one statement (%i, %i) tells the first that is not met', async (first, second, unmet) => {
-    const both = insistEach(['found', sql.raw(`${first}`)], ['seats', sql.raw(`${second}`)]);
-    const error = await run(both).catch((e) => e);
+    ["name = 'x'", "'found'", 'found'],
+    ["name = 'y'", 'NULL', undefined],
+  ])('of an org, where %s, is met when nothing speaks against it', async (condition, otherwise, unmet) => {
+    const id = `none-${unmet ?? 'met'}`;
+    const why = sql`iif(${sql.raw(`orgs.${condition}`)}, ${sql.raw(otherwise)}, NULL)`;
+    const error = await run(org(id), expectNone(sql`${id}`, why)).catch((e) => e);
     expect((error as Unmet).expectation).toBe(unmet);
   });
 

@@ -13,6 +13,7 @@ import {
   parseFilter,
 } from '../../src/scim/filter/parse';
 import { foldObject } from '../../src/scim/fold';
+import { unassignBlank } from '../../src/scim/identifying';
 import { pathName, resolveAttribute } from '../../src/scim/path';
 import type { Query } from '../../src/scim/query';
 import { represent, searchable } from '../../src/scim/representation';
@@ -84,6 +85,7 @@ function resource(i: number, ids: readonly string[]): Resource {
   if (ids.length > 0 && random.chance(0.4)) {
     made[E] = { ...(made[E] as JsonObject | undefined), manager: { value: random.pick(ids) } };
   }
+  unassignBlank(made); // as whatever is stored
   return made;
 }
 
@@ -125,7 +127,8 @@ beforeAll(async () => {
       createdAt,
       modifiedAt: createdAt + random.below(3),
     };
-    await insertUser(store, userType, draft, actor, { type: 'user.created', targetId: id, details: {} });
+    // Whatever they have in common, they are different people.
+    await insertUser(store, userType, draft, actor, { type: 'user.created', targetId: id, details: {} }, ids);
     ids.push(id);
   }
   // A manager who is gone supplies nothing any more.

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { isJwksAddress } from '../../credentials/public-host';
 import { readSigner } from '../../credentials/signer';
 import { invalidValue, shown } from '../../scim/error';
+import { isId } from '../../scim/id';
 import { isObject, isSame, type Json } from '../../scim/resource';
 import { type EndLine, KINDS, type Kind, type Line, type OrgLine, VERSION } from '../../store/archive';
 import { permission } from './groups';
@@ -25,7 +26,10 @@ const boolean = z.boolean('true or false was expected');
 /** As it stands in a path and in a key of KV. */
 const id = z
   .string('an id was expected')
-  .regex(/^[A-Za-z0-9._-]{1,100}$/, 'an id of letters a-z, digits and . _ - was expected');
+  .refine(
+    (text) => isId(text, 100),
+    'an id of at most 100 letters a-z, digits and . _ - was expected, not beginning with .',
+  );
 const hash = z.string('a hash was expected').regex(/^[0-9a-f]{64}$/, 'SHA-256, hexadecimal, was expected');
 const object = z.record(z.string(), z.json(), 'an object was expected');
 const orNull = <T extends z.ZodType>(schema: T) => schema.nullable();

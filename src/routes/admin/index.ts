@@ -22,6 +22,7 @@ import { clients } from './oauth';
 import { orgs } from './orgs';
 import { people } from './people';
 import { refusals } from './refusals';
+import { restore } from './restore';
 import { schemas } from './schemas';
 import { sessions } from './sessions';
 import { users } from './users';
@@ -54,6 +55,7 @@ routes.route('/orgs/:slug/events', events);
 routes.route('/orgs/:slug/health', health);
 routes.route('/orgs/:slug/users/:user/history', history);
 routes.route('/orgs/:slug/users/:user/erase', erase);
+routes.route('/orgs/:slug/users/:id/restore', restore);
 routes.route('/orgs/:slug/users', people); // before a user of such a name
 routes.route('/orgs/:slug/users', users);
 routes.route('/orgs/:slug/exit', exit);

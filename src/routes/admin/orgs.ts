@@ -5,6 +5,7 @@ import { DAY, parseDuration } from '../../credentials/duration';
 import { newOrgId } from '../../credentials/secret';
 import { REGION_LABEL, settings as settingsOf } from '../../env';
 import { detailsOf } from '../../provisioning/lifecycle';
+import { domainKey } from '../../scim/address';
 import { invalidValue, ScimError, shown } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
 import { isObject, isSame, type Json, type JsonObject } from '../../scim/resource';
@@ -55,12 +56,13 @@ function isBetween(text: string, least: number, most: number): boolean {
 }
 
 const age = z.string().refine((text) => isBetween(text, 1_000, MAX_AGE), AGE);
-/** Folded, as what follows the last `@` of an address is. */
+const DOMAINS = 'domains with commas between them were expected: acme.com';
+/** As DNS knows it, and as addresses are compared: `straße.example` is `xn--strae-oqa.example`. */
 const domain = z
   .string()
   .max(253, 'at most 253 characters are accepted')
-  .transform((text) => foldCase(text.replace(/^@/, '')))
-  .refine((text) => /^[^\s@,]+\.[^\s@,.]+$/.test(text), 'domains with commas between them were expected: acme.com');
+  .transform((text) => domainKey(text.replace(/^@/, '')) ?? '')
+  .refine((text) => /^[^\s@,]+\.[^\s@,.]+$/.test(text), DOMAINS);
 
 /** What `org set` takes: each with what it must be. */
 const settable = z.strictObject({
@@ -90,6 +92,8 @@ const settable = z.strictObject({
       [...new Map(values.map((value) => [foldCase(value), value]))].map(([key, value]) => ({ value, key })),
     ),
   linking: z.enum(['off', 'userName', 'email'], 'off, userName or email was expected'),
+  restore: z.enum(['same-person', 'externalId', 'off'], 'same-person, externalId or off was expected'),
+  uniqueExternalId: boolean,
   verifiedDomains: z
     .string()
     .transform(items)
@@ -218,9 +222,11 @@ export function settingsKept(kept: Readonly<Record<string, Json>>): OrgSettings 
     throw invalidValue(`settings.${issue!.path.join('.')}: ${issue!.message}`);
   }
   const settings = parsed.data as unknown as JsonObject;
-  const other = Object.keys(kept).find((key) => !isSame(settings[key], kept[key]));
+  const other = Object.keys(kept).find((key) => key !== 'verifiedDomains' && !isSame(settings[key], kept[key]));
   if (other !== undefined) throw invalidValue(`settings.${other}: it is not as an org keeps it`);
-  return kept as OrgSettings;
+  // An older version has kept domains in another form.
+  const { verifiedDomains } = parsed.data;
+  return { ...kept, ...(verifiedDomains && { verifiedDomains }) } as OrgSettings;
 }
 
 const wordsFor = (value: Json): string =>

@@ -1,0 +1,69 @@
+/** A deleted user comes back at the operator's word, where the identity provider's next POST means somebody else. */
+import type { Details } from '../events';
+import { notFound, ScimError, uniqueness } from '../scim/error';
+import { Taken } from '../store/batch';
+import type { StoredUser } from '../store/users';
+import * as store from '../store/users';
+import { restoration } from './lifecycle';
+import type { TypedOrg } from './org';
+import { isUnmet } from './refused';
+import { retried } from './retry';
+
+export interface Restored {
+  readonly user: StoredUser;
+  readonly isPublished: boolean;
+}
+
+/**
+ * The account as it was when it was deleted, active if it was so then. Its groups stay left. Sessions from before stay dead.
+ *
+ * @throws ScimError 404: no user of this id was deleted, or nothing is left of it. 409: the userName or the externalId is a
+ *   live user's by now, or the plan has no seat.
+ */
+export function restoreUser(org: TypedOrg, id: string, details: Details): Promise<Restored> {
+  return retried(async () => {
+    const before = await store.getTombstone(org.store, id);
+    if (before === undefined) throw await notDeleted(org, id);
+    // A deletion leaves the attribute as it was.
+    const isActive = before.resource['active'] === true;
+    const { type, endsSessions, isPublished: publishes } = restoration(isActive);
+    const draft = {
+      id,
+      isActive,
+      resource: before.resource,
+      version: before.version + 1,
+      createdAt: before.createdAt,
+      modifiedAt: Math.max(org.store.now, before.modifiedAt),
+    };
+    const happening = { type, targetId: id, details: { changed: {}, ...details }, publishes };
+    const manner = { endsSessions, isOneExternalId: true };
+    try {
+      const { user } = await store.replaceUser(org.store, org.types.user, before, draft, org.actor, happening, manner);
+      return { user, isPublished: await org.publish(id) };
+    } catch (error) {
+      if (isUnmet(error, 'version')) return undefined;
+      if (error instanceof Taken) throw uniqueness('userName');
+      if (isUnmet(error, 'unique_external_id')) throw uniqueness('externalId');
+      if (isUnmet(error, 'seats')) throw noSeat(org);
+      throw error;
+    }
+  });
+}
+
+/** Says whether the id is a live user's, an erased one's, or nobody's. */
+async function notDeleted(org: TypedOrg, id: string): Promise<ScimError> {
+  if (await store.getUser(org.store, id)) {
+    return new ScimError(404, undefined, 'The user is not deleted: there is nothing to restore');
+  }
+  if (await store.isErased(org.store, id)) {
+    return new ScimError(404, undefined, 'The user was erased: nothing is left to restore but the id');
+  }
+  return notFound('Deleted user');
+}
+
+const noSeat = ({ store: { tenant } }: TypedOrg) =>
+  new ScimError(
+    409,
+    undefined,
+    `The limit of active users in the plan (plan.seats: ${tenant.settings['plan.seats']}) is reached: raise it, or deactivate somebody first`,
+  );

@@ -5,6 +5,7 @@ import { DAY, parseDuration } from '../../credentials/duration';
 import { newOrgId } from '../../credentials/secret';
 import { REGION_LABEL, settings as settingsOf } from '../../env';
 import { detailsOf } from '../../provisioning/lifecycle';
+import { removeWaiting } from '../../provisioning/removal';
 import { invalidValue, ScimError, shown } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
 import { isObject, isSame, type Json, type JsonObject } from '../../scim/resource';
@@ -13,7 +14,7 @@ import { IDPS, type OrgSettings, RATES, type SettingsChange } from '../../store/
 import { changeOrg, deleteOrg, insertOrg, listOrgs, signOutOrg, switchOrg } from '../../store/orgs';
 import { WHOLE_ORG } from '../../store/outbox';
 import { isInPlan, outOfPlan, withContact } from '../../store/policy';
-import { type App, actorOf } from '../context';
+import { type App, actorOf, inBackground } from '../context';
 import { GRACE, isGrace } from './credentials';
 import { body, by, orgOf, reason, shownOrg, shownSettings } from './respond';
 
@@ -279,5 +280,6 @@ orgs.delete('/:slug', async (c) => {
   }
   const deleted = await deleteOrg(org.store);
   await org.publish(WHOLE_ORG);
+  inBackground(c, removeWaiting(c.env));
   return c.json({ deleted: slug, id: deleted.id, users: deleted.users });
 });

@@ -3,7 +3,7 @@ import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers';
 import { app } from '../../src/app';
 import type { Env } from '../../src/env';
-import { Invocation, MAX_ANSWER } from './platform';
+import { boundTo, Invocation, MAX_ANSWER } from './platform';
 
 export const BASE = 'https://scim.test';
 
@@ -40,7 +40,8 @@ export async function ask(
     headers: { ...(payload !== undefined && { 'Content-Type': 'application/scim+json' }), ...headers },
     ...(payload !== undefined && { body: payload }),
   });
-  const response = await invocation.run(() => app.fetch(request, { ...env, ...other } as Env, context));
+  const bindings = boundTo({ ...env, ...other } as Env, invocation);
+  const response = await invocation.run(() => app.fetch(request, bindings, context));
   onAnswer?.();
   const text = await response.text();
   await waitOnExecutionContext(context);

@@ -8,12 +8,11 @@
 
 import { env } from 'cloudflare:workers';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { getTableConfig, SQLiteTable } from 'drizzle-orm/sqlite-core';
 import { OrgCoordinator } from '../../src/coordinator';
+import type { Env } from '../../src/env';
 import worker from '../../src/index';
-import * as tables from '../../src/store/tables';
 
-/** Bytes of a value and of a row. */
+/** Bytes of a value and of a row. What a statement without a list binds stands in one row. */
 export const MAX_VALUE = 2_000_000;
 /** Bytes of a statement's text. */
 export const MAX_SQL = 100_000;
@@ -87,7 +86,7 @@ function sizeOf(value: unknown): number {
   return Array.isArray(value) ? value.length : 8;
 }
 
-/** @throws Error as D1 does for what is bound, or stands in a row. */
+/** @returns how large they are together. @throws Error as D1 does. */
 function checkValues(values: readonly unknown[]): number {
   let row = 0;
   for (const value of values) {
@@ -109,7 +108,7 @@ async function query<T>(statements: readonly Statement[], call: () => Promise<T>
   for (const { statement, params } of statements) {
     if (encoder.encode(statement).byteLength > MAX_SQL) throw new Error('D1_ERROR: statement too long: SQLITE_TOOBIG');
     if (params.length > MAX_PARAMETERS) throw new Error('D1_ERROR: too many SQL variables: SQLITE_ERROR');
-    checkValues(params);
+    if (checkValues(params) > MAX_VALUE && !/json_each/i.test(statement)) throw tooBig();
   }
   const answer = await (invocation ? invocation.connection(call) : call());
   let result = 0;
@@ -182,14 +181,6 @@ export function enforceLimits(): void {
     put: written,
     delete: written,
   });
-  around(Object.getPrototypeOf(env.ORG_COORDINATOR) as object, {
-    getByName: (method) =>
-      function (...parameters) {
-        const stub = method.apply(this, parameters);
-        const invocation = current.getStore();
-        return invocation ? countedStub(stub, invocation) : stub;
-      },
-  });
   const invoked = (method: Method): Method =>
     function (...parameters) {
       return new Invocation().run(() => method.apply(this, parameters));
@@ -211,7 +202,13 @@ export function enforceLimits(): void {
   });
 }
 
-/** A Durable Object's stub whose calls are connections. Of the real one no property may be looked at: each is a call. */
+/** Bindings for one request: calls to Durable Objects are connections too. */
+export function boundTo<B extends Pick<Env, 'ORG_COORDINATOR'>>(bindings: B, invocation: Invocation): B {
+  const getByName = (name: string) => countedStub(bindings.ORG_COORDINATOR.getByName(name), invocation);
+  return { ...bindings, ORG_COORDINATOR: { getByName } };
+}
+
+/** Of the real stub no property may be looked at: each is a call. */
 function countedStub(stub: object, invocation: Invocation): object {
   const target = stub as Record<string, Method>;
   return new Proxy(
@@ -224,21 +221,4 @@ function countedStub(stub: object, invocation: Invocation): object {
       },
     },
   );
-}
-
-/** No row is larger than D1 stores: to follow the migrations. */
-export async function limitRows(db: D1Database): Promise<void> {
-  const statements = Object.values(tables).flatMap((table) => {
-    if (!(table instanceof SQLiteTable)) return [];
-    const { name, columns } = getTableConfig(table);
-    const sizes = columns
-      .filter((column) => column.dataType === 'string')
-      .map((column) => `ifnull(octet_length(new.${column.name}), 0)`);
-    return ['INSERT', 'UPDATE'].map(
-      (verb) => `CREATE TRIGGER row_limit_${verb.toLowerCase()}_${name} AFTER ${verb} ON ${name}
-        WHEN ${sizes.join(' + ')} > ${MAX_VALUE}
-        BEGIN SELECT RAISE(ABORT, 'string or blob too big'); END`,
-    );
-  });
-  await db.batch(statements.map((statement) => db.prepare(statement)));
 }

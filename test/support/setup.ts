@@ -3,11 +3,10 @@ import { applyD1Migrations, reset } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { traffic } from '../../src/routes/outcome';
 import { tally } from '../../src/routes/refusal';
-import { enforceLimits, limitRows } from './platform';
+import { enforceLimits } from './platform';
 
 await reset();
 await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
-await limitRows(env.DB);
 enforceLimits();
 // Each request of a test is waited for with all that follows from it: not for its turn to write, too.
 tally.interval = 0;

@@ -32,6 +32,8 @@ export type EventType =
   | 'schema.added'
   | 'schema.changed'
   | 'schema.removed'
+  /** The last values of it are gone, where they were too many for one batch. */
+  | 'schema.cleared'
   /** A change has taken the active users to nine tenths of the plan's seats. */
   | 'seats.warning';
 

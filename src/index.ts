@@ -3,6 +3,7 @@ import { WorkerEntrypoint } from 'cloudflare:workers';
 import { app } from './app';
 import { cleanUp, warn } from './credentials/sweep';
 import type { Env } from './env';
+import { removeWaiting } from './provisioning/removal';
 import { retain } from './provisioning/retention';
 import { unguardedAdmin } from './routes/admin';
 import { unguardedSessions } from './routes/sessions';
@@ -31,6 +32,7 @@ export default {
       warn(env),
       cleanUp(env),
       retain(env),
+      removeWaiting(env),
     ]);
     const failed = done.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
     if (failed.length > 0)

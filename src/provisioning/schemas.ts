@@ -8,6 +8,7 @@ import { notFound, unavailable } from '../scim/error';
 import { isSame, type Json } from '../scim/resource';
 import { MAX_EXTENSIONS, obstacle, sameOrNested } from '../scim/schema/extension';
 import { allTypes, type Extension, standardTypes, type Types, typesWith } from '../scim/schema/types';
+import { Unmet } from '../store/batch';
 import type { OrgStore, Registered, Schemas } from '../store/open';
 import { SchemasChanged } from '../store/open';
 import { deleteSchema, putSchema } from '../store/schemas';
@@ -132,19 +133,24 @@ export async function addSchema(org: TypedOrg, extension: Extension): Promise<Re
     if (other) throw conflict(`id: the URN begins as that of ${other.id} does: another one was expected`);
     if (org.schemas.length >= MAX_EXTENSIONS) throw conflict(`An org has at most ${MAX_EXTENSIONS} schemas of its own`);
   }
-  await putSchema(org.store, extension, org.actor, {
-    type: before ? 'schema.changed' : 'schema.added',
-    targetId: schema.id,
-    details: { resourceType, schema, ...(before && { before: before.schema }) },
-  });
+  try {
+    await putSchema(org.store, extension, org.actor, {
+      type: before ? 'schema.changed' : 'schema.added',
+      targetId: schema.id,
+      details: { resourceType, schema, ...(before && { before: before.schema }) },
+    });
+  } catch (error) {
+    if (!(error instanceof Unmet) || error.expectation !== 'removal') throw error;
+    throw conflict(`Values of the earlier ${schema.id} are still being removed: try again in some minutes`);
+  }
   return registered;
 }
 
-/** The schema, and with it every value of it. @returns how many resources had one. @throws ScimError 404. */
+/** The schema, and with it every value of it. @returns how many resources had one, so far. @throws ScimError 404. */
 export async function removeSchema(
   org: TypedOrg,
   urn: string,
-): Promise<{ readonly removed: Registered; readonly changed: number }> {
+): Promise<{ readonly removed: Registered; readonly changed: number; readonly isRemoving: boolean }> {
   const removed = schemaOf(org, urn);
   return { removed, ...(await deleteSchema(org.store, removed, org.actor)) };
 }

@@ -13,6 +13,13 @@ export function schemasOf(type: ResourceType, resource: Resource): string[] {
   ];
 }
 
+/** Without what is left of an extension that was removed: the store takes its time for that. */
+function shownOf(type: ResourceType, resource: Resource): Resource {
+  const isLeft = (name: string) => name.includes(':') && type.extensions.every(({ schema }) => schema.id !== name);
+  if (!Object.keys(resource).some(isLeft)) return resource;
+  return Object.fromEntries(Object.entries(resource).filter(([name]) => !isLeft(name))) as Resource;
+}
+
 export const locationOf = (type: ResourceType, baseUrl: string, id: string) => `${baseUrl}${type.endpoint}/${id}`;
 
 /** @param baseUrl of the SCIM door, without a slash at the end. */
@@ -20,7 +27,7 @@ export function represent(type: ResourceType, stored: Stored, baseUrl: string): 
   return {
     schemas: schemasOf(type, stored.resource),
     id: stored.id,
-    ...stored.resource,
+    ...shownOf(type, stored.resource),
     ...suppliedManager(type, stored, baseUrl),
     ...suppliedLists(stored, baseUrl),
     meta: {

@@ -34,7 +34,8 @@ export type Expectation =
   | 'grant'
   | 'import_place'
   | 'import_members'
-  | 'import_cycle';
+  | 'import_cycle'
+  | 'removal';
 
 /** @param condition an expression that is 1 when the batch may go on. */
 export function expect(expectation: Expectation, condition: SQL): SQL {

@@ -16,8 +16,9 @@ import {
   type PlainKind,
   VERSION,
 } from './archive';
-import type { Row } from './batch';
+import { type Row, Unmet } from './batch';
 import { count, record } from './events';
+import { expect } from './expect';
 import { type OrgStore, tenantOf } from './open';
 
 /** Lines of a page at most, and memberships. */
@@ -61,6 +62,7 @@ interface Source {
  * Records that the org is exported, and begins.
  *
  * @returns the first line, and the place where the others begin.
+ * @throws Unmet `removal`: resources still have values of a schema that is gone, which no file may have.
  */
 export async function beginExport(
   store: OrgStore,
@@ -70,7 +72,8 @@ export async function beginExport(
 ): Promise<{ readonly line: OrgLine; readonly place: Place }> {
   const latest = (table: string, where = '') =>
     sql`SELECT max(seq) AS seq FROM ${sql.raw(table)} WHERE org_id = ${store.org} ${sql.raw(where)}`;
-  const [, , orgs, live, buried, groups] = await store.write(
+  const [, , , orgs, live, buried, groups] = await store.write(
+    expect('removal', sql`NOT ${isClearing(store)}`),
     count(store),
     record(store, actor, { type: 'org.exported', details: { by, ...(withoutCredentials && { withoutCredentials }) } }),
     sql`SELECT * FROM orgs WHERE id = ${store.org}`,
@@ -108,16 +111,23 @@ export async function beginExport(
   };
 }
 
-/** @returns lines as JSON, and where to go on; undefined: that was all. One round trip. */
+const isClearing = (store: OrgStore): SQL =>
+  sql`EXISTS (SELECT 1 FROM removals WHERE org_id = ${store.org} AND kind = 'schema')`;
+
+/**
+ * @returns lines as JSON, and where to go on; undefined: that was all. One round trip.
+ * @throws Unmet `removal`, as when it begins: of schemas that go later, the file has the lines.
+ */
 export async function readPage(
   store: OrgStore,
   place: Place,
 ): Promise<{ readonly lines: readonly string[]; readonly next: Place | undefined }> {
   const { step } = place;
   const [heads, rows] = await store.read(
-    sql`SELECT event_seq, pruned_through FROM orgs WHERE id = ${store.org}`,
+    sql`SELECT event_seq, pruned_through, ${isClearing(store)} AS clearing FROM orgs WHERE id = ${store.org}`,
     step === 'members' ? membersPage(store, place) : page(store, sourceOf(step, place), place.key),
   );
+  if (step === 'schema' && heads![0]!['clearing'] === 1) throw new Unmet('removal');
   const lines = rows!.map((row) => row['line'] as string);
   const kind = kindOf(step);
   const counts =

@@ -32,6 +32,7 @@ import { columnValues as groupColumns } from './groups';
 import { type OrgStore, type Tenant, tenantOf } from './open';
 import { publishLater, WHOLE_ORG } from './outbox';
 import { expectSso } from './policy';
+import { isRemoving } from './removal';
 import { changeVersion } from './schemas';
 import { columnValues as userColumns } from './users';
 
@@ -54,7 +55,8 @@ const MAX_PARAMETER = 500_000;
  * The org, switched off and empty. It has the id of its file where no org here has it, and another one beside the original.
  *
  * @param otherId for the latter.
- * @throws Taken: the slug is an org's, or the id just now became one's.
+ * @throws Taken: the slug is an org's, or the id just now became one's. Unmet `removal`: rows of an org with this id that
+ *   was deleted here are still being removed.
  */
 export async function insertImport(
   db: D1Database,
@@ -66,7 +68,8 @@ export async function insertImport(
   const importing = JSON.stringify({ org: line, line: 1, kind: 0, seq: 0, counts: {} } satisfies Importing);
   // Where it was deleted, every session until then was said to be dead.
   const died = sql`(SELECT deleted_at FROM deleted_orgs WHERE org_id = ${line.id})`;
-  const [, , rows] = await runBatch(db, [
+  const [, , , rows] = await runBatch(db, [
+    expect('removal', sql`NOT ${isRemoving(line.id, 'org', '')}`),
     sql`INSERT INTO orgs (id, slug, name, created_at, disabled_at, not_before, importing)
       SELECT iif(EXISTS (SELECT 1 FROM orgs WHERE id = ${line.id}), ${otherId}, ${line.id}), ${slug}, ${line.name},
         ${line.createdAt}, ${now}, nullif(max(ifnull(${line.notBefore}, 0), ifnull(${died}, 0)), 0), ${importing}`,
@@ -78,15 +81,17 @@ export async function insertImport(
 
 /** What stands in the way of an import, or is one that goes on. */
 export async function whatIsThere(db: D1Database, slug: string, id: string) {
-  const [orgs, taken] = await runBatch(db, [
+  const [orgs, taken, removing] = await runBatch(db, [
     sql`SELECT id, importing FROM orgs WHERE slug = ${slug}`,
     sql`SELECT 1 FROM orgs WHERE id = ${id}`,
+    sql`SELECT 1 WHERE ${isRemoving(id, 'org', '')}`,
   ]);
   const [org] = orgs!;
   const importing = org?.['importing'] as string | null | undefined;
   return {
     isSlugTaken: org !== undefined,
     isIdTaken: taken!.length > 0,
+    isBeingRemoved: removing!.length > 0,
     ...(org && { id: org['id'] as string }),
     ...(importing && { importing: JSON.parse(importing) as Importing }),
   };

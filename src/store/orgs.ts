@@ -10,6 +10,7 @@ import { meant } from './groups';
 import { OrgStore, type SettingsChange, type Tenant, tenantOf } from './open';
 import { publishLater, WHOLE_ORG } from './outbox';
 import { expectInPlan, expectSso } from './policy';
+import { removeLater } from './removal';
 
 /** @throws Taken: the slug is another org's. */
 export async function insertOrg(
@@ -134,34 +135,22 @@ export async function switchOrg(store: OrgStore, isDisabled: boolean, actor: Act
 }
 
 /**
- * The org and everything of it, journal included. What is left is the intent to publish that every session of it is
- * over. @returns how many users there were.
+ * The org is gone with this batch: nothing finds it any more, its slug is free, and what is left of it is the intent to
+ * publish that every session of it is over. Its rows, the journal included, are removed in portions (removal.ts).
+ *
+ * @returns how many users there were.
  */
 export async function deleteOrg(asked: OrgStore): Promise<{ readonly id: string; readonly users: number }> {
   const store = asked.forImports('too');
-  const of = sql`WHERE org_id = ${store.org}`;
   await store.write(
     // For whoever imports it here again. Of a half import nobody was ever signed in.
     sql`INSERT INTO deleted_orgs (org_id, deleted_at) SELECT id, max(${store.now}, ${CLOCK}) FROM orgs
       WHERE id = ${store.org} AND importing IS NULL
       ON CONFLICT (org_id) DO UPDATE SET deleted_at = max(deleted_at, excluded.deleted_at)`,
     publishLater(store, only(WHOLE_ORG)),
-    sql`DELETE FROM memberships ${of}`,
-    sql`DELETE FROM group_permissions ${of}`,
-    sql`DELETE FROM groups ${of}`,
-    sql`DELETE FROM user_emails ${of}`,
-    sql`DELETE FROM users ${of}`,
-    sql`DELETE FROM credentials ${of}`,
-    sql`DELETE FROM oauth_clients ${of}`,
-    sql`DELETE FROM grants ${of}`,
-    sql`DELETE FROM approvals ${of}`,
-    sql`DELETE FROM assertions ${of}`,
-    sql`DELETE FROM refusals ${of}`,
-    sql`DELETE FROM traffic ${of}`,
-    sql`DELETE FROM schemas ${of}`,
-    sql`DELETE FROM events ${of}`,
-    sql`DELETE FROM brake_counts ${of}`,
-    sql`DELETE FROM brake_held ${of}`,
+    // What was being removed of it goes with all the rest.
+    sql`DELETE FROM removals WHERE org_id = ${store.org}`,
+    removeLater(store, 'org'),
     sql`DELETE FROM orgs WHERE id = ${store.org}`,
   );
   return { id: store.tenant.id, users: store.tenant.userCount };

@@ -3,14 +3,20 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Happening } from '../events';
 import type { Extension } from '../scim/schema/types';
 import { count, record, recordAs } from './events';
+import { expect } from './expect';
 import type { OrgStore } from './open';
+import { beginClearing, isRemoving } from './removal';
 
 /** Never the same again, in no org: whoever has seen another version has other schemas. */
 export const changeVersion = (store: OrgStore): SQL =>
   sql`UPDATE orgs SET schema_version = iif(EXISTS (SELECT 1 FROM schemas WHERE org_id = orgs.id), ${crypto.randomUUID()}, '')
     WHERE id = ${store.org}`;
 
-/** A new schema, or another one in the place of that with the same URN. One round trip. */
+/**
+ * A new schema, or another one in the place of that with the same URN. One round trip.
+ *
+ * @throws Unmet `removal`: values of an earlier one with this URN are still being removed.
+ */
 export async function putSchema(
   store: OrgStore,
   { resourceType, schema }: Extension,
@@ -18,6 +24,11 @@ export async function putSchema(
   happening: Happening,
 ): Promise<void> {
   await store.write(
+    expect(
+      'removal',
+      sql`NOT EXISTS (SELECT 1 FROM removals WHERE org_id = ${store.org} AND kind = 'schema'
+        AND lower(target) = ${schema.id.toLowerCase()})`,
+    ),
     sql`INSERT INTO schemas (org_id, urn_key, resource_type, definition, added_at)
       SELECT ${store.org}, ${schema.id.toLowerCase()}, ${resourceType}, ${JSON.stringify(schema)}, ${store.now}
       WHERE true ON CONFLICT (org_id, urn_key) DO UPDATE SET definition = excluded.definition`,
@@ -28,29 +39,21 @@ export async function putSchema(
 }
 
 /**
- * The schema and every value of it, in one round trip whose cost is the org's size: what has such a value is another
- * version from now on. The event says how many resources had.
+ * The schema goes at once, and with it the values of a first portion of resources: each of them is another version from
+ * now on. Where there are more, they follow in portions (removal.ts), and no request sees them meanwhile. One round trip.
+ *
+ * @returns how many resources had a value so far, and whether there are more to look through.
  */
 export async function deleteSchema(
   store: OrgStore,
   { resourceType, schema }: Extension,
   actor: Actor,
-): Promise<{ readonly changed: number }> {
-  const urn = schema.id.toLowerCase();
-  const path = `$."${schema.id}"`;
-  const table = sql.raw(resourceType === 'User' ? 'users' : 'groups');
-  const without = sql`json_remove(folded, ${path})`;
-  const schemas = sql`json((SELECT json_group_array(value) FROM json_each(folded, '$.schemas') WHERE lower(value) <> ${urn}))`;
-  const later = sql`max(modified_at, ${store.now})`;
-  // Only users have meta in their folded form.
-  const meta = sql`, '$.meta.version', 'W/"' || (version + 1) || '"',
-    '$.meta.lastModified', strftime('%Y-%m-%dT%H:%M:%fZ', ${later} / 1000.0, 'unixepoch')`;
+): Promise<{ readonly changed: number; readonly isRemoving: boolean }> {
+  const [clear, later] = beginClearing(store, resourceType, schema.id);
   const results = await store.write(
-    sql`DELETE FROM schemas WHERE org_id = ${store.org} AND urn_key = ${urn}`,
+    sql`DELETE FROM schemas WHERE org_id = ${store.org} AND urn_key = ${schema.id.toLowerCase()}`,
     count(store),
-    sql`UPDATE ${table} SET resource = json_remove(resource, ${path}), version = version + 1, modified_at = ${later},
-        folded = json_set(${without}, '$.schemas', ${schemas}${resourceType === 'User' ? meta : sql``})
-      WHERE org_id = ${store.org} AND json_type(resource, ${path}) IS NOT NULL`,
+    clear,
     recordAs(
       store,
       actor,
@@ -58,9 +61,11 @@ export async function deleteSchema(
       sql`json_object('resourceType', ${resourceType}, 'schema', json(${JSON.stringify(schema)}), 'changed', changes(),
         'client', ${actor.client ?? null})`,
     ),
-    sql`SELECT json_extract(details, '$.changed') AS changed FROM events
-      WHERE org_id = ${store.org} AND seq = (SELECT event_seq FROM orgs WHERE id = ${store.org})`,
+    later,
+    sql`SELECT json_extract(details, '$.changed') AS changed, ${isRemoving(store.org, 'schema', schema.id)} AS removing
+      FROM events WHERE org_id = ${store.org} AND seq = (SELECT event_seq FROM orgs WHERE id = ${store.org})`,
     changeVersion(store),
   );
-  return { changed: results.at(-2)![0]!['changed'] as number };
+  const row = results.at(-2)![0]!;
+  return { changed: row['changed'] as number, isRemoving: row['removing'] === 1 };
 }

@@ -51,6 +51,30 @@ export const deletedOrgs = sqliteTable('deleted_orgs', {
   deletedAt: integer('deleted_at').notNull(),
 });
 
+/**
+ * What was deleted at once and is too much for one batch: its rows are removed in portions (removal.ts). No request finds
+ * anything of it. WITHOUT ROWID in the migration.
+ */
+export const removals = sqliteTable(
+  'removals',
+  {
+    orgId: text('org_id').notNull(),
+    /** `org`: all rows of the org. `schema`: the values of an extension. `group`: the memberships of a group. */
+    kind: text('kind', { enum: ['org', 'schema', 'group'] }).notNull(),
+    /** The schema's URN, the group's `seq`; of an org empty. */
+    target: text('target').notNull(),
+    /** Of a schema: what it extended. */
+    resourceType: text('resource_type', { enum: ['User', 'Group'] }),
+    /** Of a schema: the `seq` of the last resource that was looked at, and how many had a value. */
+    place: integer('place').notNull().default(0),
+    changed: integer('changed').notNull().default(0),
+    since: integer('since').notNull(),
+    /** Who has the smallest is worked on next, and gets the largest by it. */
+    turn: integer('turn').notNull().default(0),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.kind, t.target] }), index('removals_turn').on(t.turn)],
+);
+
 export const credentials = sqliteTable(
   'credentials',
   {

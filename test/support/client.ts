@@ -3,6 +3,7 @@ import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers';
 import { app } from '../../src/app';
 import type { Env } from '../../src/env';
+import { boundTo, Invocation, MAX_ANSWER } from './platform';
 
 export const BASE = 'https://scim.test';
 
@@ -23,12 +24,14 @@ export interface Ask {
   readonly env?: Partial<Env>;
   /** When the answer is there, and before what goes on after it. */
   readonly onAnswer?: () => void;
+  /** What counts what the request uses; absent: one with the usual limits. */
+  readonly invocation?: Invocation;
 }
 
 export async function ask(
   method: string,
   url: string,
-  { body, raw, headers = {}, env: other, onAnswer }: Ask = {},
+  { body, raw, headers = {}, env: other, onAnswer, invocation = new Invocation() }: Ask = {},
 ): Promise<Answer> {
   const context = createExecutionContext();
   const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body));
@@ -42,10 +45,12 @@ export async function ask(
     },
     ...(payload !== undefined && { body: payload }),
   });
-  const response = await app.fetch(request, { ...env, ...other } as Env, context);
+  const bindings = boundTo({ ...env, ...other } as Env, invocation);
+  const response = await invocation.run(() => app.fetch(request, bindings, context));
   onAnswer?.();
   const text = await response.text();
   await waitOnExecutionContext(context);
+  if (text.length > MAX_ANSWER) throw new Error(`the answer is larger than ${MAX_ANSWER} bytes: ${text.length}`);
   return { status: response.status, headers: response.headers, text, body: parsed(text) };
 }
 

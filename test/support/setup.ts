@@ -1,11 +1,13 @@
-/** Before each test file: empty storage, and the tables. */
+/** Before each test file: empty storage, the tables, and bindings that keep to Cloudflare's limits. */
 import { applyD1Migrations, reset } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { traffic } from '../../src/routes/outcome';
 import { tally } from '../../src/routes/refusal';
+import { enforceLimits } from './platform';
 
 await reset();
 await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
+enforceLimits();
 // Each request of a test is waited for with all that follows from it: not for its turn to write, too.
 tally.interval = 0;
 // Requests of good credentials, and their refusals, are counted only where a test is about them: it would take a write for each.

@@ -30,18 +30,28 @@ exports.post(
   async (c) => {
     const { store, actor } = orgOf(c);
     const { by = c.var.by, withoutCredentials } = c.req.valid('json');
-    const { line, place } = await beginExport(store, withoutCredentials, by, actor);
+    const { line, place } = await untilCleared(beginExport(store, withoutCredentials, by, actor));
     return c.json({ lines: [line], next: sealed(place) });
   },
 );
 
 exports.get('/', async (c) => {
   const place = opened(c.req.query('after') ?? '');
-  const { lines, next } = await readPage(orgOf(c).store, place);
+  const { lines, next } = await untilCleared(readPage(orgOf(c).store, place));
   // They are JSON already, and many.
   const text = `{"lines":[${lines.join(',')}],"next":${JSON.stringify(next ? sealed(next) : null)}}`;
   return c.body(text, 200, { 'Content-Type': 'application/json' });
 });
+
+/** @throws ScimError 409 while resources have values of a schema that was removed. */
+async function untilCleared<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof Unmet) || error.expectation !== 'removal') throw error;
+    throw conflict('Values of a schema that was removed are still being removed: try again in some minutes');
+  }
+}
 
 const AFTER = 'after: the "next" of the page before was expected; POST begins an export';
 const count = z.int().min(0);
@@ -91,6 +101,7 @@ imports.post(
     const slug = asked.data;
     const found = await whatIsThere(c.env.DB, slug, line.id);
     if (found.isSlugTaken) return c.json(goingOn(slug, line, found));
+    if (found.isBeingRemoved) throw beingRemoved();
     const id = found.isIdTaken ? undefined : line.id;
     if (dryRun) return c.json(begun(slug, id, line, 1));
     try {
@@ -98,10 +109,15 @@ imports.post(
       return c.json(begun(slug, tenant.id, line, 1), 201);
     } catch (error) {
       if (error instanceof Taken) throw conflict(`Another import was quicker: try again`);
+      if (error instanceof Unmet && error.expectation === 'removal') throw beingRemoved();
       throw error;
     }
   },
 );
+
+/** The rows of both would have the same id. */
+const beingRemoved = () =>
+  conflict('The org of this file was deleted here, and is still being removed: try again in some minutes');
 
 /** @throws ScimError 409: the slug is another org's, or that of an import of something else. */
 function goingOn(slug: string, line: OrgLine, { id, importing }: { id?: string; importing?: Importing }) {

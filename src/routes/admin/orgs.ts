@@ -5,6 +5,7 @@ import { DAY, parseDuration } from '../../credentials/duration';
 import { newOrgId } from '../../credentials/secret';
 import { REGION_LABEL, settings as settingsOf } from '../../env';
 import { detailsOf } from '../../provisioning/lifecycle';
+import { removeWaiting } from '../../provisioning/removal';
 import { domainKey } from '../../scim/address';
 import { invalidValue, ScimError, shown } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
@@ -14,7 +15,7 @@ import { IDPS, type OrgSettings, RATES, type SettingsChange } from '../../store/
 import { changeOrg, deleteOrg, insertOrg, listOrgs, signOutOrg, switchOrg } from '../../store/orgs';
 import { WHOLE_ORG } from '../../store/outbox';
 import { isInPlan, outOfPlan, withContact } from '../../store/policy';
-import { type App, actorOf } from '../context';
+import { type App, actorOf, inBackground } from '../context';
 import { GRACE, isGrace } from './credentials';
 import { body, by, orgOf, reason, shownOrg, shownSettings } from './respond';
 
@@ -285,5 +286,6 @@ orgs.delete('/:slug', async (c) => {
   }
   const deleted = await deleteOrg(org.store);
   await org.publish(WHOLE_ORG);
+  inBackground(c, removeWaiting(c.env));
   return c.json({ deleted: slug, id: deleted.id, users: deleted.users });
 });

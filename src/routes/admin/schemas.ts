@@ -1,11 +1,12 @@
 /** The org's own schemas: what its users and groups can hold beyond the standard. */
 import { Hono } from 'hono';
+import { removeWaiting } from '../../provisioning/removal';
 import { addSchema, removeSchema, schemaOf, underTypes } from '../../provisioning/schemas';
 import { invalidValue } from '../../scim/error';
 import { readExtension } from '../../scim/schema/extension';
 import type { Registered } from '../../store/open';
 import { readJson } from '../body';
-import type { App } from '../context';
+import { type App, inBackground } from '../context';
 import { iso, orgOf } from './respond';
 
 export const schemas = new Hono<App>();
@@ -25,8 +26,10 @@ schemas.delete('/:urn', (c) =>
     if (c.req.query('confirm')?.toLowerCase() !== schema.id.toLowerCase()) {
       throw invalidValue('confirm: the URN of the schema was expected, for every value of it goes with it');
     }
-    const { removed, changed } = await removeSchema(org, schema.id);
-    return c.json({ removed: schema.id, resourceType: removed.resourceType, changed });
+    const { removed, changed, isRemoving } = await removeSchema(org, schema.id);
+    if (isRemoving) inBackground(c, removeWaiting(c.env));
+    /** `removing`: values of more resources follow, and none of them is shown meanwhile. */
+    return c.json({ removed: schema.id, resourceType: removed.resourceType, changed, removing: isRemoving });
   }),
 );
 

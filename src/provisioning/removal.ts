@@ -1,0 +1,77 @@
+/** The work on what was deleted at once: right after the answer, and by the cron until nothing is left. */
+import type { Env } from '../env';
+import { ScimError } from '../scim/error';
+import { Unmet } from '../store/batch';
+import { OrgStore } from '../store/open';
+import {
+  clearSchema,
+  finishOrgRemoval,
+  PORTION,
+  type Removal,
+  ROWS_OF_ORG,
+  removeGroupRows,
+  removeRows,
+  takeRemoval,
+} from '../store/removal';
+
+/** Of one run: far below D1's 1,000 queries of an invocation, and below the 30 s that work after an answer has. */
+const MAX_PORTIONS = 200;
+const MAX_TIME = 20_000;
+
+/** What a run may still use. */
+interface Budget {
+  portions: number;
+  readonly end: number;
+}
+
+const isUsedUp = (budget: Budget) => budget.portions <= 0 || Date.now() >= budget.end;
+
+/**
+ * Removes portion by portion what waits longest. What is left, the next run goes on with.
+ *
+ * @throws AggregateError of what failed, after all the rest was done.
+ */
+export async function removeWaiting({ DB }: Pick<Env, 'DB'>, portions = MAX_PORTIONS): Promise<void> {
+  const budget = { portions, end: Date.now() + MAX_TIME };
+  const failed: unknown[] = [];
+  const seen = new Set<string>();
+  while (!isUsedUp(budget)) {
+    const removal = await takeRemoval(DB);
+    if (removal === undefined) break;
+    const key = JSON.stringify([removal.orgId, removal.kind, removal.target]);
+    if (seen.has(key)) break;
+    seen.add(key);
+    try {
+      await remove(DB, removal, budget);
+    } catch (error) {
+      // The org was deleted meanwhile, which removes this too; or another run does the same at this moment.
+      const isGone = error instanceof ScimError && error.status === 404;
+      const isOvertaken = error instanceof Unmet && error.expectation === 'removal';
+      if (!isGone && !isOvertaken) failed.push(error);
+    }
+  }
+  if (failed.length > 0) throw new AggregateError(failed, 'removals were left behind');
+}
+
+async function remove(db: D1Database, removal: Removal, budget: Budget): Promise<void> {
+  if (removal.kind === 'org') return removeOrg(db, removal.orgId, budget);
+  const actor = { name: 'service', requestId: crypto.randomUUID() };
+  let left: Removal | undefined = removal;
+  while (left !== undefined && !isUsedUp(budget)) {
+    budget.portions--;
+    const store = new OrgStore(db, { kind: 'id', id: left.orgId }, Date.now());
+    left = left.kind === 'schema' ? await clearSchema(store, left, actor) : await removeGroupRows(store, left);
+  }
+}
+
+async function removeOrg(db: D1Database, orgId: string, budget: Budget): Promise<void> {
+  for (const rows of ROWS_OF_ORG) {
+    let removed = PORTION;
+    while (removed === PORTION) {
+      if (isUsedUp(budget)) return;
+      budget.portions--;
+      removed = await removeRows(db, orgId, rows);
+    }
+  }
+  await finishOrgRemoval(db, orgId);
+}

@@ -23,7 +23,7 @@ const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
  * short) and has decoded escapes and full-width letters.
  */
 function isPublicName({ hostname }: URL): boolean {
-  const name = hostname.toLowerCase().replace(/\.$/, '');
+  const name = hostname.toLowerCase().replace(/\.+$/, '');
   if (name.startsWith('[') || !name.includes('.')) return false; // IPv6; a name of the local network
   // No domain ends in a label of digits alone (RFC 3696 §2), so this is a number, however it is written.
   if (/(?:^|\.)\d+$/.test(name)) return false;

@@ -26,6 +26,7 @@ const refused = [
   'https://localhost/keys',
   'https://LOCALHOST/keys',
   'https://localhost./keys',
+  'https://localhost../keys',
   'https://a.localhost/keys',
   'https://%6cocalhost/keys',
   'https://ｌｏｃａｌｈｏｓｔ/keys',
@@ -38,6 +39,7 @@ const refused = [
   // IPv4: loopback, private, link-local, shared, unspecified, broadcast, and public ones too.
   'https://127.0.0.1/keys',
   'https://127.0.0.1./keys',
+  'https://127.0.0.1../keys',
   'https://127.1/keys',
   'https://127.255.255.254/keys',
   'https://2130706433/keys',

@@ -11,7 +11,7 @@ import { settings } from '../../env';
 import { ScimError } from '../../scim/error';
 import { Taken } from '../../store/batch';
 import { findClient, type Signer, usingUp } from '../../store/oauth-clients';
-import type { OrgStore, Rate } from '../../store/open';
+import type { OrgSettings, OrgStore, Rate } from '../../store/open';
 import { afterUse, basicPair } from '../authenticate';
 import {
   becomeKnown,
@@ -121,9 +121,13 @@ export async function asClient<T>(c: Context<App>, client: Client, work: () => P
     throw error;
   } finally {
     afterUse(c, store);
-    const { latestTenant: org } = store;
-    if (hash !== undefined && org !== undefined && isKnown) callers.keep(hash, org.id, org.settings.rateLimit);
-    else if (hash !== undefined && org !== undefined) becomeKnown(c, hash, org, isCounted);
+    // Good, too, while its org may not use SCIM.
+    const isGood = store.refusal !== 'unauthorized' && store.presented !== undefined;
+    if (hash !== undefined && isGood) {
+      const settings: OrgSettings = store.latestTenant?.settings ?? {};
+      if (isKnown) callers.keep(hash, orgId, settings.rateLimit);
+      else becomeKnown(c, hash, { id: orgId, settings }, isCounted);
+    }
   }
 }
 

@@ -15,6 +15,9 @@ if (major < 22 || (major === 22 && minor < 12)) {
   process.exit(1);
 }
 
+/** For compiled code: in this checkout, where no other user of the machine can put it. */
+export const cacheFolder = join(root, 'node_modules', '.cache', 'compiled');
+
 /** The JavaScript behind a dependency's command, to be run with this very Node and no shell between. */
 export function commandOf(dependency, name) {
   const folder = join(root, 'node_modules', dependency);

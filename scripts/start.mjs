@@ -1,8 +1,9 @@
 /**
  * `npm start`: the Worker on this machine, ready to provision. Settings are environment variables: PORT (8787), STATE_DIR
- * (.wrangler/state), ADMIN_TOKEN and HOST_TOKEN (unset: the doors they open do not exist), SWEEP_INTERVAL (60 seconds).
+ * (.wrangler/state), ADMIN_TOKEN (unset: a random one in STATE_DIR, for the admin commands), HOST_TOKEN (unset: its door
+ * does not exist), SWEEP_INTERVAL (60 seconds). With --watch (`npm run dev`), changes of src are built and served.
  */
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,6 +11,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { openAdmin } from './admin/transport.mjs';
 import { nameOf, stateDirOf } from './project.mjs';
 import { freePort, ServiceError, startService } from './start/service.mjs';
+import { writeOwn } from './start/state-dir.mjs';
 
 const { ADMIN_TOKEN, HOST_TOKEN } = process.env;
 const port = wholeNumber('PORT', 8787, 65535) || (await freePort());
@@ -20,6 +22,7 @@ const service = startService({
   port,
   stateDir,
   secrets: { ADMIN_TOKEN, HOST_TOKEN },
+  isWatching: process.argv.includes('--watch'),
   onLog: (text) => process.stderr.write(process.stderr.isTTY ? text : stripVTControlCharacters(text)),
 });
 let isStopping = false;
@@ -47,7 +50,7 @@ await sweep();
 async function welcome() {
   const marker = join(stateDir, 'welcomed');
   if (existsSync(marker)) return;
-  const { callAdmin, close } = await openAdmin({ stateDir });
+  const { callAdmin } = await openAdmin({ stateDir });
   try {
     if ((await callAdmin('/orgs')).length === 0) {
       await callAdmin('/orgs', { method: 'POST', body: { slug: 'demo', name: 'Demo' } });
@@ -55,12 +58,10 @@ async function welcome() {
       const { token } = await callAdmin('/orgs/demo/tokens', { method: 'POST', body: {} });
       console.log(invitation(scimBaseUrl, token));
     }
-    writeFileSync(marker, 'The first start has made its org.\n');
+    writeOwn(marker, 'The first start has made its org.\n');
   } catch (error) {
     // The service is as good without it, and the next start tries again.
     console.error(`The org "demo" could not be made: ${error.message}`);
-  } finally {
-    await close();
   }
 }
 
@@ -89,9 +90,7 @@ ${curl}
 /** Cron does not fire by itself in local development: this is the minute hand. A sweep that fails says so in the log. */
 async function sweep() {
   while (!isStopping && sweepInterval > 0) {
-    await fetch(`http://127.0.0.1:${port}/cdn-cgi/local/scheduled`, { signal: AbortSignal.timeout(60_000) })
-      .then((answer) => answer.body?.cancel())
-      .catch(() => {});
+    await service.runCron();
     await sleep(sweepInterval * 1000);
   }
 }

@@ -186,7 +186,7 @@ async function writeList(callAdmin, slug, list) {
     }
   }
   const part = `${list}.${randomUUID()}.part`;
-  await writeNew(part, lines());
+  await writeNew(part, lines(), list);
   await name(part, list);
   return { file: list, state: 'done', users };
 }

@@ -21,11 +21,12 @@ export async function jsonOf(file) {
  * Writes a file that does not exist yet, readable to its owner alone. If the writing fails, no file is left.
  *
  * @param chunks texts, in order.
+ * @param name what it is called in errors.
  * @throws AdminError if there is something of this name, a link included.
  */
-export async function writeNew(file, chunks) {
+export async function writeNew(file, chunks, name = file) {
   const path = pathOf(file);
-  const failed = (why) => new AdminError('usage', `${file} could not be written: ${why}`);
+  const failed = (why) => new AdminError('usage', `${name} could not be written: ${why}`);
   const out = await open(path, 'wx', 0o600).catch((error) => {
     throw failed(error.code === 'EEXIST' ? 'it is there already: another name was expected' : error.message);
   });

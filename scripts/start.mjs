@@ -2,18 +2,21 @@
  * `npm start`: the Worker on this machine, ready to provision. Settings are environment variables: PORT (8787), STATE_DIR
  * (.wrangler/state), ADMIN_TOKEN (unset: a random one in STATE_DIR, for the admin commands), HOST_TOKEN (unset: its door
  * does not exist), SWEEP_INTERVAL (60 seconds). With --watch (`npm run dev`), changes of src are built and served.
+ * With --beside <wrangler.toml>, a host app runs with it on the next port, with a random COOKIE_SECRET.
  */
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { stripVTControlCharacters } from 'node:util';
+import { parseArgs, stripVTControlCharacters } from 'node:util';
 import { openAdmin } from './admin/transport.mjs';
-import { nameOf, stateDirOf } from './project.mjs';
+import { nameOf, root, stateDirOf } from './project.mjs';
 import { freePort, ServiceError, startService } from './start/service.mjs';
 import { writeOwn } from './start/state-dir.mjs';
 
 const { ADMIN_TOKEN, HOST_TOKEN } = process.env;
+const { values: options } = parseArgs({ options: { watch: { type: 'boolean' }, beside: { type: 'string' } } });
 const port = wholeNumber('PORT', 8787, 65535) || (await freePort());
 const sweepInterval = wholeNumber('SWEEP_INTERVAL', 60, 86400);
 const stateDir = stateDirOf(process.env);
@@ -22,7 +25,8 @@ const service = startService({
   port,
   stateDir,
   secrets: { ADMIN_TOKEN, HOST_TOKEN },
-  isWatching: process.argv.includes('--watch'),
+  beside: hostApp(),
+  isWatching: options.watch,
   onLog: (text) => process.stderr.write(process.stderr.isTTY ? text : stripVTControlCharacters(text)),
 });
 let isStopping = false;
@@ -44,7 +48,14 @@ try {
 }
 await welcome();
 if (!isStopping) console.log(`scim-worker is ready on ${service.url} (state in ${nameOf(stateDir)})`);
+if (!isStopping && options.beside) console.log(`${options.beside} is ready on http://localhost:${port + 1}`);
 await sweep();
+
+function hostApp() {
+  if (options.beside === undefined) return [];
+  const vars = { COOKIE_SECRET: randomBytes(32).toString('hex') };
+  return [{ configPath: resolve(root, options.beside), port: port + 1, vars }];
+}
 
 /** A first start leaves an org to try things with. Later starts, and folders that hold orgs already, are left alone. */
 async function welcome() {

@@ -104,17 +104,18 @@ async function runCron() {
   process.send({ cron: true });
 }
 
+/** One build after the other: they write to the same place. */
 function onChange(folder, rebuild) {
   let timer;
+  let turn = Promise.resolve();
+  const next = () => {
+    turn = turn.then(rebuild).then(
+      () => process.stderr.write('Rebuilt.\n'),
+      (error) => process.stderr.write(`${error.message}\n`),
+    );
+  };
   watch(folder, { recursive: true }, () => {
     clearTimeout(timer);
-    timer = setTimeout(
-      () =>
-        rebuild().then(
-          () => process.stderr.write('Rebuilt.\n'),
-          (error) => process.stderr.write(`${error.message}\n`),
-        ),
-      QUIET,
-    );
+    timer = setTimeout(next, QUIET);
   });
 }

@@ -10,7 +10,7 @@ import { readCommandLine } from './admin/command-line.mjs';
 import { commands } from './admin/commands.mjs';
 import { AdminError, openAdmin } from './admin/transport.mjs';
 import { nameOf, stateDirOf } from './project.mjs';
-import { harmless } from './terminal.mjs';
+import { harmlessText, jsonText } from './terminal.mjs';
 
 console.log = console.error; // whatever a library prints is not the answer
 
@@ -20,12 +20,12 @@ const isJson = process.argv.includes('--json');
 try {
   for await (const text of answers(process.argv.slice(2))) {
     // A reader that is slower, or has gone away, as `head` does.
-    if (!process.stdout.write(`${text}\n`)) await once(process.stdout, 'drain');
+    if (!process.stdout.write(`${harmlessText(text)}\n`)) await once(process.stdout, 'drain');
   }
 } catch (error) {
   if (!(error instanceof AdminError)) throw error;
   const { code, message } = error;
-  process.stderr.write(`${isJson ? JSON.stringify({ error: code, detail: message }) : harmlessLines(message)}\n`);
+  process.stderr.write(`${isJson ? jsonText({ error: code, detail: message }) : harmlessText(message)}\n`);
   process.exitCode = 1;
 }
 
@@ -37,17 +37,10 @@ async function* answers(argv) {
     return;
   }
 
-  const { callAdmin, close } = await openAdmin({ stateDir, isRemote: input.remote, environment: input.env });
-  try {
-    const lines = command.stream?.(callAdmin, input);
-    if (lines) return yield* lines;
-    const result = await command.run(callAdmin, input);
-    yield input.json ? JSON.stringify(result) : command.show(result, input);
-  } finally {
-    await close();
-  }
-}
-
-function harmlessLines(text) {
-  return text.split('\n').map(harmless).join('\n');
+  const { remote: isRemote, env: environment, url } = input;
+  const { callAdmin } = await openAdmin({ stateDir, isRemote, environment, url });
+  const lines = command.stream?.(callAdmin, input);
+  if (lines) return yield* lines;
+  const result = await command.run(callAdmin, input);
+  yield input.json ? jsonText(result) : command.show(result, input);
 }

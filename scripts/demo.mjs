@@ -47,7 +47,6 @@ async function play() {
   act('A service for many customers');
   await step('the Worker is up, on this machine, with an empty state', () => service.ready, service.url);
   const admin = await openAdmin({ stateDir });
-  opened.push(admin);
   const host = await openHostApp(stateDir);
   opened.push(host);
   const acme = await newOrg(admin, 'acme', 'Acme, which uses Okta');

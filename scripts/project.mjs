@@ -7,13 +7,16 @@ import { fileURLToPath } from 'node:url';
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-if (major < 22 || (major === 22 && minor < 12)) {
-  // wrangler refuses older ones. The `node` dependency puts a newer one first in the PATH of npm scripts.
+if (major < 22 || (major === 22 && minor < 18)) {
+  // wrangler refuses older ones, and they do not strip types. npm puts the one of optionalDependencies first in PATH.
   console.error(
-    `Node ${process.versions.node} is too old for wrangler. Go through npm, which brings its own: npm start`,
+    `Node ${process.versions.node} is too old. Go through npm, which brings its own: npm start. Where npm ci found none for this machine, install Node 22.18 or later.`,
   );
   process.exit(1);
 }
+
+/** For compiled code: in this checkout, where no other user of the machine can put it. */
+export const cacheFolder = join(root, 'node_modules', '.cache', 'compiled');
 
 /** The JavaScript behind a dependency's command, to be run with this very Node and no shell between. */
 export function commandOf(dependency, name) {

@@ -1,18 +1,23 @@
 /**
  * `npm start`: the Worker on this machine, ready to provision. Settings are environment variables: PORT (8787), STATE_DIR
- * (.wrangler/state), ADMIN_TOKEN and HOST_TOKEN (at least 32 characters; unset: their APIs do not exist), SWEEP_INTERVAL
- * (60 seconds), ALLOW_LOOPBACK_JWKS (`true`: OAuth issuers' keys may be on this machine).
+ * (.wrangler/state), ADMIN_TOKEN (unset: a random one in STATE_DIR, for the admin commands), HOST_TOKEN (unset: its API
+ * does not exist), SWEEP_INTERVAL (60 seconds), ALLOW_LOOPBACK_JWKS (`true`: OAuth issuers' keys may be on this machine).
+ * Tokens have at least 32 characters. With --watch (`npm run dev`), changes of src are built and served.
+ * With --beside <wrangler.toml>, a host app runs with it on the next port, with a random COOKIE_SECRET.
  */
-import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { stripVTControlCharacters } from 'node:util';
+import { parseArgs, stripVTControlCharacters } from 'node:util';
 import { openAdmin } from './admin/transport.mjs';
-import { nameOf, stateDirOf } from './project.mjs';
+import { nameOf, root, stateDirOf } from './project.mjs';
 import { freePort, ServiceError, startService } from './start/service.mjs';
+import { writeOwn } from './start/state-dir.mjs';
 
 const { ADMIN_TOKEN, HOST_TOKEN } = process.env;
+const { values: options } = parseArgs({ options: { watch: { type: 'boolean' }, beside: { type: 'string' } } });
 const port = wholeNumber('PORT', 8787, 65535) || (await freePort());
 const sweepInterval = wholeNumber('SWEEP_INTERVAL', 60, 86400);
 const stateDir = stateDirOf(process.env);
@@ -21,6 +26,8 @@ const service = startService({
   port,
   stateDir,
   secrets: { ADMIN_TOKEN, HOST_TOKEN },
+  beside: hostApp(),
+  isWatching: options.watch,
   onLog: (text) => process.stderr.write(process.stderr.isTTY ? text : stripVTControlCharacters(text)),
 });
 let isStopping = false;
@@ -42,13 +49,20 @@ try {
 }
 await welcome();
 if (!isStopping) console.log(`scim-worker is ready on ${service.url} (state in ${nameOf(stateDir)})`);
+if (!isStopping && options.beside) console.log(`${options.beside} is ready on http://localhost:${port + 1}`);
 await sweep();
+
+function hostApp() {
+  if (options.beside === undefined) return [];
+  const vars = { COOKIE_SECRET: randomBytes(32).toString('hex') };
+  return [{ configPath: resolve(root, options.beside), port: port + 1, vars }];
+}
 
 /** A first start leaves an org to try things with. Later starts, and folders that hold orgs already, are left alone. */
 async function welcome() {
   const marker = join(stateDir, 'welcomed');
   if (existsSync(marker)) return;
-  const { callAdmin, close } = await openAdmin({ stateDir });
+  const { callAdmin } = await openAdmin({ stateDir });
   try {
     if ((await callAdmin('/orgs')).length === 0) {
       await callAdmin('/orgs', { method: 'POST', body: { slug: 'demo', name: 'Demo' } });
@@ -56,12 +70,10 @@ async function welcome() {
       const { token } = await callAdmin('/orgs/demo/tokens', { method: 'POST', body: {} });
       console.log(invitation(scimBaseUrl, token));
     }
-    writeFileSync(marker, 'The first start has made its org.\n');
+    writeOwn(marker, 'The first start has made its org.\n');
   } catch (error) {
     // The service is as good without it, and the next start tries again.
     console.error(`The org "demo" could not be made: ${error.message}`);
-  } finally {
-    await close();
   }
 }
 
@@ -90,9 +102,7 @@ ${curl}
 /** Cron does not fire by itself in local development: this is the minute hand. A sweep that fails says so in the log. */
 async function sweep() {
   while (!isStopping && sweepInterval > 0) {
-    await fetch(`http://127.0.0.1:${port}/cdn-cgi/local/scheduled`, { signal: AbortSignal.timeout(60_000) })
-      .then((answer) => answer.body?.cancel())
-      .catch(() => {});
+    await service.runCron();
     await sleep(sweepInterval * 1000);
   }
 }

@@ -8,6 +8,22 @@ export const paint = (format, text) => styleText(format, String(text), { stream:
 /** What an IdP or a caller chose must not move the cursor or recolour the terminal of the person who reads it. */
 export const harmless = (text) => String(text).replace(/\p{Cc}|\p{Bidi_Control}/gu, '\u{fffd}');
 
+/** An answer as a whole: lines, tabs and the colours of `paint` stay, whatever else a field has brought goes. */
+export const harmlessText = (text) =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: looking for them is the point
+  text.replace(/\u001b\[[\d;]*m|[\n\t]|\p{Cc}|\p{Bidi_Control}/gu, (found) =>
+    found.length > 1 || found === '\n' || found === '\t' ? found : '\u{fffd}',
+  );
+
+/** Control characters beyond those that JSON escapes by itself, and those that turn the direction of writing. */
+const UNSEEN = /[\u007f-\u009f\u2028\u2029]|\p{Bidi_Control}/gu;
+
+/** JSON in one line that reads as the same value, and whose texts do nothing to a terminal. */
+export const jsonText = (value) => JSON.stringify(value).replace(UNSEEN, escaped);
+
+/** A character as JSON writes it. */
+export const escaped = (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
 /** The first of the rows of `columns`. */
 export const heading = (...names) => names.map((name) => ['dim', name]);
 

@@ -1,12 +1,11 @@
 /** An org as a file: written line by line as it is read, and read line by line as it is sent. Neither is ever held whole. */
-import { createReadStream, createWriteStream } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
-import { pipeline } from 'node:stream/promises';
-import { columns } from '../terminal.mjs';
+import { columns, jsonText } from '../terminal.mjs';
 import { org, post } from './api.mjs';
+import { pathOf, writeNew } from './file.mjs';
 import { AdminError } from './transport.mjs';
 
 /** Lines and characters of one request. */
@@ -37,12 +36,13 @@ export const archiveCommands = [
       const bar = progress('exported');
       let lines = 0;
       let end;
-      await written(file, async function* () {
+      async function* texts() {
         for await (end of exported(callAdmin, slug, withoutCredentials)) {
           bar.at(++lines);
-          yield `${JSON.stringify(end)}\n`;
+          yield `${jsonText(end)}\n`;
         }
-      });
+      }
+      await writeNew(file, texts());
       bar.done();
       if (end.changedMeanwhile) process.stderr.write(`${CHANGED}\n`);
       const { counts, eventSeq, changedMeanwhile } = end;
@@ -85,8 +85,6 @@ export const archiveCommands = [
 
 const table = (counts) => columns(Object.entries(counts).map(([kind, count]) => [['dim', kind], count]));
 const since = (began) => Math.round((Date.now() - began) / 100) / 10;
-/** From where the command was typed: npm runs it somewhere else. */
-const pathOf = (file) => resolve(process.env.INIT_CWD ?? '.', file);
 
 async function* exported(callAdmin, slug, withoutCredentials = false) {
   let page = await callAdmin(org(slug, '/export'), post({ withoutCredentials }));
@@ -99,26 +97,8 @@ async function* exported(callAdmin, slug, withoutCredentials = false) {
 
 async function* warned(lines) {
   let last;
-  for await (last of lines) yield JSON.stringify(last);
+  for await (last of lines) yield jsonText(last);
   if (last.changedMeanwhile) process.stderr.write(`${CHANGED}\n`);
-}
-
-/** A file that is not there yet; what broke off leaves none behind. */
-async function written(file, lines) {
-  const path = pathOf(file);
-  const out = createWriteStream(path, { flags: 'wx', mode: 0o600 });
-  let isOurs = false;
-  out.once('open', () => {
-    isOurs = true;
-  });
-  try {
-    await pipeline(lines, out);
-  } catch (error) {
-    if (isOurs) await rm(path, { force: true });
-    if (error instanceof AdminError) throw error;
-    const why = error.code === 'EEXIST' ? 'is there already: another name was expected' : error.message;
-    throw new AdminError('usage', `${file} could not be written: ${why}`);
-  }
 }
 
 /** The last line counts the others: without it the file is none. */

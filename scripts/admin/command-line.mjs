@@ -9,6 +9,7 @@ import { AdminError } from './transport.mjs';
 const globalOptions = {
   json: { about: 'print the answer as one JSON value' },
   remote: { about: "talk to the deployed Worker, with wrangler's login, instead of the local service" },
+  url: { value: 'https://…', about: 'talk to the service at this address, with the ADMIN_TOKEN of the environment' },
   env: { value: 'name', about: 'which deployed one: an environment of wrangler.toml, such as eu (with --remote)' },
   help: { about: 'print this', short: 'h' },
 };

@@ -2,12 +2,13 @@
  * `org exit`: a set-up is taken down step by step. Each step is done once: the same command again, after whatever has
  * stopped it, goes on where it is due. Knows no more than the admin API says.
  */
-import { access, open, rename } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { link, rm } from 'node:fs/promises';
 import process from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
-import { columns, heading, paint } from '../terminal.mjs';
+import { columns, heading, jsonText, paint } from '../terminal.mjs';
 import { org, post } from './api.mjs';
+import { pathOf, wasWritten, writeNew } from './file.mjs';
 import { AdminError } from './transport.mjs';
 
 export const STEPS = ['disable', 'deactivate', 'sessions', 'credentials', 'delete'];
@@ -171,37 +172,35 @@ async function published(callAdmin, slug) {
   }
 }
 
-/** Once: a file that is there tells who was active before, and stays. */
+/** Once: the file of an earlier run tells who was active before, and stays. It has its name when it is whole. */
 async function writeList(callAdmin, slug, list) {
-  const file = resolve(process.env.INIT_CWD ?? '.', list);
-  if (await isThere(file)) return { file: list, state: 'was done' };
+  if (await wasWritten(list)) return { file: list, state: 'was done' };
   let users = 0;
-  try {
-    const part = await open(`${file}.part`, 'w');
-    try {
-      for (let after = 0; after !== null; ) {
-        const page = await callAdmin(org(slug, `/exit/users?after=${after}`));
-        for (const user of page.users) await part.write(`${JSON.stringify(user)}\n`);
-        users += page.users.length;
-        after = page.next;
-        progress(`${slug}: ${users} listed`);
-      }
-    } finally {
-      await part.close();
+  async function* lines() {
+    for (let after = 0; after !== null; ) {
+      const page = await callAdmin(org(slug, `/exit/users?after=${after}`));
+      for (const user of page.users) yield `${jsonText(user)}\n`;
+      users += page.users.length;
+      after = page.next;
+      progress(`${slug}: ${users} listed`);
     }
-    await rename(`${file}.part`, file);
-  } catch (error) {
-    if (error instanceof AdminError) throw error;
-    throw new AdminError('usage', `${list} could not be written: ${error.message}`);
   }
+  const part = `${list}.${randomUUID()}.part`;
+  await writeNew(part, lines(), list);
+  await name(part, list);
   return { file: list, state: 'done', users };
 }
 
-const isThere = (file) =>
-  access(file).then(
-    () => true,
-    () => false,
-  );
+/** A link fails where a file has come meanwhile; a rename would write over it. */
+async function name(part, list) {
+  try {
+    await link(pathOf(part), pathOf(list));
+  } catch (error) {
+    throw new AdminError('usage', `${list} could not be written: ${error.message}`);
+  } finally {
+    await rm(pathOf(part), { force: true });
+  }
+}
 
 const isToDo = ({ state }) => state === 'would';
 

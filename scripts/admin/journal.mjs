@@ -1,14 +1,17 @@
 /** The journal: listed, written out, followed, and told of one user. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { columns, harmless, heading, paint } from '../terminal.mjs';
+import { columns, harmless, heading, jsonText, paint } from '../terminal.mjs';
 import { org } from './api.mjs';
+import { csvRow } from './csv.mjs';
 import { AdminError } from './transport.mjs';
 
 const MAX_PAGE = 500;
 /** What people are shown unless they say how many. */
 const FEW = 100;
-/** Milliseconds between two looks, and how many events `tail` begins with. */
+/** Milliseconds between two looks; with --remote, each look opens a way to the deployed Worker and closes it. */
 const PATIENCE = 1_000;
+const REMOTE_PATIENCE = 15_000;
+/** How many events `tail` begins with. */
 const LATEST = 10;
 
 const FILTERS = {
@@ -117,35 +120,23 @@ async function* formatted({ head, line }, found) {
   for await (const { events } of found) yield* events.map(line);
 }
 
-/** What is new is asked for each second; the latest come first. */
-async function* followed(callAdmin, { slug, type, user, json }) {
+/** The latest come first, then what is new, at each look. */
+async function* followed(callAdmin, { slug, type, user, json, remote }) {
   const { current } = await callAdmin(org(slug, '/events?limit=1'));
   let after = String(Math.max(0, current - LATEST));
   for (;;) {
     for await (const page of pages(callAdmin, slug, { after, type, user })) {
-      for (const event of page.events) yield json ? JSON.stringify(event) : lineOf(event);
+      for (const event of page.events) yield json ? jsonText(event) : lineOf(event);
       after = String(page.next);
     }
-    await pause(PATIENCE);
+    await pause(remote ? REMOTE_PATIENCE : PATIENCE);
   }
 }
 
 const FIELDS = ['seq', 'at', 'type', 'outcome', 'actor', 'credential', 'target', 'requestId', 'details'];
 const FORMATS = {
-  ndjson: { line: (event) => JSON.stringify(event) },
-  csv: {
-    head: FIELDS.join(','),
-    line: (event) =>
-      FIELDS.map((field) =>
-        quoted(typeof event[field] === 'object' ? JSON.stringify(event[field] ?? '') : event[field]),
-      ).join(','),
-  },
-};
-
-/** RFC 4180 §2. No cell begins as a formula does: what others chose is within JSON. */
-const quoted = (value) => {
-  const text = value === '""' ? '' : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  ndjson: { line: jsonText },
+  csv: { head: FIELDS.join(','), line: (event) => csvRow(FIELDS.map((field) => event[field])) },
 };
 
 const HEADING = heading('SEQ', 'AT', 'TYPE', 'OUTCOME', 'ACTOR', 'TARGET', 'WHAT');

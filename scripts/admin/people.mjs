@@ -1,12 +1,12 @@
 /** The people whom the product has already: brought in from a file, previewed, protected from the identity provider. */
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import process from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { columns, harmless, heading, paint } from '../terminal.mjs';
 import { accountsIn, FORMATS, formatOf } from './accounts-file.mjs';
 import { org, post } from './api.mjs';
+import { pathOf } from './file.mjs';
 import { progressBar } from './progress.mjs';
 import { FirstLines } from './seen.mjs';
 import { AdminError } from './transport.mjs';
@@ -105,10 +105,9 @@ export async function accountsOf(file, format) {
   return { accounts: novel(accounts, 0, report), problems: report.problems, close };
 }
 
-/** From where the command was typed: npm runs it somewhere else. */
 async function opened(file, format) {
   const unreadable = (why) => new AdminError('usage', `${file} could not be read: ${why}`);
-  const path = resolve(process.env.INIT_CWD ?? '.', file);
+  const path = pathOf(file);
   const found = await stat(path).catch(({ message }) => {
     throw unreadable(message);
   });

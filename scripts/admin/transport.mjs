@@ -1,14 +1,18 @@
 /**
- * The way to the Worker's `Admin` entrypoint, which no HTTP address reaches: a service binding, to the service running
- * on this machine or, through wrangler's own login, to the deployed one. Knows nothing of orgs or tokens.
+ * The way to the administrator's API: over HTTP to the service on this machine or to any address (--url), each with its
+ * token; or, with wrangler's own login, to the entrypoint `Admin` of the deployed Worker, which has no public address.
+ * Knows nothing of orgs.
  */
 import { userInfo } from 'node:os';
+import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { openBindings } from '../bindings.mjs';
 import { nameOf } from '../project.mjs';
 import { holderOf } from '../start/lock.mjs';
+import { adminTokenOf, readOwn } from '../start/state-dir.mjs';
 
 const config = fileURLToPath(new URL('./wrangler.toml', import.meta.url));
+const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
 
 /** A refusal, in the API's terms: `code` for programs, the message for people. */
 export class AdminError extends Error {
@@ -20,53 +24,141 @@ export class AdminError extends Error {
 }
 
 /**
- * Opens the door. `callAdmin(path, { method, body })` answers the JSON of a 2xx and throws an AdminError otherwise.
- * Always `close()` it: the binding is a process of its own.
+ * Opens the API. `callAdmin(path, { method, body })` answers the JSON of a 2xx and throws an AdminError otherwise.
+ *
+ * @param url of a service that runs elsewhere; its token is ADMIN_TOKEN of `env`.
+ * @param open for tests: what stands for wrangler.
  */
-export async function openAdmin({ stateDir, isRemote = false, environment }) {
+export async function openAdmin({
+  stateDir,
+  isRemote = false,
+  environment,
+  url,
+  env = process.env,
+  open = openBindings,
+}) {
   if (environment !== undefined && !isRemote) throw new AdminError('usage', '--env goes with --remote.');
-  // Asked first, for a good answer within a tenth of a second; wrangler needs a whole one to say less.
-  if (!isRemote && !(await holderOf(stateDir))) throw notRunning(stateDir);
-  const proxy = await openProxy(stateDir, isRemote, environment);
-
-  async function callAdmin(path, { method = 'GET', body } = {}) {
-    const headers = { 'x-admin-by': userName() };
-    if (body !== undefined) headers['content-type'] = 'application/json';
-    let answer;
-    let text;
-    try {
-      answer = await proxy.env.ADMIN.fetch(`https://admin${path}`, {
-        method,
-        headers,
-        body: body === undefined ? undefined : JSON.stringify(body),
-      });
-      text = await answer.text();
-    } catch (error) {
-      throw new AdminError('unreachable', `The Worker could not be reached: ${error.message}`);
-    }
-    if (answer.status === 503 && text.includes('Make sure it is running')) {
-      throw new AdminError('not_ready', `The service in ${nameOf(stateDir)} is starting. Try again in a moment.`);
-    }
-    return read(answer, text);
-  }
-
-  return { callAdmin, close: () => proxy.dispose() };
+  if (url !== undefined && isRemote) throw new AdminError('usage', '--url and --remote exclude each other.');
+  if (isRemote) return { callAdmin: askedBy(throughWrangler(() => openProxy(open, stateDir, environment))) };
+  if (url !== undefined) return { callAdmin: askedBy(overHttp(addressIn(url), tokenIn(env))) };
+  const holder = await localService(stateDir);
+  const token = await readOwn(adminTokenOf(stateDir));
+  if (holder.url === undefined || token === undefined) throw notReady(stateDir);
+  return { callAdmin: askedBy(overHttp(holder.url, token, () => notReady(stateDir))) };
 }
 
-async function openProxy(stateDir, isRemote, environment) {
+/** @param ask `(path, init) -> { answer, text }` */
+function askedBy(ask) {
+  return async (path, { method = 'GET', body } = {}) => {
+    const headers = { 'x-admin-by': userName() };
+    if (body !== undefined) headers['content-type'] = 'application/json';
+    const { answer, text } = await ask(path, {
+      method,
+      headers,
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    return read(answer, text);
+  };
+}
+
+/** A redirection is an error: the token is for this address alone. */
+function overHttp(url, token, refused) {
+  return async (path, init) => {
+    const headers = { ...init.headers, authorization: `Bearer ${token}` };
+    try {
+      const answer = await fetch(`${url}/admin/v1${path}`, { ...init, headers, redirect: 'error' });
+      return { answer, text: await answer.text() };
+    } catch (error) {
+      if (refused && error.cause?.code === 'ECONNREFUSED') throw refused();
+      throw unreachable(`${url} could not be reached`, error);
+    }
+  };
+}
+
+/**
+ * wrangler's way to a deployed Worker is a port of this machine that asks for no credential: every local user can use
+ * it. So it is open during a call, and for no longer. Calls at the same time share it.
+ */
+function throughWrangler(openPort) {
+  let users = 0;
+  let opening;
+  return async (path, init) => {
+    users++;
+    opening ??= openPort();
+    const port = opening;
+    try {
+      const { env } = await port;
+      try {
+        const answer = await env.ADMIN.fetch(`https://admin${path}`, init);
+        return { answer, text: await answer.text() };
+      } catch (error) {
+        throw unreachable('The Worker could not be reached', error);
+      }
+    } finally {
+      if (--users === 0) {
+        opening = undefined;
+        await port.then(
+          ({ dispose }) => dispose(),
+          () => undefined,
+        );
+      }
+    }
+  };
+}
+
+async function openProxy(open, stateDir, environment) {
   try {
-    return await openBindings(config, { stateDir, isRemote, environment });
+    return await open(config, { stateDir, isRemote: true, environment });
   } catch (error) {
-    if (!isRemote) throw error;
     if (/CLOUDFLARE_API_TOKEN|log ?in|not authenticated/i.test(error.message)) {
       throw new AdminError(
         'not_logged_in',
         'Not logged in to Cloudflare. Run `npx wrangler login`, or set CLOUDFLARE_API_TOKEN.',
       );
     }
-    throw new AdminError('unreachable', `The deployed Worker could not be reached. ${error.message}`);
+    throw unreachable('The deployed Worker could not be reached', error);
   }
 }
+
+/** @throws AdminError `usage` unless it is an https address, or one of this machine. */
+function addressIn(given) {
+  let url;
+  try {
+    url = new URL(given);
+  } catch {
+    throw new AdminError('usage', '--url: an address such as https://scim.example.com was expected.');
+  }
+  const { protocol, hostname, username, password, search, hash } = url;
+  if (username || password || search || hash) {
+    throw new AdminError('usage', '--url: an address without credentials and without a query was expected.');
+  }
+  if (protocol !== 'https:' && !(protocol === 'http:' && LOOPBACK.includes(hostname))) {
+    throw new AdminError('usage', '--url: https was expected. Over http, anybody on the way could read the token.');
+  }
+  return url.href.replace(/\/+$/, '');
+}
+
+function tokenIn({ ADMIN_TOKEN }) {
+  if (ADMIN_TOKEN) return ADMIN_TOKEN;
+  throw new AdminError('usage', '--url needs the environment variable ADMIN_TOKEN: the secret of that service.');
+}
+
+async function localService(stateDir) {
+  let holder;
+  try {
+    holder = await holderOf(stateDir);
+  } catch (error) {
+    throw new AdminError('unreachable', `${error.message}.`);
+  }
+  if (!holder) throw notRunning(stateDir);
+  return holder;
+}
+
+const unreachable = (what, { message, cause }) =>
+  new AdminError('unreachable', `${what}: ${cause?.message || message}`);
+
+const notReady = (stateDir) =>
+  new AdminError('not_ready', `The service in ${nameOf(stateDir)} is starting. Try again in a moment.`);
 
 function read(answer, text) {
   let json;

@@ -1,25 +1,39 @@
-/** The real Worker on this machine: `wrangler dev` with its own state folder, port and secrets. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+/** The real Worker on this machine, built as for a deployment, with its own state folder, port and secrets. */
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 import { nameOf, root } from '../project.mjs';
+import { harmless } from '../terminal.mjs';
 import { holdLock } from './lock.mjs';
-import { end, wrangler } from './wrangler.mjs';
+import { adminTokenOf, ownFolder, writeOwn } from './state-dir.mjs';
+import { end, leashed } from './wrangler.mjs';
+
+const runtime = fileURLToPath(new URL('./runtime.mjs', import.meta.url));
+
+/** Characters of a token: fewer can be guessed. The Worker refuses them, too. */
+const MIN_TOKEN = 32;
 
 /** Why the service cannot be had: a sentence for the person who wanted it. */
 export class ServiceError extends Error {}
 
 /**
  * Starts the service and returns at once: `ready` settles when it answers or cannot, `ended` when it is gone, and
- * `stop()` ends it at any moment, starting or started. `onLog` gets what the Worker and wrangler complain about once
- * it runs; what they said before is part of the error if starting fails.
+ * `stop()` ends it at any moment, starting or started. `onLog` gets what the Worker complains about once it runs; what
+ * it said before is part of the error if starting fails.
+ *
+ * @param secrets ADMIN_TOKEN, or a random one, which is `adminToken` while the service runs and stands in STATE_DIR;
+ *   HOST_TOKEN, or its door does not exist.
+ * @param beside Workers that run with the service, `{ configPath, port, vars }` each.
+ * @param isWatching whether a change of src is built and served.
  */
-export function startService({ port, stateDir, secrets = {}, onLog = () => {} }) {
+export function startService({ port, stateDir, secrets = {}, onLog = () => {}, beside = [], isWatching = false }) {
   const url = `http://localhost:${port}`;
-  const secretsFile = join(stateDir, 'secrets.env');
+  const adminToken = secrets.ADMIN_TOKEN || randomBytes(32).toString('base64url');
   const cleanUp = [];
   let running;
   let stopping = false;
@@ -28,52 +42,49 @@ export function startService({ port, stateDir, secrets = {}, onLog = () => {} })
     tellEnded = resolve;
   });
 
-  async function command(args) {
-    if (stopping) throw new ServiceError('Stopped before it was ready.');
-    running = wrangler(stateDir, [...args, '--config', join(root, 'wrangler.toml'), '--env-file', secretsFile]);
-    return running;
-  }
-
   async function start() {
+    checkTokens(secrets);
     try {
-      mkdirSync(stateDir, { recursive: true });
+      ownFolder(stateDir);
     } catch (error) {
-      throw new ServiceError(`STATE_DIR cannot be a folder: ${error.message}`);
+      throw new ServiceError(`STATE_DIR cannot be used: ${error.message}.`);
     }
-    const lock = await holdLock(stateDir, { url, pid: process.pid });
-    if (lock.holder) {
-      const { url: where = 'somewhere', pid } = lock.holder;
-      throw new ServiceError(
-        `A service is running with ${nameOf(stateDir)} already: ${where}${pid ? `, process ${pid}` : ''}. Stop it, or set STATE_DIR (and PORT) for a second one.`,
-      );
-    }
+    const lock = await lockOf(stateDir, url);
     cleanUp.push(lock.release);
-    await expectFree(port);
-    // The entry of a service that was killed would send the admin's calls to a port where nobody listens.
-    rmSync(join(stateDir, 'registry'), { recursive: true, force: true });
-    // Given even when empty: with an --env-file, wrangler reads neither .dev.vars nor .env nor the environment.
-    rmSync(secretsFile, { force: true });
-    cleanUp.push(() => rmSync(secretsFile, { force: true }));
-    writeFileSync(secretsFile, toEnvFile(secrets), { mode: 0o600, flag: 'wx' });
+    for (const one of [port, ...beside.map((worker) => worker.port)]) await expectFree(one);
+    const temporary = join(stateDir, 'tmp');
+    // What a service that was killed has left behind; earlier versions kept a registry and the secrets there, too.
+    for (const name of ['tmp', 'build', 'registry', 'secrets.env'])
+      rmSync(join(stateDir, name), { recursive: true, force: true });
+    ownFolder(temporary);
+    cleanUp.push(() => rmSync(temporary, { recursive: true, force: true }));
+    writeOwn(adminTokenOf(stateDir), adminToken);
+    cleanUp.push(() => rmSync(adminTokenOf(stateDir), { force: true }));
 
-    const migrations = await command(['d1', 'migrations', 'apply', 'DB', '--local', '--persist-to', stateDir]);
-    const migrationsSaid = collect(migrations.child);
-    if ((await migrations.ended) !== 0) throw new ServiceError(`The migrations failed:\n${migrationsSaid()}`);
-
-    const dev = await command([
-      ...['dev', '--ip', '127.0.0.1', '--port', String(port), '--inspector-port', '0', '--persist-to', stateDir],
-      ...['--var', `PUBLIC_URL:${url}`, '--log-level', 'warn', '--show-interactive-dev-session=false'],
-      ...(process.env.ALLOW_LOOPBACK_JWKS ? ['--var', `ALLOW_LOOPBACK_JWKS:${process.env.ALLOW_LOOPBACK_JWKS}`] : []),
-    ]);
-    const devSaid = collect(dev.child);
+    if (stopping) throw new ServiceError('Stopped before it was ready.');
+    running = leashed([runtime], ['ignore', 'pipe', 'pipe', 'ipc'], { TMPDIR: temporary });
+    const said = collect(running.child);
     let isUp = false;
-    dev.ended.then((code) => {
+    running.ended.then((code) => {
       if (isUp && !stopping) onLog(`The Worker's process ended (${code}).\n`);
       if (isUp) void stop(1);
     });
-    await answering(`http://127.0.0.1:${port}/health`, dev.ended, devSaid);
+    const vars = {
+      PUBLIC_URL: url,
+      ADMIN_TOKEN: adminToken,
+      ...(secrets.HOST_TOKEN && { HOST_TOKEN: secrets.HOST_TOKEN }),
+      ...(process.env.ALLOW_LOOPBACK_JWKS && { ALLOW_LOOPBACK_JWKS: process.env.ALLOW_LOOPBACK_JWKS }),
+    };
+    const workers = [{ configPath: join(root, 'wrangler.toml'), port, vars }, ...beside];
+    running.child.send({ stateDir, workers, isWatching });
+    const { failed } = await Promise.race([
+      message(running.child),
+      running.ended.then((code) => ({ failed: `It ended (${code}).` })),
+    ]);
+    if (failed) throw new ServiceError(`The Worker did not start: ${failed}\n${said()}`.trim());
+    await answering(`http://127.0.0.1:${port}/health`, running.ended, said);
     isUp = true;
-    devSaid(onLog);
+    said(onLog);
   }
 
   async function stop(code = 0) {
@@ -85,11 +96,51 @@ export function startService({ port, stateDir, secrets = {}, onLog = () => {} })
     return ended;
   }
 
+  /** Runs what Cloudflare runs each minute, and resolves when it is done. */
+  async function runCron() {
+    if (stopping) return;
+    running.child.send({ cron: true });
+    await Promise.race([message(running.child), ended]);
+  }
+
   const ready = start().catch(async (error) => {
     await stop(1);
     throw error;
   });
-  return { url, stateDir, ready, ended, stop };
+  return { url, stateDir, adminToken, ready, ended, stop, runCron };
+}
+
+const message = (child) => new Promise((resolve) => child.once('message', resolve));
+
+/** @throws ServiceError for tokens that the Worker would refuse, before anything is started. */
+function checkTokens({ ADMIN_TOKEN, HOST_TOKEN }) {
+  for (const [name, token] of Object.entries({ ADMIN_TOKEN, HOST_TOKEN })) {
+    if (!token) continue;
+    if (!/^[\x21-\x7e]+$/.test(token))
+      throw new ServiceError(`${name} must consist of letters, digits and signs, without blanks.`);
+    if (token.length < MIN_TOKEN) {
+      throw new ServiceError(
+        `${name} must have at least ${MIN_TOKEN} characters. This makes one: ${name}=$(openssl rand -hex 32)`,
+      );
+    }
+  }
+  if (ADMIN_TOKEN && ADMIN_TOKEN === HOST_TOKEN)
+    throw new ServiceError('ADMIN_TOKEN and HOST_TOKEN must not be equal.');
+}
+
+/** @throws ServiceError if the folder is in use. */
+async function lockOf(stateDir, url) {
+  let lock;
+  try {
+    lock = await holdLock(stateDir, { url, pid: process.pid });
+  } catch (error) {
+    throw new ServiceError(`STATE_DIR cannot be used: ${error.message}.`);
+  }
+  if (!lock.holder) return lock;
+  const { url: where = 'somewhere', pid } = lock.holder;
+  throw new ServiceError(
+    `A service is running with ${harmless(nameOf(stateDir))} already: ${where}${pid ? `, process ${pid}` : ''}. Stop it, or set STATE_DIR (and PORT) for a second one.`,
+  );
 }
 
 /** A port that is free now. */
@@ -159,18 +210,4 @@ function collect(child) {
     if (listener) listen = listener;
     return stripVTControlCharacters(said).trim();
   };
-}
-
-/** The values exactly as given: wrangler's reader would expand every unescaped `$`. */
-function toEnvFile(secrets) {
-  return Object.entries(secrets)
-    .filter(([, value]) => value)
-    .map(([name, value]) => {
-      const quote = ["'", '`', '"'].find((mark) => !value.includes(mark));
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: looking for them is the point
-      if (!quote || /[\x00-\x1f\x7f]/.test(value))
-        throw new ServiceError(`${name} must be one line of plain characters.`);
-      return `${name}=${quote}${value.replaceAll('$', '\\$')}${quote}\n`;
-    })
-    .join('');
 }

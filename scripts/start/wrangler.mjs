@@ -1,42 +1,49 @@
-/** Runs wrangler's own commands quietly, offline, and so that nothing of them outlives us. */
+/** Runs wrangler's own commands, and other processes of ours, quietly, offline, and so that nothing of them outlives us. */
 import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { commandOf, root } from '../project.mjs';
+import { cacheFolder, commandOf, root } from '../project.mjs';
 
 const leash = fileURLToPath(new URL('./leash.mjs', import.meta.url));
-
-/** Where the services of one state folder announce themselves to each other. */
-const registryOf = (stateDir) => join(stateDir, 'registry');
 
 /**
  * Turns an environment into one for local work. Whatever is set up for deploying (an account, an environment's name, a
  * registry, a proxy) would change what runs here, and our secrets have their own way in.
  */
-export function localEnvironment(env, stateDir) {
-  const foreign = /^(CLOUDFLARE|CF|WRANGLER|MINIFLARE)_|^(HTTPS?|ALL)_PROXY$|^(ADMIN|HOST)_TOKEN$/i;
+export function localEnvironment(env) {
+  const foreign = /^(CLOUDFLARE|CF|WRANGLER|MINIFLARE|X_LOCAL)_|^(HTTPS?|ALL)_PROXY$|^(ADMIN|HOST)_TOKEN$/i;
   return {
     ...Object.fromEntries(Object.entries(env).filter(([name]) => !foreign.test(name))),
     CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+    NODE_COMPILE_CACHE: cacheFolder,
     WRANGLER_HIDE_BANNER: 'true',
     WRANGLER_NO_SKILLS_UPDATE_PROMPTS: 'true',
-    WRANGLER_REGISTRY_PATH: registryOf(stateDir),
     WRANGLER_SEND_METRICS: 'false',
     WRANGLER_WRITE_LOGS: 'false',
+    ...CLOSED,
   };
 }
 
+/** Entrances that wrangler opens to every user of the machine unless it is told not to. */
+export const CLOSED = {
+  WRANGLER_REGISTRY_PATH: '', // empty: no registry, and so no debug port, which reaches every entrypoint
+  X_LOCAL_EXPLORER: 'false',
+  X_LOCAL_OBSERVABILITY: 'false',
+};
+
+/** Starts a wrangler command. */
+export const wrangler = (args) => leashed([commandOf('wrangler', 'wrangler'), ...args], ['ignore', 'pipe', 'pipe']);
+
 /**
- * Starts a wrangler command as the leader of its own process group: wrangler starts further processes and forgets them
+ * Starts a Node program as the leader of its own process group: wrangler starts further processes and forgets them
  * when it dies, and the group is what can still be ended then. The leash ends it if we die without a chance to.
  */
-export function wrangler(stateDir, args) {
-  const child = spawn(process.execPath, ['--import', leash, commandOf('wrangler', 'wrangler'), ...args], {
+export function leashed(args, stdio, env = {}) {
+  const child = spawn(process.execPath, ['--import', leash, ...args], {
     cwd: root,
     detached: true,
-    env: { ...localEnvironment(process.env, stateDir), LEASH_HOLDER: String(process.pid) },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...localEnvironment(process.env), ...env, LEASH_HOLDER: String(process.pid) },
+    stdio,
   });
   const ended = new Promise((resolve) => {
     child.once('exit', (code, signal) => {

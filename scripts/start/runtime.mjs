@@ -1,0 +1,121 @@
+/**
+ * The Workers runtime as a process of its own (service.mjs starts it): built Workers, each on a port that leads to it and
+ * to nothing else. `wrangler dev` would add entrances of its own to that port: an explorer, an inspector, a registry.
+ * What the runtime opens beside it, on random ports, asks for a secret that only this process has.
+ */
+import { watch } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import process from 'node:process';
+import { root } from '../project.mjs';
+import { build } from './build.mjs';
+import { migrate } from './migrations.mjs';
+import { storageOf } from './state-dir.mjs';
+
+/** Milliseconds without a change before a change is built. */
+const QUIET = 100;
+const LOGGED = ['warn', 'error'];
+
+/**
+ * Between the port and its Worker: whoever speaks the runtime's own protocol on the port reaches this Worker and its one
+ * handler, not the scheduled one. Cloudflare's edge would say the address, too.
+ */
+const DOOR = `export default {
+  fetch(request, { WORKER }) {
+    const headers = new Headers(request.headers);
+    if (!headers.has('CF-Connecting-IP')) headers.set('CF-Connecting-IP', '127.0.0.1');
+    return WORKER.fetch(new Request(request, { headers }));
+  },
+};`;
+
+process.umask(0o077);
+let runtime;
+for (const signal of ['SIGTERM', 'disconnect']) {
+  process.on(signal, async () => {
+    await runtime?.dispose();
+    process.exit(0);
+  });
+}
+
+const { stateDir, workers, isWatching } = await new Promise((resolve) => process.once('message', resolve));
+const built = () =>
+  Promise.all(workers.map(({ configPath }, at) => build(configPath, join(stateDir, 'build', `${at}`))));
+const firstBuild = built();
+firstBuild.catch(() => undefined); // told below; until then wrangler is loaded, which takes as long
+const require = createRequire(import.meta.url);
+const { unstable_readConfig, unstable_getMiniflareWorkerOptions, unstable_splitSqlQuery } = require('wrangler');
+const { Miniflare, convertV4MiniflareOptions } = require('miniflare');
+const configs = workers.map(({ configPath }) => unstable_readConfig({ config: configPath, env: '' }));
+
+try {
+  await start();
+  process.on('message', runCron);
+  process.send({ ready: true });
+} catch (error) {
+  process.send({ failed: error.message });
+}
+
+async function start() {
+  const first = optionsWith(await firstBuild);
+  // Before a port is open: no request meets an old database.
+  const { name, d1_databases: databases } = configs[0];
+  const [{ binding, migrations_dir: migrations }] = databases;
+  runtime = new Miniflare(convertV4MiniflareOptions({ ...first, workers: first.workers.map(closed) }));
+  await migrate(await runtime.getD1Database(binding, name), join(root, migrations), unstable_splitSqlQuery);
+  await runtime.setOptions(convertV4MiniflareOptions(first));
+  if (!isWatching) return;
+  onChange(join(root, 'src'), async () => runtime.setOptions(convertV4MiniflareOptions(optionsWith(await built()))));
+}
+
+/** @param modules of each Worker. */
+function optionsWith(modules) {
+  return {
+    rootPath: root,
+    resourcePersistencePath: storageOf(stateDir),
+    cf: false,
+    handleStructuredLogs: ({ level, message }) => LOGGED.includes(level) && process.stderr.write(`${message}\n`),
+    workers: workers.flatMap((worker, at) => workerOf(worker, configs[at], modules[at])),
+  };
+}
+
+function closed({ unsafeDirectSockets, ...worker }) {
+  return worker;
+}
+
+/** A Worker and its door. */
+function workerOf({ configPath, port, vars }, { name, compatibility_date: compatibilityDate }, modules) {
+  const { workerOptions } = unstable_getMiniflareWorkerOptions(configPath, '', { envFiles: [] });
+  return [
+    {
+      name: `door-${name}`,
+      modules: [{ type: 'ESModule', path: 'door.js', contents: DOOR }],
+      compatibilityDate,
+      serviceBindings: { WORKER: name },
+      unsafeDirectSockets: [{ host: '127.0.0.1', port }],
+    },
+    { ...workerOptions, name, modules, bindings: { ...workerOptions.bindings, ...vars } },
+  ];
+}
+
+async function runCron() {
+  const worker = await runtime.getWorker(configs[0].name);
+  // A run that fails has said so in the log.
+  await worker.scheduled({ cron: '* * * * *' }).catch(() => {});
+  process.send({ cron: true });
+}
+
+/** One build after the other: they write to the same place. */
+function onChange(folder, rebuild) {
+  let timer;
+  let turn = Promise.resolve();
+  const next = () => {
+    turn = turn.then(rebuild).then(
+      () => process.stderr.write('Rebuilt.\n'),
+      (error) => process.stderr.write(`${error.message}\n`),
+    );
+  };
+  watch(folder, { recursive: true }, () => {
+    clearTimeout(timer);
+    timer = setTimeout(next, QUIET);
+  });
+}

@@ -3,6 +3,9 @@
  * `scim-worker/sessions` (host/index.ts), beside the checker that also knows time limits, outages and strict answers.
  */
 import { flagKey, parseFlag } from './flag.ts';
+import { instant } from './instant.ts';
+
+export { instant } from './instant.ts';
 
 /** What is used of a KV namespace; a binding of Workers is one. */
 export interface FlagReader {
@@ -14,7 +17,10 @@ export interface Session {
   readonly org: string;
   /** The user's id, as SCIM knows it. */
   readonly user: string;
-  /** When the session was issued: a Date, epoch milliseconds, or ISO text. A JWT's `iat` is in seconds: times 1000. */
+  /**
+   * When the session was issued: a Date, epoch milliseconds, or ISO text with `Z` or an offset. A JWT's `iat` is in
+   * seconds: multiply it by 1000.
+   */
   readonly issuedAt: Date | number | string;
 }
 
@@ -102,18 +108,6 @@ export function decide(states: readonly State[], issuedAt: number): Verdict {
   if (states.some((state) => !state.active)) return { valid: false, reason: 'inactive' };
   if (states.some((state) => issuedAt <= state.notBefore)) return { valid: false, reason: 'revoked' };
   return { valid: true, reason: 'good' };
-}
-
-/** @returns epoch milliseconds. @throws Error when the value is no instant, or seconds or microseconds where milliseconds belong. */
-export function instant(value: Date | number | string): number {
-  const at = value instanceof Date ? value.getTime() : typeof value === 'number' ? value : Date.parse(value);
-  if (!Number.isFinite(at)) throw new Error('issuedAt: a Date, epoch milliseconds or ISO text was expected');
-  // Before 1973 in milliseconds, today in seconds: taken as it stands, every session would look ancient.
-  if (at < 100_000_000_000) throw new Error('issuedAt: epoch milliseconds were expected, this looks like seconds');
-  // After the year 5000 in milliseconds, today in microseconds: no revocation would ever reach the session.
-  if (at > 100_000_000_000_000)
-    throw new Error('issuedAt: epoch milliseconds were expected, this looks like microseconds');
-  return at;
 }
 
 /**

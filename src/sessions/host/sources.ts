@@ -1,5 +1,6 @@
 /** Where a checker asks: sources that know states (KV, a stream), and the strict one that knows the verdict. */
 import { type FlagReader, type Heard, type Reason, readFlags } from '../check.ts';
+import { parseIso } from '../instant.ts';
 
 /** Knows what was published of users and orgs, and as of when. KV is one, and so is a stream (`streamSource`). */
 export interface StateSource {
@@ -63,9 +64,16 @@ export function parseStrict(answer: unknown): StrictReading {
   const { valid, reason, notBefore } = (answer ?? {}) as Partial<Record<keyof StrictAnswer, unknown>>;
   if (typeof valid !== 'boolean' || typeof reason !== 'string') throw malformed;
   if (valid !== (reason === 'good')) throw malformed;
-  const at = notBefore === null ? 0 : typeof notBefore === 'string' ? Date.parse(notBefore) : notBefore;
-  if (at !== undefined && !(typeof at === 'number' && Number.isFinite(at))) throw malformed;
-  return { valid, reason: REASONS.includes(reason) ? (reason as Reason) : 'unreadable', notBefore: at };
+  return {
+    ...{ valid, reason: REASONS.includes(reason) ? (reason as Reason) : 'unreadable' },
+    notBefore: notBefore === undefined ? undefined : parseNotBefore(notBefore),
+  };
+}
+
+function parseNotBefore(value: unknown): number {
+  const at = value === null ? 0 : typeof value === 'string' ? parseIso(value) : value;
+  if (typeof at !== 'number' || !Number.isFinite(at)) throw malformed;
+  return at;
 }
 
 const malformed = new Error('the strict check answered in another shape than { valid, reason, notBefore }');

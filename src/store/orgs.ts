@@ -19,10 +19,12 @@ export async function insertOrg(
   now: number,
 ): Promise<Tenant> {
   const store = new OrgStore(db, { kind: 'id', id: org.id }, now);
-  const [, , , rows] = await runBatch(db, [
+  const [, , , , rows] = await runBatch(db, [
     sql`INSERT INTO orgs (id, slug, name, created_at) VALUES (${org.id}, ${org.slug}, ${org.name}, ${now})`,
     count(store),
     record(store, actor, { type: 'org.created', details: {} }),
+    // An org without a flag is unknown to hosts that ask KV.
+    publishLater(store, only(WHOLE_ORG)),
     sql`SELECT * FROM orgs WHERE id = ${org.id}`,
   ]);
   return tenantOf(rows![0]!);
@@ -145,6 +147,8 @@ export async function deleteOrg(asked: OrgStore): Promise<{ readonly id: string;
     sql`INSERT INTO deleted_orgs (org_id, deleted_at) SELECT id, max(${store.now}, ${CLOCK}) FROM orgs
       WHERE id = ${store.org} AND importing IS NULL
       ON CONFLICT (org_id) DO UPDATE SET deleted_at = max(deleted_at, excluded.deleted_at)`,
+    // The flags of its users end (publish.ts); the org's own stays.
+    publishLater(store, sql`SELECT id FROM users ${of} AND (active = 0 OR not_before IS NOT NULL)`),
     publishLater(store, only(WHOLE_ORG)),
     sql`DELETE FROM memberships ${of}`,
     sql`DELETE FROM group_permissions ${of}`,

@@ -1,6 +1,6 @@
-/** An instant in a question to one of the APIs: the rule of sessions/instant.ts, with the error of an API. */
+/** An instant in a question to one of the APIs: the rule of sessions/host/instant.ts, with the error of an API. */
 import { invalidValue } from '../scim/error';
-import { instant } from '../sessions/instant';
+import { instant } from '../sessions/check';
 
 /** In a JSON body. @returns epoch milliseconds. @throws ScimError 400 naming the member. */
 export function readInstant(name: string, value: Date | number | string): number {

@@ -43,7 +43,7 @@ export const NOBODY: Checked = { valid: false, reason: 'unknown', notBefore: nul
 
 /**
  * Is this session good, as of now: read from the primary, so nothing committed is missed. Someone deleted is inactive,
- * and so is everybody of an org that is switched off.
+ * and so is everybody of an org that is switched off. An org that was deleted is as unknown as one that never was.
  *
  * @throws ScimError 400.
  */

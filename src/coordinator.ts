@@ -214,21 +214,24 @@ export class OrgCoordinator extends DurableObject<Env> {
 
   async #takeTurn(userId: string): Promise<void> {
     await this.#running.get(userId)?.catch(() => undefined); // its own caller hears of its failure
-    const pause = (this.#writtenAt.get(userId) ?? 0) + KEY_INTERVAL - Date.now();
+    const pause = (this.#writtenAt.get(userId) ?? Number.NEGATIVE_INFINITY) + KEY_INTERVAL - performance.now();
     if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
     this.#running.set(userId, this.#waiting.get(userId)!);
     this.#waiting.delete(userId);
     try {
-      await publishState(this.env, settings(this.env).sessionMaxAge, this.#orgId, userId);
-      this.#remember(userId);
+      const { sessionMaxAge } = settings(this.env);
+      await publishState(this.env, sessionMaxAge, this.#orgId, userId, () => this.#remember(userId));
     } finally {
       this.#running.delete(userId);
     }
   }
 
-  /** When each key was written last, for a second: the map must not grow with the org. */
+  /**
+   * When each key was written last, for a second: the map must not grow with the org. Writes that failed count, for KV may
+   * have counted them; and the clock is one that is never set back, which would be waited for.
+   */
   #remember(userId: string): void {
-    const now = Date.now();
+    const now = performance.now();
     this.#writtenAt.set(userId, now);
     if (this.#writtenAt.size > 1_000) {
       for (const [id, at] of this.#writtenAt) if (at + KEY_INTERVAL < now) this.#writtenAt.delete(id);

@@ -28,7 +28,7 @@ export default {
   async scheduled(_controller, env) {
     const done = await Promise.allSettled([
       sweep(env),
-      writeCanary(env.REVOCATIONS, Date.now()),
+      writeCanary(env, Date.now()),
       warn(env),
       cleanUp(env),
       retain(env),

@@ -10,13 +10,22 @@ import { brokenKv, coordinatorOf, flagOf, NotedKv, rebind, waiting } from './sup
 import { Meter } from './support/meter';
 
 const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
-afterAll(() => log.mockRestore());
+/** Milliseconds that a test does not wait for, by the clock that the pauses between writes are measured with. */
+let skipped = 0;
+const now = performance.now.bind(performance);
+const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + skipped);
+afterAll(() => {
+  log.mockRestore();
+  clock.mockRestore();
+});
 
 let idp: Idp;
 let noted: NotedKv;
 let n = 0;
 beforeEach(async () => {
   idp = await newIdp(`line-${++n}`);
+  // It has just written the flag of the org, which takes one write a second.
+  await evictDurableObject(coordinatorOf(idp.orgId));
   noted = new NotedKv();
   await rebind(idp.orgId, { REVOCATIONS: noted.binding });
 });
@@ -137,6 +146,7 @@ describe('when KV or D1 fails,', () => {
       const wait = (await alarmIn())!;
       expect(wait).toBeGreaterThan(delay - 500);
       expect(wait).toBeLessThanOrEqual(delay);
+      skipped += wait;
       expect(await runDurableObjectAlarm(coordinatorOf(idp.orgId))).toBe(true);
     }
     await rebind(idp.orgId, { REVOCATIONS: noted.binding });
@@ -157,6 +167,7 @@ describe('when KV or D1 fails,', () => {
       const wait = (await alarmIn())!;
       expect(wait).toBeLessThanOrEqual(60_000);
       passed += wait;
+      skipped += wait;
       expect(await runDurableObjectAlarm(coordinatorOf(idp.orgId))).toBe(true);
     }
     expect(await waiting(idp.orgId)).toBe(1);
@@ -164,6 +175,40 @@ describe('when KV or D1 fails,', () => {
     expect(await runDurableObjectAlarm(coordinatorOf(idp.orgId))).toBe(true);
     expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
     expect(await waiting(idp.orgId)).toBe(0);
+  });
+
+  it('a failed write counts as one of the key’s second: the next one waits for it', async () => {
+    const id = await someone();
+    const begun: number[] = [];
+    const failing = {
+      put: () => {
+        begun.push(now());
+        return Promise.reject(new Error('KV PUT failed: 500'));
+      },
+    } as unknown as KVNamespace;
+    await rebind(idp.orgId, { REVOCATIONS: failing });
+    for (let i = 0; i < 3; i++) expect(await coordinatorOf(idp.orgId).publish(id)).toBe(false);
+    const pauses = begun.slice(1).map((at, i) => at - begun[i]!);
+    expect(pauses).toHaveLength(2);
+    for (const pause of pauses) expect(pause).toBeGreaterThanOrEqual(999);
+    // Nor does a mass publication in the same second come sooner.
+    await rebind(idp.orgId, { REVOCATIONS: noted.binding });
+    await coordinatorOf(idp.orgId).publishSoon();
+    await vi.waitFor(async () => expect(await waiting(idp.orgId)).toBe(0), { timeout: 10_000 });
+    expect(now() - begun.at(-1)!).toBeGreaterThanOrEqual(999);
+  });
+
+  it('a wall clock that is set back holds up nobody', async () => {
+    const id = await someone();
+    await coordinatorOf(idp.orgId).publish(id);
+    const wall = vi.spyOn(Date, 'now').mockImplementation(() => 1_700_000_000_000);
+    try {
+      await ask(id).run();
+      expect(await coordinatorOf(idp.orgId).publish(id)).toBe(true);
+    } finally {
+      wall.mockRestore();
+    }
+    expect(noted.puts).toHaveLength(2);
   });
 
   it.each<[what: string, kv: (real: KVNamespace) => object]>([
@@ -202,7 +247,10 @@ describe('when KV or D1 fails,', () => {
   it('an alarm that is set already is not put off by a further failure', async () => {
     const id = await someone();
     await rebind(idp.orgId, { REVOCATIONS: brokenKv });
-    for (let i = 0; i < 5; i++) await coordinatorOf(idp.orgId).publish(id);
+    for (let i = 0; i < 5; i++) {
+      await coordinatorOf(idp.orgId).publish(id);
+      skipped += 1_000;
+    }
     expect(await alarmIn()).toBeLessThanOrEqual(2_000);
   });
 

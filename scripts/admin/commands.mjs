@@ -285,7 +285,11 @@ export const commands = [
     about: 'Whether a session of a user is still good.',
     args: ['slug', 'userId'],
     options: {
-      'issued-at': { value: 'ISO or epoch ms', about: 'when the session began', required: true },
+      'issued-at': {
+        value: 'ISO or epoch ms',
+        about: 'when the session began; ISO with Z or an offset',
+        required: true,
+      },
       mode: {
         value: 'fast|strict|auto',
         about: [

@@ -16,7 +16,7 @@ const LATEST = 10;
 
 const FILTERS = {
   type: { value: 'type', about: 'only these, such as user.deactivated or user.*; several with commas' },
-  since: { value: 'ISO|7d', about: 'only from then on: an instant, or how long ago' },
+  since: { value: 'ISO|7d', about: 'only from then on: an instant with Z or an offset, or how long ago' },
   until: { value: 'ISO|1d', about: 'only before that' },
 };
 const USER = { value: 'id|userName', about: 'only what happened to this user, through groups and the org too' };

@@ -3,6 +3,9 @@
  * `scim-worker/sessions` (host/index.ts), beside the checker that also knows time limits, outages and strict answers.
  */
 import { flagKey, parseFlag } from './flag.ts';
+import { instant } from './host/instant.ts';
+
+export { instant } from './host/instant.ts';
 
 /** What is used of a KV namespace; a binding of Workers is one. */
 export interface FlagReader {
@@ -14,7 +17,10 @@ export interface Session {
   readonly org: string;
   /** The user's id, as SCIM knows it. */
   readonly user: string;
-  /** When the session was issued: a Date, epoch milliseconds, or ISO text. A JWT's `iat` is in seconds: times 1000. */
+  /**
+   * When the session was issued: a Date, epoch milliseconds, or ISO text with `Z` or an offset. A JWT's `iat` is in
+   * seconds: multiply it by 1000.
+   */
   readonly issuedAt: Date | number | string;
 }
 
@@ -27,7 +33,7 @@ export type Reason =
   | 'revoked'
   /** A flag that this version cannot read: refused, to be safe. */
   | 'unreadable'
-  /** Strict checks only: the org has no such user. */
+  /** There is no such org, as far as the source can say. Strict checks only: or no such user. */
   | 'unknown';
 
 export interface Verdict<R = Reason> {
@@ -41,27 +47,52 @@ export interface State {
   readonly notBefore: number;
 }
 
-/** What is known of a user and of the whole org; undefined: nothing was ever said of them. */
+/** What is known of a user and of the whole org; undefined: nothing was said of them. */
 export interface Heard {
   readonly user: State | undefined;
   readonly org: State | undefined;
 }
 
+export interface CheckOptions {
+  /**
+   * What a session gets whose org has no flag. `deny`, the default: it is refused as `unknown`, for the service keeps a flag
+   * for each org. `allow` is for the time of an upgrade, until the service has published them all (docs/sessions-upgrade.md).
+   */
+  readonly onMissingOrgFlag?: OnMissingOrgFlag;
+}
+
+export type OnMissingOrgFlag = 'deny' | 'allow';
+
 /**
- * Fast, and nothing else: one bulk KV read of the user's and the org's flag. A missing flag means that nothing was ever
- * revoked, or that it was longer ago than any session lives. That there is such a user, KV cannot say.
+ * Fast, and nothing else: one bulk KV read of the user's and the org's flag. The service keeps a flag for each org, so a
+ * session of an org without one is refused. A user's flag may be missing: then nothing was ever revoked, or it was longer ago
+ * than any session lives. That there is such a user, KV cannot say.
  *
  * How instant: at once where the flag was written; elsewhere usually within about a minute and with no upper bound,
- * because KV caches a missing key too, just where the user is active.
+ * because KV caches a missing key too, just where the user is active. For the same reason the first sessions of a new org
+ * may be `unknown` elsewhere for about a minute.
  *
- * @throws Error when the session is not of that shape, and whatever KV throws, however long it takes: what then to do
+ * @throws Error when the session is not of that shape (an org's slug is not its id), and whatever KV throws, however long it takes: what then to do
  * is the host's decision (`sessionChecker` takes it as a setting).
  */
-export async function checkSession(flags: FlagReader, session: Session): Promise<Verdict> {
+export async function checkSession(
+  flags: FlagReader,
+  session: Session,
+  { onMissingOrgFlag = 'deny' }: CheckOptions = {},
+): Promise<Verdict> {
   const { org, user, issuedAt } = parseSession(session);
+  expectOrgId(org);
   const heard = await readFlags(flags, org, user);
   if (heard === 'unreadable') return { valid: false, reason: 'unreadable' };
-  return decide(statesOf(heard), issuedAt);
+  return heard.org || onMissingOrgFlag === 'allow'
+    ? decide(statesOf(heard), issuedAt)
+    : decideWithoutOrg(heard, issuedAt);
+}
+
+/** Absence is not permission: what is known of the user can only refuse. */
+export function decideWithoutOrg({ user }: Heard, issuedAt: number): Verdict {
+  const verdict = decide(user ? [user] : [], issuedAt);
+  return verdict.valid ? { valid: false, reason: 'unknown' } : verdict;
 }
 
 /** @throws whatever KV throws, and Error when what it answers does not tell a missing flag from one not asked for. */
@@ -83,7 +114,7 @@ export async function readFlags(flags: FlagReader, org: string, user: string): P
 export const statesOf = ({ user, org }: Heard): State[] => [user, org].filter((state) => state !== undefined);
 
 /**
- * The rule, the same for every kind of check. A session issued in the very millisecond of the revocation is dead: of
+ * The rule, the same for every kind of check. Of no states at all it says good: to ask for the org's comes first. A session issued in the very millisecond of the revocation is dead: of
  * two instants that cannot be told apart, the safe one counts.
  *
  * Two clocks are compared: `issuedAt` is the host's, `notBefore` the service's (the later of the Worker's at the request
@@ -104,18 +135,6 @@ export function decide(states: readonly State[], issuedAt: number): Verdict {
   return { valid: true, reason: 'good' };
 }
 
-/** @returns epoch milliseconds. @throws Error when the value is no instant, or seconds or microseconds where milliseconds belong. */
-export function instant(value: Date | number | string): number {
-  const at = value instanceof Date ? value.getTime() : typeof value === 'number' ? value : Date.parse(value);
-  if (!Number.isFinite(at)) throw new Error('issuedAt: a Date, epoch milliseconds or ISO text was expected');
-  // Before 1973 in milliseconds, today in seconds: taken as it stands, every session would look ancient.
-  if (at < 100_000_000_000) throw new Error('issuedAt: epoch milliseconds were expected, this looks like seconds');
-  // After the year 5000 in milliseconds, today in microseconds: no revocation would ever reach the session.
-  if (at > 100_000_000_000_000)
-    throw new Error('issuedAt: epoch milliseconds were expected, this looks like microseconds');
-  return at;
-}
-
 /**
  * Ids become part of a key: an empty one, or one with the separator in it, would ask for somebody else's flag.
  *
@@ -126,4 +145,12 @@ export function parseSession({ org, user, issuedAt }: Session): Session & { read
     if (typeof id !== 'string' || !/^[\w.-]{1,100}$/.test(id)) throw new Error(`${name}: an id was expected`);
   }
   return { org, user, issuedAt: instant(issuedAt) };
+}
+
+/** As the service makes ids of orgs (credentials/secret.ts). A slug may look like one; then there is no flag of it. */
+const ORG_ID = /^[0-9A-Za-z]{12}$/;
+
+/** Where KV is asked. @throws Error when it cannot be the id of an org: flags are not filed under slugs. */
+export function expectOrgId(org: string): void {
+  if (!ORG_ID.test(org)) throw new Error("org: the org's id was expected, 12 letters and digits, and not its slug");
 }

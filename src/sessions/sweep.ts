@@ -1,8 +1,13 @@
-/** What a crash left between a commit and its publication: found by the cron, published by the org's coordinator. */
+/**
+ * What a crash left between a commit and its publication, and the flags of orgs that have none yet: found by the cron,
+ * published by the org's coordinator.
+ */
 import { coordinatorOf, type Env } from '../env';
-import { orgsWithPending } from '../store/outbox';
+import { askForOrgFlags, orgsWithPending } from '../store/outbox';
 
 const ORGS_PER_SWEEP = 500;
+/** Fewer than those: what a crash left of other orgs must not wait behind all orgs of an upgrade. */
+const FLAGS_PER_SWEEP = 200;
 
 /**
  * A publication that is under way just now is asked for a second time, which is harmless: the coordinator has one line
@@ -11,6 +16,7 @@ const ORGS_PER_SWEEP = 500;
  * @throws Error when an org could not be reached, after all others were; the next sweep tries again.
  */
 export async function sweep(env: Pick<Env, 'DB' | 'ORG_COORDINATOR' | 'DO_JURISDICTION'>): Promise<void> {
+  await askForOrgFlags(env.DB, Date.now(), FLAGS_PER_SWEEP);
   const orgs = await orgsWithPending(env.DB, ORGS_PER_SWEEP);
   const drained = await Promise.allSettled(orgs.map((orgId) => coordinatorOf(env, orgId).drain()));
   const failed = drained.filter((result) => result.status === 'rejected');

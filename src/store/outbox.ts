@@ -17,6 +17,8 @@ export interface Publication {
   readonly userId: string;
   readonly isActive: boolean;
   readonly notBefore: number | undefined;
+  /** A user who cannot come back: erased, or of an org that is gone. */
+  readonly isGone: boolean;
   /** Rows up to this one are settled by publishing this state. */
   readonly through: number;
 }
@@ -25,8 +27,8 @@ export interface Publication {
 export async function readPublication(db: D1Database, orgId: string, userId: string): Promise<Publication> {
   const state =
     userId === WHOLE_ORG
-      ? sql`SELECT disabled_at IS NULL AS active, NULL AS deleted_at, not_before FROM orgs WHERE id = ${orgId}`
-      : sql`SELECT active, deleted_at, not_before FROM users WHERE org_id = ${orgId} AND id = ${userId}`;
+      ? sql`SELECT disabled_at IS NULL AS active, NULL AS deleted_at, NULL AS erased_at, not_before FROM orgs WHERE id = ${orgId}`
+      : sql`SELECT active, deleted_at, erased_at, not_before FROM users WHERE org_id = ${orgId} AND id = ${userId}`;
   const [pending, found] = await runBatch(db, [
     sql`SELECT max(seq) AS through, max(requested_at) AS requested_at FROM outbox
       WHERE org_id = ${orgId} AND user_id = ${userId}`,
@@ -36,15 +38,45 @@ export async function readPublication(db: D1Database, orgId: string, userId: str
   const row = found?.[0];
   if (row === undefined) {
     const requestedAt = (pending?.[0]?.['requested_at'] as number | null) ?? undefined;
-    return { userId, isActive: false, notBefore: requestedAt, through };
+    return { userId, isActive: false, notBefore: requestedAt, isGone: userId !== WHOLE_ORG, through };
   }
   const isActive = row['active'] === 1 && row['deleted_at'] === null;
-  return { userId, isActive, notBefore: (row['not_before'] as number | null) ?? undefined, through };
+  const notBefore = (row['not_before'] as number | null) ?? undefined;
+  return { userId, isActive, notBefore, isGone: row['erased_at'] !== null, through };
 }
 
 /** The publication has reached KV. A change that came meanwhile has a later row, and stays. */
 export async function settle(db: D1Database, orgId: string, { userId, through }: Publication): Promise<void> {
-  await runBatch(db, [sql`DELETE FROM outbox WHERE org_id = ${orgId} AND user_id = ${userId} AND seq <= ${through}`]);
+  await runBatch(db, [
+    sql`DELETE FROM outbox WHERE org_id = ${orgId} AND user_id = ${userId} AND seq <= ${through}`,
+    ...(userId === WHOLE_ORG
+      ? [
+          sql`UPDATE orgs SET flag_published_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) WHERE id = ${orgId} AND flag_published_at IS NULL`,
+        ]
+      : []),
+  ]);
+}
+
+const IS_UNFLAGGED = sql.raw('flag_published_at IS NULL');
+
+/**
+ * Asks for the flags of orgs that have none: after an upgrade, all that there are. A run goes no further than the first ones,
+ * so that it reads no more than that and the outbox stays short; those that are published make room for the next ones.
+ */
+export async function askForOrgFlags(db: D1Database, now: number, limit: number): Promise<void> {
+  await runBatch(db, [
+    sql`INSERT INTO outbox (org_id, user_id, requested_at) SELECT id, ${WHOLE_ORG}, ${now}
+      FROM (SELECT id FROM orgs WHERE ${IS_UNFLAGGED} ORDER BY id LIMIT ${limit}) AS it
+      WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.org_id = it.id AND outbox.user_id = ${WHOLE_ORG})`,
+  ]);
+}
+
+/** How many orgs have no flag in KV yet; counts no further than `most`. */
+export async function countUnflagged(db: D1Database, most: number): Promise<number> {
+  const [rows] = await runBatch(db, [
+    sql`SELECT count(*) AS n FROM (SELECT 1 FROM orgs WHERE ${IS_UNFLAGGED} LIMIT ${most})`,
+  ]);
+  return rows![0]!['n'] as number;
 }
 
 /**

@@ -7,6 +7,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import { getTableConfig, SQLiteTable } from 'drizzle-orm/sqlite-core';
 import type { Actor } from '../events';
 import { type Row, runBatch } from './batch';
+import { CLOCK } from './epoch';
 import { count, recordAs } from './events';
 import { expect } from './expect';
 import type { OrgStore } from './open';
@@ -61,16 +62,12 @@ interface Rows {
   readonly where: string;
 }
 
-/** Tables that outlive an org on purpose. */
-const KEPT: ReadonlySet<string> = new Set(['deleted_orgs', 'removals']);
+/** Tables that outlive an org on purpose. The outbox empties itself: what waits in it is published first. */
+const KEPT: ReadonlySet<string> = new Set(['deleted_orgs', 'removals', 'outbox']);
 
-/**
- * Where no index has the org alone, conditions that together are all of its rows. Of the outbox the org's own row stays
- * until hosts have been told; who else waits in it is out with the org.
- */
+/** Where no index has the org alone, conditions that together are all of its rows. */
 const CONDITIONS: Readonly<Record<string, readonly string[]>> = {
   credentials: ['generation > 0', "subject <> ''"],
-  outbox: ["user_id > ''"],
 };
 
 /** All that an org has: every table with an `org_id`, so that none can be forgotten. */
@@ -92,12 +89,22 @@ const some = ({ table, where }: Rows, orgId: string, what: string): SQL =>
 /** A portion of the rows of a deleted org in one table. @returns how many they were. */
 export async function removeRows(db: D1Database, orgId: string, rows: Rows): Promise<number> {
   const key = rows.key.join(', ');
-  const [, removed] = await runBatch(db, [
+  // The flag of each removed user is written once more, with an end (sessions/publish.ts).
+  const flags =
+    rows.table === 'users'
+      ? [
+          sql`INSERT INTO outbox (org_id, user_id, requested_at)
+            SELECT org_id, id, ${CLOCK} FROM users WHERE seq IN (${some(rows, orgId, 'seq')} LIMIT ${PORTION})
+              AND (active = 0 OR not_before IS NOT NULL) AND ${isRemoving(orgId, 'org', '')}`,
+        ]
+      : [];
+  const results = await runBatch(db, [
+    ...flags,
     sql`DELETE FROM ${sql.raw(rows.table)} WHERE (${sql.raw(key)}) IN (${some(rows, orgId, key)} LIMIT ${PORTION})
       AND ${isRemoving(orgId, 'org', '')}`,
     sql`SELECT changes() AS n`,
   ]);
-  return removed![0]!['n'] as number;
+  return results.at(-1)![0]!['n'] as number;
 }
 
 /** Nothing of the org is left: from now on one with its id may be imported. @returns whether that is so. */

@@ -8,6 +8,7 @@ import { runBatch } from './batch';
 import { forget } from './erase';
 import { recordEach } from './events';
 import type { OrgSettings, OrgStore } from './open';
+import { publishLater } from './outbox';
 
 /** An org to be looked at: as it was set, and how far its journal has been gone through. */
 export interface Due extends Pick<OrgSettings, 'retainDeleted' | 'retainEvents'> {
@@ -72,6 +73,7 @@ export async function eraseOld(store: OrgStore, actor: Actor, kept: Limit, limit
   const results = await store.write(
     record,
     ...forget(store, targets),
+    publishLater(store, targets), // their flags end (sessions/publish.ts)
     sql`SELECT count(*) AS n FROM (${targets})`,
     settle,
   );

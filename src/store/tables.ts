@@ -33,10 +33,13 @@ export const orgs = sqliteTable(
     retainedAt: integer('retained_at').notNull().default(0),
     /** JSON: the first line of the file that it is made of, and how far that has been read (import.ts); absent: it is no import, or a finished one. */
     importing: text('importing'),
+    /** When its own flag first stood in KV, from where it never goes; absent: the cron publishes it. */
+    flagPublishedAt: integer('flag_published_at'),
     createdAt: integer('created_at').notNull(),
   },
   (t) => [
     uniqueIndex('orgs_slug').on(t.slug),
+    index('orgs_unflagged').on(t.id).where(sql`flag_published_at IS NULL`),
     // Those that the cron has to look at for what is too old.
     index('orgs_retained')
       .on(t.retainedAt)

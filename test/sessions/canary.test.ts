@@ -25,13 +25,13 @@ it.each([
   [61, 1],
   [3_600, 3_540],
 ])('a canary of %i seconds ago says that KV is at least %i seconds behind here', async (age, lag) => {
-  await writeCanary(env.REVOCATIONS, NOON);
+  await writeCanary(env, NOON);
   const seen = await readCanary(env.REVOCATIONS, NOON + age * 1_000);
-  expect(seen).toEqual({ writtenAt: '2026-11-22T12:00:00.000Z', age, lag });
+  expect(seen).toEqual({ writtenAt: '2026-11-22T12:00:00.000Z', age, lag, orgsWithoutFlag: 0 });
 });
 
 it('a clock that is behind makes no negative age', async () => {
-  await writeCanary(env.REVOCATIONS, NOON);
+  await writeCanary(env, NOON);
   expect(await readCanary(env.REVOCATIONS, NOON - 5_000)).toMatchObject({ age: 0, lag: 0 });
 });
 
@@ -40,7 +40,10 @@ it('the cron writes it, and /health tells it to anyone, without a database', asy
   const down = { prepare: () => expect.unreachable(), batch: () => expect.unreachable() } as unknown as D1Database;
   const { status, body } = await ask('GET', `${BASE}/health`, { env: { DB: down } });
   expect(status).toBe(200);
-  expect(body).toEqual({ status: 'ok', kv: { writtenAt: expect.any(String), age: expect.any(Number), lag: 0 } });
+  expect(body).toEqual({
+    status: 'ok',
+    kv: { writtenAt: expect.any(String), age: expect.any(Number), lag: 0, orgsWithoutFlag: 0 },
+  });
   expect(Date.now() - Date.parse(body.kv.writtenAt)).toBeLessThan(10_000);
 });
 

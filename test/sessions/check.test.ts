@@ -1,9 +1,14 @@
 import { env } from 'cloudflare:workers';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { checkSession, decide, type FlagReader, instant } from '../../src/sessions/check';
 
 const ORG = 'Ab3dEf6hIj9k';
 const REVOKED_AT = Date.parse('2026-03-01T12:00:00.000Z');
+
+/** The service keeps a flag for each org. */
+const flagOrg = (org: string, flag: object = { v: 1, active: true, notBefore: 0 }) =>
+  env.REVOCATIONS.put(`rev:v1:${org}`, JSON.stringify(flag));
+beforeAll(() => Promise.all([ORG, 'anotherOrg12'].map((org) => flagOrg(org))));
 
 /** One user per test, so that none hears of another's flag. */
 const flagged = async (flag?: unknown) => {
@@ -16,7 +21,7 @@ const check = (user: string, issuedAt: Date | number | string, org = ORG) =>
   checkSession(env.REVOCATIONS, { org, user, issuedAt });
 
 describe('a session is', () => {
-  it('good while there is no flag', async () => {
+  it('good while its user has no flag', async () => {
     expect(await check(await flagged(), Date.now())).toEqual({ valid: true, reason: 'good' });
   });
 
@@ -69,6 +74,52 @@ describe('a session is', () => {
   });
 });
 
+describe('absence is not permission:', () => {
+  const unknown = { valid: false, reason: 'unknown' };
+
+  it('a session of an org without a flag is refused, unless the host asks for the opposite while it upgrades', async () => {
+    const session = { org: 'nobodyHere12', user: 'u', issuedAt: Date.now() };
+    expect(await checkSession(env.REVOCATIONS, session)).toEqual(unknown);
+    expect(await checkSession(env.REVOCATIONS, session, {})).toEqual(unknown);
+    expect(await checkSession(env.REVOCATIONS, session, { onMissingOrgFlag: 'deny' })).toEqual(unknown);
+    const allowed = { valid: true, reason: 'good' };
+    expect(await checkSession(env.REVOCATIONS, session, { onMissingOrgFlag: 'allow' })).toEqual(allowed);
+  });
+
+  it('what is known of the user still refuses, and lets nobody in', async () => {
+    const org = 'noFlagHere12';
+    const flag = (active: boolean) => JSON.stringify({ v: 1, active, notBefore: REVOKED_AT });
+    await env.REVOCATIONS.put(`rev:v1:${org}:out`, flag(false));
+    await env.REVOCATIONS.put(`rev:v1:${org}:back`, flag(true));
+    expect(await check('out', Date.now(), org)).toEqual({ valid: false, reason: 'inactive' });
+    expect(await check('back', REVOKED_AT, org)).toEqual({ valid: false, reason: 'revoked' });
+    expect(await check('back', REVOKED_AT + 1, org)).toEqual(unknown);
+  });
+
+  it('a slug that looks like the id of an org is an org without a flag', async () => {
+    expect(await check('u', Date.now(), 'acmewidgets1')).toEqual(unknown);
+  });
+
+  it.each([
+    'acme',
+    'acme-widgets',
+    'acme-widget1',
+    'a',
+    'Ab3dEf6hIj9',
+    'Ab3dEf6hIj9k0',
+    'Ab3dEf6hIj.k',
+    'Ab3dEf6hIj_k',
+  ])('the slug %s is no id of an org, whatever the option says', async (org) => {
+    const asked: FlagReader = { get: () => expect.unreachable() };
+    for (const onMissingOrgFlag of ['deny', 'allow'] as const) {
+      const session = { org, user: 'u', issuedAt: Date.now() };
+      await expect(checkSession(asked, session, { onMissingOrgFlag })).rejects.toThrow(
+        "org: the org's id was expected",
+      );
+    }
+  });
+});
+
 describe('the time a session was issued at', () => {
   it('is a Date, epoch milliseconds or ISO text, with any offset', async () => {
     const user = await flagged({ v: 1, active: true, notBefore: REVOKED_AT });
@@ -103,21 +154,21 @@ describe('the check asks KV', () => {
     const reader: FlagReader = {
       async get(keys, options) {
         calls.push([keys, options]);
-        return new Map(keys.map((key) => [key, null]));
+        return new Map(keys.map((key) => [key, key.endsWith(':u') ? null : '{"v":1,"active":true,"notBefore":0}']));
       },
     };
-    expect((await checkSession(reader, { org: 'o', user: 'u', issuedAt: Date.now() })).valid).toBe(true);
-    expect(calls).toEqual([[['rev:v1:o:u', 'rev:v1:o'], { type: 'text', cacheTtl: 30 }]]);
+    expect((await checkSession(reader, { org: ORG, user: 'u', issuedAt: Date.now() })).valid).toBe(true);
+    expect(calls).toEqual([[[`rev:v1:${ORG}:u`, `rev:v1:${ORG}`], { type: 'text', cacheTtl: 30 }]]);
   });
 
   it('and hands its error on: whether to let people in then is the host’s decision', async () => {
     const reader: FlagReader = { get: () => Promise.reject(new Error('KV is down')) };
-    await expect(checkSession(reader, { org: 'o', user: 'u', issuedAt: Date.now() })).rejects.toThrow('KV is down');
+    await expect(checkSession(reader, { org: ORG, user: 'u', issuedAt: Date.now() })).rejects.toThrow('KV is down');
   });
 
   it('not at all when the time is wrong', async () => {
     const reader: FlagReader = { get: () => Promise.reject(new Error('asked')) };
-    await expect(checkSession(reader, { org: 'o', user: 'u', issuedAt: 'x' })).rejects.toThrow('issuedAt');
+    await expect(checkSession(reader, { org: ORG, user: 'u', issuedAt: 'x' })).rejects.toThrow('issuedAt');
   });
 });
 

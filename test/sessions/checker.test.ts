@@ -1,6 +1,6 @@
 /** The checker that hosts import, each mode against real local KV and against sources that fail in every way. */
 import { env } from 'cloudflare:workers';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import {
   type CheckedVerdict,
   type FlagReader,
@@ -27,6 +27,11 @@ const sessionOf = (user: string, issuedAt: number | string | Date = NOW - MINUTE
 });
 const publish = (user: string | undefined, active: boolean, notBefore: number, org = ORG) =>
   env.REVOCATIONS.put(flagKey(org, user), JSON.stringify({ v: 1, active, notBefore }));
+
+/** The service keeps a flag for each org. */
+beforeAll(async () => {
+  for (const org of [ORG, 'signedOutOrg', 'orgThatFalls']) await publish(undefined, true, 0, org);
+});
 
 /** KV that is real, until it is told to fail. */
 class Kv implements FlagReader {
@@ -342,7 +347,11 @@ describe('no answer takes back what is known:', () => {
     await publish(user, false, NOW - 1_000);
     expect(await check(sessionOf(user))).toMatchObject({ reason: 'inactive' });
     for (const old of [null, JSON.stringify({ v: 1, active: true, notBefore: NOW - MINUTE - 5 })]) {
-      kv.answer = async () => new Map([flagKey(ORG, user), flagKey(ORG)].map((key, i) => [key, i === 0 ? old : null]));
+      kv.answer = async () =>
+        new Map([
+          [flagKey(ORG, user), old],
+          [flagKey(ORG), '{"v":1,"active":true,"notBefore":0}'],
+        ]);
       clock.now += 1_000;
       expect(await check(sessionOf(user))).toMatchObject({ valid: false, reason: 'inactive', from: 'kv' });
       // Nor does it let in anew, before a reactivation is heard of.
@@ -449,6 +458,59 @@ describe('the instant of a session', () => {
   });
 });
 
+describe('an org without a flag', () => {
+  const nobody = { valid: false, reason: 'unknown' };
+  const sessionThere = (org = 'noFlagOrg123') => sessionOf(newUser(), NOW - MINUTE, org);
+
+  it('is unknown to the fast check, whatever holds in an outage, and is not remembered', async () => {
+    for (const onUnavailable of ['deny', 'allow', 'last-known'] as const) {
+      const { check, kv } = setUp({ onUnavailable });
+      const session = sessionThere();
+      expect(await check(session)).toEqual({ ...nobody, from: 'kv', asOf: NOW });
+      kv.answer = down;
+      expect(await check(session)).toMatchObject({ reason: 'unavailable', valid: onUnavailable === 'allow' });
+    }
+  });
+
+  it('is asked about at the service in auto: a new org’s flag may not have come here yet', async () => {
+    const { check, strict } = setUp({ mode: 'auto', onUnavailable: 'allow' });
+    const session = sessionThere();
+    expect(await check(session)).toMatchObject({ valid: true, from: 'strict' });
+    expect(strict.asked).toHaveLength(1);
+    strict.answer = () => ({ valid: false, reason: 'unknown', notBefore: null });
+    expect(await check(session)).toMatchObject({ ...nobody, from: 'strict' });
+    strict.answer = down;
+    expect(await check(session)).toMatchObject({ ...nobody, from: 'kv' });
+    await publish(undefined, true, 0, 'cameLater123');
+    expect(await check(sessionThere('cameLater123'))).toMatchObject({ valid: true, from: 'kv' });
+  });
+
+  it('is accepted where the host says so, for the time of an upgrade', async () => {
+    const { check, strict } = setUp({ mode: 'auto', onMissingOrgFlag: 'allow' });
+    expect(await check(sessionThere())).toMatchObject({ valid: true, reason: 'good', from: 'kv' });
+    const out = newUser();
+    await publish(out, false, NOW, 'noFlagOrg123');
+    expect(await check(sessionOf(out, NOW - 1, 'noFlagOrg123'))).toMatchObject({ reason: 'inactive', from: 'kv' });
+    expect(strict.asked).toEqual([]);
+  });
+
+  it('does not hide what is known of the user: in auto, a session from before a not-before is not asked about', async () => {
+    const { check, strict } = setUp({ mode: 'auto' });
+    const user = newUser();
+    await publish(user, true, NOW, 'noFlagOrg123');
+    expect(await check(sessionOf(user, NOW, 'noFlagOrg123'))).toMatchObject({ reason: 'revoked', from: 'kv' });
+    expect(strict.asked).toEqual([]);
+  });
+
+  it('cannot even be asked about by a slug: that is a mistake of the host, under every policy', async () => {
+    for (const mode of ['fast', 'auto'] as const) {
+      const { check, kv, strict } = setUp({ mode, onUnavailable: 'allow', onMissingOrgFlag: 'allow' });
+      await expect(check(sessionThere('acme-widgets'))).rejects.toThrow("org: the org's id was expected");
+      expect([kv.asked, strict.asked.length]).toEqual([0, 0]);
+    }
+  });
+});
+
 describe('a source that knows states', () => {
   it('stands where KV does, is answered from at once, and what is stale counts as last known', async () => {
     let isStale = false;
@@ -485,6 +547,7 @@ describe('what a checker is made of', () => {
     ['lastKnown.maxAge', { flags, mode: 'fast', onUnavailable: 'deny', lastKnown: { maxAge: Number.NaN } }],
     ['sessionMaxAge', { flags, mode: 'fast', onUnavailable: 'deny', sessionMaxAge: -1 }],
     ['clockTolerance', { flags, mode: 'fast', onUnavailable: 'deny', clockTolerance: -1 }],
+    ['onMissingOrgFlag', { flags, mode: 'fast', onUnavailable: 'deny', onMissingOrgFlag: 'last-known' }],
   ])('is checked at once: %s in %j', (name, options) => {
     expect(() => sessionChecker(options as SessionCheckerOptions)).toThrow(`${name}: `);
   });

@@ -314,7 +314,7 @@ describe('between orgs', () => {
     expect((await publications(one.orgId)).told).toHaveLength(7);
     expect(await theirs()).toEqual(before);
     expect((await two.get('/Users')).body.totalResults).toBe(3);
-    expect(await flagOf(two.orgId)).toBeNull();
+    expect(await flagOf(two.orgId)).toEqual({ v: 1, active: true, notBefore: 0 });
   });
 
   it('another org’s user answers as nobody, and another org’s group cannot be named', async () => {

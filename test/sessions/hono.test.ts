@@ -1,7 +1,7 @@
 /** The middleware in a real Hono app, typed as a host would: the types are half of what is tested here. */
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
-import { describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { type CheckedVerdict, flagKey, type Session, sessionChecker } from '../../src/sessions/host';
 import { sessionGuard } from '../../src/sessions/host/hono';
 
@@ -32,6 +32,8 @@ function host(more: Partial<Parameters<typeof sessionGuard>[0]> = {}) {
   return (path: string, session?: object) =>
     app.request(path, session && { headers: { Cookie: `session=${encodeURIComponent(JSON.stringify(session))}` } });
 }
+
+beforeAll(() => env.REVOCATIONS.put(flagKey(ORG), JSON.stringify({ v: 1, active: true, notBefore: 0 })));
 
 const newSession = () => ({ org: ORG, user: crypto.randomUUID(), issuedAt: Date.now() - 1_000 });
 const revoke = ({ user }: { user: string }) =>

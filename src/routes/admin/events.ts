@@ -7,6 +7,7 @@ import { invalidValue, notFound, shown } from '../../scim/error';
 import { type Asked, findSubject, namesOfGroups, type Recorded, readEvents, type Subject } from '../../store/journal';
 import type { App } from '../context';
 import { outcomeOf, page, refuseFuture, shownEvent } from '../events';
+import { queriedInstant } from '../instant';
 import { iso, orgOf } from './respond';
 
 const text = z.string().min(1, 'a value was expected').max(1_000, 'at most 1,000 characters are accepted');
@@ -84,13 +85,14 @@ function read(question: z.ZodType, queries: Record<string, string[]>, now: numbe
   return { ...asked, since: instantOf('since', since, now), until: instantOf('until', until, now) };
 }
 
-/** An instant, or how long ago. */
+/** An instant, or how long ago. @throws ScimError 400. */
 function instantOf(name: string, text: string | undefined, now: number): number | undefined {
   if (text === undefined) return undefined;
   const ago = parseDuration(text);
-  const at = ago === undefined ? Date.parse(text) : now - ago;
-  if (Number.isNaN(at)) {
+  if (ago !== undefined) return now - ago;
+  try {
+    return queriedInstant(name, text);
+  } catch {
     throw invalidValue(`${name}: an instant was expected, as 2026-11-22T08:00:00Z, or how long ago, as 7d or 12h`);
   }
-  return at;
 }

@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { DAY, parseDuration } from '../../credentials/duration';
 import { newOrgId } from '../../credentials/secret';
 import { REGION_LABEL, settings as settingsOf } from '../../env';
+import type { Actor } from '../../events';
 import { detailsOf } from '../../provisioning/lifecycle';
 import { removeWaiting } from '../../provisioning/removal';
 import { domainKey } from '../../scim/address';
@@ -15,9 +16,9 @@ import { IDPS, type OrgSettings, RATES, type SettingsChange } from '../../store/
 import { changeOrg, deleteOrg, insertOrg, listOrgs, signOutOrg, switchOrg } from '../../store/orgs';
 import { WHOLE_ORG } from '../../store/outbox';
 import { isInPlan, outOfPlan, withContact } from '../../store/policy';
-import { type App, actorOf, inBackground } from '../context';
+import { type App, actorOf, inBackground, orgFor } from '../context';
 import { GRACE, isGrace } from './credentials';
-import { body, by, orgOf, reason, shownOrg, shownSettings } from './respond';
+import { body, by, orgOf, reason, scimBaseUrl, shownOrg, shownSettings } from './respond';
 
 /** Okta forbids "_" anywhere in a base URL, and a slug stands in one. */
 const SLUG = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
@@ -137,13 +138,22 @@ orgs.post('/', body(z.strictObject({ slug, name: name.optional() })), async (c) 
   const asked = c.req.valid('json');
   try {
     const org = { id: newOrgId(), slug: asked.slug, name: asked.name ?? asked.slug };
-    const tenant = await insertOrg(c.env.DB, org, actorOf(c, `admin:${c.var.by}`), Date.now());
+    const actor = actorOf(c, `admin:${c.var.by}`);
+    const tenant = await insertOrg(c.env.DB, org, actor, Date.now());
+    await publishOrg(c, tenant.id, actor);
     return c.json(shownOrg(c, tenant), 201);
   } catch (error) {
     if (error instanceof Taken) throw new ScimError(409, undefined, `There is an org ${asked.slug} already`);
     throw error;
   }
 });
+
+/** Before the answer: hosts that ask KV refuse sessions of an org without a flag. What fails, the coordinator or the cron repeats. */
+async function publishOrg(c: Context<App>, id: string, actor: Actor): Promise<void> {
+  const { store, publish } = orgFor(c, { kind: 'id', id }, actor, scimBaseUrl(c));
+  await store.verify();
+  await publish(WHOLE_ORG);
+}
 
 orgs.get('/:slug', async (c) => c.json(shownOrg(c, await orgOf(c).store.verify())));
 

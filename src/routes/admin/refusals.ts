@@ -1,15 +1,17 @@
 /** Why requests for an org were refused: what their senders were not told. */
 import { Hono } from 'hono';
 import { explain } from '../../credentials/refusal';
-import { invalidValue } from '../../scim/error';
 import { listRefusals } from '../../store/refusals';
 import type { App } from '../context';
+import { queriedInstant } from '../instant';
 import { iso, orgOf } from './respond';
 
 export const refusals = new Hono<App>();
 
 refusals.get('/', async (c) => {
-  const listed = await listRefusals(orgOf(c).store, readSince(c.req.query('since')));
+  const asked = c.req.query('since');
+  const since = asked === undefined ? 0 : queriedInstant('since', asked);
+  const listed = await listRefusals(orgOf(c).store, since);
   return c.json(
     listed.map((refusal) => ({
       reason: refusal.reason,
@@ -25,10 +27,3 @@ refusals.get('/', async (c) => {
     })),
   );
 });
-
-function readSince(text: string | undefined): number {
-  if (text === undefined) return 0;
-  const at = Date.parse(text);
-  if (Number.isNaN(at)) throw invalidValue('since: an instant was expected, as 2026-11-22T08:00:00Z');
-  return at;
-}

@@ -8,11 +8,12 @@
  */
 import { type Context, Hono } from 'hono';
 import { invalidValue } from '../../scim/error';
-import { checkSession, decide, instant, type Verdict } from '../../sessions/check';
+import { checkSession, decide, type Verdict } from '../../sessions/check';
 import { type Mode, sessionChecker } from '../../sessions/host/checker';
 import { listPending, WHOLE_ORG } from '../../store/outbox';
 import { readSessionState, type SessionState } from '../../store/users';
 import type { App } from '../context';
+import { queriedInstant } from '../instant';
 import { iso, orgOf } from './respond';
 
 export const sessions = new Hono<App>();
@@ -21,7 +22,7 @@ sessions.get('/check', async (c) => {
   const { store } = orgOf(c);
   const user = c.req.query('user');
   if (!user || !/^[\w.-]{1,100}$/.test(user)) throw invalidValue('user: the id of a user was expected');
-  const issuedAt = readInstant(c.req.query('issuedAt'));
+  const issuedAt = queriedInstant('issuedAt', c.req.query('issuedAt') ?? '');
   const mode = readMode(c.req.query('mode'));
   // In every mode: it also says which org the slug is.
   const state = await readSessionState(store, user);
@@ -81,13 +82,4 @@ function readMode(text: string | undefined): Mode {
   if (text === undefined || text === 'strict') return 'strict';
   if (text === 'fast' || text === 'auto') return text;
   throw invalidValue('mode: fast, strict or auto was expected');
-}
-
-function readInstant(text: string | undefined): number {
-  try {
-    if (!text) throw new Error('issuedAt: epoch milliseconds or ISO text was expected');
-    return instant(/^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text);
-  } catch (error) {
-    throw invalidValue((error as Error).message);
-  }
 }

@@ -3,13 +3,14 @@ import * as z from 'zod';
 import type { Env } from '../../env';
 import { invalidValue, ScimError, shown } from '../../scim/error';
 import type { Resource } from '../../scim/resource';
-import { decide, instant, type Verdict } from '../../sessions/check';
+import { decide, type Verdict } from '../../sessions/check';
 import { findPeople, type Key } from '../../store/gate';
 import { readCurrent, readEvents } from '../../store/journal';
 import { OrgStore } from '../../store/open';
 import { readSessionState } from '../../store/users';
 import { iso } from '../admin/respond';
 import { page, refuseFuture, type ShownEvent, seq, shownEvent } from '../events';
+import { readInstant } from '../instant';
 
 const text = (most: number) =>
   z
@@ -42,13 +43,13 @@ export const NOBODY: Checked = { valid: false, reason: 'unknown', notBefore: nul
 
 /**
  * Is this session good, as of now: read from the primary, so nothing committed is missed. Someone deleted is inactive,
- * and so is everybody of an org that is switched off.
+ * and so is everybody of an org that is switched off. An org that was deleted is as unknown as one that never was.
  *
  * @throws ScimError 400.
  */
 export async function check(env: Env, asked: unknown): Promise<Checked> {
   const question = read(checkAsked, asked);
-  const issuedAt = instantOf(question.issuedAt);
+  const issuedAt = readInstant('issuedAt', question.issuedAt);
   const state = await ifThere(readSessionState(storeFor(env, question.org), question.user));
   if (!state?.isKnown) return NOBODY;
   const { isActive, notBefore } = state;
@@ -175,12 +176,4 @@ function read<T extends z.ZodType>(question: T, asked: unknown): z.output<T> {
   const issue = parsed.error.issues[0]!;
   if (issue.code === 'unrecognized_keys') throw invalidValue(`${shown(issue.keys[0]!)} is not part of the question`);
   throw invalidValue(`${issue.path.join('.') || 'question'}: ${issue.message}`);
-}
-
-function instantOf(value: Date | number | string): number {
-  try {
-    return instant(value);
-  } catch (error) {
-    throw invalidValue((error as Error).message);
-  }
 }

@@ -1,7 +1,18 @@
 /** The ready-made check: which source is asked, for how long, and what holds when none answers. */
-import { decide, type FlagReader, parseSession, type Reason, type Session, type Verdict } from '../check.ts';
+import {
+  decide,
+  decideWithoutOrg,
+  expectOrgId,
+  type FlagReader,
+  type OnMissingOrgFlag,
+  parseSession,
+  type Reason,
+  type Session,
+  type Verdict,
+} from '../check.ts';
+import { ageOf, type ClockOptions, clockOf, momentBefore, momentOf } from './clock.ts';
 import { LastKnown } from './memory.ts';
-import { inTime, kvSource, parseStrict, type StateSource, type StrictSource } from './sources.ts';
+import { inTime, kvSource, NotFollowed, parseStrict, type StateSource, type StrictSource } from './sources.ts';
 
 /**
  * How current a verdict is:
@@ -10,8 +21,8 @@ import { inTime, kvSource, parseStrict, type StateSource, type StrictSource } fr
  *   usually within about a minute, and Cloudflare promises no upper bound. A stream: a network round trip after the
  *   commit while its connection lives (about a minute if the service failed just then), else its `maxSilence`.
  * - `strict`: the service is asked, which reads D1's primary: zero staleness after the commit.
- * - `auto`: `strict` for what the host marks sensitive, and where the fast source does not answer; else `fast`. A session
- *   that the fast source knows to be older than a not-before is over, and the service is not asked.
+ * - `auto`: `strict` for what the host marks sensitive, and where the fast source does not answer or knows no such org; else
+ *   `fast`. A session that the fast source knows to be older than a not-before is over, and the service is not asked.
  */
 export type Mode = 'fast' | 'strict' | 'auto';
 
@@ -40,7 +51,7 @@ export interface CheckedVerdict extends Verdict<CheckReason> {
   readonly asOf: number | null;
 }
 
-export interface SessionCheckerOptions<R = unknown> {
+export interface SessionCheckerOptions<R = unknown> extends ClockOptions {
   /** For `fast` and `auto`: the KV namespace that the service publishes to, or `streamSource(stream)`. */
   readonly flags?: FlagReader | StateSource;
   /** For `strict` and `auto`: the service binding to `Sessions`, or `httpSource`. */
@@ -51,6 +62,8 @@ export interface SessionCheckerOptions<R = unknown> {
   readonly isSensitive?: (request: R) => boolean;
   /** There is no default: only the host knows whether an outage shall let people in. */
   readonly onUnavailable: OnUnavailable;
+  /** Of an org that has no flag in KV; `deny` unless told, see CheckOptions. */
+  readonly onMissingOrgFlag?: OnMissingOrgFlag;
   /** Milliseconds after which a source has not answered; 2,000 unless told. Each of two sources has it for itself. */
   readonly timeout?: number;
   readonly lastKnown?: {
@@ -72,8 +85,6 @@ export interface SessionCheckerOptions<R = unknown> {
   readonly clockTolerance?: number;
   /** Told of each question that was not answered, for the host's log. What it throws is not caught. */
   readonly onError?: (error: unknown, from: 'kv' | 'stream' | 'strict') => void;
-  /** Instead of Date.now. */
-  readonly now?: () => number;
 }
 
 export interface CheckRequest<R = unknown> {
@@ -90,6 +101,7 @@ export interface SessionChecker<R = unknown> {
    * cache elsewhere, an answer that was overtaken) revives no session.
    *
    * @throws Error (rejects) when the session is not of its shape, see `Session`: a mistake in the host, not a dead session.
+   * Where KV is asked, a slug for the org's id is one.
    * @throws TypeError (rejects) when the mode needs a source that the checker was not given.
    */
   check(session: Session, request?: CheckRequest<R>): Promise<CheckedVerdict>;
@@ -98,6 +110,7 @@ export interface SessionChecker<R = unknown> {
 const FUTURE = 60_000;
 const MODES: readonly Mode[] = ['fast', 'strict', 'auto'];
 const POLICIES: readonly OnUnavailable[] = ['deny', 'allow', 'last-known'];
+const ON_MISSING: readonly OnMissingOrgFlag[] = ['deny', 'allow'];
 
 /**
  * Make one and keep it: what it remembers is what `last-known` and the monotone answers rest on. In a Worker that is one
@@ -106,7 +119,8 @@ const POLICIES: readonly OnUnavailable[] = ['deny', 'allow', 'last-known'];
  * @throws TypeError when an option is missing or not of its kind.
  */
 export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): SessionChecker<R> {
-  const { strict, isSensitive, onUnavailable, onError, lastKnown = {}, now = Date.now } = options;
+  const { strict, isSensitive, onUnavailable, onMissingOrgFlag = 'deny', onError, lastKnown = {} } = options;
+  const clock = clockOf(options);
   const timeout = positive('timeout', options.timeout ?? 2_000);
   const maxAge = positive('lastKnown.maxAge', lastKnown.maxAge ?? 300_000);
   const sessionMaxAge = positive('sessionMaxAge', options.sessionMaxAge ?? 2_592_000_000);
@@ -114,7 +128,10 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
   if (!(clockTolerance >= 0)) throw new TypeError('clockTolerance: milliseconds were expected');
   if (!POLICIES.includes(onUnavailable))
     throw new TypeError(`onUnavailable: one of ${POLICIES.join(', ')} was expected`);
-  const source = options.flags && ('read' in options.flags ? options.flags : kvSource(options.flags, now));
+  if (!ON_MISSING.includes(onMissingOrgFlag))
+    throw new TypeError(`onMissingOrgFlag: one of ${ON_MISSING.join(', ')} was expected`);
+  const source =
+    options.flags && ('read' in options.flags ? options.flags : kvSource(options.flags, clock, onMissingOrgFlag));
   const memory = new LastKnown(positive('lastKnown.limit', lastKnown.limit ?? 10_000), sessionMaxAge);
   needSources(options.mode);
 
@@ -129,27 +146,33 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
     const { from, read } = source!;
     try {
       const reading = read.call(source, org, user);
-      const { heard, asOf, isStale } = 'then' in reading ? await inTime(reading, timeout) : reading;
+      const { heard, asOf, age, isStale, isOrgUnknown } = 'then' in reading ? await inTime(reading, timeout) : reading;
       if (heard === 'unreadable') return { valid: false, reason: 'unreadable', from, asOf, isFinal: false };
-      const known = memory.hear(org, user, heard, asOf);
+      if (isOrgUnknown) {
+        // It is not remembered: a flag that is missing just now says nothing that could hold in an outage.
+        const isFinal = heard.user !== undefined && issuedAt <= heard.user.notBefore;
+        return { ...decideWithoutOrg(heard, issuedAt), from, asOf, isFinal };
+      }
+      const known = memory.hear(org, user, heard, momentBefore(clock, asOf, age ?? clock.now() - asOf));
       if (isStale) throw new Error('the stream has been out of touch for too long');
       const isFinal = known.some(({ notBefore }) => issuedAt <= notBefore);
       return { ...decide(known, issuedAt), from, asOf, isFinal };
     } catch (error) {
       onError?.(error, from);
-      return undefined;
+      return error instanceof NotFollowed ? { ...refused('unavailable'), isFinal: false } : undefined;
     }
   }
 
   async function askStrict(asked: Asked): Promise<CheckedVerdict | undefined> {
     const { org, user, issuedAt } = asked;
-    const asOf = now();
+    const moment = momentOf(clock);
+    const { asOf } = moment;
     try {
       const { valid, reason, notBefore } = parseStrict(await inTime(strict!.check({ org, user, issuedAt }), timeout));
       if (reason === 'unreadable') return { valid, reason, from: 'strict', asOf };
       const isActive = valid || reason === 'revoked';
       const ended = reason === 'revoked' ? Math.max(notBefore ?? 0, issuedAt) : notBefore;
-      const known = memory.hearStrict(org, user, isActive, ended, asOf);
+      const known = memory.hearStrict(org, user, isActive, ended, moment);
       return { ...(valid ? decide(known, issuedAt) : { valid, reason }), from: 'strict', asOf };
     } catch (error) {
       onError?.(error, 'strict');
@@ -163,7 +186,7 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
       const verdict = state && decide([state], issuedAt);
       if (verdict && !verdict.valid) return { ...verdict, from: 'last-known', asOf: state.asOf };
     }
-    if (onUnavailable === 'last-known' && known.user && now() - known.user.asOf <= maxAge) {
+    if (onUnavailable === 'last-known' && known.user && ageOf(clock, known.user) <= maxAge) {
       return { valid: true, reason: 'good', from: 'last-known', asOf: known.user.asOf };
     }
     return { valid: onUnavailable === 'allow', reason: 'unavailable', from: 'policy', asOf: null };
@@ -173,8 +196,9 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
     async check(session, { mode = options.mode, ...request } = {}) {
       needSources(mode);
       const { org, user, issuedAt } = parseSession(session);
-      const at = now();
-      const refused = (reason: CheckReason): CheckedVerdict => ({ valid: false, reason, from: 'policy', asOf: null });
+      // A stream and the service know slugs, too.
+      if (mode !== 'strict' && source?.from === 'kv') expectOrgId(org);
+      const at = clock.now();
       if (issuedAt > at + clockTolerance + FUTURE) return refused('future');
       if (issuedAt < at - sessionMaxAge) return refused('expired');
       const asked = { org, user, issuedAt: issuedAt - clockTolerance };
@@ -182,7 +206,7 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
       const fast = mode === 'strict' ? undefined : await askFast(asked);
       if (fast) {
         const { isFinal, ...verdict } = fast;
-        if (mode === 'fast' || isFinal || !needsStrict(request)) return verdict;
+        if (mode === 'fast' || isFinal || !(isAbsence(verdict) || needsStrict(request))) return verdict;
         // The service is down: a refusal stands, and an approval counts for no more than what was last heard.
         return (await askStrict(asked)) ?? (verdict.valid ? fallBack(asked) : verdict);
       }
@@ -194,6 +218,11 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
     return told ?? (request !== undefined && isSensitive?.(request) === true);
   }
 }
+
+const refused = (reason: CheckReason): CheckedVerdict => ({ valid: false, reason, from: 'policy', asOf: null });
+
+/** The source knows nothing of the org, and another one may. */
+const isAbsence = ({ reason }: CheckedVerdict) => reason === 'unknown' || reason === 'unavailable';
 
 interface Asked {
   readonly org: string;

@@ -1,4 +1,5 @@
 /** One socket of one org, from the hello to its end: what it heard, whether it is alive, whether everything is here. */
+import { type Clock, type Moment, momentOf } from './clock.ts';
 import { type Frame, type Hello, parseFrame } from './frames.ts';
 import type { StateChange } from './org-states.ts';
 
@@ -17,8 +18,8 @@ export interface ConnectionEvents {
   /** `acknowledge` is there now and then, to be called when everything so far has been dealt with. */
   state(change: StateChange, acknowledge: (() => void) | undefined): void;
   synced(seq: number, acknowledge: (() => void) | undefined): void;
-  /** Everything that there was at `asOf` (epoch milliseconds) has been heard. */
-  whole(asOf: number): void;
+  /** Everything that there was at that moment has been heard. */
+  whole(moment: Moment): void;
   /** The last event, unless `close` was called. `wasOpen` false: the upgrade was refused. */
   lost(why: string, wasOpen: boolean): void;
   /** The last event: the org was deleted. */
@@ -34,7 +35,7 @@ export class Connection {
   readonly #socket: WebSocketLike;
   readonly #events: ConnectionEvents;
   readonly #heartbeat: number;
-  readonly #now: () => number;
+  readonly #clock: Clock;
   readonly #timer: ReturnType<typeof setInterval>;
   #isOver = false;
   #isOpen = false;
@@ -46,19 +47,19 @@ export class Connection {
   /** States that no ack has gone out for; they were too many, so there may be more that wait. */
   #unacked = 0;
   #isHeldBack = false;
-  #helloAt = 0;
-  #progressAt: number;
+  #helloAt: Moment;
+  #progressAt: Moment;
   /** How many pings have no answer, and when the first of them went out. */
   #missed = 0;
-  #pingedAt = 0;
+  #pingedAt: Moment;
 
   /** @param heartbeat milliseconds between two pings. */
-  constructor(socket: WebSocketLike, events: ConnectionEvents, heartbeat: number, now: () => number) {
+  constructor(socket: WebSocketLike, events: ConnectionEvents, heartbeat: number, clock: Clock) {
     this.#socket = socket;
     this.#events = events;
     this.#heartbeat = heartbeat;
-    this.#now = now;
-    this.#progressAt = now();
+    this.#clock = clock;
+    this.#helloAt = this.#progressAt = this.#pingedAt = momentOf(clock);
     this.#timer = setInterval(() => this.#beat(), heartbeat);
     // A socket that was given up has nothing to say any more.
     const on = <E>(type: string, act: (event: E) => void) =>
@@ -111,14 +112,14 @@ export class Connection {
 
   #begin(frame: Hello) {
     this.#target = frame.seq;
-    this.#helloAt = this.#now();
+    this.#helloAt = momentOf(this.#clock);
     this.#events.hello(frame);
     // At once: workerd (November 2026) keeps its close to itself until the client has said something.
     if (!this.#isOver) this.#ping();
   }
 
   #hear(frame: Frame) {
-    this.#progressAt = this.#now();
+    this.#progressAt = momentOf(this.#clock);
     if (frame.type === 'state') {
       this.#isMidway = true;
       this.#unacked++;
@@ -139,8 +140,8 @@ export class Connection {
     this.#mayBeWhole(this.#progressAt);
   }
 
-  #mayBeWhole(asOf: number) {
-    if (this.#isSynced && !this.#isMidway && !this.#isHeldBack && !this.#isOver) this.#events.whole(asOf);
+  #mayBeWhole(moment: Moment) {
+    if (this.#isSynced && !this.#isMidway && !this.#isHeldBack && !this.#isOver) this.#events.whole(moment);
   }
 
   /** Whatever was sent before the answer is here: it is whole as of the question. */
@@ -155,12 +156,13 @@ export class Connection {
     const isUnfinished = (!this.#isSynced || this.#isMidway) && this.#unacked < ACK_EVERY;
     if (this.#target === undefined) this.#lose('no hello');
     else if (this.#missed >= 2) this.#lose('two pings without an answer');
-    else if (isUnfinished && this.#now() - this.#progressAt > 3 * this.#heartbeat) this.#lose('it never says synced');
+    else if (isUnfinished && this.#clock.monotonic() - this.#progressAt.at > 3 * this.#heartbeat)
+      this.#lose('it never says synced');
     else this.#ping();
   }
 
   #ping() {
-    if (this.#missed++ === 0) this.#pingedAt = this.#now();
+    if (this.#missed++ === 0) this.#pingedAt = momentOf(this.#clock);
     this.#send('ping');
   }
 

@@ -4,10 +4,12 @@
  * take it as it is. Through its own `node_modules` Node strips no types: link the package by its path, or bundle it.
  */
 export {
+  type CheckOptions,
   checkSession,
   decide,
   type FlagReader,
   instant,
+  type OnMissingOrgFlag,
   type Reason,
   type Session,
   type State,

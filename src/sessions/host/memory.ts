@@ -4,11 +4,10 @@
  */
 import type { Heard, State } from '../check.ts';
 import { statesOf } from '../check.ts';
+import type { Moment } from './clock.ts';
 
-/** A state, and as of when it was true; epoch milliseconds. */
-export interface Known extends State {
-  readonly asOf: number;
-}
+/** A state, and as of when it was true. Which of two is the later one, the monotonic clock says. */
+export interface Known extends State, Moment {}
 
 export class LastKnown {
   readonly #known = new Map<string, Known>();
@@ -26,20 +25,20 @@ export class LastKnown {
   }
 
   /** Takes in what KV or a stream says; what then is known of the user (with the org's part in it), and of the org. */
-  hear(org: string, user: string, heard: Heard, asOf: number): Known[] {
-    const ofOrg = this.#merge(org, heard.org ?? NOTHING, asOf);
-    return [this.#merge(`${org}:${user}`, together(statesOf(heard)), asOf), ofOrg];
+  hear(org: string, user: string, heard: Heard, moment: Moment): Known[] {
+    const ofOrg = this.#merge(org, heard.org ?? NOTHING, moment);
+    return [this.#merge(`${org}:${user}`, together(statesOf(heard)), moment), ofOrg];
   }
 
   /**
    * Takes in a strict answer, which does not say which part of it is the org's. It comes from where the truth is: what it
    * says of not-before can be missing, but a refusal is never the older state.
    */
-  hearStrict(org: string, user: string, active: boolean, notBefore: number | undefined, asOf: number): Known[] {
+  hearStrict(org: string, user: string, active: boolean, notBefore: number | undefined, moment: Moment): Known[] {
     const key = `${org}:${user}`;
     const known = this.#known.get(key)?.notBefore ?? 0;
     const heard = { active, notBefore: active ? (notBefore ?? known) : Math.max(known, notBefore ?? 0) };
-    return [this.#merge(key, heard, asOf), this.#known.get(org)].filter((it) => it !== undefined);
+    return [this.#merge(key, heard, moment), this.#known.get(org)].filter((it) => it !== undefined);
   }
 
   recall(org: string, user: string): { readonly user: Known | undefined; readonly org: Known | undefined } {
@@ -50,10 +49,10 @@ export class LastKnown {
     return this.#known.size;
   }
 
-  #merge(key: string, state: State, asOf: number): Known {
+  #merge(key: string, { active, notBefore }: State, { asOf, at }: Moment): Known {
     const known = this.#known.get(key);
-    const merged =
-      known && asOf - known.asOf < this.#forgetAfter ? later(known, { ...state, asOf }) : { ...state, asOf };
+    const heard = { active, notBefore, asOf, at };
+    const merged = known && at - known.at < this.#forgetAfter ? later(known, heard) : heard;
     // The Map keeps the order of insertion: who is asked for goes to its end.
     this.#known.delete(key);
     this.#known.set(key, merged);
@@ -76,8 +75,9 @@ function together(states: readonly State[]): State {
  * cache still had. It revives nobody. Of two with the same, the one heard later counts: it may be a reactivation.
  */
 function later(known: Known, heard: Known): Known {
-  const isOlder = heard.notBefore < known.notBefore || (heard.notBefore === known.notBefore && heard.asOf < known.asOf);
+  const isOlder = heard.notBefore < known.notBefore || (heard.notBefore === known.notBefore && heard.at < known.at);
   if (!isOlder) return heard;
   // An old answer that agrees still says that nothing newer came between.
-  return known.active && heard.active ? { ...known, asOf: Math.max(known.asOf, heard.asOf) } : known;
+  if (!known.active || !heard.active || heard.at <= known.at) return known;
+  return { ...known, asOf: heard.asOf, at: heard.at };
 }

@@ -2,6 +2,7 @@
  * One org of a stream, across its connections: the states, where to go on from, the host's handlers in their order, and
  * coming back. Nothing here throws into the host's event loop: what goes wrong is a status, and a reconnect.
  */
+import { type Clock, type Moment, momentBefore, NEVER } from './clock.ts';
 import { Connection } from './connection.ts';
 import type { Hello } from './frames.ts';
 import { bearer, serviceUrl } from './http-source.ts';
@@ -9,10 +10,14 @@ import { OrgStates, type Snapshot, type StateChange } from './org-states.ts';
 import type { StreamOptions, StreamStatus } from './stream.ts';
 
 export type OrgStreamOptions = Pick<StreamOptions, 'url' | 'token' | 'onState' | 'onStatus' | 'saveCursor'> &
-  Required<Pick<StreamOptions, 'WebSocket' | 'fetch' | 'heartbeat' | 'backoff' | 'sessionMaxAge' | 'now'>> & {
+  Required<Pick<StreamOptions, 'WebSocket' | 'fetch' | 'heartbeat' | 'backoff' | 'sessionMaxAge'>> & {
+    readonly clock: Clock;
     /** Where it enters itself under its id. One whose id is another by now: that org was deleted, its slug taken. */
     readonly byId: Map<string, OrgStream>;
   };
+
+/** The detail of a 404 that is about the org, and not about the path: that one is there only where HOST_TOKEN is set. */
+const NO_ORG = 'Org not found';
 
 export class OrgStream {
   /** As the host names it: its id or its slug. */
@@ -24,9 +29,11 @@ export class OrgStream {
   isComplete: boolean;
   /** Connected, and everything there is has been heard. */
   isSynced = false;
-  /** As of when `states` was whole for sure; epoch milliseconds. */
-  asOf = 0;
+  /** As of when `states` was whole for sure. */
+  wholeAt: Moment = NEVER;
   isGone = false;
+  /** There is no such org, says the service; it is asked again, now and then. */
+  isUnknown = false;
   readonly #options: OrgStreamOptions;
   /** Everything up to here is in `states`. */
   #seq: number;
@@ -52,8 +59,8 @@ export class OrgStream {
     this.isComplete = isSnapshot || after === 0;
     if (!isSnapshot) return;
     this.#identify(after.org);
-    // A clock that was set back must not make it look younger than it is.
-    this.asOf = Math.min(after.asOf, options.now());
+    // From the future: the clock was set back meanwhile, and how old it is nobody knows.
+    this.wholeAt = momentBefore(options.clock, after.asOf, options.clock.now() - after.asOf);
     for (const state of after.states) this.states.apply(state, this.#oldest());
   }
 
@@ -62,15 +69,15 @@ export class OrgStream {
   }
 
   snapshot(): Snapshot | undefined {
-    if (this.id === undefined || !this.isComplete || this.asOf === 0) return undefined;
+    if (this.id === undefined || !this.isComplete || this.wholeAt === NEVER) return undefined;
     this.states.forget(this.#oldest());
     // From where the handlers are: what the states know beyond it comes again, which does them no harm.
-    return { v: 1, org: this.id, seq: this.#handled, asOf: this.asOf, states: this.states.all() };
+    return { v: 1, org: this.id, seq: this.#handled, asOf: this.wholeAt.asOf, states: this.states.all() };
   }
 
   connect(): void {
     if (this.#isClosed || this.isGone) return;
-    const { url, token, WebSocket, heartbeat, now } = this.#options;
+    const { url, token, WebSocket, heartbeat, clock } = this.#options;
     const address = serviceUrl(url, '/sessions/v1/stream');
     address.protocol = address.protocol.replace('http', 'ws');
     address.search = this.#query({});
@@ -83,12 +90,12 @@ export class OrgStream {
           hello: (frame) => this.#hello(frame),
           state: (change, acknowledge) => this.#state(change, acknowledge),
           synced: (seq, acknowledge) => this.#synced(seq, acknowledge),
-          whole: (asOf) => this.#whole(asOf),
+          whole: (moment) => this.#whole(moment),
           lost: (why, wasOpen) => this.#lost(why, wasOpen),
           gone: () => this.#end(),
         },
         heartbeat,
-        now,
+        clock,
       );
     } catch (error) {
       this.#wait(`no socket: ${String(error)}`);
@@ -108,10 +115,11 @@ export class OrgStream {
 
   #hello({ org, seq }: Hello) {
     const former = this.id;
+    this.isUnknown = false;
     this.#identify(org);
     if (former !== undefined && former !== org) {
       this.states = new OrgStates();
-      this.asOf = 0;
+      this.wholeAt = NEVER;
       this.#startOver('another org has this name now');
     } else if (seq < this.#seq) {
       this.#startOver('the service is behind what it said before');
@@ -141,20 +149,21 @@ export class OrgStream {
     if (acknowledge) this.#enqueue(acknowledge);
   }
 
-  #whole(asOf: number) {
-    this.asOf = Math.max(this.asOf, asOf);
+  #whole(moment: Moment) {
+    if (moment.at > this.wholeAt.at) this.wholeAt = moment;
     // Whatever it began with, since then it has started over.
     if (this.#isFromTheBeginning) this.isComplete = true;
     if (this.isSynced) return;
     this.isSynced = true;
-    this.#syncedAt = this.#options.now();
+    this.#syncedAt = this.#options.clock.monotonic();
     this.#say({ is: 'synced' });
   }
   #isFromTheBeginning = false;
 
   #lost(why: string, wasOpen: boolean) {
     // Only a connection that held for a while shows that the service is well.
-    if (this.isSynced && this.#options.now() - this.#syncedAt >= this.#options.heartbeat) this.#failures = 0;
+    if (this.isSynced && this.#options.clock.monotonic() - this.#syncedAt >= this.#options.heartbeat)
+      this.#failures = 0;
     this.#letGo();
     if (wasOpen) this.#wait(why);
     else void this.#diagnose(why);
@@ -168,16 +177,19 @@ export class OrgStream {
     address.search = this.#query({ limit: '1' });
     let status = 0;
     let detail = why;
+    let isUnknown = false;
     try {
       const signal = AbortSignal.timeout(heartbeat);
       const answer = await fetch(address.href, { method: 'GET', headers: bearer(token), signal, redirect: 'manual' });
       status = answer.status;
       const said = (await answer.json()) as { detail?: unknown } | null;
       if (!answer.ok) detail = `HTTP ${status}${typeof said?.detail === 'string' ? `: ${said.detail}` : ''}`;
+      isUnknown = status === 404 && said?.detail === NO_ORG;
     } catch (error) {
       detail = status >= 400 ? `HTTP ${status}` : `${why} (${String(error)})`;
     }
     if (turn !== this.#turn) return;
+    if (status !== 0) this.isUnknown = isUnknown;
     if (status === 400 && this.#seq > 0) return this.#startOver(detail);
     // A wrong token or an org that is not there does not get better by asking often.
     this.#wait(detail, [400, 401, 403, 404].includes(status));
@@ -217,7 +229,7 @@ export class OrgStream {
   #end() {
     this.#letGo();
     this.isGone = true;
-    const notBefore = this.#options.now();
+    const notBefore = this.#options.clock.now();
     this.states.apply({ seq: Number.MAX_SAFE_INTEGER, user: null, active: false, notBefore }, 0);
     this.#say({ is: 'gone', detail: 'the org was deleted' });
   }
@@ -259,6 +271,6 @@ export class OrgStream {
   }
 
   #oldest(): number {
-    return this.#options.now() - this.#options.sessionMaxAge;
+    return this.#options.clock.now() - this.#options.sessionMaxAge;
   }
 }

@@ -1,5 +1,7 @@
 /** Where a checker asks: sources that know states (KV, a stream), and the strict one that knows the verdict. */
-import { type FlagReader, type Heard, type Reason, readFlags } from '../check.ts';
+import { type FlagReader, type Heard, type OnMissingOrgFlag, type Reason, readFlags } from '../check.ts';
+import type { Clock } from './clock.ts';
+import { parseIso } from './instant.ts';
 
 /** Knows what was published of users and orgs, and as of when. KV is one, and so is a stream (`streamSource`). */
 export interface StateSource {
@@ -13,9 +15,16 @@ export interface Reading {
   readonly heard: Heard | 'unreadable';
   /** As of when this was whole; epoch milliseconds. */
   readonly asOf: number;
+  /** Milliseconds since then, by a clock that is never set back; absent: by the wall clock. */
+  readonly age?: number;
   /** It is too old to count as an answer, and is good for `last-known` only. */
   readonly isStale?: boolean;
+  /** There is no such org, says the source: refused as `unknown`, unless a strict source knows better. */
+  readonly isOrgUnknown?: boolean;
 }
+
+/** A source was asked about an org that it does not watch. That is no outage, so that no policy for outages lets anybody in. */
+export class NotFollowed extends Error {}
 
 /**
  * Knows the verdict, with zero staleness after the commit: the service binding to the entrypoint `Sessions`, or
@@ -35,12 +44,14 @@ export interface StrictAnswer {
 }
 
 /** Flags as KV holds them. `asOf` is when KV was asked: what it answered may be older, by its own caches. */
-export function kvSource(flags: FlagReader, now: () => number): StateSource {
+export function kvSource(flags: FlagReader, clock: Clock, onMissingOrgFlag: OnMissingOrgFlag): StateSource {
   return {
     from: 'kv',
     async read(org, user) {
-      const asOf = now();
-      return { heard: await readFlags(flags, org, user), asOf };
+      const [asOf, at] = [clock.now(), clock.monotonic()];
+      const heard = await readFlags(flags, org, user);
+      const isOrgUnknown = heard !== 'unreadable' && !heard.org && onMissingOrgFlag === 'deny';
+      return { heard, asOf, age: clock.monotonic() - at, isOrgUnknown };
     },
   };
 }
@@ -63,9 +74,16 @@ export function parseStrict(answer: unknown): StrictReading {
   const { valid, reason, notBefore } = (answer ?? {}) as Partial<Record<keyof StrictAnswer, unknown>>;
   if (typeof valid !== 'boolean' || typeof reason !== 'string') throw malformed;
   if (valid !== (reason === 'good')) throw malformed;
-  const at = notBefore === null ? 0 : typeof notBefore === 'string' ? Date.parse(notBefore) : notBefore;
-  if (at !== undefined && !(typeof at === 'number' && Number.isFinite(at))) throw malformed;
-  return { valid, reason: REASONS.includes(reason) ? (reason as Reason) : 'unreadable', notBefore: at };
+  return {
+    ...{ valid, reason: REASONS.includes(reason) ? (reason as Reason) : 'unreadable' },
+    notBefore: notBefore === undefined ? undefined : parseNotBefore(notBefore),
+  };
+}
+
+function parseNotBefore(value: unknown): number {
+  const at = value === null ? 0 : typeof value === 'string' ? parseIso(value) : value;
+  if (typeof at !== 'number' || !Number.isFinite(at)) throw malformed;
+  return at;
 }
 
 const malformed = new Error('the strict check answered in another shape than { valid, reason, notBefore }');

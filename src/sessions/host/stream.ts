@@ -10,16 +10,17 @@
  */
 import type { Heard, Session } from '../check.ts';
 import { type CheckedVerdict, type OnUnavailable, sessionChecker } from './checker.ts';
+import { ageOf, type ClockOptions, clockOf, NEVER } from './clock.ts';
 import type { WebSocketClass } from './connection.ts';
 import { bearer, type HttpAnswer, type HttpInit, type HttpSourceOptions, serviceUrl } from './http-source.ts';
 import { isSeq, parseSnapshot, type Snapshot, type StateChange } from './org-states.ts';
 import { OrgStream, type OrgStreamOptions } from './org-stream.ts';
-import type { StateSource } from './sources.ts';
+import { NotFollowed, type StateSource } from './sources.ts';
 
 export type { WebSocketClass, WebSocketLike } from './connection.ts';
 export type { Snapshot, StateChange } from './org-states.ts';
 
-export interface StreamOptions {
+export interface StreamOptions extends ClockOptions {
   /** Where the service is, without `/sessions/v1`: `https://scim.example.com`. */
   readonly url: string;
   /** The service's HOST_TOKEN. */
@@ -65,8 +66,6 @@ export interface StreamOptions {
   readonly heartbeat?: number;
   /** Milliseconds: a reconnect waits for a random part of base × 2ⁿ, at most max; 500 and 30,000 unless told. */
   readonly backoff?: { readonly base: number; readonly max: number };
-  /** Instead of Date.now. */
-  readonly now?: () => number;
 }
 
 export interface StreamStatus {
@@ -109,7 +108,8 @@ export interface RevocationStream extends StateSource {
  * wrong token and an unknown org are `onStatus`.
  */
 export function openRevocationStream(options: StreamOptions): RevocationStream {
-  const { heartbeat = 20_000, maxSilence = 60_000, sessionMaxAge = 2_592_000_000, now = Date.now } = options;
+  const { heartbeat = 20_000, maxSilence = 60_000, sessionMaxAge = 2_592_000_000 } = options;
+  const clock = clockOf(options);
   serviceUrl(options.url, '');
   bearer(options.token);
   for (const [name, value] of Object.entries({ heartbeat, maxSilence })) {
@@ -126,7 +126,7 @@ export function openRevocationStream(options: StreamOptions): RevocationStream {
     heartbeat,
     backoff: options.backoff ?? { base: 500, max: 30_000 },
     sessionMaxAge,
-    now,
+    clock,
     byId,
   };
   const orgs = new Map<string, OrgStream>();
@@ -136,13 +136,24 @@ export function openRevocationStream(options: StreamOptions): RevocationStream {
     from: 'stream',
     read(org, user) {
       const it = streamOf(org);
-      if (!it) throw new Error(`the org ${org} is not followed, or it was never in touch`);
-      if (org !== it.name && org !== it.id) return { heard: DELETED, asOf: now() };
-      const asOf = it.isComplete ? it.asOf : 0;
-      return { heard: it.states.heard(user), asOf, isStale: !it.isGone && now() - asOf > maxSilence };
+      if (!it) {
+        // One that was never in touch may be it, under a slug: then this is an outage.
+        const isSure = [...orgs.values()].every(({ id }) => id !== undefined);
+        throw isSure
+          ? new NotFollowed(`the org ${org} is not followed`)
+          : new Error(`the org ${org} is not followed, or it was never in touch`);
+      }
+      if (org !== it.name && org !== it.id) return { heard: DELETED, asOf: clock.now(), age: 0 };
+      if (it.isUnknown) {
+        const seen = { asOf: clock.now(), age: 0 };
+        return it.id === undefined ? { heard: NOTHING, ...seen, isOrgUnknown: true } : { heard: DELETED, ...seen };
+      }
+      const wholeAt = it.isComplete ? it.wholeAt : NEVER;
+      const age = ageOf(clock, wholeAt);
+      return { heard: it.states.heard(user), asOf: wholeAt.asOf, age, isStale: !it.isGone && age > maxSilence };
     },
     isSynced: (org) => streamOf(org)?.isSynced ?? false,
-    silence: (org) => now() - (streamOf(org)?.asOf || Number.NEGATIVE_INFINITY),
+    silence: (org) => ageOf(clock, streamOf(org)?.wholeAt ?? NEVER),
     size: (org) => streamOf(org)?.states.size ?? 0,
     snapshot: (org) => streamOf(org)?.snapshot(),
     follow(org, after = 0) {
@@ -170,7 +181,7 @@ export function openRevocationStream(options: StreamOptions): RevocationStream {
     lastKnown: { maxAge: options.lastKnownMaxAge ?? 300_000 },
     sessionMaxAge,
     clockTolerance: options.clockTolerance ?? 0,
-    now,
+    ...clock,
   });
   for (const org of options.orgs) stream.follow(org, options.after?.[org]);
   return { ...stream, check: (session) => checker.check(session) };
@@ -178,3 +189,4 @@ export function openRevocationStream(options: StreamOptions): RevocationStream {
 
 /** Nobody's session of it is good any more. */
 const DELETED: Heard = { user: undefined, org: { active: false, notBefore: 0 } };
+const NOTHING: Heard = { user: undefined, org: undefined };

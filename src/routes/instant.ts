@@ -1,0 +1,16 @@
+/** An instant in a question to one of the APIs: the rule of sessions/host/instant.ts, with the error of an API. */
+import { invalidValue } from '../scim/error';
+import { instant } from '../sessions/check';
+
+/** In a JSON body. @returns epoch milliseconds. @throws ScimError 400 naming the member. */
+export function readInstant(name: string, value: Date | number | string): number {
+  try {
+    return instant(value, name);
+  } catch (error) {
+    throw invalidValue((error as Error).message);
+  }
+}
+
+/** In a query, where epoch milliseconds are digits. @returns epoch milliseconds. @throws ScimError 400. */
+export const queriedInstant = (name: string, text: string): number =>
+  readInstant(name, /^-?\d+(?:\.\d+)?$/.test(text) ? Number(text) : text);

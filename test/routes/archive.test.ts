@@ -639,6 +639,11 @@ describe('a line that is not as the service writes it', () => {
     ['user', 'of no kind', set('kind')('orgs'), /^kind: one of schema, user/],
     ['user', 'without a version', set('version')(undefined), /^version: /],
     ['user', 'with an id for a path', set('id')('../x'), /^id: an id of letters/],
+    ['user', 'with a dot for an id', set('id')('.'), /^id: an id of letters/],
+    ['user', 'with two dots for an id', set('id')('..'), /^id: an id of letters/],
+    ['group', 'with an id that begins with a dot', set('id')('.a'), /^id: an id of letters/],
+    ['members', 'with two dots for a member', set('ids', 0)('..'), /^ids.0: an id of letters/],
+    ['members', 'with two dots for a group', set('group')('..'), /^group: an id of letters/],
     ['user', 'from beyond all dates', set('createdAt')(8.64e15), /^createdAt: at most/],
     ['user', 'that is both active and not', set('active')(false), /^active: true was expected/],
     ['user', 'deleted and active', set('deletedAt')(1), /^active: false was expected of a deleted/],
@@ -741,6 +746,21 @@ describe('a line that is not as the service writes it', () => {
       expect.stringMatching(/^line \d+: seq: more than 1 was expected/),
     ]);
     expect(await spoil(again('schema'))).toEqual([400, expect.stringContaining('the URN begins as that of')]);
+  });
+
+  it('of an older version may have an empty externalId, and domains in another form: none of them identifies anybody', async () => {
+    const file = structuredClone(lines);
+    file[0]!['settings'] = { ...file[0]!['settings'], verifiedDomains: ['müller.example', 'strasse.example'] };
+    const at = file.findIndex(({ kind, deletedAt }) => kind === 'user' && deletedAt === null);
+    file[at]!['resource'] = { ...file[at]!['resource'], externalId: '', emails: [{ value: ' ', type: 'work' }] };
+    const { status, text } = await imported('older', file);
+    expect(status, text).toBeLessThan(300);
+    const [org, ...others] = await exported('older');
+    expect(org!['settings'].verifiedDomains).toEqual(['xn--mller-kva.example', 'strasse.example']);
+    const user = others.find(({ id }) => id === file[at]!['id'])!;
+    expect(user['resource']).not.toHaveProperty('externalId');
+    expect(JSON.stringify(user['resource'].emails ?? [])).not.toContain('value');
+    await remove('older', quietly);
   });
 
   it('is refused out of order, at once or later', async () => {

@@ -28,7 +28,7 @@ const id = z
   .string('an id was expected')
   .refine(
     (text) => isId(text, 100),
-    'an id of at most 100 letters a-z, digits and . _ - was expected, not beginning with .',
+    'an id of letters a-z, digits and . _ - was expected: at most 100, not beginning with .',
   );
 const hash = z.string('a hash was expected').regex(/^[0-9a-f]{64}$/, 'SHA-256, hexadecimal, was expected');
 const object = z.record(z.string(), z.json(), 'an object was expected');

@@ -1,6 +1,7 @@
 /** Before each test file: empty storage, and the tables. */
 import { applyD1Migrations, reset } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
+import './source-maps';
 import { traffic } from '../../src/routes/outcome';
 import { tally } from '../../src/routes/refusal';
 

@@ -34,7 +34,7 @@ export async function getUser(org: Org, id: string): Promise<StoredUser> {
  */
 export async function createUser(org: TypedOrg, body: unknown): Promise<StoredUser> {
   const bends: Bends = new Set();
-  const said = readResource(org.types.user, body, bends);
+  const said = readResource(org.types.user, body, bends, org);
   const resource = withActive(said, true); // an IdP waits for `active` in the answer
   let lookalikes: string[] | undefined;
   return retried(async () => {
@@ -143,7 +143,7 @@ export function replaceUser(
   ifMatch: TagCondition | undefined,
 ): Promise<StoredUser> {
   return changeUser(org, id, ifMatch, (before, bends) =>
-    withActive(readResource(org.types.user, body, bends), before.isActive),
+    withActive(readResource(org.types.user, body, bends, org), before.isActive),
   );
 }
 
@@ -158,7 +158,9 @@ export function patchUser(
   const operations = parsePatch(body, messageBends);
   return changeUser(org, id, ifMatch, (before, bends) => {
     for (const bend of messageBends) bends.add(bend);
-    return applyPatch(org.types.user, before.resource, operations, bends);
+    const { unknownAttributes } = org.store.tenant.settings;
+    const options = { baseUrl: org.baseUrl, unknownAttributes };
+    return withActive(applyPatch(org.types.user, before.resource, operations, bends, options), before.isActive);
   });
 }
 

@@ -1,17 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { applyPatch } from '../../../src/scim/patch/apply';
+import { applyPatch, type PatchOptions } from '../../../src/scim/patch/apply';
 import { parsePatch } from '../../../src/scim/patch/parse';
+import type { Bends } from '../../../src/scim/quirks';
 import type { Resource } from '../../../src/scim/resource';
 import { userType } from '../../../src/scim/schema/types';
-import { ENTERPRISE_USER as E, USER } from '../../../src/scim/urns';
+import { ENTERPRISE_USER as E, GROUP, USER } from '../../../src/scim/urns';
 import { MAX_VALUES } from '../../../src/scim/validate';
 import { refusalOf } from '../../support/refusal';
 
 type Operations = readonly Record<string, unknown>[];
 
-const patched = (before: Resource, operations: Operations): Resource => {
-  const bends = new Set<never>();
-  return applyPatch(userType, before, parsePatch({ Operations: operations }, bends), bends);
+const baseUrl = 'https://scim.example/scim/v2';
+const patched = (before: Resource, operations: Operations, options: PatchOptions = { baseUrl }): Resource => {
+  const bends: Bends = new Set();
+  return applyPatch(userType, before, parsePatch({ Operations: operations }, bends), bends, options);
 };
 
 const work = { value: 'a@work', type: 'work', primary: true };
@@ -514,15 +516,73 @@ describe('operations', () => {
   });
 });
 
+/** Each with what a detail names. */
+const unknownPaths: readonly (readonly [sentence: string, path: string, scimType: string, says: string])[] = [
+  ['an unknown attribute', 'shoeSize', 'invalidPath', 'shoeSize'],
+  ['an unknown attribute with a filter', 'shoes[type eq "work"].size', 'invalidPath', 'shoes'],
+  ['an unknown sub-attribute', 'name.shoeSize', 'invalidPath', 'name.shoeSize'],
+  ['an unknown sub-attribute of a list', 'emails.shoeSize', 'invalidPath', 'emails.shoeSize'],
+  ['an unknown sub-attribute behind a filter', 'emails[type eq "work"].shoeSize', 'invalidPath', 'shoeSize'],
+  ['an unknown attribute of an extension', `${E}:shoeSize`, 'invalidPath', 'shoeSize'],
+  ['an unknown extension', 'urn:ietf:params:scim:schemas:extension:acme:2.0:User:badge', 'invalidPath', 'acme'],
+  ['an unknown attribute inside a filter', 'emails[shoeSize eq "x"].value', 'invalidFilter', 'shoeSize'],
+  ['an attribute of another type', `${GROUP}:members`, 'invalidPath', 'members'],
+];
+
+describe('an unknown path', () => {
+  it.each(unknownPaths)('is passed over, and what stands beside it is done: %s', (_, path, scimType, says) => {
+    for (const op of ['add', 'replace', 'remove']) {
+      const bends: Bends = new Set();
+      const operations = [
+        { op, path, value: 's3cret' },
+        { op: 'replace', path: 'active', value: 'False' },
+      ];
+      const after = applyPatch(userType, ada, parsePatch({ Operations: operations }, bends), bends);
+      expect(after).toEqual({ ...ada, active: false });
+      const named = [...bends].filter((bend) => bend.startsWith('unknown-path:'));
+      expect(named).toHaveLength(1);
+      if (scimType === 'invalidPath') expect(named[0]).toContain(says);
+      expect(named[0]).not.toContain('s3cret');
+      expect(patched(ada, [{ op, path, value: 's3cret' }])).toEqual(ada);
+    }
+  });
+
+  it.each(unknownPaths)('is refused where the org says so: %s', (_, path, scimType, says) => {
+    for (const op of ['add', 'replace', 'remove']) {
+      const refusal = refusalOf(() => patched(ada, [{ op, path, value: 's3cret' }], { unknownAttributes: 'reject' }));
+      expect(refusal, op).toMatchObject({ status: 400, scimType });
+      expect(refusal.detail).toContain(says);
+      expect(refusal.detail).not.toContain('s3cret');
+    }
+  });
+
+  it('does not hide a wrong operation, a missing value or broken syntax', () => {
+    const rows: [Record<string, unknown>, string][] = [
+      [{ op: 'move', path: 'shoeSize', value: 1 }, 'invalidSyntax'],
+      [{ op: 'add', path: 'shoeSize' }, 'invalidValue'],
+      [{ op: 'add', path: 'shoeSize[', value: 1 }, 'invalidPath'],
+      [{ op: 'add', path: 'shoeSize[a eq]', value: 1 }, 'invalidPath'],
+      [{ op: 'add', path: 'shoe size', value: 1 }, 'invalidPath'],
+    ];
+    for (const [operation, scimType] of rows) {
+      expect(
+        refusalOf(() => patched(ada, [operation])),
+        JSON.stringify(operation),
+      ).toMatchObject({ scimType });
+    }
+  });
+
+  it('is named at most 20 times for one message', () => {
+    const bends: Bends = new Set();
+    const operations = Array.from({ length: 100 }, (_, i) => ({ op: 'add', path: `shoe${i}`, value: 1 }));
+    applyPatch(userType, ada, parsePatch({ Operations: operations }, bends), bends);
+    expect([...bends].filter((bend) => bend.startsWith('unknown-path:'))).toHaveLength(20);
+  });
+});
+
 describe('a path is refused', () => {
   it.each<[string, string, string, string]>([
-    ['an unknown attribute', 'shoeSize', 'invalidPath', 'shoeSize'],
-    ['an unknown sub-attribute', 'name.shoeSize', 'invalidPath', 'name.shoeSize'],
-    ['an unknown sub-attribute behind a filter', 'emails[type eq "work"].shoeSize', 'invalidPath', 'shoeSize'],
-    ['an unknown attribute of an extension', `${E}:shoeSize`, 'invalidPath', 'shoeSize'],
-    ['an unknown extension', 'urn:example:2.0:User:a', 'invalidPath', 'urn:example'],
     ['a filter on a string', 'title[value eq "x"]', 'invalidPath', 'title'],
-    ['an unknown attribute inside a filter', 'emails[shoeSize eq "x"].value', 'invalidFilter', 'shoeSize'],
     ['an operator that does not fit inside a filter', 'emails[primary gt true].value', 'invalidFilter', 'primary'],
     ['a readOnly attribute', 'id', 'mutability', 'id'],
     ['a readOnly list', 'groups', 'mutability', 'groups'],
@@ -548,8 +608,16 @@ describe('a value is refused, named and not repeated', () => {
     ['0 for a boolean', 'active', 0, 'active: '],
     ['a string for a complex attribute', 'name', 's3cret', 'name: '],
     ['a list for a complex attribute', 'name', ['s3cret'], 'name: '],
-    ['a string for a list', 'emails', 's3cret', 'emails: '],
-    ['a list of strings for a list of objects', 'emails', ['s3cret'], 'emails: '],
+    ['two values for one', 'title', ['s3cret', 's3cret'], 'title: '],
+    ['two objects for one value', 'title', [{ value: 's3cret' }, { value: 's3cret' }], 'title: '],
+    ['two booleans for one', 'active', ['false', 'false'], 'active: '],
+    ['a list in a list for one value', 'title', [['s3cret']], 'title: '],
+    ['an object with more than a value', 'title', { value: 's3cret', type: 'x' }, 'title: '],
+    ['two objects for one', 'name', [{ givenName: 's3cret' }, { givenName: 's3cret' }], 'name: '],
+    ['a string for a list of what has no value', 'addresses', 's3cret', 'addresses: '],
+    ['a list of strings for a list of what has no value', 'addresses', ['s3cret'], 'addresses: '],
+    ['a list of lists', 'emails', [['s3cret']], 'emails: '],
+    ['a number for a list', 'emails', 90210, 'emails: '],
     [
       'two primaries',
       'emails',
@@ -559,11 +627,12 @@ describe('a value is refused, named and not repeated', () => {
       ],
       'emails: ',
     ],
-    ['a wrong sub-attribute', 'emails', [{ value: ['s3cret'] }], 'emails.value: '],
-    ['a wrong sub-attribute by its path', 'name.givenName', ['s3cret'], 'name.givenName: '],
+    ['a wrong sub-attribute', 'emails', [{ value: ['s3cret', 's3cret'] }], 'emails.value: '],
+    ['a wrong sub-attribute by its path', 'name.givenName', ['s3cret', 's3cret'], 'name.givenName: '],
     ['a wrong sub-attribute of an element by its path', 'emails[type eq "work"].value', 90210, 'emails.value: '],
     ['a wrong sub-attribute of a new element', 'roles[type eq "x"].primary', 's3cret', 'roles.primary: '],
-    ['a string for an element', 'emails[type eq "work"]', 's3cret', 'emails: '],
+    ['a string for an element without a value', 'addresses[type eq "work"]', 's3cret', 'addresses: '],
+    ['two strings for one element', 'emails[type eq "work"]', ['s3cret', 's3cret'], 'emails: '],
     ['two objects for one element', 'emails[type eq "work"]', [{ value: 'a' }, { value: 'b' }], 'emails: '],
     ['a wrong attribute of an extension', `${E}:department`, 90210, `${E}:department: `],
     ['a wrong attribute in an extension', E, { department: 90210 }, `${E}:department: `],
@@ -581,7 +650,7 @@ describe('a value is refused, named and not repeated', () => {
     ['NUL in a string', 'title', 's3cret\0', 'title: '],
     ['half a surrogate pair', 'title', 's3cret\ud83e', 'title: '],
     ['a string without a path', undefined, 's3cret', 'without a path'],
-    ['a list without a path', undefined, [{ title: 's3cret' }], 'without a path'],
+    ['two objects without a path', undefined, [{ title: 's3cret' }, { title: 's3cret' }], 'without a path'],
     ['null without a path', undefined, null, 'without a path'],
     ['a wrong value without a path', undefined, { title: 'x', active: 's3cret' }, 'active: '],
     ['a wrong value under a dotted key', undefined, { 'name.givenName': 90210 }, 'name.givenName: '],

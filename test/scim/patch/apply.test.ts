@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { applyPatch, type PatchOptions } from '../../../src/scim/patch/apply';
+import { Budget, MAX_PATH_STEPS } from '../../../src/scim/patch/budget';
 import { parsePatch } from '../../../src/scim/patch/parse';
 import type { Bends } from '../../../src/scim/quirks';
 import type { Resource } from '../../../src/scim/resource';
@@ -753,4 +754,213 @@ describe('limits', () => {
 it('an empty list unassigns whatever it is given for, also what has one value only', () => {
   const after = patched(ada, [{ op: 'replace', value: { title: [], name: [], emails: [] } }]);
   expect(Object.keys(after)).toEqual(['userName', 'active', E]);
+});
+
+describe('a $ref', () => {
+  const manager = (value: unknown) => ({ ...ada, [E]: { department: 'd', ...(value ? { manager: { value } } : {}) } });
+
+  it.each([
+    ['under the base URL', `${baseUrl}/Users/m2`],
+    ['under the base URL in other letters', `${baseUrl.toUpperCase()}/Users/m2`],
+    ['relative to the resource', '../Users/m2'],
+    ['relative to the base', 'Users/m2'],
+    ['with a slash', '/Users/m2'],
+    ['with the path of the base', '/scim/v2/Users/m2'],
+    ['relative to here', './Users/m2'],
+  ])('of ours alone is the manager with the id in it: %s', (_, $ref) => {
+    const operations: Operations[] = [
+      [{ op: 'replace', path: 'manager', value: { $ref } }],
+      [{ op: 'replace', path: 'manager', value: { $ref, value: null } }],
+      [{ op: 'add', path: 'manager', value: [{ $ref: [$ref] }] }],
+      [{ op: 'replace', path: `${E}:manager.$ref`, value: $ref }],
+      [{ op: 'add', value: { [E]: { manager: { $ref } } } }],
+      [{ op: 'add', value: { [`${E}:manager.$ref`]: $ref } }],
+      [{ op: 'replace', path: 'manager[value eq "m1"].$ref', value: $ref }],
+    ];
+    for (const one of operations) expect(patched(ada, one), JSON.stringify(one)).toEqual(manager('m2'));
+  });
+
+  it('beside a value says nothing', () => {
+    for (const $ref of ['https://elsewhere.example/Users/m3', '../Users/m3', null, '']) {
+      expect(patched(ada, [{ op: 'replace', path: 'manager', value: { $ref, value: 'm2' } }])).toEqual(manager('m2'));
+    }
+  });
+
+  it.each([
+    ['of another service', 'https://elsewhere.example/scim/v2/Users/m2'],
+    ['of another organization', 'https://scim.example/orgs/other/scim/v2/Users/m2'],
+    ['of a group', '../Groups/m2'],
+    ['without an id', '../Users/'],
+    ['with more behind the id', '../Users/m2/x'],
+    ['with a query', '../Users/m2?x=y'],
+    ['that is an id', 'm2'],
+    ['of the host alone', 'https://scim.example/Users/m2'],
+  ])('that is none of ours is refused and changes nothing: %s', (_, $ref) => {
+    for (const operation of [
+      { op: 'replace', path: 'manager', value: { $ref } },
+      { op: 'replace', path: `${E}:manager.$ref`, value: $ref },
+      { op: 'replace', value: { [E]: { manager: { $ref } } } },
+    ]) {
+      const refusal = refusalOf(() => patched(ada, [operation]));
+      expect(refusal).toMatchObject({ status: 400, scimType: 'invalidValue' });
+      expect(refusal.detail).toContain(`${E}:manager.$ref: `);
+      expect(refusal.detail).not.toContain($ref);
+    }
+  });
+
+  it('selects the manager in a value path', () => {
+    expect(patched(ada, [{ op: 'remove', path: 'manager[$ref eq "../Users/m1"]' }])).toEqual(manager(undefined));
+    expect(patched(ada, [{ op: 'remove', path: `manager[$ref eq "${baseUrl}/Users/m1"]` }])).toEqual(
+      manager(undefined),
+    );
+    expect(patched(ada, [{ op: 'remove', path: 'manager[$ref ew "/m1"]' }])).toEqual(manager(undefined));
+    expect(patched(ada, [{ op: 'remove', path: 'manager[$ref eq "../Users/m2"]' }])).toEqual(ada);
+    expect(patched(ada, [{ op: 'remove', path: 'manager[$ref eq "https://elsewhere.example/Users/m1"]' }])).toEqual(
+      ada,
+    );
+  });
+
+  it('that is removed takes the manager with it, for both are one thing', () => {
+    expect(patched(ada, [{ op: 'remove', path: `${E}:manager.$ref` }])).toEqual(manager(undefined));
+    expect(patched(ada, [{ op: 'replace', path: `${E}:manager.$ref`, value: null }])).toEqual(manager(undefined));
+  });
+});
+
+describe('an element without a value', () => {
+  const phone = { type: 'work', primary: true };
+
+  it.each<[string, Operations, Resource['emails'] | undefined]>([
+    ['by null', [{ op: 'replace', path: 'emails[type eq "work"].value', value: null }], [home, bare]],
+    ['by an empty text', [{ op: 'add', path: 'emails[type eq "work"].value', value: '' }], [home, bare]],
+    ['by blanks', [{ op: 'replace', path: 'emails[type eq "work"].value', value: ' ' }], [home, bare]],
+    ['by remove', [{ op: 'remove', path: 'emails[type eq "work"].value' }], [home, bare]],
+    ['as a whole', [{ op: 'replace', path: 'emails[type eq "work"]', value: { value: '' } }], [home, bare]],
+    ['as a whole, with its type', [{ op: 'add', path: 'emails[type eq "work"]', value: { value: '' } }], [home, bare]],
+    ['all of them', [{ op: 'remove', path: 'emails.value' }], undefined],
+    ['in a list', [{ op: 'replace', path: 'emails', value: [{ value: '', ...phone }, home] }], [home]],
+    ['as an empty text', [{ op: 'replace', path: 'emails', value: '' }], undefined],
+    ['one that is new', [{ op: 'add', path: 'emails[type eq "x"].value', value: '' }], [work, home, bare]],
+  ])('is dropped: %s', (_, operations, emails) => {
+    expect(patched(ada, operations)['emails']).toEqual(emails);
+  });
+
+  it('stays when a later operation of the message gives it another value', () => {
+    const after = patched(ada, [
+      { op: 'remove', path: 'emails[type eq "work"].value' },
+      { op: 'add', path: 'emails[type eq "work"].value', value: 'b@work' },
+    ]);
+    expect(after['emails']).toEqual([{ ...work, value: 'b@work' }, home, bare]);
+  });
+
+  it('stays where it never had one, and where it has more than labels', () => {
+    const roles = [{ type: 'x', display: 'd' }];
+    expect(patched({ userName: 'a', roles }, [{ op: 'add', path: 'roles[type eq "x"].display', value: 'e' }])).toEqual({
+      userName: 'a',
+      roles: [{ type: 'x', display: 'e' }],
+    });
+    const addresses = [{ type: 'work', locality: 'L' }];
+    expect(patched({ userName: 'a', addresses }, [{ op: 'remove', path: 'addresses.locality' }])).toEqual({
+      userName: 'a',
+      addresses: [{ type: 'work' }],
+    });
+  });
+});
+
+describe('what a PATCH costs', () => {
+  const full = (count = MAX_VALUES) =>
+    Object.fromEntries(
+      ['emails', 'phoneNumbers', 'roles', 'ims', 'entitlements'].map((name) => [
+        name,
+        Array.from({ length: count }, (_, i) => ({ value: `a${i}`, type: 'work' })),
+      ]),
+    );
+  const stepsOf = (before: Resource, operations: Operations): number => {
+    const budget = new Budget();
+    const bends: Bends = new Set();
+    applyPatch(userType, { userName: 'a', ...before }, parsePatch({ Operations: operations }, bends), bends, {
+      budget,
+    });
+    return budget.steps;
+  };
+  const times = (count: number, operation: (i: number) => Record<string, unknown>) =>
+    Array.from({ length: count }, (_, i) => operation(i));
+
+  it.each<[string, (i: number) => Record<string, unknown>, number]>([
+    ['a value filter', (i) => ({ op: 'replace', path: `emails[value eq "a${i}"].display`, value: 'x' }), 100_000],
+    ['a value filter and more', (i) => ({ op: 'remove', path: `emails[type pr and value eq "a${i}"].type` }), 100_000],
+    [
+      'adding what is there',
+      (i) => ({ op: 'add', path: 'emails', value: [{ value: `a${i}`, type: 'work' }] }),
+      150_000,
+    ],
+    ['removing by a list', (i) => ({ op: 'remove', path: 'emails', value: [{ value: `x${i}` }] }), 100_000],
+    [
+      'a new value each time',
+      (i) => ({ op: 'replace', path: `emails[value eq "a${i}"].value`, value: `b${i}` }),
+      100_000,
+    ],
+  ])('grows with the operations, not with the values: %s', (_, operation, most) => {
+    expect(stepsOf(full(), times(1_000, operation))).toBeLessThan(most);
+  });
+
+  it('of a thousand changes of a thousand values is within the limit', () => {
+    const steps = stepsOf(
+      full(),
+      times(1_000, (i) => ({ op: 'replace', path: 'emails.display', value: `${i}` })),
+    );
+    expect(steps).toBeLessThan(MAX_PATH_STEPS);
+  });
+
+  it.each<[string, Resource, Operations]>([
+    [
+      'terms that no index answers',
+      full(),
+      times(24, (i) => ({
+        op: 'remove',
+        path: `emails[${Array.from({ length: 200 }, (_, k) => `display eq "${i}-${k}"`).join(' or ')}]`,
+      })),
+    ],
+    [
+      'a filter by type, a thousand times',
+      full(),
+      times(1_000, () => ({ op: 'add', path: 'emails[type eq "work"].display', value: 'x' })),
+    ],
+    [
+      'every element of every list, by names',
+      full(),
+      times(1_000, (i) => ({
+        op: 'replace',
+        value: Object.fromEntries(
+          ['emails', 'phoneNumbers', 'roles', 'ims'].flatMap((name) => [
+            [`${name}.display`, `${i}`],
+            [`${name}.type`, `${i}`],
+          ]),
+        ),
+      })),
+    ],
+    [
+      'searching long texts for long texts',
+      { emails: Array.from({ length: 20 }, (_, i) => ({ value: 'a'.repeat(16_000), type: `${i}` })) },
+      [{ op: 'remove', path: `emails[value co "b${'a'.repeat(8_000)}"]` }],
+    ],
+    [
+      'lists by parts of their elements',
+      { addresses: Array.from({ length: MAX_VALUES }, (_, i) => ({ type: `${i}` })) },
+      times(10, () => ({
+        op: 'remove',
+        path: 'addresses',
+        value: Array.from({ length: 1_000 }, (_, i) => ({ type: `x${i}` })),
+      })),
+    ],
+  ])('beyond the limit is refused with its number: %s', (_, before, operations) => {
+    const refusal = refusalOf(() => stepsOf(before, operations));
+    expect(refusal).toMatchObject({ status: 400, scimType: 'tooMany' });
+    expect(refusal.detail).toContain(`${MAX_PATH_STEPS}`);
+  });
+
+  it('does not write out what would be far too long', () => {
+    const photos = Array.from({ length: MAX_VALUES }, (_, i) => ({ type: `${i}` }));
+    const operations = [{ op: 'replace', path: 'photos.value', value: 'x'.repeat(262_144) }];
+    expect(refusalOf(() => stepsOf({ photos }, operations))).toMatchObject({ status: 413 });
+  });
 });

@@ -85,16 +85,13 @@ export function patchGroup(
   const all = parsePatch(body, bends);
   const type = org.types.group;
   const { baseUrl } = org;
-  const budget = new Budget();
   const mustKnow = needsMembers(type, all, { baseUrl });
-  const asked = splitMembership(type, all, [], bends, { baseUrl, budget });
+  const asked = splitMembership(type, all, [], bends, { baseUrl });
   return retried(async () => {
     const before = await readBefore(org, id, mustKnow ? replacedBy(asked.members.add) : asked.members);
     // Only a filter that asks more of the members than who they are has to see them.
-    const again = { baseUrl, budget: new Budget() };
-    const { operations, members } = mustKnow ? splitMembership(type, all, folded(org, before), bends, again) : asked;
-    const { unknownAttributes } = org.store.tenant.settings;
-    const options = { ...again, unknownAttributes, budget: mustKnow ? again.budget : budget };
+    const options = { baseUrl, budget: new Budget(), unknownAttributes: org.store.tenant.settings.unknownAttributes };
+    const { operations, members } = mustKnow ? splitMembership(type, all, folded(org, before), bends, options) : asked;
     const compute = (resource: Resource) => ({ after: applyPatch(type, resource, operations, bends, options), bends });
     const narrowed = mustKnow ? narrow(before, members) : before;
     return changeGroup(org, narrowed, members, ifMatch, projection, compute);

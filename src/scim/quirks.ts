@@ -96,8 +96,7 @@ export function bendValue(attribute: Attribute, value: unknown, name: string, re
  * replaces `emails` by a bare address.
  */
 function bendList(attribute: Attribute, value: unknown, name: string, reading: Reading): unknown {
-  const isAlone =
-    !Array.isArray(value) && (isObject(value) || isBare(attribute, value) || attribute.type !== 'complex');
+  const isAlone = attribute.type === 'complex' && (isObject(value) || isBare(attribute, value));
   if (isAlone) reading.bends.add('single-value');
   const list = isAlone ? [value] : value;
   if (!Array.isArray(list)) return list;

@@ -98,6 +98,8 @@ class Parser {
   patchPath(): PathSyntax {
     this.#skipBlank();
     const path = this.#attributePath();
+    // A URN that names nothing is no unknown attribute, but half a path.
+    if (/[:.]$/.test(path)) this.#fail('an attribute name behind the URN');
     let filter: Syntax | undefined;
     let sub: string | undefined;
     if (this.#takeAfterBlank('[')) {

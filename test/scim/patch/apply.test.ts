@@ -564,6 +564,9 @@ describe('an unknown path', () => {
       [{ op: 'add', path: 'shoeSize[', value: 1 }, 'invalidPath'],
       [{ op: 'add', path: 'shoeSize[a eq]', value: 1 }, 'invalidPath'],
       [{ op: 'add', path: 'shoe size', value: 1 }, 'invalidPath'],
+      [{ op: 'add', path: `${E}:`, value: 1 }, 'invalidPath'],
+      [{ op: 'add', path: `${USER}.`, value: 1 }, 'invalidPath'],
+      [{ op: 'add', path: 'urn:', value: 1 }, 'invalidPath'],
     ];
     for (const [operation, scimType] of rows) {
       expect(

@@ -3,6 +3,7 @@ import { invalidValue, notFound, preconditionFailed, uniqueness } from '../scim/
 import { hasTag, type TagCondition } from '../scim/etag';
 import { foldObject } from '../scim/fold';
 import { applyPatch } from '../scim/patch/apply';
+import { Budget } from '../scim/patch/budget';
 import { type MembershipChange, needsMembers, replacedBy, splitMembership } from '../scim/patch/membership';
 import { parsePatch } from '../scim/patch/parse';
 import { isAskedFor, isWanted, type Projection } from '../scim/projection';
@@ -26,7 +27,7 @@ export async function getGroup(org: Org, id: string, projection: Projection): Pr
 /** @throws ScimError 400; 409 uniqueness when the displayName is another group's. */
 export async function createGroup(org: TypedOrg, body: unknown, projection: Projection): Promise<StoredGroup> {
   const bends: Bends = new Set();
-  const { resource, memberIds } = split(readResource(org.types.group, body, bends));
+  const { resource, memberIds } = split(readResource(org.types.group, body, bends, org));
   const id = crypto.randomUUID();
   const { now } = org.store;
   const details = { ...detailsOf({}, resource, bends), ...joined(memberIds) };
@@ -58,7 +59,7 @@ export function replaceGroup(
   projection: Projection,
 ): Promise<StoredGroup> {
   const bends: Bends = new Set();
-  const { resource, memberIds } = split(readResource(org.types.group, body, bends));
+  const { resource, memberIds } = split(readResource(org.types.group, body, bends, org));
   const members = replacedBy(memberIds);
   return retried(async () =>
     // RFC 7644 §3.5.1: a PUT always answers with the whole resource, however many members it has.
@@ -84,13 +85,15 @@ export function patchGroup(
   const bends: Bends = new Set();
   const all = parsePatch(body, bends);
   const type = org.types.group;
-  const mustKnow = needsMembers(type, all);
-  const asked = splitMembership(type, all, [], bends);
+  const { baseUrl } = org;
+  const mustKnow = needsMembers(type, all, { baseUrl });
+  const asked = splitMembership(type, all, [], bends, { baseUrl });
   return retried(async () => {
     const before = await readBefore(org, id, mustKnow ? replacedBy(asked.members.add) : asked.members);
     // Only a filter that asks more of the members than who they are has to see them.
-    const { operations, members } = mustKnow ? splitMembership(type, all, folded(org, before), bends) : asked;
-    const compute = (resource: Resource) => ({ after: applyPatch(type, resource, operations, bends), bends });
+    const options = { baseUrl, budget: new Budget(), unknownAttributes: org.store.tenant.settings.unknownAttributes };
+    const { operations, members } = mustKnow ? splitMembership(type, all, folded(org, before), bends, options) : asked;
+    const compute = (resource: Resource) => ({ after: applyPatch(type, resource, operations, bends, options), bends });
     const narrowed = mustKnow ? narrow(before, members) : before;
     return changeGroup(org, narrowed, members, ifMatch, briefly(projection), compute);
   });

@@ -46,7 +46,7 @@ async function find(org: TypedOrg, search: Search, types: readonly ResourceType[
   const claim = search.cursor ? readCursor(search.cursor) : undefined;
   const parts: { type: ResourceType; projection: Projection; list: List }[] = [];
   for (const type of types) {
-    const query = queryOf(type, search, types, walkOf(search, types, type, claim));
+    const query = queryOf(type, search, types, walkOf(search, types, type, claim), org.baseUrl);
     const list = lists.get(type.name)!(org.store, query, org.baseUrl, parts.at(-1)?.list.before);
     parts.push({ type, projection: query.projection, list });
   }

@@ -35,7 +35,7 @@ export async function getUser(org: Org, id: string): Promise<StoredUser> {
  */
 export async function createUser(org: TypedOrg, body: unknown): Promise<StoredUser> {
   const bends: Bends = new Set();
-  const said = readResource(org.types.user, body, bends);
+  const said = readResource(org.types.user, body, bends, org);
   const resource = withActive(said, true); // an IdP waits for `active` in the answer
   const passedOver = new Set<string>();
   let notLinked: readonly string[] = [];
@@ -127,7 +127,7 @@ export function replaceUser(
   ifMatch: TagCondition | undefined,
 ): Promise<StoredUser> {
   return changeUser(org, id, ifMatch, (before, bends) =>
-    withActive(readResource(org.types.user, body, bends), before.isActive),
+    withActive(readResource(org.types.user, body, bends, org), before.isActive),
   );
 }
 
@@ -142,7 +142,9 @@ export function patchUser(
   const operations = parsePatch(body, messageBends);
   return changeUser(org, id, ifMatch, (before, bends) => {
     for (const bend of messageBends) bends.add(bend);
-    return applyPatch(org.types.user, before.resource, operations, bends);
+    const { unknownAttributes } = org.store.tenant.settings;
+    const options = { baseUrl: org.baseUrl, unknownAttributes };
+    return withActive(applyPatch(org.types.user, before.resource, operations, bends, options), before.isActive);
   });
 }
 

@@ -10,6 +10,9 @@ export type AttributeType =
   | 'binary'
   | 'complex';
 
+/** Where resources live, relative to the base URL. */
+export type Endpoint = 'Users' | 'Groups';
+
 export interface Attribute {
   readonly name: string;
   readonly type: AttributeType;
@@ -22,6 +25,8 @@ export interface Attribute {
   readonly uniqueness: 'none' | 'server' | 'global';
   readonly canonicalValues?: readonly string[];
   readonly referenceTypes?: readonly string[];
+  /** Of a `$ref` that follows from `value`, and is never stored: the endpoints of what it can refer to. */
+  readonly endpoints?: readonly Endpoint[];
   readonly subAttributes?: readonly Attribute[];
 }
 
@@ -65,8 +70,20 @@ export function attribute(name: string, type: AttributeType, description: string
   };
 }
 
+/** Attributes under their names in lower case: looked up for each member of a message, so computed once. */
+const byLowerName = new WeakMap<readonly Attribute[], ReadonlyMap<string, Attribute>>();
+
+/** The attributes by their names in lower case, in their order. Of two with one name, the first. */
+export function namedAttributes(attributes: readonly Attribute[]): ReadonlyMap<string, Attribute> {
+  const known = byLowerName.get(attributes);
+  if (known) return known;
+  const named = new Map<string, Attribute>();
+  for (const one of attributes) if (!named.has(one.name.toLowerCase())) named.set(one.name.toLowerCase(), one);
+  byLowerName.set(attributes, named);
+  return named;
+}
+
 /** Attribute names are compared without case (RFC 7643 §2.1). */
 export function findAttribute(attributes: readonly Attribute[] | undefined, name: string): Attribute | undefined {
-  const wanted = name.toLowerCase();
-  return attributes?.find((a) => a.name.toLowerCase() === wanted);
+  return attributes && namedAttributes(attributes).get(name.toLowerCase());
 }

@@ -93,7 +93,7 @@ export function schemaResource({ id, name, description, attributes }: Schema, ba
 
 /** Without nulls: Entra ID's discovery does not take them. */
 function attributeResource(attribute: Attribute): JsonObject {
-  const { canonicalValues, referenceTypes, subAttributes, ...characteristics } = attribute;
+  const { canonicalValues, referenceTypes, subAttributes, endpoints: _, ...characteristics } = attribute;
   return {
     ...characteristics,
     ...(canonicalValues && { canonicalValues: [...canonicalValues] }),

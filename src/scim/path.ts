@@ -11,8 +11,17 @@ export type AttributePath = readonly [Attribute, ...Attribute[]];
  * @returns undefined when the type has no such attribute.
  */
 export function resolveAttribute(type: ResourceType, text: string): AttributePath | undefined {
+  if (/^urn:/i.test(text)) return behindUrn(type, text, ':') ?? behindUrn(type, text, '.');
+  return within(type.attributes, text) ?? withinExtensions(type, text);
+}
+
+/**
+ * @param separator what stands between a schema's URN and the attribute's name: a colon (RFC 7644 §3.10), or a dot
+ *   (the quirk `dotted-urn`).
+ */
+function behindUrn(type: ResourceType, text: string, separator: ':' | '.'): AttributePath | undefined {
   const name = text.toLowerCase();
-  const core = `${type.schema.id.toLowerCase()}:`;
+  const core = type.schema.id.toLowerCase() + separator;
   if (name.startsWith(core)) return within(type.attributes, text.slice(core.length));
   for (const { schema } of type.extensions) {
     const urn = schema.id.toLowerCase();
@@ -20,12 +29,16 @@ export function resolveAttribute(type: ResourceType, text: string): AttributePat
     const extension = findAttribute(type.attributes, schema.id);
     if (extension === undefined) return undefined;
     if (name === urn) return [extension];
-    if (name[urn.length] !== ':') continue;
+    if (name[urn.length] !== separator) continue;
     const inner = within(extension.subAttributes, text.slice(urn.length + 1));
-    return inner && [extension, ...inner];
+    if (inner) return [extension, ...inner];
   }
-  return within(type.attributes, text) ?? withinExtensions(type, text);
+  return undefined;
 }
+
+/** Whether a path is understood only because a dot after a schema's URN means a colon. */
+export const isDottedUrn = (type: ResourceType, text: string) =>
+  /^urn:/i.test(text) && behindUrn(type, text, ':') === undefined && behindUrn(type, text, '.') !== undefined;
 
 /**
  * An extension's attribute without its URN. RFC 7644 §3.10 wants the URN; Entra ID asks `manager eq "…"` and patches

@@ -181,6 +181,7 @@ function search({
 /**
  * @param others types that the same search asks as well (RFC 7644 §3.4.2.1).
  * @param walk paging by cursor.
+ * @param baseUrl of the request, for filters on `$ref`.
  * @throws ScimError 400 invalidFilter, or invalidPath for sortBy.
  */
 export function queryOf(
@@ -188,11 +189,12 @@ export function queryOf(
   search: Search,
   others: readonly ResourceType[] = [],
   walk: Walk | undefined = undefined,
+  baseUrl?: string,
 ): Query {
   const { filter, sortBy, isDescending, startIndex, count } = search;
   const isSorted = sortBy !== undefined && !isElsewhere(type, sortBy, others);
   return {
-    ...(filter !== undefined && { filter: resolveFilter(type, parseFilter(filter), others) }),
+    ...(filter !== undefined && { filter: resolveFilter(type, parseFilter(filter), others, baseUrl) }),
     ...(isSorted && { sort: { path: sortPath(type, sortBy), isDescending } }),
     startIndex,
     count,

@@ -3,9 +3,11 @@
  * into its RFC form before the strict code sees it, and notes its name, which the audit event keeps. All observed or
  * documented as of 2026-11.
  */
-import type { Attribute, ResourceType } from './attribute';
+import { type Attribute, findAttribute, type ResourceType } from './attribute';
+import { invalidValue } from './error';
 import type { Literal } from './filter/parse';
-import { isObject } from './resource';
+import { derivedReference, referenced } from './reference';
+import { isObject, type Json, member } from './resource';
 import { ENTERPRISE_USER } from './urns';
 
 export type Bend =
@@ -13,7 +15,10 @@ export type Bend =
   | 'single-value'
   | 'bare-string'
   | 'list-of-one'
+  | 'wrapped-value'
+  | 'empty-value'
   | 'empty-reference'
+  | 'reference-alone'
   | 'core-urn-object'
   | 'legacy-schema'
   | 'missing-schemas'
@@ -22,6 +27,9 @@ export type Bend =
   | 'dotted-key'
   | 'path-key'
   | 'qualified-key'
+  | 'dotted-urn'
+  | 'blank-in-path'
+  | `unknown-path:${string}`
   | 'remove-value-list'
   | 'created-by-filter'
   | 'path-spelling'
@@ -29,6 +37,17 @@ export type Bend =
 
 /** The names of the bends that one message needed. */
 export type Bends = Set<Bend>;
+
+/** What the reader of a body is told about its request. */
+export interface ReadOptions {
+  /** Of the SCIM door that the client used, without a slash at the end: what our own `$ref` begin with. */
+  readonly baseUrl?: string;
+}
+
+/** The same, with the place for the names of the bends. */
+export interface Reading extends ReadOptions {
+  readonly bends: Bends;
+}
 
 /**
  * Entra ID sends `active` as "False" and `roles[].primary` as "True", Keycloak "true". RFC 7643 §2.3.2 wants booleans.
@@ -61,65 +80,146 @@ export function bareWord(word: string): Literal | undefined {
   }
 }
 
-/** A value of this attribute as a client sent it -> the shape that the schema asks for, if it is one of the known bends. */
-export function bendValue(attribute: Attribute, value: unknown, bends: Bends): unknown {
-  if (attribute.multiValued) return bendList(attribute, value, bends);
-  if (attribute.type === 'boolean' && typeof value === 'string' && booleanOf(value) !== undefined) {
-    bends.add('boolean-string');
-    return booleanOf(value);
-  }
-  return isReference(attribute) ? bendReference(value, bends) : value;
+/**
+ * A value of this attribute as a client sent it -> the shape that the schema asks for, if it is one of the known bends.
+ *
+ * @param name as the client knows it, for a detail.
+ * @throws ScimError 400 invalidValue: a `$ref` alone that is none of ours.
+ */
+export function bendValue(attribute: Attribute, value: unknown, name: string, reading: Reading): unknown {
+  if (value === undefined || value === null) return value;
+  if (attribute.multiValued) return bendList(attribute, value, name, reading);
+  const reference = bendElement(attribute, bendListOfOne(value, reading.bends), name, reading);
+  return isReference(attribute) ? bendEmptyReference(reference, reading.bends) : reference;
 }
 
 /**
- * OneLogin's JSON template lets an admin write `emails` as one object; many clients add one member without a list, and
- * some a member as its bare id.
+ * OneLogin's JSON template lets an admin write `emails` as one object; many clients add one member without a list; Entra ID
+ * replaces `emails` by a bare address.
  */
-function bendList(attribute: Attribute, value: unknown, bends: Bends): unknown {
-  if (isReference(attribute)) {
-    const members = Array.isArray(value) ? value : value === null || value === undefined ? value : [value];
-    if (!Array.isArray(members)) return members;
-    if (members !== value) bends.add('single-value');
-    return members.map((member) => {
-      if (typeof member !== 'string') return member;
-      bends.add('bare-string');
-      return { value: member };
-    });
+function bendList(attribute: Attribute, value: unknown, name: string, reading: Reading): unknown {
+  const isAlone = attribute.type === 'complex' && (isObject(value) || isBare(attribute, value));
+  if (isAlone) reading.bends.add('single-value');
+  const list = isAlone ? [value] : value;
+  if (!Array.isArray(list)) return list;
+  return list.map((element) => (element === null ? null : bendElement(attribute, element, name, reading)));
+}
+
+/**
+ * A list of exactly one where a single value belongs. SCIM-SDK's client, on which two Keycloak plugins stand, sends it for
+ * every text of a PATCH (`active: ["false"]`); Entra ID for `manager`. Captain-P-Goldfish/SCIM-SDK, `PatchRequestOperation`.
+ */
+export function bendListOfOne(value: unknown, bends: Bends): unknown {
+  if (!Array.isArray(value) || value.length !== 1 || Array.isArray(value[0])) return value;
+  bends.add('list-of-one');
+  return value[0];
+}
+
+/** One value: of a list, or where only one belongs. */
+function bendElement(attribute: Attribute, value: unknown, name: string, reading: Reading): unknown {
+  const { bends } = reading;
+  if (attribute.type === 'complex') {
+    if (!isBare(attribute, value)) return bendReference(attribute, value, name, reading);
+    bends.add('bare-string');
+    return { value };
   }
-  if (attribute.type === 'complex' && isObject(value)) {
-    bends.add('single-value');
-    return [value];
-  }
-  return value;
+  const simple = bendWrapped(value, bends);
+  if (attribute.type !== 'boolean' || typeof simple !== 'string' || booleanOf(simple) === undefined) return simple;
+  bends.add('boolean-string');
+  return booleanOf(simple);
+}
+
+/**
+ * A bare text where an element with a `value` belongs means that value. Entra ID without its flag sends
+ * `{"op": "Replace", "path": "emails", "value": "new@…"}`; many clients send members and managers as bare ids. RFC 7643 §2.4
+ * lets a simple multi-valued attribute be written so, not one with sub-attributes. Microsoft Learn, «Known issues».
+ */
+function isBare({ name, subAttributes }: Attribute, value: unknown): boolean {
+  const inner = findAttribute(subAttributes, 'value');
+  if (inner === undefined || inner.multiValued || name.startsWith('urn:')) return false;
+  if (typeof value === 'string') return true;
+  return typeof value === 'boolean' ? inner.type === 'boolean' : typeof value === 'number' && isNumeric(inner);
+}
+
+const isNumeric = ({ type }: Attribute) => type === 'integer' || type === 'decimal';
+
+/**
+ * `{"value": x}` around a simple value: Entra ID's older form is `"value": [{"$ref": null, "value": "x"}]` for any attribute.
+ * Other members must be null. Microsoft Learn, «Known issues and resolutions with SCIM 2.0 protocol compliance».
+ */
+function bendWrapped(value: unknown, bends: Bends): unknown {
+  if (!isObject(value)) return value;
+  const inner = member(value, 'value');
+  const assigned = Object.entries(value).filter(([, other]) => other !== null);
+  const isAlone = assigned.every(([key]) => key.toLowerCase() === 'value') && assigned.length <= 1;
+  if (!isAlone || inner === undefined || (typeof inner === 'object' && inner !== null)) return value;
+  bends.add('wrapped-value');
+  return inner;
 }
 
 /** `manager`, `members`: a complex attribute whose `value` is the id of another resource. */
 export function isReference(attribute: Attribute): boolean {
-  return attribute.type === 'complex' && attribute.subAttributes?.some((sub) => sub.name === '$ref') === true;
+  return attribute.type === 'complex' && findAttribute(attribute.subAttributes, '$ref') !== undefined;
 }
 
 /**
- * Entra ID sends `manager` as a bare id, as `{value}`, as `[{$ref, value}]`, and clears it with `{"value": ""}` or "".
- * Captain-P-Goldfish/SCIM-SDK issue 686, Budibase issue 15369, Microsoft's SCIM validator.
+ * `{"$ref": "../Users/1"}` without a `value` means the id in it. RFC 7643 §4.2, §4.3 want `value` beside it. Beside one,
+ * `$ref` says nothing: Entra ID sends null, Keycloak a relative URI.
  */
-function bendReference(value: unknown, bends: Bends): unknown {
-  let reference = value;
-  if (Array.isArray(reference) && reference.length === 1) {
-    bends.add('list-of-one');
-    reference = reference[0];
-  }
-  if (typeof reference === 'string') {
-    bends.add('bare-string');
-    reference = { value: reference };
-  }
-  if (isObject(reference)) {
-    const id = Object.entries(reference).find(([name]) => name.toLowerCase() === 'value')?.[1];
-    if (id === '') {
-      bends.add('empty-reference');
-      return null;
-    }
-  }
-  return reference;
+function bendReference(attribute: Attribute, value: unknown, name: string, reading: Reading): unknown {
+  const reference = derivedReference(attribute);
+  if (reference === undefined || !isObject(value)) return value;
+  const uri = bendListOfOne(member(value, '$ref'), reading.bends);
+  const given = member(value, 'value');
+  if ((given !== undefined && given !== null) || typeof uri !== 'string' || uri === '') return value;
+  const others = Object.entries(value).filter(([key]) => key.toLowerCase() !== 'value');
+  return { ...Object.fromEntries(others), value: idIn(reference, uri, `${name}.$ref`, reading) };
+}
+
+/** The id in a `$ref` of ours. @throws ScimError 400 invalidValue for any other. */
+export function idIn({ endpoints = [] }: Attribute, uri: string, name: string, { baseUrl, bends }: Reading): string {
+  const found = referenced(uri, endpoints, baseUrl);
+  if (found === undefined) throw invalidValue(`${name}: the URI of a resource of this service was expected`);
+  bends.add('reference-alone');
+  return found.id;
+}
+
+/**
+ * Entra ID clears `manager` with `{"value": ""}` or "". Captain-P-Goldfish/SCIM-SDK issue 686, Budibase issue 15369,
+ * Microsoft's SCIM validator.
+ */
+function bendEmptyReference(value: unknown, bends: Bends): unknown {
+  if (!isObject(value) || member(value, 'value') !== '') return value;
+  bends.add('empty-reference');
+  return null;
+}
+
+/** What only says which value is meant, or how it is shown. */
+const LABELS: readonly string[] = ['type', 'primary', 'display'];
+
+/**
+ * Entra ID clears an address by an empty `value`, or removes the `value` alone: what is left of the element is a label on
+ * nothing. Microsoft Learn, «Tutorial: Develop and plan provisioning for a SCIM endpoint», and its validator.
+ */
+export function isEmptied(attribute: Attribute, element: Readonly<Record<string, Json>>): boolean {
+  if (isReference(attribute) || findAttribute(attribute.subAttributes, 'value') === undefined) return false;
+  const { value, ...others } = element;
+  return isBlank(value) && Object.keys(others).every((name) => LABELS.includes(name));
+}
+
+export const isBlank = (value: unknown): boolean =>
+  value === undefined || value === null || (typeof value === 'string' && value.trim() === '');
+
+/** How many unknown paths of one message are named. */
+const MAX_NAMED_PATHS = 20;
+
+/**
+ * A PATCH path to an attribute that we do not have is passed over, as in a body: Entra ID maps what its administrator
+ * likes, and refuses nothing before it is sent. RFC 7644 §3.5.2 wants invalidPath, which loses the deactivation beside it.
+ */
+export function noteUnknownPath(path: string, bends: Bends): void {
+  const named = [...bends].filter((bend) => bend.startsWith('unknown-path:')).length;
+  if (named < MAX_NAMED_PATHS) bends.add(`unknown-path:${path}`);
 }
 
 /**

@@ -1,12 +1,22 @@
 /** Unknown JSON -> resource: names, types and shapes as the schema has them (RFC 7643 §2, §3, §7). */
-import type { Attribute, ResourceType } from './attribute';
+import { type Attribute, namedAttributes, type ResourceType } from './attribute';
 import { dateTime } from './datetime';
 import { invalidSyntax, invalidValue, payloadTooLarge } from './error';
 import { isBlank } from './fold';
 import { unassignBlank } from './identifying';
 import { prefixOf } from './path';
-import { type Bends, bendMembers, bendValue, hasLegacyUrn, isReference } from './quirks';
-import { isObject, type Json, type JsonObject, type Resource } from './resource';
+import {
+  type Bends,
+  bendMembers,
+  bendValue,
+  hasLegacyUrn,
+  isBlank,
+  isEmptied,
+  isReference,
+  type Reading,
+  type ReadOptions,
+} from './quirks';
+import { isObject, type Json, type JsonObject, member, type Resource } from './resource';
 
 /** Characters of one string; `binary` and `reference` (a photo may be a data URI) take more. */
 export const MAX_STRING_LENGTH = 16_384;
@@ -23,10 +33,11 @@ export const MAX_RESOURCE_LENGTH = 524_288;
  * @param bends receives the names of the bends that the body needed.
  * @throws ScimError 400 naming the attribute and what was expected.
  */
-export function readResource(type: ResourceType, body: unknown, bends: Bends): Resource {
+export function readResource(type: ResourceType, body: unknown, bends: Bends, { baseUrl }: ReadOptions = {}): Resource {
   if (!isObject(body)) throw invalidSyntax(`A JSON object with a ${type.name} was expected as the body`);
   checkSchemas(body, type.schema.id, bends);
-  const resource = readMembers(type.attributes, bendMembers(type, body, bends), '', bends);
+  const reading: Reading = { bends, ...(baseUrl !== undefined && { baseUrl }) };
+  const resource = readMembers(type.attributes, bendMembers(type, body, bends), '', reading);
   checkResource(type, resource);
   return resource;
 }
@@ -44,9 +55,18 @@ export function checkResource(type: ResourceType, resource: Resource): void {
   // Members are rows of their own: only the body limits how many there are.
   const isApart = (name: string) => type.attributes.some((a) => a.name === name && a.multiValued && isReference(a));
   const document = Object.fromEntries(Object.entries(resource).filter(([name]) => !isApart(name)));
-  if (new TextEncoder().encode(JSON.stringify(document)).byteLength > MAX_RESOURCE_LENGTH) {
-    throw payloadTooLarge(`The resource would be larger than ${MAX_RESOURCE_LENGTH} bytes`);
-  }
+  // Its length first: one long text set on a thousand values is no text to write out.
+  const isTooLong =
+    charactersIn(document) > MAX_RESOURCE_LENGTH ||
+    new TextEncoder().encode(JSON.stringify(document)).byteLength > MAX_RESOURCE_LENGTH;
+  if (isTooLong) throw payloadTooLarge(`The resource would be larger than ${MAX_RESOURCE_LENGTH} bytes`);
+}
+
+/** Of all texts in it together. */
+function charactersIn(value: Json): number {
+  if (typeof value === 'string') return value.length;
+  if (typeof value !== 'object' || value === null) return 0;
+  return Object.values(value).reduce<number>((sum, inner) => sum + charactersIn(inner), 0);
 }
 
 const CORE = 'urn:ietf:params:scim:schemas:core:2.0:';
@@ -76,24 +96,26 @@ export function readMembers(
   attributes: readonly Attribute[],
   members: readonly [string, unknown][],
   prefix: string,
-  bends: Bends,
+  reading: Reading,
 ): JsonObject {
-  const given = new Map<string, unknown>();
-  const twice = new Set<string>();
+  const known = namedAttributes(attributes);
+  const given = new Map<Attribute, unknown>();
+  const twice = new Set<Attribute>();
   for (const [member, value] of members) {
-    const key = member.toLowerCase();
-    if (given.has(key)) twice.add(key);
-    given.set(key, value);
+    const attribute = known.get(member.toLowerCase());
+    if (attribute === undefined || attribute.mutability === 'readOnly' || attribute.name === 'schemas') continue;
+    if (given.has(attribute)) twice.add(attribute);
+    given.set(attribute, value);
   }
   const object: JsonObject = {};
-  for (const attribute of attributes) {
-    if (attribute.mutability === 'readOnly' || attribute.name === 'schemas') continue;
-    const key = attribute.name.toLowerCase();
+  for (const attribute of known.values()) {
+    if (!given.has(attribute)) continue;
     const name = prefix + attribute.name;
     // JSON's own duplicates are refused before; these differ in case only, and attribute names have none.
-    if (twice.has(key)) throw invalidSyntax(`${name} is given twice`);
-    const value = readValue(attribute, given.get(key), name, bends);
-    if (value !== undefined && attribute.returned !== 'never') object[attribute.name] = value;
+    if (twice.has(attribute)) throw invalidSyntax(`${name} is given twice`);
+    const value = readValue(attribute, given.get(attribute), name, reading);
+    const isKept = attribute.returned !== 'never' && attribute.endpoints === undefined;
+    if (value !== undefined && isKept) object[attribute.name] = value;
   }
   return object;
 }
@@ -104,31 +126,47 @@ export function readMembers(
  * @param name as the client knows it, for the detail.
  * @returns undefined when it is unassigned: null, [], {} (RFC 7643 §2.5).
  */
-export function readValue(attribute: Attribute, raw: unknown, name: string, bends: Bends): Json | undefined {
-  const value = bendValue(attribute, raw, bends);
+export function readValue(attribute: Attribute, raw: unknown, name: string, reading: Reading): Json | undefined {
+  const value = bendValue(attribute, raw, name, reading);
   if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return undefined;
-  if (!attribute.multiValued) return readSingle(attribute, value, name, bends);
+  if (!attribute.multiValued) return readSingle(attribute, value, name, reading);
   if (!Array.isArray(value)) throw invalidValue(`${name}: a list of ${plural(attribute)} was expected`);
   // A group may have as many members as a body can carry.
   if (value.length > MAX_VALUES && !isReference(attribute))
     throw invalidValue(`${name}: at most ${MAX_VALUES} values are accepted`);
-  const elements = value
-    .filter((element) => element !== null)
-    .map((element) => readSingle(attribute, element, name, bends))
-    .filter((element) => element !== undefined);
-  // A member that names nobody (`{"id": …}` for `{"value": …}`) is a mistake: left out, it would empty the group.
-  if (isReference(attribute) && elements.length < value.filter((element) => element !== null).length)
-    throw invalidValue(`${name}.value: an id was expected`);
-  // RFC 7643 §2.4: no more than one primary value.
-  if (elements.filter((element) => isObject(element) && element['primary'] === true).length > 1) {
-    throw invalidValue(`${name}: at most one value with primary true was expected`);
+  const elements: Json[] = [];
+  let primaries = 0;
+  for (const given of value) {
+    if (given === null) continue;
+    const element = readSingle(attribute, given, name, reading);
+    if (element === undefined) {
+      // A member that names nobody (`{"id": …}` for `{"value": …}`) is a mistake: left out, it would empty the group.
+      if (isReference(attribute)) throw invalidValue(`${name}.value: an id was expected`);
+      continue;
+    }
+    if (isObject(element)) {
+      if (isBlank(element['value']) && saysEmpty(given) && isEmptied(attribute, element as JsonObject)) {
+        reading.bends.add('empty-value');
+        continue;
+      }
+      if (element['primary'] === true) primaries++;
+    }
+    elements.push(element);
   }
+  // RFC 7643 §2.4: no more than one primary value.
+  if (primaries > 1) throw invalidValue(`${name}: at most one value with primary true was expected`);
   return elements.length > 0 ? elements : undefined;
 }
 
+/** Whether an element as sent has a `value` that is none; without the member, its labels are all that was meant. */
+const saysEmpty = (element: unknown): boolean =>
+  isObject(element) && Object.entries(element).some(([name, value]) => name.toLowerCase() === 'value' && isNone(value));
+const isNone = (value: unknown): boolean =>
+  Array.isArray(value) ? value.every(isNone) : isObject(value) ? isNone(member(value, 'value')) : isBlank(value);
+
 const plural = (attribute: Attribute) => (attribute.type === 'complex' ? 'objects' : `${attribute.type} values`);
 
-function readSingle(attribute: Attribute, value: unknown, name: string, bends: Bends): Json | undefined {
+function readSingle(attribute: Attribute, value: unknown, name: string, reading: Reading): Json | undefined {
   const expected = (what: string) => invalidValue(`${name}: ${what} was expected`);
   switch (attribute.type) {
     case 'complex': {
@@ -137,7 +175,7 @@ function readSingle(attribute: Attribute, value: unknown, name: string, bends: B
         attribute.subAttributes ?? [],
         Object.entries(value),
         prefixOf(attribute, name),
-        bends,
+        reading,
       );
       return Object.keys(object).length > 0 ? object : undefined;
     }

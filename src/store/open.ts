@@ -104,6 +104,8 @@ export interface OrgSettings {
   readonly 'brake.window'?: string;
   /** What a membership change does with ids of nobody: leaves them out (the default), or is refused. */
   readonly unknownMembers?: 'skip' | 'reject';
+  /** What a PATCH path to an attribute that the schemas do not have does: nothing (the default), or it is refused. */
+  readonly unknownAttributes?: 'ignore' | 'reject';
   /** The label of the region whose host serves the org; absent: any. */
   readonly residency?: string;
   /** How long a rotation leaves the old token good: a duration (credentials/duration.ts). */

@@ -92,7 +92,7 @@ describe('a bulk request', () => {
       user('a'),
       user('b', { userName: taken.toUpperCase() }),
       user('c', { userName: '' }),
-      user('d', { emails: 'none' }),
+      user('d', { addresses: 'none' }),
       retitle(`/Users/${crypto.randomUUID()}`, 'x'),
       { method: 'DELETE', path: '/Groups/nothing' },
       { method: 'PUT', path: '/Users', data: {} },
@@ -216,7 +216,7 @@ describe('a bulk request', () => {
     const secret = 'correct-horse-battery';
     const answer = await bulk([
       user('a', { password: secret }),
-      user('b', { password: secret, emails: secret }),
+      user('b', { password: secret, addresses: secret }),
       patch(`/Users/${(await idp.user(fresh())).id}`, { op: 'replace', path: 'password', value: secret }),
       patch('/Users/none', { op: 'replace', value: { password: secret } }),
       { method: 'POST', path: '/Users', bulkId: 'c', data: secret },

@@ -270,6 +270,12 @@ describe('filters by membership', () => {
     for (const [filter, expected] of [
       [`members.value eq "${dan}"`, [inner]],
       [`members[value eq "${dan}"]`, [inner]],
+      [`members.$ref eq "${BASE}/scim/v2/Users/${dan}"`, [inner]],
+      [`members[$ref eq "${BASE}/scim/v2/Users/${dan}"]`, [inner]],
+      [`members[$ref eq "../Users/${dan}"]`, [inner]],
+      [`members.$ref eq "${BASE}/scim/v2/Groups/${dan}"`, []],
+      [`members.$ref eq "https://elsewhere.example/scim/v2/Users/${dan}"`, []],
+      [`members.$ref ew "/Users/${dan}"`, [inner]],
       [`members eq "${dan}"`, [inner]],
       [`Members.Value EQ "${dan}"`, [inner]],
       [`${GROUP}:members.value eq "${dan}"`, [inner]],
@@ -389,6 +395,17 @@ describe('a PATCH of members in the form of', () => {
       [1, 2],
     ],
     ['a filter by type', () => [{ op: 'remove', path: 'members[type eq "User"]' }], []],
+    ['a filter by $ref', ([a]) => [{ op: 'remove', path: `members[$ref eq "${BASE}/scim/v2/Users/${a}"]` }], [1]],
+    ['a filter by the end of $ref', ([a]) => [{ op: 'remove', path: `members[$ref ew "/Users/${a}"]` }], [1]],
+    ['a $ref alone', ([, , c]) => [{ op: 'add', path: 'members', value: [{ $ref: `../Users/${c}` }] }], [0, 1, 2]],
+    [
+      'an unknown path beside it',
+      ([, , c]) => [
+        { op: 'add', path: 'badge', value: 7 },
+        { op: 'add', path: 'members', value: [c] },
+      ],
+      [0, 1, 2],
+    ],
     ['a filter by display', () => [{ op: 'remove', path: 'members[display eq "BOB"]' }], [0]],
   ];
   it.each(cases)('%s', async (_, operations, left) => {
@@ -439,7 +456,7 @@ describe('a PATCH of members in the form of', () => {
     ['a nested list', [['a']]],
     ['an id that is a number', [{ value: 7 }]],
     ['an id that is an object', [{ value: { $ne: null } }]],
-    ['an id that is a list', [{ value: ['a'] }]],
+    ['an id that is a list', [{ value: ['a', 'b'] }]],
     ['an endless id', [{ value: 'x'.repeat(100_000) }]],
     ['half a character', [{ value: '\ud83d' }]],
     ['a null character', [{ value: 'a\0b' }]],
@@ -491,7 +508,8 @@ describe('a PATCH of members in the form of', () => {
       { op: 'remove', path: 'displayName' },
       { op: 'replace', path: 'members[value eq "x"].display', value: 'y' },
       { op: 'replace', path: 'members.value', value: 'y' },
-      { op: 'add', path: 'nothing', value: 'y' },
+      { op: 'add', path: 'nothing[', value: 'y' },
+      { op: 'add', path: 'members', value: [{ $ref: 'https://elsewhere.example/Users/1' }] },
       { op: 'replace', path: 'id', value: 'y' },
       { op: 'remove', path: 'members[value eq' },
     ];

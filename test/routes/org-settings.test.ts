@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { GROUP } from '../../src/scim/urns';
 import { admin, type Idp, newIdp } from '../support/client';
 
 let idp: Idp;
@@ -88,5 +89,29 @@ describe('ids of nobody in a group', () => {
     expect(answer.body.scimType).toBe('invalidValue');
     await set({ unknownMembers: 'skip' });
     expect((await idp.post('/Groups', body('Strict'))).status).toBe(201);
+  });
+});
+
+describe('paths to attributes that are not here', () => {
+  const operations = [
+    { op: 'replace', path: 'shoeSize', value: 44 },
+    { op: 'replace', path: 'title', value: 'Boss' },
+  ];
+
+  it('are passed over as long as nothing is set, and are refused where unknownAttributes is reject', async () => {
+    const { id } = await idp.user('paths@example.com');
+    expect((await idp.patch(`/Users/${id}`, operations)).body.title).toBe('Boss');
+    const group = (await idp.post('/Groups', { schemas: [GROUP], displayName: 'Paths' })).body.id;
+    await set({ unknownAttributes: 'reject' });
+    for (const path of [`/Users/${id}`, `/Groups/${group}`]) {
+      const answer = await idp.patch(path, [operations[0]]);
+      expect([answer.status, answer.body.scimType], path).toEqual([400, 'invalidPath']);
+      expect(answer.body.detail).toContain('shoeSize');
+    }
+    // A body is no path: RFC 7644 §3.3 lets a service ignore what it does not know.
+    expect((await idp.post('/Users', { userName: 'body@example.com', shoeSize: 44 })).status).toBe(201);
+    expect((await idp.patch(`/Users/${id}`, [{ op: 'replace', value: { shoeSize: 44 } }])).status).toBe(200);
+    await set({ unknownAttributes: 'none' });
+    expect((await idp.patch(`/Users/${id}`, operations)).status).toBe(200);
   });
 });

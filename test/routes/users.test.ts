@@ -271,18 +271,80 @@ describe('PATCH /Users/{id}', () => {
   it('of what only the service sets is refused by path', async () => {
     const { id } = await idp.user(fresh());
     const before = await dump();
-    for (const path of [
-      'id',
-      'meta',
-      'meta.version',
-      'groups',
-      'groups.value',
-      'manager.$ref',
-      'manager.displayName',
-    ]) {
+    for (const path of ['id', 'meta', 'meta.version', 'groups', 'groups.value', 'manager.displayName']) {
       expectRefusal(await idp.patch(`/Users/${id}`, [{ op: 'replace', path, value: 'x' }]), 400, 'mutability');
     }
     expect(await dump()).toBe(before);
+  });
+
+  it('of an e-mail address as a bare text, with a deactivation beside it, does both (Entra ID)', async () => {
+    const { id } = await idp.user(fresh());
+    const { status, body } = await idp.patch(`/Users/${id}`, [
+      { op: 'Replace', path: 'emails', value: 'new@example.com' },
+      { op: 'Replace', path: 'active', value: 'False' },
+    ]);
+    expect([status, body.active, body.emails]).toEqual([200, false, [{ value: 'new@example.com' }]]);
+    const flag = await env.REVOCATIONS.get(flagKey(idp.orgId, id));
+    expect(flag && parseFlag(flag)).toMatchObject({ active: false });
+  });
+
+  it.each<[string, Record<string, unknown>]>([
+    ['a list of one', { op: 'replace', path: 'active', value: ['false'] }],
+    ['a list of one object', { op: 'replace', path: 'active', value: [{ $ref: null, value: 'False' }] }],
+    ['a path-less object in a list', { op: 'replace', value: [{ active: false }] }],
+    ['an unknown path beside it', { op: 'replace', path: 'active', value: 'False' }],
+  ])('deactivates by %s', async (_, operation) => {
+    const { id } = await idp.user(fresh());
+    const badge = { op: 'Add', path: 'urn:ietf:params:scim:schemas:extension:acme:2.0:User:badge', value: '7' };
+    const { status, body } = await idp.patch(`/Users/${id}`, [badge, operation]);
+    expect([status, body.active]).toEqual([200, false]);
+    const last = (await journal(idp.orgId, id)).at(-1)!;
+    expect(last.type).toBe('user.deactivated');
+    expect(last.details.bends).toContain(`unknown-path:${badge.path}`);
+  });
+
+  it('of nothing but unknown paths is 200 with the unchanged user, and no event', async () => {
+    const { id } = await idp.user(fresh());
+    const before = (await idp.get(`/Users/${id}`)).body;
+    const answer = await idp.patch(`/Users/${id}`, [
+      { op: 'replace', path: 'shoeSize', value: 44 },
+      { op: 'remove', path: 'name.shoeSize' },
+    ]);
+    expect([answer.status, answer.body]).toEqual([200, before]);
+    expect(await types(id)).toEqual(['user.created']);
+  });
+
+  it.each([true, false])('that unassigns active keeps the state %s, and shows it', async (isActive) => {
+    const { id } = await idp.user(fresh());
+    await idp.patch(`/Users/${id}`, active(isActive));
+    for (const operation of [
+      { op: 'remove', path: 'active' },
+      { op: 'replace', path: 'active', value: null },
+      { op: 'replace', value: { active: null } },
+      { op: 'replace', path: 'active', value: [] },
+    ]) {
+      const { status, body } = await idp.patch(`/Users/${id}`, [operation]);
+      expect([status, body.active], JSON.stringify(operation)).toEqual([200, isActive]);
+      expect((await idp.get(`/Users/${id}`)).body.active).toBe(isActive);
+    }
+  });
+
+  it('sets the manager by $ref alone, and refuses one that is none of ours', async () => {
+    const [{ id }, boss] = [await idp.user(fresh()), await idp.user(fresh())];
+    for (const $ref of [`${BASE}/scim/v2/Users/${boss.id}`, `../Users/${boss.id}`]) {
+      const { body } = await idp.patch(`/Users/${id}`, [{ op: 'replace', path: 'manager', value: { $ref } }]);
+      expect(body[ENTERPRISE_USER].manager).toMatchObject({
+        value: boss.id,
+        $ref: `${BASE}/scim/v2/Users/${boss.id}`,
+      });
+      await idp.patch(`/Users/${id}`, [{ op: 'remove', path: 'manager' }]);
+    }
+    const foreign = { $ref: `https://elsewhere.example/scim/v2/Users/${boss.id}` };
+    const body = { userName: fresh(), [ENTERPRISE_USER]: { manager: foreign } };
+    expectRefusal(await idp.post('/Users', body), 400, 'invalidValue');
+    expectRefusal(await idp.put(`/Users/${id}`, body), 400, 'invalidValue');
+    const operation = { op: 'replace', path: 'manager', value: foreign };
+    expectRefusal(await idp.patch(`/Users/${id}`, [operation]), 400, 'invalidValue');
   });
 
   it('of nobody is a 404', async () => {

@@ -42,7 +42,6 @@ const otherwise: Record<string, readonly string[]> = {
   User: ['groups.$ref', 'photos.value', 'profileUrl', 'x509Certificates.value'].map((path) => `${path}.${exact}`),
   EnterpriseUser: [
     `manager.$ref.${exact}`,
-    'manager.$ref.mutability: readOnly, not readWrite', // follows from value
     `manager.value.${exact}`, // an id is caseExact (§3.1)
   ],
   Group: [

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { Attribute } from '../../src/scim/attribute';
+import { type Attribute, attribute } from '../../src/scim/attribute';
 import type { Bends } from '../../src/scim/quirks';
 import type { Resource } from '../../src/scim/resource';
-import { userType } from '../../src/scim/schema/types';
+import { typesWith, userType } from '../../src/scim/schema/types';
 import { ENTERPRISE_USER as E, GROUP, PATCH_OP, USER } from '../../src/scim/urns';
 import {
   MAX_BINARY_LENGTH,
@@ -57,10 +57,10 @@ const writable = all.filter((place) => !place.isReadOnly);
 const readOnly = all.filter((place) => place.isReadOnly);
 /** A value of each JSON type that is not what any attribute may hold by accident; the texts must not come back. */
 const wrong: Record<string, readonly unknown[]> = {
-  string: [90210.5, true, { s3cret: 's3cret' }, ['s3cret']],
-  reference: [90210.5, false, { s3cret: 's3cret' }, ['s3cret']],
-  binary: [90210.5, true, { s3cret: 's3cret' }, ['s3cret'], 's3cret!', '=s3cret'],
-  boolean: [90210.5, 0, 1, 's3cret', '', '1', 'yes', { s3cret: true }, [true]],
+  string: [90210.5, true, { s3cret: 's3cret' }, ['s3cret', 's3cret'], [['s3cret']], [90210.5], { value: 90210.5 }],
+  reference: [90210.5, false, { s3cret: 's3cret' }, ['s3cret', 's3cret'], [['s3cret']], { value: ['s3cret'] }],
+  binary: [90210.5, true, { s3cret: 's3cret' }, ['s3cret', 's3cret'], 's3cret!', '=s3cret', ['s3cret!']],
+  boolean: [90210.5, 0, 1, 's3cret', '', '1', 'yes', { s3cret: true }, [true, true], [[true]], ['s3cret'], [{}]],
   complex: [90210.5, true],
 };
 
@@ -72,7 +72,9 @@ it('the schema has the attributes that these tests are made from', () => {
 describe('a value of the wrong type is refused, named and not repeated', () => {
   it.each(writable.map((place) => [place.name, place] as const))('%s', (name, { attribute, body }) => {
     const values = wrong[attribute.type]!;
-    for (const value of attribute.multiValued ? [...values, 's3cret', ...values.map((one) => [one])] : values) {
+    // A text alone means a value where there is a sub-attribute `value`.
+    const alone = attribute.subAttributes?.some((sub) => sub.name === 'value') ? [] : ['s3cret'];
+    for (const value of attribute.multiValued ? [...values, ...alone, ...values.map((one) => [one])] : values) {
       const { status, scimType, detail } = refused(body(value));
       expect([status, scimType], JSON.stringify(value)).toEqual([400, 'invalidValue']);
       expect(detail.startsWith(`${name}: `), `${name} in: ${detail}`).toBe(true);
@@ -105,7 +107,9 @@ describe('a readOnly attribute is ignored, whatever it holds (RFC 7644 §3.3)', 
 });
 
 describe('text that cannot be kept is refused', () => {
-  const texts = writable.filter(({ attribute }) => attribute.type === 'string' || attribute.type === 'reference');
+  const texts = writable.filter(
+    ({ attribute }) => (attribute.type === 'string' || attribute.type === 'reference') && !attribute.endpoints,
+  );
   it.each(texts.map((place) => [place.name, place] as const))('%s', (name, { attribute, body }) => {
     const longest = attribute.type === 'string' ? MAX_STRING_LENGTH : MAX_BINARY_LENGTH;
     const rows: [string, string][] = [
@@ -262,7 +266,7 @@ describe('a list', () => {
 
   it('leaves out what is empty in it', () => {
     const emails = [null, {}, { value: null }, { value: 'a' }, { type: 'work', value: null }];
-    expect(read(user({ emails }))['emails']).toEqual([{ value: 'a' }, { type: 'work' }]);
+    expect(read(user({ emails }))['emails']).toEqual([{ value: 'a' }]);
   });
 });
 
@@ -295,4 +299,93 @@ it('base64 of 262,144 characters is checked within 200 ms, good or not', () => {
       }
     }
   expect(Date.now() - start).toBeLessThan(12 * 200);
+});
+
+describe('a manager given by $ref alone', () => {
+  const baseUrl = 'https://scim.example/scim/v2';
+  const withManager = (manager: unknown) => readResource(userType, user({ [E]: { manager } }), new Set(), { baseUrl });
+
+  it('is the user with the id in it', () => {
+    for (const $ref of [`${baseUrl}/Users/m1`, '../Users/m1', 'Users/m1']) {
+      expect(withManager({ $ref })).toEqual({ userName: 'ada', [E]: { manager: { value: 'm1' } } });
+    }
+  });
+
+  it('is refused where it is none of ours, and never dropped in silence', () => {
+    for (const $ref of ['https://s3cret.example/Users/m1', '../Groups/m1', 's3cret']) {
+      const refusal = refusalOf(() => withManager({ $ref }));
+      expect(refusal).toMatchObject({ status: 400, scimType: 'invalidValue' });
+      expect(refusal.detail).toBe(`${E}:manager.$ref: the URI of a resource of this service was expected`);
+    }
+  });
+
+  it('is none of ours under a base URL that the reader is not told', () => {
+    expect(refused(user({ [E]: { manager: { $ref: `${baseUrl}/Users/m1` } } })).scimType).toBe('invalidValue');
+  });
+
+  it('is not kept beside a value', () => {
+    expect(withManager({ $ref: 'https://elsewhere.example/Users/m2', value: 'm1' })).toEqual({
+      userName: 'ada',
+      [E]: { manager: { value: 'm1' } },
+    });
+  });
+});
+
+describe('attributes of an organization’s own', () => {
+  const simple = (name: string, type: Attribute['type'], more: Partial<Attribute> = {}) =>
+    attribute(name, type, name, more);
+  const schema = {
+    id: 'urn:acme:2.0:User',
+    name: 'Acme',
+    description: '',
+    attributes: [
+      simple('tags', 'string', { multiValued: true }),
+      simple('badges', 'complex', {
+        multiValued: true,
+        subAttributes: [simple('value', 'string'), simple('level', 'integer')],
+      }),
+      simple('scores', 'complex', {
+        multiValued: true,
+        subAttributes: [simple('value', 'integer'), simple('type', 'string')],
+      }),
+      simple('rooms', 'complex', { multiValued: true, subAttributes: [simple('floor', 'string')] }),
+      simple('shoe', 'integer'),
+    ],
+  };
+  const { user: extended } = typesWith([{ resourceType: 'User', schema }]);
+  const own = (value: object) =>
+    readResource(extended, user({ 'urn:acme:2.0:User': value }), new Set())['urn:acme:2.0:User'];
+
+  it.each<[string, object, object | undefined]>([
+    [
+      'a text for an element with a value',
+      { badges: ['a', { value: 'b', level: 2 }] },
+      { badges: [{ value: 'a' }, { value: 'b', level: 2 }] },
+    ],
+    [
+      'a number for an element whose value is one',
+      { scores: [7, { value: 8 }] },
+      { scores: [{ value: 7 }, { value: 8 }] },
+    ],
+    ['wrapped values', { tags: [{ value: 'a' }], shoe: [{ value: 44 }] }, { tags: ['a'], shoe: 44 }],
+    [
+      'an empty value with more than labels',
+      { badges: [{ value: '', level: 2 }] },
+      { badges: [{ value: '', level: 2 }] },
+    ],
+    ['an empty value with labels', { scores: [{ value: null, type: 'x' }] }, undefined],
+  ])('are read like any other: %s', (_, sent, kept) => {
+    expect(own(sent)).toEqual(kept);
+  });
+
+  it.each<[string, object]>([
+    ['a text for an element without a value', { rooms: ['a'] }],
+    ['a text for a number', { scores: ['a'] }],
+    ['a number for a text', { badges: [7] }],
+    ['two values for one', { shoe: [44, 45] }],
+    ['one value for a list of texts', { tags: 'a' }],
+    ['a list in a list', { tags: [['a']] }],
+  ])('stay refused: %s', (_, sent) => {
+    expect(refusalOf(() => own(sent))).toMatchObject({ status: 400, scimType: 'invalidValue' });
+  });
 });

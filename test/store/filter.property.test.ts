@@ -54,8 +54,9 @@ const wellFormed = (value: string) => value.toWellFormed();
 
 /** A value of this attribute as a resource would keep it, or nothing. */
 function assigned(attribute: Attribute, density: number): Json | undefined {
-  if (attribute.mutability === 'readOnly' || attribute.returned === 'never' || !random.chance(density))
-    return undefined;
+  // A `$ref` that follows from value is never kept.
+  const isKept = attribute.mutability !== 'readOnly' && attribute.returned !== 'never' && !attribute.endpoints;
+  if (!isKept || !random.chance(density)) return undefined;
   if (attribute.multiValued) {
     const elements = random.list(3, () => singleOf(attribute)).filter((element) => element !== undefined);
     return elements.length > 0 ? elements : undefined;

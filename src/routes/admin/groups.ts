@@ -26,7 +26,7 @@ export const groups = new Hono<App>();
 groups.get('/', async (c) => {
   const search = searchFromUrl(new URL(c.req.url).searchParams);
   const { total, groups: found } = await underTypes(orgOf(c), ({ store, types, baseUrl }) =>
-    listWithPermissions(store, queryOf(types.group, search), baseUrl),
+    listWithPermissions(store, queryOf(types.group, search, [], undefined, baseUrl), baseUrl),
   );
   return c.json({
     totalResults: total,

@@ -115,6 +115,7 @@ const settable = z.strictObject({
     .transform((text) => Number.parseInt(text, 10)),
   'brake.window': z.string().refine((text) => isBetween(text, MIN_WINDOW, MAX_WINDOW), WINDOW),
   unknownMembers: z.enum(['skip', 'reject'], 'skip or reject was expected'),
+  unknownAttributes: z.enum(['ignore', 'reject'], 'ignore or reject was expected'),
   residency: z.string().max(40, 'at most 40 characters are accepted').regex(REGION_LABEL, REGION),
   graceDefault: z.string().refine(isGrace, GRACE),
   rateLimit: z.enum(RATES.map(String), `${RATES.join(', ')} (requests a second) was expected`).transform(Number),

@@ -6,6 +6,7 @@ import { foldString } from '../fold';
 import { type AttributePath, pathName, resolveAttribute, target, within } from '../path';
 import { booleanOf } from '../quirks';
 import type { Literal, Operator, Syntax } from './parse';
+import { referenceCondition, type Scope } from './reference';
 
 export type Condition =
   | { readonly kind: 'and' | 'or'; readonly terms: readonly Condition[] }
@@ -32,43 +33,69 @@ type Resolve = (name: string) => AttributePath | 'elsewhere' | undefined;
 
 /**
  * @param others types that the same search asks as well: what only they have holds of nothing here (RFC 7644 §3.4.2.1).
+ * @param baseUrl of the request, which the `$ref` of members and groups begin with.
  * @throws ScimError 400 invalidFilter: an unknown attribute, or an operator or a value that does not fit its type.
  */
-export function resolveFilter(type: ResourceType, syntax: Syntax, others: readonly ResourceType[] = []): Condition {
+export function resolveFilter(
+  type: ResourceType,
+  syntax: Syntax,
+  others: readonly ResourceType[] = [],
+  baseUrl?: string,
+): Condition {
   const isElsewhere = (name: string) => others.some((other) => resolveAttribute(other, name) !== undefined);
-  return resolve(syntax, (name) => resolveAttribute(type, name) ?? (isElsewhere(name) ? 'elsewhere' : undefined));
+  const find = (name: string) => resolveAttribute(type, name) ?? (isElsewhere(name) ? 'elsewhere' : undefined);
+  return resolve(syntax, find, { baseUrl });
 }
 
 /** The filter of a value path, against the sub-attributes of the attribute before the bracket. */
-export function resolveElementFilter(attribute: Attribute, syntax: Syntax): Condition {
-  return resolve(syntax, (name) => within(attribute.subAttributes, name));
+export function resolveElementFilter(attribute: Attribute, syntax: Syntax, baseUrl?: string): Condition {
+  return resolve(syntax, (name) => within(attribute.subAttributes, name), { baseUrl, owner: attribute });
 }
 
-function resolve(syntax: Syntax, find: Resolve): Condition {
+/** Whether a value path's filter names a sub-attribute that the attribute before the bracket does not have. */
+export function namesUnknown(attribute: Attribute, syntax: Syntax): boolean {
   switch (syntax.kind) {
     case 'and':
     case 'or':
-      return { kind: syntax.kind, terms: syntax.terms.map((term) => resolve(term, find)) };
+      return syntax.terms.some((term) => namesUnknown(attribute, term));
     case 'not':
-      return { kind: 'not', term: resolve(syntax.term, find) };
+      return namesUnknown(attribute, syntax.term);
+    default:
+      return within(attribute.subAttributes, syntax.path) === undefined;
+  }
+}
+
+function resolve(syntax: Syntax, find: Resolve, scope: Scope): Condition {
+  switch (syntax.kind) {
+    case 'and':
+    case 'or':
+      return { kind: syntax.kind, terms: syntax.terms.map((term) => resolve(term, find, scope)) };
+    case 'not':
+      return { kind: 'not', term: resolve(syntax.term, find, scope) };
     default: {
       const path = known(syntax.path, find);
-      return path === 'elsewhere' ? { kind: 'nothing' } : leaf(syntax, path);
+      return path === 'elsewhere' ? { kind: 'nothing' } : leaf(syntax, path, scope);
     }
   }
 }
 
 type Leaf = Exclude<Syntax, { kind: 'and' | 'or' | 'not' }>;
 
-function leaf(syntax: Leaf, path: AttributePath): Condition {
+function leaf(syntax: Leaf, path: AttributePath, scope: Scope): Condition {
   switch (syntax.kind) {
     case 'present':
-      return { kind: 'present', path };
+      return referenceCondition(path, 'pr', '', scope) ?? { kind: 'present', path };
     case 'element':
       if (target(path).type !== 'complex') throw invalidFilter(`${pathName(path)} has no sub-attributes to filter by`);
-      return { kind: 'element', path, filter: resolveElementFilter(target(path), syntax.filter) };
-    case 'compare':
-      return comparison(path, syntax.operator, syntax.literal);
+      return { kind: 'element', path, filter: resolveElementFilter(target(path), syntax.filter, scope.baseUrl) };
+    case 'compare': {
+      const { operator, literal } = syntax;
+      if (literal.value !== null) {
+        const ofReference = referenceCondition(path, operator, literal.text, scope);
+        if (ofReference) return ofReference;
+      }
+      return comparison(path, operator, literal, scope);
+    }
   }
 }
 
@@ -81,12 +108,13 @@ function known(name: string, find: Resolve): AttributePath | 'elsewhere' {
   return path;
 }
 
-function comparison(written: AttributePath, operator: Operator, literal: Literal): Condition {
+function comparison(written: AttributePath, operator: Operator, literal: Literal, scope: Scope): Condition {
   const path = valued(written);
   const attribute = target(path);
   if (literal.value === null) {
-    if (operator === 'eq') return { kind: 'not', term: { kind: 'present', path } };
-    if (operator === 'ne') return { kind: 'present', path };
+    const present: Condition = referenceCondition(path, 'pr', '', scope) ?? { kind: 'present', path };
+    if (operator === 'eq') return { kind: 'not', term: present };
+    if (operator === 'ne') return present;
     throw invalidFilter(`null can be compared with eq and ne only`);
   }
   if (!isOrdered(attribute) && operator !== 'eq' && operator !== 'ne' && !isText(attribute, operator)) {

@@ -9,33 +9,59 @@ import type { Json, JsonObject } from '../resource';
 import type { Condition } from './condition';
 import type { Operator } from './parse';
 
-/** @param folded a folded resource, or a folded element for the filter of a value path. */
-export function matches(condition: Condition, folded: JsonObject): boolean {
+/** Told how much work each comparison was: 1, and more for long texts. */
+export type Spend = (steps: number) => void;
+
+/**
+ * @param folded a folded resource, or a folded element for the filter of a value path.
+ * @param spend may throw: then the filter is tried on nothing more.
+ */
+export function matches(condition: Condition, folded: JsonObject, spend?: Spend): boolean {
   switch (condition.kind) {
     case 'and':
-      return condition.terms.every((term) => matches(term, folded));
+      return condition.terms.every((term) => matches(term, folded, spend));
     case 'or':
-      return condition.terms.some((term) => matches(term, folded));
+      return condition.terms.some((term) => matches(term, folded, spend));
     case 'not':
-      return !matches(condition.term, folded);
+      return !matches(condition.term, folded, spend);
     case 'nothing':
       return false;
     case 'present':
+      spend?.(1);
       return values(condition.path, folded).some(isPresent);
     case 'element':
-      return values(condition.path, folded).some((element) => matches(condition.filter, element as JsonObject));
+      return values(condition.path, folded).some((element) => matches(condition.filter, element as JsonObject, spend));
     case 'compare': {
       const found = values(condition.path, folded);
-      if (found.length === 0) return condition.operator === 'ne' && !isPlural(condition.path);
+      if (spend) for (const value of found) spend(stepsOf(value, condition.operator, condition.value));
+      if (found.length === 0) {
+        spend?.(1);
+        return condition.operator === 'ne' && !isPlural(condition.path);
+      }
       return found.some((value) => holds(value, condition.operator, condition.value));
     }
   }
 }
 
+/** Searching a text for another one can take as long as both lengths multiplied. */
+function stepsOf(value: Json | undefined, operator: Operator, wanted: string | number | boolean): number {
+  if (typeof value !== 'string' || typeof wanted !== 'string') return 1;
+  const characters = operator === 'co' ? value.length * wanted.length : Math.min(value.length, wanted.length);
+  return 1 + Math.floor(characters / CHARACTERS_A_STEP);
+}
+
+const CHARACTERS_A_STEP = 64;
+
 export const isPlural = (path: AttributePath) => path.some((attribute: Attribute) => attribute.multiValued);
 
 /** Every value at the end of the path; for a single-valued sub-attribute of many elements, one entry per element. */
 function values(path: AttributePath, folded: JsonObject): (Json | undefined)[] {
+  const [first] = path;
+  // The common case of one step needs none of what follows.
+  if (path.length === 1 && !first.multiValued) {
+    const value = Object.hasOwn(folded, first.name) ? folded[first.name] : undefined;
+    return value === undefined ? [] : [value];
+  }
   let found: (Json | undefined)[] = [folded];
   path.forEach(({ name, multiValued }, depth) => {
     found = found.flatMap((value) => {

@@ -3,7 +3,7 @@
  * schema: `condition.ts` gives the names a meaning. One pass, no backtracking; depth, length and terms are bounded.
  */
 import { invalidFilter, invalidPath, type ScimError } from '../error';
-import { bareWord } from '../quirks';
+import { type Bends, bareWord } from '../quirks';
 
 export const OPERATORS = ['eq', 'ne', 'co', 'sw', 'ew', 'gt', 'ge', 'lt', 'le'] as const;
 export type Operator = (typeof OPERATORS)[number];
@@ -43,12 +43,18 @@ export function parseFilter(text: string): Syntax {
   return filter;
 }
 
-/** @throws ScimError 400 invalidPath with the position (1-based) where it stopped making sense. */
-export function parsePath(text: string): PathSyntax {
+/**
+ * @param bends receives the quirk of blanks around the path or its brackets.
+ * @throws ScimError 400 invalidPath with the position (1-based) where it stopped making sense.
+ */
+export function parsePath(text: string, bends?: Bends): PathSyntax {
   if (text.length > MAX_FILTER_LENGTH) {
     throw invalidPath(`The path has ${text.length} characters; at most ${MAX_FILTER_LENGTH} are accepted`);
   }
-  return new Parser(text, invalidPath, 'path').patchPath();
+  const parser = new Parser(text, invalidPath, 'path');
+  const path = parser.patchPath();
+  if (parser.hasBlanks) bends?.add('blank-in-path');
+  return path;
 }
 
 /** Comparisons and `pr` in a filter. */
@@ -86,17 +92,43 @@ class Parser {
     if (this.#at < this.text.length) this.#fail('nothing more, or "and" or "or",');
   }
 
+  /** Blanks stood in a path outside of its value filter. */
+  hasBlanks = false;
+
   patchPath(): PathSyntax {
+    this.#skipBlank();
     const path = this.#attributePath();
+    // A URN that names nothing is no unknown attribute, but half a path.
+    if (/[:.]$/.test(path)) this.#fail('an attribute name behind the URN');
     let filter: Syntax | undefined;
     let sub: string | undefined;
-    if (this.#take('[')) {
+    if (this.#takeAfterBlank('[')) {
       filter = this.expression(1);
       this.#expect(']');
-      if (this.#take('.')) sub = this.#attributePath();
+      if (this.#takeAfterBlank('.')) {
+        this.#skipBlank();
+        sub = this.#attributePath();
+      }
     }
-    if (this.#at < this.text.length) this.#fail('the end of the path');
+    if (this.text.slice(this.#at).trim() !== '') this.#fail('the end of the path');
+    this.#skipBlank();
     return { path, ...(filter && { filter }), ...(sub !== undefined && { sub }) };
+  }
+
+  /** Stays before the blanks if something else follows them. */
+  #takeAfterBlank(character: string): boolean {
+    const start = this.#at;
+    const isBlank = this.#skipSpace();
+    if (!this.#take(character)) {
+      this.#at = start;
+      return false;
+    }
+    this.hasBlanks ||= isBlank;
+    return true;
+  }
+
+  #skipBlank(): void {
+    if (this.#skipSpace()) this.hasBlanks = true;
   }
 
   #joined(word: 'and' | 'or', next: () => Syntax): Syntax {

@@ -1,42 +1,83 @@
 /** Operations x resource -> resource (RFC 7644 §3.5.2): pure, in order, all or nothing. */
 import type { Attribute, ResourceType } from '../attribute';
-import { invalidPath, invalidSyntax, invalidValue, mutability, noTarget, shown, tooMany } from '../error';
-import { resolveElementFilter } from '../filter/condition';
-import { matches } from '../filter/match';
-import { countTerms, type PathSyntax, parsePath, type Syntax } from '../filter/parse';
-import { foldObject, foldString } from '../fold';
-import { type AttributePath, pathName, prefixOf, resolveAttribute, target, within } from '../path';
-import { type Bends, bendMembers, bendValue } from '../quirks';
+import { invalidPath, invalidSyntax, invalidValue, mutability, noTarget, shown } from '../error';
+import { namesUnknown, resolveElementFilter } from '../filter/condition';
+import { type PathSyntax, parsePath, type Syntax } from '../filter/parse';
+import { foldObject } from '../fold';
+import { type AttributePath, isDottedUrn, pathName, prefixOf, resolveAttribute, target, within } from '../path';
+import {
+  type Bends,
+  bendMembers,
+  bendValue,
+  idIn,
+  isBlank,
+  isEmptied,
+  noteUnknownPath,
+  type Reading,
+  type ReadOptions,
+} from '../quirks';
 import { isObject, isSame, type Json, type JsonObject, type Resource } from '../resource';
 import { checkResource, MAX_VALUES, readMembers, readValue } from '../validate';
+import { Budget } from './budget';
+import { Elements, foldOf } from './elements';
 import type { Operation } from './parse';
+
+/** What the reader of a PATCH is told beside its body. */
+export interface PatchOptions extends ReadOptions {
+  /** What a path to an attribute that the type does not have does: nothing (the default), or 400. */
+  readonly unknownAttributes?: 'ignore' | 'reject' | undefined;
+  /** Shared with what else of the PATCH is carried out; absent: one of its own. */
+  readonly budget?: Budget;
+}
 
 /**
  * What the resource would become. The input is left as it is, so a failing operation changes nothing.
  *
  * @param bends receives the names of the bends that the operations needed.
- * @throws ScimError 400 invalidPath, invalidValue, noTarget, mutability.
+ * @throws ScimError 400 invalidPath, invalidValue, noTarget, mutability, tooMany.
  */
 export function applyPatch(
   type: ResourceType,
   before: Resource,
   operations: readonly Operation[],
   bends: Bends,
+  options: PatchOptions = {},
 ): Resource {
   const resource = structuredClone(before);
-  const budget = { terms: MAX_PATH_TERMS };
+  const { baseUrl, unknownAttributes, budget = new Budget() } = options;
+  const patching: Patching = {
+    type,
+    reading: { bends, ...(baseUrl !== undefined && { baseUrl }) },
+    rejectsUnknown: unknownAttributes === 'reject',
+    budget,
+    lists: new WeakMap(),
+    emptied: new Map(),
+  };
   for (const { op, path, value } of operations) {
-    if (path) applyAt(resource, op, locate(type, path, budget), value, bends);
-    else applyMembers(type, resource, op, value, bends, budget);
+    if (path === undefined) applyMembers(patching, resource, op, value);
+    else {
+      const at = locate(patching, path);
+      if (at) applyAt(patching, resource, op, at, value);
+    }
   }
+  dropEmptied(patching, resource);
   checkResource(type, resource);
   return resource;
 }
 
 type Op = Operation['op'];
 
-/** Terms in the filters of all paths of one PATCH: each is tried on every value of an attribute. */
-export const MAX_PATH_TERMS = 5_000;
+/** One PATCH while it is carried out. */
+interface Patching {
+  readonly type: ResourceType;
+  readonly reading: Reading;
+  readonly rejectsUnknown: boolean;
+  readonly budget: Budget;
+  /** By the list in the resource. */
+  readonly lists: WeakMap<Json[], Elements>;
+  /** Elements whose `value` an operation has taken away, and where they stand. A later operation may give them one. */
+  readonly emptied: Map<JsonObject, { readonly holder: JsonObject; readonly attribute: Attribute }>;
+}
 
 /** Where an operation points: up to the attribute that holds the value or the list, which elements, which sub-attribute. */
 interface Target {
@@ -45,16 +86,24 @@ interface Target {
   readonly sub?: Attribute | undefined;
 }
 
-function locate(type: ResourceType, syntax: PathSyntax, budget: { terms: number }): Target {
-  if (syntax.filter) budget.terms -= countTerms(syntax.filter);
-  if (budget.terms < 0) throw tooMany(`The filters of the paths have more than ${MAX_PATH_TERMS} terms together`);
+/** @returns undefined for a path that names no attribute here, and is passed over. */
+function locate(patching: Patching, syntax: PathSyntax): Target | undefined {
+  const { type, budget, reading } = patching;
+  if (syntax.filter) budget.addFilter(syntax.filter);
   const path = resolveAttribute(type, syntax.path);
-  if (path === undefined) throw invalidPath(`The path names ${shown(syntax.path)}, which is no attribute here`);
-  const found = syntax.filter === undefined ? splitAtList(path) : withFilter(path, syntax);
+  if (path === undefined) return unknown(patching, syntax.path);
+  if (isDottedUrn(type, syntax.path)) reading.bends.add('dotted-urn');
+  const found = syntax.filter === undefined ? splitAtList(path) : withFilter(patching, path, syntax);
+  if (found === undefined) return undefined;
   // §3.5.2: an explicit path to what only the service may set.
   const readOnly = [...path, ...(found.sub ? [found.sub] : [])].some((a) => a.mutability === 'readOnly');
   if (readOnly) throw mutability(`${pathName(path)} is readOnly`);
   return found;
+}
+
+function unknown({ rejectsUnknown, reading }: Patching, name: string): undefined {
+  if (rejectsUnknown) throw invalidPath(`The path names ${shown(name)}, which is no attribute here`);
+  noteUnknownPath(shown(name), reading.bends);
 }
 
 /** `emails.value`: the sub-attribute of every element. */
@@ -64,36 +113,32 @@ function splitAtList(path: AttributePath): Target {
   return { path: path.slice(0, list + 1) as unknown as AttributePath, sub: path[list + 1] };
 }
 
-function withFilter(path: AttributePath, { filter, sub: name }: PathSyntax): Target {
+function withFilter(patching: Patching, path: AttributePath, { filter, sub: name }: PathSyntax): Target | undefined {
   const attribute = target(path);
   if (attribute.type !== 'complex') throw invalidPath(`${pathName(path)} has no sub-attributes to filter by`);
+  // A filter on what no value has selects none. Under `reject` the filter itself is refused where it is read.
+  if (filter && !patching.rejectsUnknown && namesUnknown(attribute, filter)) {
+    return unknown(patching, `${pathName(path)}[...]`);
+  }
   if (name === undefined) return { path, filter };
   const sub = within(attribute.subAttributes, name);
-  if (sub === undefined || sub.length > 1) {
-    throw invalidPath(`The path names ${shown(name)}, which is no sub-attribute of ${pathName(path)}`);
-  }
+  if (sub === undefined || sub.length > 1) return unknown(patching, `${pathName(path)}.${name}`);
   return { path, filter, sub: sub[0] };
 }
 
 /** Without a path, the members of the value name the attributes (§3.5.2.1, §3.5.2.3). */
-function applyMembers(
-  type: ResourceType,
-  resource: Resource,
-  op: Op,
-  value: unknown,
-  bends: Bends,
-  budget: { terms: number },
-): void {
+function applyMembers(patching: Patching, resource: Resource, op: Op, value: unknown): void {
   if (!isObject(value)) throw invalidValue(`${op} without a path: an object with attributes was expected as the value`);
   const named = new Set<string>();
-  for (const [name, member] of bendMembers(type, value, bends)) {
-    const found = memberTarget(type, name, bends, budget);
+  patching.budget.spend(Object.keys(value).length * KEY_STEPS);
+  for (const [name, member] of bendMembers(patching.type, value, patching.reading.bends)) {
+    const found = memberTarget(patching, name);
     // As in POST: names that differ in letter case only are one name, and which value is meant cannot be known.
     if (found && named.has(name.toLowerCase())) throw invalidSyntax(`${shown(name)} is given twice`);
     named.add(name.toLowerCase());
     // Okta repeats the readOnly `id` here; unknown attributes are ignored as in POST and PUT.
     if (found === undefined || found.path.some((a) => a.mutability === 'readOnly' || a.name === 'schemas')) continue;
-    applyAt(resource, op, found, member, bends);
+    applyAt(patching, resource, op, found, member);
   }
 }
 
@@ -101,31 +146,36 @@ function applyMembers(
  * Entra ID writes paths as names: `name.givenName`, `urn:…:enterprise:2.0:User:department`, and its validator
  * `emails[type eq "work"].value`. Microsoft Learn, «Known issues», aadOptscim062020.
  */
-function memberTarget(type: ResourceType, name: string, bends: Bends, budget: { terms: number }): Target | undefined {
+function memberTarget(patching: Patching, name: string): Target | undefined {
+  const { type, reading } = patching;
+  const { bends } = reading;
   if (name.includes('[')) {
     bends.add('path-key');
-    return locate(type, parsePath(name), budget);
+    return locate(patching, parsePath(name, bends));
   }
-  const path = resolveAttribute(type, name);
+  const path = resolveAttribute(type, name) ?? resolveAttribute(type, name.trim());
   if (path === undefined) return undefined;
-  if (path.length > 1 || name.toLowerCase() !== path[0].name.toLowerCase()) {
+  if (name !== name.trim()) bends.add('blank-in-path');
+  if (isDottedUrn(type, name.trim())) bends.add('dotted-urn');
+  if (path.length > 1 || name.trim().toLowerCase() !== path[0].name.toLowerCase()) {
     bends.add(name.includes(':') ? 'qualified-key' : 'dotted-key');
   }
   return splitAtList(path);
 }
 
-function applyAt(resource: Resource, op: Op, at: Target, value: unknown, bends: Bends): void {
+function applyAt(patching: Patching, resource: Resource, op: Op, at: Target, value: unknown): void {
   // `schemas` follows from what the resource holds; a client may name it, and changes nothing.
   if (at.path[0].name === 'schemas') return;
   if (op === 'remove' && at.path.length === 1 && at.path[0].required && !at.filter && !at.sub) {
     throw mutability(`${at.path[0].name} is required and cannot be removed`); // §3.5.2.2
   }
+  patching.budget.spend(1);
   const holders = [resource as JsonObject];
   for (const { name } of at.path.slice(0, -1)) {
     const inner = holders.at(-1)![name];
     holders.push(isObject(inner) ? (inner as JsonObject) : {});
   }
-  const change = { op, attribute: target(at.path), name: pathName(at.path), bends };
+  const change = { op, attribute: target(at.path), name: pathName(at.path), patching };
   if (at.filter || at.sub) applyToElements(change, holders.at(-1)!, at, value);
   else if (op === 'remove') remove(change, holders.at(-1)!, value);
   else assign(change, holders.at(-1)!, value);
@@ -139,32 +189,60 @@ interface Change {
   readonly attribute: Attribute;
   /** The attribute as the client knows it, for details. */
   readonly name: string;
-  readonly bends: Bends;
+  readonly patching: Patching;
 }
 
 function put(holder: JsonObject, name: string, value: Json | undefined): void {
-  const isEmpty =
-    value === undefined || (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
-  if (isEmpty) delete holder[name];
+  const isUnassigned =
+    value === undefined ||
+    (Array.isArray(value) ? value.length === 0 : isObject(value) && isEmpty(value as JsonObject));
+  if (isUnassigned) delete holder[name];
   else holder[name] = value;
+}
+
+/** The elements of a list in the resource; what is changed of them is changed in it. */
+function elementsOf({ attribute, patching }: Change, list: Json[]): Elements {
+  const known = patching.lists.get(list);
+  if (known) return known;
+  const elements = new Elements(attribute, list, patching.budget);
+  patching.lists.set(list, elements);
+  return elements;
 }
 
 /** add and replace on a whole attribute (§3.5.2.1, §3.5.2.3). */
 function assign(change: Change, holder: JsonObject, raw: unknown): void {
-  const { op, attribute, name, bends } = change;
-  if (attribute.type === 'complex' && !attribute.multiValued) {
-    assignComplex(change, holder, raw);
-    return;
-  }
-  const value = readValue(attribute, raw, name, bends);
-  if (attribute.returned === 'never') return; // a password is checked and dropped
-  if (!attribute.multiValued || op === 'replace') put(holder, attribute.name, value);
-  else if (value !== undefined) append(change, holder, value as Json[]);
+  assignment(change, raw)(holder);
+}
+
+/** Steps of the budget: reading one value that was sent, and one name without a path. */
+const READ_STEPS = 10;
+const KEY_STEPS = 5;
+
+/** The same of any number of holders: the value is read once. */
+function assignment(change: Change, raw: unknown): (holder: JsonObject) => void {
+  const { op, attribute, name, patching } = change;
+  if (attribute.endpoints) return referenceAssignment(change, raw);
+  if (attribute.type === 'complex' && !attribute.multiValued) return (holder) => assignComplex(change, holder, raw);
+  patching.budget.spend(Array.isArray(raw) ? raw.length * READ_STEPS : READ_STEPS);
+  const value = readValue(attribute, raw, name, patching.reading);
+  if (attribute.returned === 'never') return () => undefined; // a password is checked and dropped
+  if (!attribute.multiValued) return (holder) => put(holder, attribute.name, value);
+  const added = (value ?? []) as Json[];
+  // Several holders share no list.
+  if (op === 'replace') return (holder) => put(holder, attribute.name, [...added]);
+  return (holder) => append(change, holder, added);
+}
+
+/** A `$ref` that is never stored is another way to write `value`. */
+function referenceAssignment({ attribute, name, patching }: Change, raw: unknown): (holder: JsonObject) => void {
+  const uri = readValue(attribute, raw, name, patching.reading);
+  const id = typeof uri === 'string' && uri !== '' ? idIn(attribute, uri, name, patching.reading) : undefined;
+  return (holder) => put(holder, 'value', id);
 }
 
 /** A complex attribute keeps the sub-attributes that the value does not name, for replace too (§3.5.2.3). */
-function assignComplex({ op, attribute, name, bends }: Change, holder: JsonObject, raw: unknown): void {
-  const value = readComplex(attribute, raw, name, bends);
+function assignComplex({ op, attribute, name, patching }: Change, holder: JsonObject, raw: unknown): void {
+  const value = readComplex(attribute, raw, name, patching.reading);
   if (value === undefined) {
     delete holder[attribute.name];
     return;
@@ -173,17 +251,23 @@ function assignComplex({ op, attribute, name, bends }: Change, holder: JsonObjec
   const inner = isObject(current) ? (current as JsonObject) : {};
   for (const sub of attribute.subAttributes ?? []) {
     const member = value.get(sub.name.toLowerCase());
-    if (member === undefined || sub.mutability === 'readOnly') continue;
-    assign({ op, attribute: sub, name: prefixOf(attribute, name) + sub.name, bends }, inner, member);
+    // A `$ref` alone has become `value`.
+    if (member === undefined || sub.mutability === 'readOnly' || sub.endpoints) continue;
+    assign({ op, attribute: sub, name: prefixOf(attribute, name) + sub.name, patching }, inner, member);
   }
   put(holder, attribute.name, inner);
 }
 
 /** The members of an object as sent, by lower-case name: a null among them is meant, not absent. */
-function readComplex(attribute: Attribute, raw: unknown, name: string, bends: Bends): Map<string, unknown> | undefined {
-  const bent = bendValue(attribute, raw, bends);
+function readComplex(
+  attribute: Attribute,
+  raw: unknown,
+  name: string,
+  reading: Reading,
+): Map<string, unknown> | undefined {
+  const bent = bendValue(attribute, raw, name, reading);
   // Checks the whole value first, so that the order of its members cannot matter.
-  readValue(attribute, bent, name, bends);
+  readValue(attribute, bent, name, reading);
   return isObject(bent)
     ? new Map(Object.entries(bent).map(([member, value]) => [member.toLowerCase(), value]))
     : undefined;
@@ -191,173 +275,269 @@ function readComplex(attribute: Attribute, raw: unknown, name: string, bends: Be
 
 /** RFC 7644 §3.5.2.1: a value that is there already is not added again; a new primary takes over from the old one. */
 function append(change: Change, holder: JsonObject, added: Json[]): void {
-  const elements = [...((holder[change.attribute.name] as Json[] | undefined) ?? [])];
-  const byKey = new Map(elements.map((element) => [keyOf(change.attribute, element), element]));
+  const { attribute } = change;
+  if (added.length === 0) return;
+  const list = (holder[attribute.name] as Json[] | undefined) ?? [];
+  const elements = elementsOf(change, list);
   const touched = new Set<Json>();
   for (const element of added) {
-    const key = keyOf(change.attribute, element);
-    // By key and not by identity: equal strings are one and the same.
-    const present = byKey.get(key) ?? element;
-    if (!byKey.has(key)) elements.push(element);
-    else if (isObject(present)) Object.assign(present, element);
-    byKey.set(key, present);
-    touched.add(present);
+    const present = elements.same(element);
+    if (present === undefined) elements.add(element);
+    else if (isObject(present)) {
+      Object.assign(present, element);
+      elements.changed(present as JsonObject);
+    }
+    touched.add(present ?? element);
   }
   settle(change, holder, elements, touched);
 }
 
-/** What tells one value of an attribute from another: `value` and `type` together (RFC 7643 §2.4), else all of it. */
-function keyOf(attribute: Attribute, element: Json): string {
-  if (!isObject(element)) return JSON.stringify(foldOf(attribute, element));
-  const folded = foldObject(attribute.subAttributes ?? [], element as JsonObject);
-  return JSON.stringify(folded['value'] === undefined ? folded : [folded['value'], folded['type'] ?? null]);
-}
+const isPrimary = (element: Json): element is JsonObject => isObject(element) && element['primary'] === true;
 
 /** Stores a changed list: at most one primary, and the touched one wins (RFC 7644 §3.5.2). */
-function settle({ attribute, name }: Change, holder: JsonObject, elements: Json[], touched: ReadonlySet<Json>): void {
-  const isPrimary = (element: Json): element is JsonObject => isObject(element) && element['primary'] === true;
-  const winner = elements.find((element) => touched.has(element) && isPrimary(element));
-  if (winner !== undefined) {
-    for (const element of elements) if (isPrimary(element) && element !== winner) element['primary'] = false;
+function settle({ attribute, name, patching }: Change, holder: JsonObject, elements: Elements, touched: Set<Json>) {
+  const { list } = elements;
+  let hasPrimary = false;
+  for (const element of touched) hasPrimary ||= isPrimary(element);
+  if (hasPrimary) {
+    patching.budget.spend(list.length);
+    const winner = list.find((element) => isPrimary(element) && touched.has(element));
+    for (const element of list) {
+      if (!isPrimary(element) || element === winner) continue;
+      element['primary'] = false;
+      elements.changed(element);
+    }
   }
-  if (elements.length > MAX_VALUES) throw invalidValue(`${name}: at most ${MAX_VALUES} values are accepted`);
-  put(holder, attribute.name, elements);
+  if (list.length > MAX_VALUES) throw invalidValue(`${name}: at most ${MAX_VALUES} values are accepted`);
+  put(holder, attribute.name, list);
 }
 
 /**
  * remove on a whole attribute (§3.5.2.2). With a list as its value, which the RFC does not define, only those elements:
  * so mean Entra ID, JumpCloud and authentik, and taking it for "all" is how groups were emptied.
  */
-function remove({ attribute, name, bends, op }: Change, holder: JsonObject, raw: unknown): void {
-  const elements = holder[attribute.name];
-  if (!attribute.multiValued || raw === undefined || raw === null || !Array.isArray(elements)) {
+function remove(change: Change, holder: JsonObject, raw: unknown): void {
+  const { attribute, name, patching } = change;
+  const { reading, budget } = patching;
+  if (attribute.endpoints) {
+    delete holder['value'];
+    return;
+  }
+  const list = holder[attribute.name];
+  if (!attribute.multiValued || raw === undefined || raw === null || !Array.isArray(list)) {
     delete holder[attribute.name];
     return;
   }
-  bends.add('remove-value-list');
-  const fold = (element: JsonObject) => foldObject(attribute.subAttributes ?? [], element);
-  const values = new Set<Json>();
-  const others: JsonObject[] = [];
+  reading.bends.add('remove-value-list');
   const listed = Array.isArray(raw) ? raw : [raw];
   if (listed.length > MAX_VALUES) throw invalidValue(`${name}: at most ${MAX_VALUES} values are accepted`);
-  for (const element of listed) {
-    const object = attribute.type !== 'complex' || typeof element === 'string' ? { value: element } : element;
-    if (!isObject(object)) throw invalidValue(`${name}: objects with the values to remove were expected`);
-    const wanted = fold(readMembers(attribute.subAttributes ?? [], Object.entries(object), `${name}.`, bends));
-    // The value decides; what else the client repeats of the element may be out of date.
-    if (attribute.type !== 'complex') values.add(foldOf(attribute, readOne(attribute, element, name, bends) ?? null));
-    else if (wanted['value'] !== undefined) values.add(wanted['value']);
-    else if (Object.keys(wanted).length > 0) others.push(wanted);
+  budget.spend(listed.length * READ_STEPS);
+  const elements = elementsOf(change, list);
+  const gone = new Set<Json>();
+  for (const element of listed) for (const found of listedBy(change, elements, element)) gone.add(found);
+  elements.remove(gone);
+  settle(change, holder, elements, new Set());
+}
+
+/** The elements that one entry of the list in a remove means. */
+function listedBy({ attribute, name, patching }: Change, elements: Elements, entry: unknown): Iterable<Json> {
+  const { reading, budget } = patching;
+  if (attribute.type !== 'complex') {
+    const value = entry === null ? undefined : readOne(attribute, entry, name, reading);
+    if (value === undefined) throw invalidValue(`${name}: values to remove were expected`);
+    return elements.withValue(foldOf(attribute, value));
   }
-  const isListed = (element: Json) => {
-    if (!isObject(element)) return values.has(foldOf(attribute, element));
-    const folded = fold(element as JsonObject);
-    if (folded['value'] !== undefined && values.has(folded['value'])) return true;
-    return others.some((wanted) => Object.keys(wanted).every((key) => isSame(folded[key], wanted[key])));
-  };
-  settle(
-    { attribute, name, bends, op },
-    holder,
-    elements.filter((element) => !isListed(element)),
-    new Set(),
-  );
+  const object =
+    typeof entry === 'string'
+      ? { value: entry }
+      : isObject(entry) && bendValue({ ...attribute, multiValued: false }, entry, name, reading);
+  if (!isObject(object)) throw invalidValue(`${name}: objects with the values to remove were expected`);
+  const subAttributes = attribute.subAttributes ?? [];
+  const wanted = foldObject(subAttributes, readMembers(subAttributes, Object.entries(object), `${name}.`, reading));
+  // The value decides; what else the client repeats of the element may be out of date.
+  if (wanted['value'] !== undefined) return elements.withValue(wanted['value']);
+  const names = Object.keys(wanted);
+  if (names.length === 0) return [];
+  budget.spend(elements.list.length * names.length);
+  return elements.list.filter((element) => {
+    const folded = elements.folded(element) as JsonObject;
+    return names.every((key) => isSame(folded[key], wanted[key]));
+  });
 }
 
 /** Operations that select elements by a filter, or mean one sub-attribute of all of them. */
 function applyToElements(change: Change, holder: JsonObject, at: Target, raw: unknown): void {
-  const { attribute, op } = change;
+  const { attribute, op, patching } = change;
+  const { reading, budget } = patching;
   const current = holder[attribute.name];
-  const elements = (Array.isArray(current) ? current : current === undefined ? [] : [current]) as JsonObject[];
-  const condition = at.filter && resolveElementFilter(attribute, at.filter);
-  const meant = new Set(
-    elements.filter(
-      (element) => condition === undefined || matches(condition, foldObject(attribute.subAttributes ?? [], element)),
-    ),
-  );
-  if (op === 'remove') store(change, holder, without(elements, meant, at.sub), new Set());
+  const list = (Array.isArray(current) ? current : current === undefined ? [] : [current]) as JsonObject[];
+  const elements = elementsOf(change, list);
+  const condition = at.filter && resolveElementFilter(attribute, at.filter, reading.baseUrl);
+  const meant = condition ? elements.matching(condition) : new Set(list);
+  budget.spend(meant.size);
+  if (op === 'remove') removeElements(change, holder, elements, meant, at.sub);
   else if (meant.size > 0) changeElements(change, holder, elements, meant, at, raw);
   else {
     const created = create(change, elements, at, raw);
-    if (created) store(change, holder, [...elements, created], new Set([created]));
+    if (created === undefined) return;
+    elements.add(created);
+    noteEmptied(change, holder, created, false);
+    store(change, holder, elements, new Set([created]));
   }
 }
 
 /** Removing what is not there is success: an IdP repeats what it is not sure of. */
-function without(elements: JsonObject[], meant: ReadonlySet<JsonObject>, sub: Attribute | undefined): JsonObject[] {
-  if (sub === undefined) return elements.filter((element) => !meant.has(element));
-  for (const element of meant) delete element[sub.name];
-  return elements.filter((element) => Object.keys(element).length > 0);
+function removeElements(
+  change: Change,
+  holder: JsonObject,
+  elements: Elements,
+  meant: Set<JsonObject>,
+  sub: Attribute | undefined,
+): void {
+  if (sub === undefined) elements.remove(meant);
+  else {
+    const name = sub.endpoints ? 'value' : sub.name;
+    const isValue = name === 'value';
+    for (const element of meant) {
+      const hadValue = isValue && element[name] !== undefined;
+      delete element[name];
+      elements.changed(element);
+      noteEmptied(change, holder, element, hadValue);
+    }
+    elements.remove(withoutMembers(meant));
+  }
+  store(change, holder, elements, new Set());
+}
+
+function withoutMembers(elements: Iterable<JsonObject>): Set<Json> {
+  const found = new Set<Json>();
+  for (const element of elements) if (isEmpty(element)) found.add(element);
+  return found;
+}
+
+function isEmpty(object: JsonObject): boolean {
+  for (const _ in object) return false;
+  return true;
 }
 
 function changeElements(
   change: Change,
   holder: JsonObject,
-  elements: JsonObject[],
-  meant: ReadonlySet<JsonObject>,
+  elements: Elements,
+  meant: Set<JsonObject>,
   at: Target,
   raw: unknown,
 ): void {
-  const { attribute, op, name, bends } = change;
+  const { attribute, op, name, patching } = change;
   if (at.sub) {
-    for (const element of meant) assign({ ...change, attribute: at.sub, name: `${name}.${at.sub.name}` }, element, raw);
-    const kept = elements.filter((element) => Object.keys(element).length > 0);
-    store(change, holder, kept, meant);
-    return;
+    const assignTo = assignment({ ...change, attribute: at.sub, name: `${name}.${at.sub.name}` }, raw);
+    const isValue = at.sub.name === 'value';
+    for (const element of meant) {
+      assignTo(element);
+      elements.changed(element);
+      if (isValue) noteEmptied(change, holder, element, true);
+    }
+  } else {
+    const value = readElement(attribute, raw, name, patching.reading);
+    const seed = (at.filter && seedOf(attribute, at.filter, name, patching.reading)) ?? {};
+    patching.budget.spend(meant.size * Object.keys({ ...seed, ...value }).length);
+    for (const element of meant) {
+      const hadValue = element['value'] !== undefined;
+      // replace takes the place of the element (§3.5.2.3), which still is the one that the filter describes.
+      if (op === 'replace') {
+        for (const key of Object.keys(element)) delete element[key];
+        Object.assign(element, seed);
+      }
+      Object.assign(element, withCopies(value));
+      elements.changed(element);
+      noteEmptied(change, holder, element, hadValue);
+    }
   }
-  const value = readElement(attribute, raw, name, bends);
-  const seed = at.filter ? seedOf(attribute, at.filter, name, bends) : {};
-  const touched = new Set<JsonObject>();
-  const next = elements.map((element) => {
-    if (!meant.has(element)) return element;
-    // replace takes the place of the element (§3.5.2.3), which still is the one that the filter describes.
-    const changed = op === 'add' ? { ...element, ...value } : { ...seed, ...structuredClone(value) };
-    touched.add(changed);
-    return changed;
-  });
-  store(change, holder, next, touched);
+  elements.remove(withoutMembers(meant));
+  store(change, holder, elements, meant);
+}
+
+/** An element has no members that are objects; its lists are its own. */
+const withCopies = (element: JsonObject): JsonObject =>
+  Object.fromEntries(Object.entries(element).map(([name, value]) => [name, Array.isArray(value) ? [...value] : value]));
+
+/** Remembers an element that an operation leaves without a value. */
+function noteEmptied(
+  { attribute, patching }: Change,
+  holder: JsonObject,
+  element: JsonObject,
+  hadValue: boolean,
+): void {
+  const value = element['value'];
+  const isMeant = value === undefined ? hadValue : isBlank(value);
+  if (attribute.multiValued && isMeant) patching.emptied.set(element, { holder, attribute });
+}
+
+/** At the end, and not at once: Entra ID gives an element its members one operation after the other. */
+function dropEmptied({ emptied, lists, reading }: Patching, resource: Resource): void {
+  const dropped = new Map<Elements, { holder: JsonObject; name: string; gone: Set<Json> }>();
+  for (const [element, { holder, attribute }] of emptied) {
+    const list = holder[attribute.name];
+    const elements = Array.isArray(list) ? lists.get(list) : undefined;
+    if (elements === undefined || !isEmptied(attribute, element)) continue;
+    const known = dropped.get(elements);
+    if (known) known.gone.add(element);
+    else dropped.set(elements, { holder, name: attribute.name, gone: new Set([element]) });
+  }
+  for (const [elements, { holder, name, gone }] of dropped) {
+    const before = elements.list.length;
+    elements.remove(gone);
+    if (elements.list.length < before) reading.bends.add('empty-value');
+    put(holder, name, elements.list);
+  }
+  // An extension that had nothing else.
+  if (dropped.size > 0) for (const [name, value] of Object.entries(resource)) put(resource, name, value);
 }
 
 /** Back into the list, or into the one object of a singular complex attribute. */
-function store(change: Change, holder: JsonObject, elements: JsonObject[], touched: ReadonlySet<Json>): void {
+function store(change: Change, holder: JsonObject, elements: Elements, touched: Set<Json>): void {
   if (change.attribute.multiValued) settle(change, holder, elements, touched);
-  else put(holder, change.attribute.name, elements[0]);
+  else put(holder, change.attribute.name, elements.list[0]);
 }
 
 /**
  * A filter without a match. RFC 7644 §3.5.2.3 answers noTarget; Entra ID then never gets the value in, for it sends
  * `emails[type eq "work"].value` first and expects the element made, `type` included. wireapp/wire-server issue 5419.
  */
-function create(change: Change, elements: JsonObject[], at: Target, raw: unknown): JsonObject | undefined {
-  const { attribute, name, bends } = change;
-  const seed = at.filter ? seedOf(attribute, at.filter, name, bends) : {};
-  if (seed === undefined || (!attribute.multiValued && elements.length > 0)) {
+function create(change: Change, elements: Elements, at: Target, raw: unknown): JsonObject | undefined {
+  const { attribute, name, patching } = change;
+  const { reading } = patching;
+  const seed = at.filter ? seedOf(attribute, at.filter, name, reading) : {};
+  if (seed === undefined || (!attribute.multiValued && elements.list.length > 0)) {
     throw noTarget(`No value of ${name} matches the filter of the path`);
   }
   const given: JsonObject = {};
   if (at.sub) assign({ ...change, attribute: at.sub, name: `${name}.${at.sub.name}` }, given, raw);
-  else Object.assign(given, readElement(attribute, raw, name, bends));
+  else Object.assign(given, readElement(attribute, raw, name, reading));
   if (Object.keys(given).length === 0) return undefined; // a null: there is nothing to unassign
-  if (at.filter) bends.add('created-by-filter');
+  if (at.filter) reading.bends.add('created-by-filter');
   return { ...seed, ...given };
 }
 
 /** `type eq "work" and primary eq "True"` -> `{type: "work", primary: true}`; undefined for any other kind of filter. */
-function seedOf(attribute: Attribute, filter: Syntax, name: string, bends: Bends): JsonObject | undefined {
+function seedOf(attribute: Attribute, filter: Syntax, name: string, reading: Reading): JsonObject | undefined {
   const terms = filter.kind === 'and' ? filter.terms : [filter];
   const seed: JsonObject = {};
   for (const term of terms) {
     if (term.kind === 'and') {
-      const inner = seedOf(attribute, term, name, bends);
+      const inner = seedOf(attribute, term, name, reading);
       if (inner === undefined) return undefined;
       Object.assign(seed, inner);
       continue;
     }
     if (term.kind !== 'compare' || term.operator !== 'eq' || term.literal.value === null) return undefined;
     const path = within(attribute.subAttributes, term.path);
-    if (path === undefined || path.length > 1 || path[0].mutability === 'readOnly') return undefined;
+    // A `$ref` that follows from `value` describes nothing that could be stored.
+    if (path === undefined || path.length > 1 || path[0].mutability === 'readOnly' || path[0].endpoints)
+      return undefined;
     const { literal } = term;
     const written = path[0].type === 'string' || path[0].type === 'reference' ? literal.text : literal.value;
-    const value = readValue(path[0], written, `${name}.${path[0].name}`, bends);
+    const value = readValue(path[0], written, `${name}.${path[0].name}`, reading);
     if (value === undefined) return undefined;
     // Two different values for one sub-attribute can describe no element.
     const isOther = seed[path[0].name] !== undefined && foldOf(path[0], seed[path[0].name]) !== foldOf(path[0], value);
@@ -367,20 +547,10 @@ function seedOf(attribute: Attribute, filter: Syntax, name: string, bends: Bends
   return seed;
 }
 
-const foldOf = <T extends Json | undefined>(attribute: Attribute, value: T): T | string =>
-  typeof value === 'string' ? foldString(attribute, value) : value;
-
 /** One element as the value of an operation; a list of one is read as that one. */
-function readElement(attribute: Attribute, raw: unknown, name: string, bends: Bends): JsonObject {
-  return (readOne(attribute, oneOf(raw, bends), name, bends) ?? {}) as JsonObject;
-}
+const readElement = (attribute: Attribute, raw: unknown, name: string, reading: Reading): JsonObject =>
+  (readOne(attribute, raw, name, reading) ?? {}) as JsonObject;
 
 /** One value of an attribute that may have several. */
-const readOne = (attribute: Attribute, raw: unknown, name: string, bends: Bends): Json | undefined =>
-  readValue({ ...attribute, multiValued: false }, raw, name, bends);
-
-function oneOf(raw: unknown, bends: Bends): unknown {
-  if (!Array.isArray(raw) || raw.length !== 1) return raw;
-  bends.add('list-of-one');
-  return raw[0];
-}
+const readOne = (attribute: Attribute, raw: unknown, name: string, reading: Reading): Json | undefined =>
+  readValue({ ...attribute, multiValued: false }, raw, name, reading);

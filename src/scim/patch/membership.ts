@@ -6,11 +6,13 @@ import type { Attribute, ResourceType } from '../attribute';
 import { invalidPath, invalidValue, mutability } from '../error';
 import { type Condition, resolveElementFilter } from '../filter/condition';
 import { matches } from '../filter/match';
-import { parsePath } from '../filter/parse';
-import { pathName, resolveAttribute, target } from '../path';
-import { type Bends, bendMembers } from '../quirks';
+import { parsePath, type Syntax } from '../filter/parse';
+import { pathName, resolveAttribute, target, within } from '../path';
+import { type Bends, bendMembers, type Reading, type ReadOptions } from '../quirks';
+import { derivedReference, referenced } from '../reference';
 import { isObject, type JsonObject } from '../resource';
 import { readValue } from '../validate';
+import { Budget } from './budget';
 import type { Operation } from './parse';
 
 /** What the members become. */
@@ -34,13 +36,28 @@ export interface Split {
   readonly members: MembershipChange;
 }
 
-/** Only a filter by other things than `value` must know who the members are. */
-export function needsMembers(type: ResourceType, operations: readonly Operation[]): boolean {
+/** What the members of a PATCH are read with. */
+export interface SplitOptions extends ReadOptions {
+  /** Shared with what else of the PATCH is carried out; absent: one of its own. */
+  readonly budget?: Budget;
+}
+
+/**
+ * Only a filter by other things than `value` must know who the members are.
+ *
+ * @throws ScimError 400 as splitMembership does.
+ */
+export function needsMembers(
+  type: ResourceType,
+  operations: readonly Operation[],
+  options: SplitOptions = {},
+): boolean {
+  const splitting = splittingOf(type, new Set(), options);
   return operations
-    .flatMap((operation) => withPaths(type, operation, new Set()))
+    .flatMap((operation) => withPaths(splitting, operation))
     .some((operation) => {
-      const filter = operation.path?.filter && isMembers(type, operation) && elementFilter(type, operation);
-      return filter ? idsOf(filter) === undefined : false;
+      if (!operation.path?.filter || !isMembers(splitting, operation)) return false;
+      return idsOf(elementFilter(splitting, operation)) === undefined;
     });
 }
 
@@ -53,17 +70,32 @@ export function splitMembership(
   operations: readonly Operation[],
   current: readonly JsonObject[],
   bends: Bends,
+  options: SplitOptions = {},
 ): Split {
+  const splitting = splittingOf(type, bends, options);
   const rest: Operation[] = [];
   const change = new Draft();
-  for (const operation of operations.flatMap((one) => withPaths(type, one, bends))) {
-    if (isMembers(type, operation)) applyAt(type, operation, current, change, bends);
+  for (const operation of operations.flatMap((one) => withPaths(splitting, one))) {
+    if (isMembers(splitting, operation)) applyAt(splitting, operation, current, change);
     else rest.push(operation);
   }
   return {
     operations: rest.filter(({ path, value }) => path || !isObject(value) || Object.keys(value).length > 0),
     members: change,
   };
+}
+
+/** One PATCH while its members are read. */
+interface Splitting {
+  readonly type: ResourceType;
+  readonly members: Attribute;
+  readonly reading: Reading;
+  readonly budget: Budget;
+}
+
+function splittingOf(type: ResourceType, bends: Bends, { baseUrl, budget = new Budget() }: SplitOptions): Splitting {
+  const members = type.attributes.find(({ name }) => name === 'members')!;
+  return { type, members, reading: { bends, ...(baseUrl !== undefined && { baseUrl }) }, budget };
 }
 
 /** Later operations win over earlier ones. */
@@ -89,27 +121,27 @@ class Draft implements MembershipChange {
   }
 }
 
-function isMembers(type: ResourceType, { path }: Operation): boolean {
-  return path !== undefined && resolveAttribute(type, path.path)?.[0].name === 'members';
-}
-
-function membersOf(type: ResourceType): Attribute {
-  return type.attributes.find(({ name }) => name === 'members')!;
+/** What names an unknown sub-attribute is no operation on members: it is passed over with the other unknown paths. */
+function isMembers({ type, members }: Splitting, { path }: Operation): boolean {
+  if (path === undefined || resolveAttribute(type, path.path)?.[0] !== members) return false;
+  return path.sub === undefined || within(members.subAttributes, path.sub) !== undefined;
 }
 
 /**
  * Without a path the members stand among the other attributes, and become operations with the path that they are named
  * by. A rename does not name them, and leaves them alone.
  */
-function withPaths(type: ResourceType, operation: Operation, bends: Bends): Operation[] {
+function withPaths(splitting: Splitting, operation: Operation): Operation[] {
   const { op, path, value } = operation;
   if (path || !isObject(value)) return [operation];
+  splitting.budget.spend(Object.keys(value).length * KEY_STEPS);
+  const { bends } = splitting.reading;
   const others: [string, unknown][] = [];
   const members: Operation[] = [];
-  for (const [name, given] of bendMembers(type, value, bends)) {
+  for (const [name, given] of bendMembers(splitting.type, value, bends)) {
     const isFiltered = name.includes('[');
-    const named = { op, path: isFiltered ? parsePath(name) : { path: name }, value: given };
-    if (!isMembers(type, named)) others.push([name, given]);
+    const named = { op, path: isFiltered ? parsePath(name, bends) : { path: name.trim() }, value: given };
+    if (!isMembers(splitting, named)) others.push([name, given]);
     else {
       if (isFiltered) bends.add('path-key');
       members.push(named);
@@ -118,38 +150,53 @@ function withPaths(type: ResourceType, operation: Operation, bends: Bends): Oper
   return [{ op, value: Object.fromEntries(others) }, ...members];
 }
 
-function applyAt(
-  type: ResourceType,
-  operation: Operation,
-  current: readonly JsonObject[],
-  change: Draft,
-  bends: Bends,
-): void {
+function applyAt(splitting: Splitting, operation: Operation, current: readonly JsonObject[], change: Draft): void {
   const { op, path, value } = operation;
-  const resolved = resolveAttribute(type, path!.path)!;
+  const resolved = resolveAttribute(splitting.type, path!.path)!;
   if (path!.sub !== undefined || resolved.length > 1)
     throw mutability(`${pathName(resolved)} is immutable: add or remove members`);
   if (path!.filter === undefined) {
-    if (op === 'remove') removeListed(type, value, change, bends);
-    else assign(type, op, value, change, bends);
+    if (op === 'remove') removeListed(splitting, value, change);
+    else assign(splitting, op, value, change);
     return;
   }
-  const filter = elementFilter(type, operation);
-  const meant = idsOf(filter) ?? matching(filter, current, change);
+  const filter = elementFilter(splitting, operation);
+  const meant = idsOf(filter) ?? matching(splitting, filter, current, change);
   // RFC 7643 §4.2: a member is immutable; replacing one is taking it out and putting another in.
   if (op !== 'add') for (const id of meant) change.removes(id);
-  if (op !== 'remove') for (const id of idsIn(type, value, bends)) change.adds(id);
+  if (op !== 'remove') for (const id of idsIn(splitting, value)) change.adds(id);
 }
 
-function elementFilter(type: ResourceType, { path }: Operation): Condition {
+function elementFilter({ type, members, reading, budget }: Splitting, { path }: Operation): Condition {
   const attribute = target(resolveAttribute(type, path!.path)!);
-  if (attribute.name !== 'members') throw invalidPath(`${attribute.name} has no sub-attributes to filter by`);
-  return resolveElementFilter(attribute, path!.filter!);
+  if (attribute !== members) throw invalidPath(`${attribute.name} has no sub-attributes to filter by`);
+  budget.addFilter(path!.filter!);
+  return resolveElementFilter(attribute, byId(members, path!.filter!, reading.baseUrl), reading.baseUrl);
+}
+
+/**
+ * `$ref eq "…/Users/1"` names the member with that id, as the `$ref` of a member that is added does: an id belongs to one
+ * resource, so the group need not be read.
+ */
+function byId(members: Attribute, filter: Syntax, baseUrl: string | undefined): Syntax {
+  switch (filter.kind) {
+    case 'and':
+    case 'or':
+      return { ...filter, terms: filter.terms.map((term) => byId(members, term, baseUrl)) };
+    case 'compare': {
+      const reference = derivedReference(members);
+      const isReference = within(members.subAttributes, filter.path)?.[0] === reference && filter.operator === 'eq';
+      const found = isReference && referenced(filter.literal.text, reference?.endpoints ?? [], baseUrl);
+      return found ? { ...filter, path: 'value', literal: { value: found.id, text: found.id } } : filter;
+    }
+    default:
+      return filter;
+  }
 }
 
 /** add keeps who is there, replace does not. */
-function assign(type: ResourceType, op: Operation['op'], value: unknown, change: Draft, bends: Bends): void {
-  const ids = idsIn(type, value, bends);
+function assign(splitting: Splitting, op: Operation['op'], value: unknown, change: Draft): void {
+  const ids = idsIn(splitting, value);
   if (op === 'replace') change.clears();
   for (const id of ids) change.adds(id);
 }
@@ -158,19 +205,24 @@ function assign(type: ResourceType, op: Operation['op'], value: unknown, change:
  * With a list, which the RFC does not define, only those leave: so mean Entra ID, JumpCloud and authentik. Without, or
  * with null, all: so mean the RFC (§3.5.2.2) and Keycloak.
  */
-function removeListed(type: ResourceType, value: unknown, change: Draft, bends: Bends): void {
+function removeListed(splitting: Splitting, value: unknown, change: Draft): void {
   if (value === undefined || value === null) {
     change.clears();
     return;
   }
-  bends.add('remove-value-list');
-  for (const id of idsIn(type, value, bends)) change.removes(id);
+  splitting.reading.bends.add('remove-value-list');
+  for (const id of idsIn(splitting, value)) change.removes(id);
 }
 
-function idsIn(type: ResourceType, value: unknown, bends: Bends): string[] {
-  const members = (readValue(membersOf(type), value, 'members', bends) ?? []) as JsonObject[];
-  const ids = members.flatMap((member) => (typeof member['value'] === 'string' ? [member['value']] : []));
-  if (ids.length < members.length) throw invalidValue('members.value: the id of a member was expected');
+/** Steps of the budget: reading one member, and one name without a path. */
+const READ_STEPS = 10;
+const KEY_STEPS = 5;
+
+function idsIn({ members, reading, budget }: Splitting, value: unknown): string[] {
+  budget.spend(Array.isArray(value) ? value.length * READ_STEPS : READ_STEPS);
+  const given = (readValue(members, value, 'members', reading) ?? []) as JsonObject[];
+  const ids = given.flatMap((member) => (typeof member['value'] === 'string' ? [member['value']] : []));
+  if (ids.length < given.length) throw invalidValue('members.value: the id of a member was expected');
   return ids;
 }
 
@@ -180,15 +232,20 @@ function idsOf(filter: Condition): string[] | undefined {
     const parts = filter.terms.map(idsOf);
     return parts.every((part) => part !== undefined) ? parts.flat() : undefined;
   }
+  // A `$ref` that is none of ours is nobody's.
+  if (filter.kind === 'nothing') return [];
   const isValue = filter.kind === 'compare' && filter.operator === 'eq' && pathName(filter.path) === 'value';
   return isValue ? [filter.value as string] : undefined;
 }
 
 /** Who is a member at this point of the request: those there were, as far as they still are. */
-function matching(filter: Condition, current: readonly JsonObject[], change: Draft): string[] {
+function matching({ budget }: Splitting, filter: Condition, current: readonly JsonObject[], change: Draft): string[] {
+  budget.spend(current.length + change.add.size);
   const isThere = (id: string) => !change.isReplaced && !change.remove.has(id) && !change.add.has(id);
   const there = current.filter(({ value }) => isThere(value as string));
   const known = new Map(current.map((member) => [member['value'], member]));
   const added = [...change.add].map((value) => known.get(value) ?? { value });
-  return [...there, ...added].filter((member) => matches(filter, member)).map(({ value }) => value as string);
+  return [...there, ...added]
+    .filter((member) => matches(filter, member, budget.spend))
+    .map(({ value }) => value as string);
 }

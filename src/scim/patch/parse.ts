@@ -1,7 +1,7 @@
 /** A PATCH body -> operations (RFC 7644 §3.5.2). Knows no schema: what the paths mean is decided by `apply.ts`. */
 import { invalidSyntax, invalidValue, noTarget, shown, tooMany } from '../error';
 import { type PathSyntax, parsePath } from '../filter/parse';
-import type { Bends } from '../quirks';
+import { type Bends, bendListOfOne } from '../quirks';
 import { isObject, member } from '../resource';
 import { PATCH_OP } from '../urns';
 import { checkSchemas } from '../validate';
@@ -36,11 +36,12 @@ function parseOperation(operation: unknown, name: string, bends: Bends): Operati
   if (text !== undefined && text !== null && typeof text !== 'string') {
     throw invalidSyntax(`${name}.path: a string was expected`);
   }
-  const path = text ? parsePath(text) : undefined;
+  const path = text?.trim() ? parsePath(text, bends) : undefined;
   // §3.5.2.2
   if (op === 'remove' && path === undefined) throw noTarget(`${name}: remove needs a path`);
   if (op !== 'remove' && value === undefined) throw invalidValue(`${name}: ${op} needs a value`);
-  return { op, value, ...(path && { path }) };
+  // With a path, the attribute says whether a list belongs there.
+  return path ? { op, value, path } : { op, value: bendListOfOne(value, bends) };
 }
 
 function operationName(op: unknown, name: string, bends: Bends): Operation['op'] {

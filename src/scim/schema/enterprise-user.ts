@@ -16,10 +16,10 @@ export const enterpriseUserSchema: Schema = {
     attribute('manager', 'complex', 'The person this user reports to', {
       subAttributes: [
         attribute('value', 'string', "Identifier of the manager's User resource", { caseExact: true }),
-        // The RFC lets the client write $ref; here it follows from value, so two ways to name a manager cannot disagree.
+        // It follows from value. Written alone, it sets value, so that two ways to name a manager cannot disagree.
         attribute('$ref', 'reference', "URI of the manager's User resource", {
-          mutability: 'readOnly',
           referenceTypes: ['User'],
+          endpoints: ['Users'],
         }),
         attribute('displayName', 'string', 'Display name of the manager', { mutability: 'readOnly' }),
       ],

@@ -18,6 +18,7 @@ export const groupSchema: Schema = {
         attribute('$ref', 'reference', 'URI of the member', {
           mutability: 'immutable',
           referenceTypes: ['User', 'Group'],
+          endpoints: ['Users', 'Groups'],
         }),
         attribute('type', 'string', 'Resource type of the member', {
           mutability: 'immutable',

@@ -55,7 +55,11 @@ const groups = attribute('groups', 'complex', 'Groups the user belongs to, direc
   mutability: 'readOnly',
   subAttributes: [
     attribute('value', 'string', 'Identifier of the group', { mutability: 'readOnly' }),
-    attribute('$ref', 'reference', 'URI of the group', { mutability: 'readOnly', referenceTypes: ['User', 'Group'] }),
+    attribute('$ref', 'reference', 'URI of the group', {
+      mutability: 'readOnly',
+      referenceTypes: ['User', 'Group'],
+      endpoints: ['Groups'],
+    }),
     attribute('display', 'string', 'Name of the group', { mutability: 'readOnly' }),
     attribute('type', 'string', 'How the user belongs to the group', {
       mutability: 'readOnly',

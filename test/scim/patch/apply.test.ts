@@ -1,17 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import { applyPatch } from '../../../src/scim/patch/apply';
+import { applyPatch, type PatchOptions } from '../../../src/scim/patch/apply';
+import { Budget, MAX_PATH_STEPS } from '../../../src/scim/patch/budget';
 import { parsePatch } from '../../../src/scim/patch/parse';
+import type { Bends } from '../../../src/scim/quirks';
 import type { Resource } from '../../../src/scim/resource';
 import { userType } from '../../../src/scim/schema/types';
-import { ENTERPRISE_USER as E, USER } from '../../../src/scim/urns';
+import { ENTERPRISE_USER as E, GROUP, USER } from '../../../src/scim/urns';
 import { MAX_VALUES } from '../../../src/scim/validate';
 import { refusalOf } from '../../support/refusal';
 
 type Operations = readonly Record<string, unknown>[];
 
-const patched = (before: Resource, operations: Operations): Resource => {
-  const bends = new Set<never>();
-  return applyPatch(userType, before, parsePatch({ Operations: operations }, bends), bends);
+const baseUrl = 'https://scim.example/scim/v2';
+const patched = (before: Resource, operations: Operations, options: PatchOptions = { baseUrl }): Resource => {
+  const bends: Bends = new Set();
+  return applyPatch(userType, before, parsePatch({ Operations: operations }, bends), bends, options);
 };
 
 const work = { value: 'a@work', type: 'work', primary: true };
@@ -514,15 +517,76 @@ describe('operations', () => {
   });
 });
 
+/** Each with what a detail names. */
+const unknownPaths: readonly (readonly [sentence: string, path: string, scimType: string, says: string])[] = [
+  ['an unknown attribute', 'shoeSize', 'invalidPath', 'shoeSize'],
+  ['an unknown attribute with a filter', 'shoes[type eq "work"].size', 'invalidPath', 'shoes'],
+  ['an unknown sub-attribute', 'name.shoeSize', 'invalidPath', 'name.shoeSize'],
+  ['an unknown sub-attribute of a list', 'emails.shoeSize', 'invalidPath', 'emails.shoeSize'],
+  ['an unknown sub-attribute behind a filter', 'emails[type eq "work"].shoeSize', 'invalidPath', 'shoeSize'],
+  ['an unknown attribute of an extension', `${E}:shoeSize`, 'invalidPath', 'shoeSize'],
+  ['an unknown extension', 'urn:ietf:params:scim:schemas:extension:acme:2.0:User:badge', 'invalidPath', 'acme'],
+  ['an unknown attribute inside a filter', 'emails[shoeSize eq "x"].value', 'invalidFilter', 'shoeSize'],
+  ['an attribute of another type', `${GROUP}:members`, 'invalidPath', 'members'],
+];
+
+describe('an unknown path', () => {
+  it.each(unknownPaths)('is passed over, and what stands beside it is done: %s', (_, path, scimType, says) => {
+    for (const op of ['add', 'replace', 'remove']) {
+      const bends: Bends = new Set();
+      const operations = [
+        { op, path, value: 's3cret' },
+        { op: 'replace', path: 'active', value: 'False' },
+      ];
+      const after = applyPatch(userType, ada, parsePatch({ Operations: operations }, bends), bends);
+      expect(after).toEqual({ ...ada, active: false });
+      const named = [...bends].filter((bend) => bend.startsWith('unknown-path:'));
+      expect(named).toHaveLength(1);
+      if (scimType === 'invalidPath') expect(named[0]).toContain(says);
+      expect(named[0]).not.toContain('s3cret');
+      expect(patched(ada, [{ op, path, value: 's3cret' }])).toEqual(ada);
+    }
+  });
+
+  it.each(unknownPaths)('is refused where the org says so: %s', (_, path, scimType, says) => {
+    for (const op of ['add', 'replace', 'remove']) {
+      const refusal = refusalOf(() => patched(ada, [{ op, path, value: 's3cret' }], { unknownAttributes: 'reject' }));
+      expect(refusal, op).toMatchObject({ status: 400, scimType });
+      expect(refusal.detail).toContain(says);
+      expect(refusal.detail).not.toContain('s3cret');
+    }
+  });
+
+  it('does not hide a wrong operation, a missing value or broken syntax', () => {
+    const rows: [Record<string, unknown>, string][] = [
+      [{ op: 'move', path: 'shoeSize', value: 1 }, 'invalidSyntax'],
+      [{ op: 'add', path: 'shoeSize' }, 'invalidValue'],
+      [{ op: 'add', path: 'shoeSize[', value: 1 }, 'invalidPath'],
+      [{ op: 'add', path: 'shoeSize[a eq]', value: 1 }, 'invalidPath'],
+      [{ op: 'add', path: 'shoe size', value: 1 }, 'invalidPath'],
+      [{ op: 'add', path: `${E}:`, value: 1 }, 'invalidPath'],
+      [{ op: 'add', path: `${USER}.`, value: 1 }, 'invalidPath'],
+      [{ op: 'add', path: 'urn:', value: 1 }, 'invalidPath'],
+    ];
+    for (const [operation, scimType] of rows) {
+      expect(
+        refusalOf(() => patched(ada, [operation])),
+        JSON.stringify(operation),
+      ).toMatchObject({ scimType });
+    }
+  });
+
+  it('is named at most 20 times for one message', () => {
+    const bends: Bends = new Set();
+    const operations = Array.from({ length: 100 }, (_, i) => ({ op: 'add', path: `shoe${i}`, value: 1 }));
+    applyPatch(userType, ada, parsePatch({ Operations: operations }, bends), bends);
+    expect([...bends].filter((bend) => bend.startsWith('unknown-path:'))).toHaveLength(20);
+  });
+});
+
 describe('a path is refused', () => {
   it.each<[string, string, string, string]>([
-    ['an unknown attribute', 'shoeSize', 'invalidPath', 'shoeSize'],
-    ['an unknown sub-attribute', 'name.shoeSize', 'invalidPath', 'name.shoeSize'],
-    ['an unknown sub-attribute behind a filter', 'emails[type eq "work"].shoeSize', 'invalidPath', 'shoeSize'],
-    ['an unknown attribute of an extension', `${E}:shoeSize`, 'invalidPath', 'shoeSize'],
-    ['an unknown extension', 'urn:example:2.0:User:a', 'invalidPath', 'urn:example'],
     ['a filter on a string', 'title[value eq "x"]', 'invalidPath', 'title'],
-    ['an unknown attribute inside a filter', 'emails[shoeSize eq "x"].value', 'invalidFilter', 'shoeSize'],
     ['an operator that does not fit inside a filter', 'emails[primary gt true].value', 'invalidFilter', 'primary'],
     ['a readOnly attribute', 'id', 'mutability', 'id'],
     ['a readOnly list', 'groups', 'mutability', 'groups'],
@@ -548,8 +612,16 @@ describe('a value is refused, named and not repeated', () => {
     ['0 for a boolean', 'active', 0, 'active: '],
     ['a string for a complex attribute', 'name', 's3cret', 'name: '],
     ['a list for a complex attribute', 'name', ['s3cret'], 'name: '],
-    ['a string for a list', 'emails', 's3cret', 'emails: '],
-    ['a list of strings for a list of objects', 'emails', ['s3cret'], 'emails: '],
+    ['two values for one', 'title', ['s3cret', 's3cret'], 'title: '],
+    ['two objects for one value', 'title', [{ value: 's3cret' }, { value: 's3cret' }], 'title: '],
+    ['two booleans for one', 'active', ['false', 'false'], 'active: '],
+    ['a list in a list for one value', 'title', [['s3cret']], 'title: '],
+    ['an object with more than a value', 'title', { value: 's3cret', type: 'x' }, 'title: '],
+    ['two objects for one', 'name', [{ givenName: 's3cret' }, { givenName: 's3cret' }], 'name: '],
+    ['a string for a list of what has no value', 'addresses', 's3cret', 'addresses: '],
+    ['a list of strings for a list of what has no value', 'addresses', ['s3cret'], 'addresses: '],
+    ['a list of lists', 'emails', [['s3cret']], 'emails: '],
+    ['a number for a list', 'emails', 90210, 'emails: '],
     [
       'two primaries',
       'emails',
@@ -559,11 +631,12 @@ describe('a value is refused, named and not repeated', () => {
       ],
       'emails: ',
     ],
-    ['a wrong sub-attribute', 'emails', [{ value: ['s3cret'] }], 'emails.value: '],
-    ['a wrong sub-attribute by its path', 'name.givenName', ['s3cret'], 'name.givenName: '],
+    ['a wrong sub-attribute', 'emails', [{ value: ['s3cret', 's3cret'] }], 'emails.value: '],
+    ['a wrong sub-attribute by its path', 'name.givenName', ['s3cret', 's3cret'], 'name.givenName: '],
     ['a wrong sub-attribute of an element by its path', 'emails[type eq "work"].value', 90210, 'emails.value: '],
     ['a wrong sub-attribute of a new element', 'roles[type eq "x"].primary', 's3cret', 'roles.primary: '],
-    ['a string for an element', 'emails[type eq "work"]', 's3cret', 'emails: '],
+    ['a string for an element without a value', 'addresses[type eq "work"]', 's3cret', 'addresses: '],
+    ['two strings for one element', 'emails[type eq "work"]', ['s3cret', 's3cret'], 'emails: '],
     ['two objects for one element', 'emails[type eq "work"]', [{ value: 'a' }, { value: 'b' }], 'emails: '],
     ['a wrong attribute of an extension', `${E}:department`, 90210, `${E}:department: `],
     ['a wrong attribute in an extension', E, { department: 90210 }, `${E}:department: `],
@@ -581,7 +654,7 @@ describe('a value is refused, named and not repeated', () => {
     ['NUL in a string', 'title', 's3cret\0', 'title: '],
     ['half a surrogate pair', 'title', 's3cret\ud83e', 'title: '],
     ['a string without a path', undefined, 's3cret', 'without a path'],
-    ['a list without a path', undefined, [{ title: 's3cret' }], 'without a path'],
+    ['two objects without a path', undefined, [{ title: 's3cret' }, { title: 's3cret' }], 'without a path'],
     ['null without a path', undefined, null, 'without a path'],
     ['a wrong value without a path', undefined, { title: 'x', active: 's3cret' }, 'active: '],
     ['a wrong value under a dotted key', undefined, { 'name.givenName': 90210 }, 'name.givenName: '],
@@ -684,4 +757,213 @@ describe('limits', () => {
 it('an empty list unassigns whatever it is given for, also what has one value only', () => {
   const after = patched(ada, [{ op: 'replace', value: { title: [], name: [], emails: [] } }]);
   expect(Object.keys(after)).toEqual(['userName', 'active', E]);
+});
+
+describe('a $ref', () => {
+  const manager = (value: unknown) => ({ ...ada, [E]: { department: 'd', ...(value ? { manager: { value } } : {}) } });
+
+  it.each([
+    ['under the base URL', `${baseUrl}/Users/m2`],
+    ['under the base URL in other letters', `${baseUrl.toUpperCase()}/Users/m2`],
+    ['relative to the resource', '../Users/m2'],
+    ['relative to the base', 'Users/m2'],
+    ['with a slash', '/Users/m2'],
+    ['with the path of the base', '/scim/v2/Users/m2'],
+    ['relative to here', './Users/m2'],
+  ])('of ours alone is the manager with the id in it: %s', (_, $ref) => {
+    const operations: Operations[] = [
+      [{ op: 'replace', path: 'manager', value: { $ref } }],
+      [{ op: 'replace', path: 'manager', value: { $ref, value: null } }],
+      [{ op: 'add', path: 'manager', value: [{ $ref: [$ref] }] }],
+      [{ op: 'replace', path: `${E}:manager.$ref`, value: $ref }],
+      [{ op: 'add', value: { [E]: { manager: { $ref } } } }],
+      [{ op: 'add', value: { [`${E}:manager.$ref`]: $ref } }],
+      [{ op: 'replace', path: 'manager[value eq "m1"].$ref', value: $ref }],
+    ];
+    for (const one of operations) expect(patched(ada, one), JSON.stringify(one)).toEqual(manager('m2'));
+  });
+
+  it('beside a value says nothing', () => {
+    for (const $ref of ['https://elsewhere.example/Users/m3', '../Users/m3', null, '']) {
+      expect(patched(ada, [{ op: 'replace', path: 'manager', value: { $ref, value: 'm2' } }])).toEqual(manager('m2'));
+    }
+  });
+
+  it.each([
+    ['of another service', 'https://elsewhere.example/scim/v2/Users/m2'],
+    ['of another organization', 'https://scim.example/orgs/other/scim/v2/Users/m2'],
+    ['of a group', '../Groups/m2'],
+    ['without an id', '../Users/'],
+    ['with more behind the id', '../Users/m2/x'],
+    ['with a query', '../Users/m2?x=y'],
+    ['that is an id', 'm2'],
+    ['of the host alone', 'https://scim.example/Users/m2'],
+  ])('that is none of ours is refused and changes nothing: %s', (_, $ref) => {
+    for (const operation of [
+      { op: 'replace', path: 'manager', value: { $ref } },
+      { op: 'replace', path: `${E}:manager.$ref`, value: $ref },
+      { op: 'replace', value: { [E]: { manager: { $ref } } } },
+    ]) {
+      const refusal = refusalOf(() => patched(ada, [operation]));
+      expect(refusal).toMatchObject({ status: 400, scimType: 'invalidValue' });
+      expect(refusal.detail).toContain(`${E}:manager.$ref: `);
+      expect(refusal.detail).not.toContain($ref);
+    }
+  });
+
+  it('selects the manager in a value path', () => {
+    expect(patched(ada, [{ op: 'remove', path: 'manager[$ref eq "../Users/m1"]' }])).toEqual(manager(undefined));
+    expect(patched(ada, [{ op: 'remove', path: `manager[$ref eq "${baseUrl}/Users/m1"]` }])).toEqual(
+      manager(undefined),
+    );
+    expect(patched(ada, [{ op: 'remove', path: 'manager[$ref ew "/m1"]' }])).toEqual(manager(undefined));
+    expect(patched(ada, [{ op: 'remove', path: 'manager[$ref eq "../Users/m2"]' }])).toEqual(ada);
+    expect(patched(ada, [{ op: 'remove', path: 'manager[$ref eq "https://elsewhere.example/Users/m1"]' }])).toEqual(
+      ada,
+    );
+  });
+
+  it('that is removed takes the manager with it, for both are one thing', () => {
+    expect(patched(ada, [{ op: 'remove', path: `${E}:manager.$ref` }])).toEqual(manager(undefined));
+    expect(patched(ada, [{ op: 'replace', path: `${E}:manager.$ref`, value: null }])).toEqual(manager(undefined));
+  });
+});
+
+describe('an element without a value', () => {
+  const phone = { type: 'work', primary: true };
+
+  it.each<[string, Operations, Resource['emails'] | undefined]>([
+    ['by null', [{ op: 'replace', path: 'emails[type eq "work"].value', value: null }], [home, bare]],
+    ['by an empty text', [{ op: 'add', path: 'emails[type eq "work"].value', value: '' }], [home, bare]],
+    ['by blanks', [{ op: 'replace', path: 'emails[type eq "work"].value', value: ' ' }], [home, bare]],
+    ['by remove', [{ op: 'remove', path: 'emails[type eq "work"].value' }], [home, bare]],
+    ['as a whole', [{ op: 'replace', path: 'emails[type eq "work"]', value: { value: '' } }], [home, bare]],
+    ['as a whole, with its type', [{ op: 'add', path: 'emails[type eq "work"]', value: { value: '' } }], [home, bare]],
+    ['all of them', [{ op: 'remove', path: 'emails.value' }], undefined],
+    ['in a list', [{ op: 'replace', path: 'emails', value: [{ value: '', ...phone }, home] }], [home]],
+    ['as an empty text', [{ op: 'replace', path: 'emails', value: '' }], undefined],
+    ['one that is new', [{ op: 'add', path: 'emails[type eq "x"].value', value: '' }], [work, home, bare]],
+  ])('is dropped: %s', (_, operations, emails) => {
+    expect(patched(ada, operations)['emails']).toEqual(emails);
+  });
+
+  it('stays when a later operation of the message gives it another value', () => {
+    const after = patched(ada, [
+      { op: 'remove', path: 'emails[type eq "work"].value' },
+      { op: 'add', path: 'emails[type eq "work"].value', value: 'b@work' },
+    ]);
+    expect(after['emails']).toEqual([{ ...work, value: 'b@work' }, home, bare]);
+  });
+
+  it('stays where it never had one, and where it has more than labels', () => {
+    const roles = [{ type: 'x', display: 'd' }];
+    expect(patched({ userName: 'a', roles }, [{ op: 'add', path: 'roles[type eq "x"].display', value: 'e' }])).toEqual({
+      userName: 'a',
+      roles: [{ type: 'x', display: 'e' }],
+    });
+    const addresses = [{ type: 'work', locality: 'L' }];
+    expect(patched({ userName: 'a', addresses }, [{ op: 'remove', path: 'addresses.locality' }])).toEqual({
+      userName: 'a',
+      addresses: [{ type: 'work' }],
+    });
+  });
+});
+
+describe('what a PATCH costs', () => {
+  const full = (count = MAX_VALUES) =>
+    Object.fromEntries(
+      ['emails', 'phoneNumbers', 'roles', 'ims', 'entitlements'].map((name) => [
+        name,
+        Array.from({ length: count }, (_, i) => ({ value: `a${i}`, type: 'work' })),
+      ]),
+    );
+  const stepsOf = (before: Resource, operations: Operations): number => {
+    const budget = new Budget();
+    const bends: Bends = new Set();
+    applyPatch(userType, { userName: 'a', ...before }, parsePatch({ Operations: operations }, bends), bends, {
+      budget,
+    });
+    return budget.steps;
+  };
+  const times = (count: number, operation: (i: number) => Record<string, unknown>) =>
+    Array.from({ length: count }, (_, i) => operation(i));
+
+  it.each<[string, (i: number) => Record<string, unknown>, number]>([
+    ['a value filter', (i) => ({ op: 'replace', path: `emails[value eq "a${i}"].display`, value: 'x' }), 100_000],
+    ['a value filter and more', (i) => ({ op: 'remove', path: `emails[type pr and value eq "a${i}"].type` }), 100_000],
+    [
+      'adding what is there',
+      (i) => ({ op: 'add', path: 'emails', value: [{ value: `a${i}`, type: 'work' }] }),
+      150_000,
+    ],
+    ['removing by a list', (i) => ({ op: 'remove', path: 'emails', value: [{ value: `x${i}` }] }), 100_000],
+    [
+      'a new value each time',
+      (i) => ({ op: 'replace', path: `emails[value eq "a${i}"].value`, value: `b${i}` }),
+      100_000,
+    ],
+  ])('grows with the operations, not with the values: %s', (_, operation, most) => {
+    expect(stepsOf(full(), times(1_000, operation))).toBeLessThan(most);
+  });
+
+  it('of a thousand changes of a thousand values is within the limit', () => {
+    const steps = stepsOf(
+      full(),
+      times(1_000, (i) => ({ op: 'replace', path: 'emails.display', value: `${i}` })),
+    );
+    expect(steps).toBeLessThan(MAX_PATH_STEPS);
+  });
+
+  it.each<[string, Resource, Operations]>([
+    [
+      'terms that no index answers',
+      full(),
+      times(24, (i) => ({
+        op: 'remove',
+        path: `emails[${Array.from({ length: 200 }, (_, k) => `display eq "${i}-${k}"`).join(' or ')}]`,
+      })),
+    ],
+    [
+      'a filter by type, a thousand times',
+      full(),
+      times(1_000, () => ({ op: 'add', path: 'emails[type eq "work"].display', value: 'x' })),
+    ],
+    [
+      'every element of every list, by names',
+      full(),
+      times(1_000, (i) => ({
+        op: 'replace',
+        value: Object.fromEntries(
+          ['emails', 'phoneNumbers', 'roles', 'ims'].flatMap((name) => [
+            [`${name}.display`, `${i}`],
+            [`${name}.type`, `${i}`],
+          ]),
+        ),
+      })),
+    ],
+    [
+      'searching long texts for long texts',
+      { emails: Array.from({ length: 20 }, (_, i) => ({ value: 'a'.repeat(16_000), type: `${i}` })) },
+      [{ op: 'remove', path: `emails[value co "b${'a'.repeat(8_000)}"]` }],
+    ],
+    [
+      'lists by parts of their elements',
+      { addresses: Array.from({ length: MAX_VALUES }, (_, i) => ({ type: `${i}` })) },
+      times(10, () => ({
+        op: 'remove',
+        path: 'addresses',
+        value: Array.from({ length: 1_000 }, (_, i) => ({ type: `x${i}` })),
+      })),
+    ],
+  ])('beyond the limit is refused with its number: %s', (_, before, operations) => {
+    const refusal = refusalOf(() => stepsOf(before, operations));
+    expect(refusal).toMatchObject({ status: 400, scimType: 'tooMany' });
+    expect(refusal.detail).toContain(`${MAX_PATH_STEPS}`);
+  });
+
+  it('does not write out what would be far too long', () => {
+    const photos = Array.from({ length: MAX_VALUES }, (_, i) => ({ type: `${i}` }));
+    const operations = [{ op: 'replace', path: 'photos.value', value: 'x'.repeat(262_144) }];
+    expect(refusalOf(() => stepsOf({ photos }, operations))).toMatchObject({ status: 413 });
+  });
 });

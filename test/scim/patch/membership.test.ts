@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Budget, MAX_PATH_STEPS, MAX_PATH_TERMS } from '../../../src/scim/patch/budget';
 import { needsMembers, replacedBy, splitMembership } from '../../../src/scim/patch/membership';
 import { parsePatch } from '../../../src/scim/patch/parse';
 import type { Bends } from '../../../src/scim/quirks';
@@ -7,8 +8,12 @@ import { groupType } from '../../../src/scim/schema/types';
 import { GROUP, PATCH_OP } from '../../../src/scim/urns';
 import { refusalOf } from '../../support/refusal';
 
-const split = (operations: unknown[], current: JsonObject[] = [], bends: Bends = new Set()) =>
-  splitMembership(groupType, parsePatch({ schemas: [PATCH_OP], Operations: operations }, bends), current, bends);
+const baseUrl = 'https://scim.example/scim/v2';
+const split = (operations: unknown[], current: JsonObject[] = [], bends: Bends = new Set(), budget = new Budget()) =>
+  splitMembership(groupType, parsePatch({ schemas: [PATCH_OP], Operations: operations }, bends), current, bends, {
+    baseUrl,
+    budget,
+  });
 /** What the members become, in one line. */
 function change(operations: unknown[], current: JsonObject[] = []): string {
   const { isReplaced, add, remove } = split(operations, current).members;
@@ -143,6 +148,16 @@ describe('operations on members become sets of ids', () => {
       [{ op: 'add', path: 'members', value: ['__proto__', 'constructor'] }],
       '+__proto__ +constructor',
     ],
+    ['a path-less object in a list', [{ op: 'add', value: [{ members: ['a'] }] }], '+a'],
+    ['an id in a list of one', [{ op: 'add', path: 'members', value: [{ value: ['a'] }] }], '+a'],
+    ['a relative $ref alone', [{ op: 'add', path: 'members', value: [{ $ref: '../Users/a' }] }], '+a'],
+    ['our $ref alone', [{ op: 'add', path: 'members', value: [{ $ref: `${baseUrl}/Groups/g` }] }], '+g'],
+    ['our $ref alone in a remove', [{ op: 'remove', path: 'members', value: [{ $ref: 'Users/a' }] }], '-a'],
+    ['our $ref in a value path', [{ op: 'remove', path: `members[$ref eq "${baseUrl}/Users/a"]` }], '-a'],
+    ['a relative $ref in a value path', [{ op: 'remove', path: 'members[$ref eq "../Users/a"]' }], '-a'],
+    ['two $ref', [{ op: 'remove', path: 'members[$ref eq "Users/a" or $ref eq "Groups/g"]' }], '-a -g'],
+    ['a foreign $ref in a value path', [{ op: 'remove', path: 'members[$ref eq "https://else/Users/a"]' }], ''],
+    ['blanks in the path', [{ op: 'remove', path: ' members [ value eq "a" ] ' }], '-a'],
     ['ids in different letter case', [{ op: 'add', path: 'members', value: ['A', 'a'] }], '+A +a'],
   ])('%s', (_, operations, expected) => {
     expect(change(operations)).toBe(expected);
@@ -205,9 +220,11 @@ describe('a filter by other things than the id', () => {
     ['by an id and more', 'members[value eq "a" and type eq "Group"]', ''],
     ['by the beginning of an id', 'members[value sw "a"]', '-a'],
     ['of nobody', 'members[display eq "nobody"]', ''],
+    ['by the end of a $ref', 'members[$ref ew "/Users/a"]', '-a'],
+    ['by the kind of a $ref', `members[$ref sw "${baseUrl}/Groups/"]`, '-g'],
   ])('%s must know who is there', (_, path, expected) => {
     const operations = [{ op: 'remove', path }];
-    expect(needsMembers(groupType, parsePatch({ Operations: operations }, new Set()))).toBe(true);
+    expect(needsMembers(groupType, parsePatch({ Operations: operations }, new Set()), { baseUrl })).toBe(true);
     expect(change(operations, current)).toBe(expected);
   });
 
@@ -256,7 +273,14 @@ describe('members that are none are refused', () => {
     ['true', { op: 'add', path: 'members', value: [true] }, 'invalidValue'],
     ['a list in the list', { op: 'add', path: 'members', value: [['a']] }, 'invalidValue'],
     ['an id that is a number', { op: 'add', path: 'members', value: [{ value: 7 }] }, 'invalidValue'],
-    ['an id that is an object', { op: 'add', path: 'members', value: [{ value: { value: 'a' } }] }, 'invalidValue'],
+    ['an id that is an object', { op: 'add', path: 'members', value: [{ value: { id: 'a' } }] }, 'invalidValue'],
+    ['two ids in one', { op: 'add', path: 'members', value: [{ value: ['a', 'b'] }] }, 'invalidValue'],
+    ['a foreign $ref alone', { op: 'add', path: 'members', value: [{ $ref: 'https://else/Users/a' }] }, 'invalidValue'],
+    [
+      'a foreign $ref alone in a remove',
+      { op: 'remove', path: 'members', value: [{ $ref: 'https://else/Users/a' }] },
+      'invalidValue',
+    ],
     ['no id', { op: 'add', path: 'members', value: [{ display: 'Ada' }] }, 'invalidValue'],
     ['nothing but unknown names', { op: 'replace', path: 'members', value: [{ id: 'a' }] }, 'invalidValue'],
     ['an empty object', { op: 'replace', path: 'members', value: [{}] }, 'invalidValue'],
@@ -272,5 +296,47 @@ describe('members that are none are refused', () => {
   ])('%s', (_, operation, scimType) => {
     const refusal = refusalOf(() => split([operation]));
     expect([refusal.status, refusal.scimType, refusal.detail]).toEqual([400, scimType, expect.any(String)]);
+  });
+});
+
+it('an unknown sub-attribute of members is passed over with the other unknown paths', () => {
+  for (const path of ['members.shoeSize', 'members[value eq "a"].shoeSize']) {
+    const { operations, members } = split([{ op: 'replace', path, value: 1 }]);
+    expect(operations).toHaveLength(1);
+    expect([members.isReplaced, members.add.size, members.remove.size]).toEqual([false, 0, 0]);
+  }
+});
+
+describe('what the members of a PATCH cost', () => {
+  const current = Array.from({ length: 50_000 }, (_, i) => ({ value: `u${i}`, type: 'user', display: `name ${i}` }));
+  const refusal = (operations: unknown[]) => refusalOf(() => split(operations, current));
+
+  it('grows with what is sent: 20,000 ids leave a group in one operation', () => {
+    const budget = new Budget();
+    const value = Array.from({ length: 20_000 }, (_, i) => ({ value: `u${i}` }));
+    expect(split([{ op: 'remove', path: 'members', value }], [], new Set(), budget).members.remove.size).toBe(20_000);
+    expect(budget.steps).toBe(200_000);
+  });
+
+  it('is refused beyond the limit of steps, wherever the filter stands', () => {
+    const paths = Array.from({ length: 100 }, (_, i) => ({ op: 'remove', path: `members[display eq "n${i}"]` }));
+    const keys = Object.fromEntries(paths.map(({ path }) => [path, { value: 'x' }]));
+    for (const operations of [paths, [{ op: 'replace', value: keys }]]) {
+      expect(refusal(operations)).toMatchObject({ status: 400, scimType: 'tooMany' });
+      expect(refusal(operations).detail).toContain(`${MAX_PATH_STEPS}`);
+    }
+  });
+
+  it('is refused beyond the limit of terms, wherever the filter stands', () => {
+    const filter = Array.from({ length: 200 }, (_, i) => `value eq "v${i}"`).join(' or ');
+    const paths = Array.from({ length: 26 }, (_, i) => ({
+      op: 'remove',
+      path: `members[${filter} or value eq "a${i}"]`,
+    }));
+    const keys = Object.fromEntries(paths.map(({ path }) => [path, { value: 'x' }]));
+    for (const operations of [paths, [{ op: 'replace', value: keys }]]) {
+      expect(refusal(operations)).toMatchObject({ status: 400, scimType: 'tooMany' });
+      expect(refusal(operations).detail).toContain(`${MAX_PATH_TERMS}`);
+    }
   });
 });

@@ -8,6 +8,6 @@ interface Gone {
 }
 
 it('an error points to the line and column that threw it', () => {
-  const error: Error & Partial<Gone> = new Error('line 12');
-  expect(error.stack).toContain('source-lines.test.ts:12:40');
+  const error: Error & Partial<Gone> = new Error('line 11');
+  expect(error.stack).toContain('source-lines.test.ts:11:40');
 });

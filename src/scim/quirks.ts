@@ -6,6 +6,7 @@
 import { type Attribute, findAttribute, type ResourceType } from './attribute';
 import { invalidValue } from './error';
 import type { Literal } from './filter/parse';
+import { isBlank } from './fold';
 import { derivedReference, referenced } from './reference';
 import { isObject, type Json, member } from './resource';
 import { ENTERPRISE_USER } from './urns';
@@ -204,11 +205,12 @@ const LABELS: readonly string[] = ['type', 'primary', 'display'];
 export function isEmptied(attribute: Attribute, element: Readonly<Record<string, Json>>): boolean {
   if (isReference(attribute) || findAttribute(attribute.subAttributes, 'value') === undefined) return false;
   const { value, ...others } = element;
-  return isBlank(value) && Object.keys(others).every((name) => LABELS.includes(name));
+  return isNothing(value) && Object.keys(others).every((name) => LABELS.includes(name));
 }
 
-export const isBlank = (value: unknown): boolean =>
-  value === undefined || value === null || (typeof value === 'string' && value.trim() === '');
+/** Absent, null, or a text that shows nothing. */
+export const isNothing = (value: unknown): boolean =>
+  value === undefined || value === null || (typeof value === 'string' && isBlank(value));
 
 /** How many unknown paths of one message are named. */
 const MAX_NAMED_PATHS = 20;

@@ -10,8 +10,8 @@ import {
   bendMembers,
   bendValue,
   hasLegacyUrn,
-  isBlank,
   isEmptied,
+  isNothing,
   isReference,
   type Reading,
   type ReadOptions,
@@ -145,7 +145,7 @@ export function readValue(attribute: Attribute, raw: unknown, name: string, read
       continue;
     }
     if (isObject(element)) {
-      if (isBlank(element['value']) && saysEmpty(given) && isEmptied(attribute, element as JsonObject)) {
+      if (isNothing(element['value']) && saysEmpty(given) && isEmptied(attribute, element as JsonObject)) {
         reading.bends.add('empty-value');
         continue;
       }
@@ -162,7 +162,7 @@ export function readValue(attribute: Attribute, raw: unknown, name: string, read
 const saysEmpty = (element: unknown): boolean =>
   isObject(element) && Object.entries(element).some(([name, value]) => name.toLowerCase() === 'value' && isNone(value));
 const isNone = (value: unknown): boolean =>
-  Array.isArray(value) ? value.every(isNone) : isObject(value) ? isNone(member(value, 'value')) : isBlank(value);
+  Array.isArray(value) ? value.every(isNone) : isObject(value) ? isNone(member(value, 'value')) : isNothing(value);
 
 const plural = (attribute: Attribute) => (attribute.type === 'complex' ? 'objects' : `${attribute.type} values`);
 

@@ -10,8 +10,8 @@ import {
   bendMembers,
   bendValue,
   idIn,
-  isBlank,
   isEmptied,
+  isNothing,
   noteUnknownPath,
   type Reading,
   type ReadOptions,
@@ -469,7 +469,7 @@ function noteEmptied(
   hadValue: boolean,
 ): void {
   const value = element['value'];
-  const isMeant = value === undefined ? hadValue : isBlank(value);
+  const isMeant = value === undefined ? hadValue : isNothing(value);
   if (attribute.multiValued && isMeant) patching.emptied.set(element, { holder, attribute });
 }
 

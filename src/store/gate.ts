@@ -22,8 +22,8 @@ export interface Person {
   readonly permissions: readonly string[];
 }
 
-/** People who are read of an address: its index holds it in a form that other addresses share. */
-const MAX_ALIKE = 20;
+/** People who are read of an address: its index holds it in a form that other addresses share. Of more, none is chosen. */
+const MAX_ALIKE = 3;
 
 /**
  * Who is meant: nobody who was deleted. The userName is compared as SCIM compares it, without case; an e-mail address as
@@ -47,7 +47,9 @@ export async function findPeople(store: OrgStore, key: Key, value: string): Prom
     permissions: JSON.parse(row['permissions'] as string) as string[],
   }));
   if (isBlank(value)) return [];
-  return (key === 'email' ? people.filter((person) => hasAddress(person.resource, value)) : people).slice(0, 2);
+  if (key !== 'email') return people;
+  const holders = people.filter(({ resource }) => hasAddress(resource, value)).slice(0, 2);
+  return people.length < MAX_ALIKE || holders.length > 1 ? holders : people.slice(0, 2);
 }
 
 function hasAddress(resource: Resource, address: string): boolean {
@@ -58,9 +60,8 @@ function hasAddress(resource: Resource, address: string): boolean {
 /** Each by its own index. */
 function seqsOf(store: OrgStore, key: Key, value: string): SQL {
   if (key === 'email') {
-    const forms = JSON.stringify(storedForms(value));
-    return sql`SELECT DISTINCT user_seq FROM user_emails
-      WHERE org_id = ${store.org} AND value_key IN (SELECT value FROM json_each(${forms}))`;
+    const forms = storedForms(value).map((form) => sql`${form}`);
+    return sql`SELECT user_seq FROM user_emails WHERE org_id = ${store.org} AND value_key IN (${sql.join(forms, sql`, `)})`;
   }
   const live = sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL`;
   if (key === 'id') return sql`${live} AND id = ${value}`;

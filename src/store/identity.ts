@@ -12,6 +12,7 @@ import { externalIdOf } from '../scim/identifying';
 import type { Resource } from '../scim/resource';
 import type { Expectation } from './expect';
 import { IS_OPEN, IS_UNLINKED } from './link';
+import { SEATS } from './policy';
 
 /** What a message says of who somebody is, in the forms that are indexed. */
 export interface Likeness {
@@ -83,8 +84,9 @@ const isContinued = (likeness: Likeness, passedOver: readonly string[]): SQL =>
  * Why this may be no new account, or must not be one: an expression that is NULL if it is one.
  *
  * @param passedOver accounts that were looked at, and are somebody else's.
+ * @param needsSeat it would be active.
  */
-export function whyKnown(likeness: Likeness, passedOver: readonly string[]): SQL {
+export function whyKnown(likeness: Likeness, passedOver: readonly string[], needsSeat: boolean): SQL {
   // That the userName is a live user's comes before all but a tombstone: the insert will say it.
   const unlessTaken = (condition: SQL) => sql`${condition} AND NOT ${isNameTaken(likeness)}`;
   const reasons: [condition: SQL, why: Expectation][] = [
@@ -102,6 +104,7 @@ export function whyKnown(likeness: Likeness, passedOver: readonly string[]): SQL
     const isLinkable = sql`EXISTS (SELECT 1 ${withAddress(likeness)} AND ${IS_UNLINKED}${isNone(passedOver)})`;
     reasons.push([unlessTaken(isLinkable), 'linkable']);
   }
+  if (needsSeat) reasons.push([unlessTaken(sql`ifnull(orgs.active_user_count >= ${SEATS}, 0)`), 'seats']);
   const cases = reasons.map(([condition, why]) => sql` WHEN ${condition} THEN ${sql.raw(`'${why}'`)}`);
   return sql`CASE${sql.join(cases)} END`;
 }

@@ -257,13 +257,9 @@ export async function insertUser(
   // A NULL in the patch leaves the details as they are.
   const details = sql`json_patch(${JSON.stringify(toldBy(actor, happening.details))},
     json_object('defaultGroup', ${defaultGroup(store)}, 'notRestored', ${notRestored}, 'sameExternalId', ${sameExternalId}))`;
-  const isNameTaken = sql`EXISTS (SELECT 1 FROM users
-    WHERE org_id = ${store.org} AND deleted_at IS NULL AND user_name_key = ${userNameKey})`;
   const results = await store.write(
     ...expectAllowed(store, roles),
-    expectNone(store.org, whyKnown(likeness, passedOver)),
-    // That the userName is a live user's is said first, seat or not: the insert will say it.
-    ...(seat ? [expect('seats', sql`${hasSeat(store)} OR ${isNameTaken}`)] : []),
+    expectNone(store.org, whyKnown(likeness, passedOver, draft.isActive)),
     sql`INSERT INTO users (org_id, id, user_name_key, external_id, active, version, created_at, modified_at, resource, folded)
       VALUES (${store.org}, ${draft.id}, ${userNameKey}, ${externalId}, ${active}, ${draft.version},
         ${draft.createdAt}, ${draft.modifiedAt}, ${resource}, ${folded})`,

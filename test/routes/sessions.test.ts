@@ -575,7 +575,7 @@ describe('in an org of 20,000, one question is one round trip, and reads what it
     ['resolve of nobody', 5, () => resolve({ org: 'big', email: 'no@one' }, metered), ({ found }) => !found],
     [
       'resolve of everybody’s address',
-      35,
+      50,
       () => resolve({ org: 'big', email: 'all@big.example' }, metered),
       ({ ambiguous }) => ambiguous,
     ],

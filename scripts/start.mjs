@@ -17,7 +17,7 @@ import { freePort, ServiceError, startService } from './start/service.mjs';
 import { writeOwn } from './start/state-dir.mjs';
 
 const { ADMIN_TOKEN, HOST_TOKEN } = process.env;
-const { values: options } = parseArgs({ options: { watch: { type: 'boolean' }, beside: { type: 'string' } } });
+const options = optionsIn(process.argv.slice(2));
 const port = wholeNumber('PORT', 8787, 65535) || (await freePort());
 const sweepInterval = wholeNumber('SWEEP_INTERVAL', 60, 86400);
 const stateDir = stateDirOf(process.env);
@@ -51,6 +51,15 @@ await welcome();
 if (!isStopping) console.log(`scim-worker is ready on ${service.url} (state in ${nameOf(stateDir)})`);
 if (!isStopping && options.beside) console.log(`${options.beside} is ready on http://localhost:${port + 1}`);
 await sweep();
+
+function optionsIn(args) {
+  try {
+    return parseArgs({ args, options: { watch: { type: 'boolean' }, beside: { type: 'string' } } }).values;
+  } catch (error) {
+    console.error(error.message);
+    process.exit(1);
+  }
+}
 
 function hostApp() {
   if (options.beside === undefined) return [];

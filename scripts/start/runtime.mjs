@@ -82,9 +82,10 @@ function closed({ unsafeDirectSockets, ...worker }) {
   return worker;
 }
 
-/** A Worker and its door. */
-function workerOf({ configPath, port, vars }, { name, compatibility_date: compatibilityDate }, modules) {
-  const { workerOptions } = unstable_getMiniflareWorkerOptions(configPath, '', { envFiles: [] });
+/** A Worker and its door. Its variables are those of its configuration: a .dev.vars that lies beside it must not open doors. */
+function workerOf({ configPath, port, vars }, config, modules) {
+  const { name, compatibility_date: compatibilityDate } = config;
+  const { workerOptions } = unstable_getMiniflareWorkerOptions(configPath, '');
   return [
     {
       name: `door-${name}`,
@@ -93,7 +94,7 @@ function workerOf({ configPath, port, vars }, { name, compatibility_date: compat
       serviceBindings: { WORKER: name },
       unsafeDirectSockets: [{ host: '127.0.0.1', port }],
     },
-    { ...workerOptions, name, modules, bindings: { ...workerOptions.bindings, ...vars } },
+    { ...workerOptions, name, modules, bindings: { ...config.vars, ...vars } },
   ];
 }
 

@@ -96,11 +96,11 @@ export function startService({ port, stateDir, secrets = {}, onLog = () => {}, b
     return ended;
   }
 
-  /** Runs what Cloudflare runs each minute, and resolves when it is done. */
+  /** Runs what Cloudflare runs each minute, and resolves when it is done, or after a minute. */
   async function runCron() {
     if (stopping) return;
-    running.child.send({ cron: true });
-    await Promise.race([message(running.child), ended]);
+    running.child.send({ cron: true }, () => {}); // a process that has just ended is told by `ended`
+    await Promise.race([message(running.child), ended, sleep(60_000, undefined, { ref: false })]);
   }
 
   const ready = start().catch(async (error) => {

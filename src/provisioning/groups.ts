@@ -16,7 +16,7 @@ import { detailsOf } from './lifecycle';
 import { type Org, publishAll, type TypedOrg } from './org';
 import { retried } from './retry';
 
-/** @throws ScimError 404, also for another org's group. */
+/** @throws ScimError 404, also for another org's group; 400 tooMany when it has more members than are shown. */
 export async function getGroup(org: Org, id: string, projection: Projection): Promise<StoredGroup> {
   const group = await store.getGroup(org.store, id, isWanted(projection, 'members'));
   if (group === undefined) throw notFound('Group');
@@ -172,8 +172,8 @@ function answered(projection: Projection): 'all' | 'few' | 'none' {
 async function withMembersFor(org: Org, group: StoredGroup, projection: Projection): Promise<StoredGroup> {
   if (answered(projection) === 'none') return group;
   if (group.memberCount === 0) return { ...group, members: [] };
-  const isCut = answered(projection) === 'few' && group.memberCount > store.MAX_ANSWERED_MEMBERS;
-  return isCut ? group : getGroup(org, group.id, projection);
+  const room = answered(projection) === 'few' ? store.MAX_ANSWERED_MEMBERS : store.MAX_MEMBERS;
+  return group.memberCount > room ? group : getGroup(org, group.id, projection);
 }
 
 function detailsOfChange({ group, joining, leaving, unknown }: GroupBefore, after: Resource, bends: Bends) {

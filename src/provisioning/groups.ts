@@ -1,5 +1,5 @@
 /** Groups as the product sees them, and who is in them. */
-import { invalidValue, notFound, preconditionFailed, uniqueness } from '../scim/error';
+import { invalidValue, notFound, preconditionFailed, tooMany, uniqueness } from '../scim/error';
 import { hasTag, type TagCondition } from '../scim/etag';
 import { foldObject } from '../scim/fold';
 import { applyPatch } from '../scim/patch/apply';
@@ -200,7 +200,7 @@ function refusal(error: unknown): unknown {
   return error;
 }
 
-/** @throws ScimError 404, 412. */
+/** @throws ScimError 404, 412; 400 tooMany when it would sign out too many at once. */
 export async function deleteGroup(org: Org, id: string, ifMatch: TagCondition | undefined): Promise<void> {
   const versions = ifMatch === '*' ? undefined : ifMatch;
   try {
@@ -210,6 +210,11 @@ export async function deleteGroup(org: Org, id: string, ifMatch: TagCondition | 
     });
     await publishAll(org, signedOut);
   } catch (error) {
+    if (error instanceof Unmet && error.expectation === 'sign_outs') {
+      throw tooMany(
+        `The group signs out who leaves it, and has more than ${store.MAX_MEMBERS} members: remove members by value first`,
+      );
+    }
     if (!(error instanceof Unmet) || error.expectation !== 'found') throw error;
     if (versions === undefined || (await store.getGroup(org.store, id, false)) === undefined) throw notFound('Group');
     throw preconditionFailed();

@@ -457,7 +457,7 @@ const MAX_REMOVED_AT_ONCE = 10_000;
  * The group, its memberships and its permissions go. One round trip.
  *
  * @returns whose sessions were ended by it, as for `Changed`.
- * @throws Unmet `found`: there is none at such a version.
+ * @throws Unmet `found`: there is none at such a version. Unmet `sign_outs`: it would sign out too many at once.
  */
 export async function deleteGroup(
   store: OrgStore,
@@ -470,6 +470,10 @@ export async function deleteGroup(
   const seq = seqOf(store, id);
   const told = [
     expect('found', sql`EXISTS (SELECT 1 FROM groups WHERE ${meant})`),
+    expect(
+      'sign_outs',
+      sql`NOT EXISTS (SELECT 1 FROM groups WHERE ${meant} AND NOT ${IS_SHOWN_WHOLE}) OR NOT EXISTS (${isSignOutGroup(store, id)})`,
+    ),
     count(store, { groups: -1 }),
     recordAs(
       store,

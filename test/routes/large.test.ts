@@ -3,6 +3,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { removeWaiting } from '../../src/provisioning/removal';
+import { knownSchemas } from '../../src/provisioning/schemas';
 import { type Answer, admin, type Idp, newIdp } from '../support/client';
 import { rows } from '../support/database';
 import { fillGroup, fillUsers, groupId, userId } from '../support/fill';
@@ -92,6 +93,13 @@ describe('a group', () => {
     expect(group!['member_count']).toBe(GROUP + 2);
   });
 
+  it('that signs out who leaves it is deleted when those are no more than 60,000', async () => {
+    await admin('PATCH', '/orgs/crowd', { body: { settings: { signOutGroups: 'huge' } } });
+    const refused = await idp.delete(huge);
+    expect([refused.status, refused.body.scimType]).toEqual([400, 'tooMany']);
+    await admin('PATCH', '/orgs/crowd', { body: { settings: { signOutGroups: 'none' } } });
+  });
+
   it('of 60,000 members is emptied at once', async () => {
     const emptied = await idp.patch(`/Groups/${groupId('most')}`, [{ op: 'remove', path: 'members' }]);
     expect(emptied.status).toBe(200);
@@ -111,6 +119,39 @@ describe('a group', () => {
     expect(await left()).toBe(12_000);
     expect(await rows('SELECT * FROM removals WHERE org_id = ?', idp.orgId)).toEqual([]);
   });
+});
+
+it('twenty schemas of an org fit into what each request may read of them', async () => {
+  const idp = await newIdp('twenty');
+  const schema = (i: number, length: number) => ({
+    id: `urn:twenty:scim:2.0:s${i}`,
+    name: 'S',
+    attributes: Array.from({ length }, (_, n) => ({ name: `a${n}`, type: 'string', description: '語'.repeat(1_000) })),
+  });
+  const add = (i: number, length: number) =>
+    admin('POST', '/orgs/twenty/schemas?type=User', { body: schema(i, length) });
+  expect((await add(0, 30)).status).toBe(400);
+  for (let i = 0; i < 20; i++) expect((await add(i, 19)).status).toBe(201);
+  knownSchemas.clear();
+  expect((await idp.get('/Users')).status).toBe(200);
+});
+
+it('a rejection of many that the brake holds takes them in portions, each with one event', async () => {
+  const idp = await newIdp('held');
+  await env.DB.prepare(
+    `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4500)
+     INSERT INTO brake_held (org_id, user_id, operation, since, last_at, attempts) SELECT ?, 'u' || i, 'deactivate', 1, 1, 1 FROM n`,
+  )
+    .bind(idp.orgId)
+    .run();
+  const { body } = await admin('POST', '/orgs/held/brake/reject', { body: {} });
+  expect(body.rejected).toBe(4_500);
+  const [told] = await rows(
+    `SELECT count(*) AS n, count(DISTINCT target_id) AS users, max(seq) - min(seq) + 1 AS numbers FROM events
+      WHERE org_id = ? AND type = 'brake.rejected'`,
+    idp.orgId,
+  );
+  expect(told).toEqual({ n: 4_500, users: 4_500, numbers: 4_500 });
 });
 
 describe('an import', () => {

@@ -10,7 +10,7 @@
  *   stream    (callAdmin, values) -> in the place of both: lines as they come, if `values` want that; else undefined
  */
 import { columns, harmless, heading } from '../terminal.mjs';
-import { org, post } from './api.mjs';
+import { listAll, org, post } from './api.mjs';
 import { archiveCommands } from './archive.mjs';
 import { brakeCommands } from './brake.mjs';
 import { credentialCommands } from './credentials.mjs';
@@ -40,7 +40,7 @@ export const commands = [
   {
     name: 'org list',
     about: 'All orgs.',
-    run: (callAdmin) => callAdmin('/orgs'),
+    run: (callAdmin) => listAll(callAdmin, '/orgs', ({ slug }) => slug),
     show: (orgs) =>
       orgs.length === 0
         ? 'No orgs yet. Add one: npm run admin -- org create <slug>'
@@ -94,7 +94,8 @@ export const commands = [
   exitCommand,
   {
     name: 'org delete',
-    about: 'Remove an org with all its users, groups and tokens. This cannot be undone.',
+    about:
+      'Remove an org with all its users, groups and tokens: it is gone at once, its rows within minutes. This cannot be undone.',
     args: ['slug'],
     options: { confirm: { value: 'slug', about: 'the slug once more, so that it is no accident', required: true } },
     run: (callAdmin, { slug, confirm }) =>
@@ -277,8 +278,8 @@ export const commands = [
     options: { confirm: { value: 'urn', about: 'the URN once more, so that it is no accident', required: true } },
     run: (callAdmin, { slug, urn, confirm }) =>
       callAdmin(`${schemaOf(slug, urn)}?${new URLSearchParams({ confirm })}`, { method: 'DELETE' }),
-    show: ({ removed, resourceType, changed }) =>
-      `Removed ${harmless(removed)}; ${changed} ${resourceType.toLowerCase()}s had values of it.`,
+    show: ({ removed, resourceType, changed, removing }) =>
+      `Removed ${harmless(removed)}; ${changed} ${resourceType.toLowerCase()}s had values of it.${removing ? ' More are looked through in the background: the event schema.cleared tells when that is done.' : ''}`,
   },
   {
     name: 'sessions check',

@@ -1,6 +1,6 @@
 /** The commands of OAuth clients: made with what is to be pasted into the identity provider, listed, rotated, deleted, approved. */
 import { columns, harmless, heading, paint } from '../terminal.mjs';
-import { org, post } from './api.mjs';
+import { listAll, org, post } from './api.mjs';
 import * as secrets from './credentials.mjs';
 import { jsonOf } from './file.mjs';
 
@@ -37,7 +37,10 @@ export const oauthCommands = [
     name: 'oauth client list',
     about: 'The OAuth clients of an org, with their secrets, masked.',
     args: ['slug'],
-    run: (callAdmin, { slug }) => callAdmin(clients(slug)),
+    async run(callAdmin, { slug }) {
+      const all = await listAll(callAdmin, clients(slug), ({ clientId }) => clientId);
+      return all.sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1));
+    },
     show: (all, { slug }) =>
       all.length === 0
         ? `No OAuth clients. Add one: npm run admin -- oauth client create ${slug}`

@@ -1,5 +1,5 @@
 /** Groups as the product sees them, and who is in them. */
-import { invalidValue, notFound, preconditionFailed, uniqueness } from '../scim/error';
+import { invalidValue, notFound, preconditionFailed, tooMany, uniqueness } from '../scim/error';
 import { hasTag, type TagCondition } from '../scim/etag';
 import { foldObject } from '../scim/fold';
 import { applyPatch } from '../scim/patch/apply';
@@ -17,7 +17,7 @@ import { detailsOf } from './lifecycle';
 import { type Org, publishAll, type TypedOrg } from './org';
 import { retried } from './retry';
 
-/** @throws ScimError 404, also for another org's group. */
+/** @throws ScimError 404, also for another org's group; 400 tooMany when it has more members than are shown. */
 export async function getGroup(org: Org, id: string, projection: Projection): Promise<StoredGroup> {
   const group = await store.getGroup(org.store, id, isWanted(projection, 'members'));
   if (group === undefined) throw notFound('Group');
@@ -181,8 +181,8 @@ function briefly(projection: Projection): AnsweredMembers {
 async function withMembersFor(org: Org, group: StoredGroup, answered: AnsweredMembers): Promise<StoredGroup> {
   if (answered === 'none') return group;
   if (group.memberCount === 0) return { ...group, members: [] };
-  if (answered === 'few' && group.memberCount > store.MAX_ANSWERED_MEMBERS) return group;
-  return getGroup(org, group.id, {});
+  const room = answered === 'few' ? store.MAX_ANSWERED_MEMBERS : store.MAX_MEMBERS;
+  return group.memberCount > room ? group : getGroup(org, group.id, {});
 }
 
 function detailsOfChange({ group, joining, leaving, unknown }: GroupBefore, after: Resource, bends: Bends) {
@@ -209,7 +209,7 @@ function refusal(error: unknown): unknown {
   return error;
 }
 
-/** @throws ScimError 404, 412. */
+/** @throws ScimError 404, 412; 400 tooMany when it would sign out too many at once. */
 export async function deleteGroup(org: Org, id: string, ifMatch: TagCondition | undefined): Promise<void> {
   const versions = ifMatch === '*' ? undefined : ifMatch;
   try {
@@ -219,6 +219,11 @@ export async function deleteGroup(org: Org, id: string, ifMatch: TagCondition | 
     });
     await publishAll(org, signedOut);
   } catch (error) {
+    if (error instanceof Unmet && error.expectation === 'sign_outs') {
+      throw tooMany(
+        `The group signs out who leaves it, and has more than ${store.MAX_MEMBERS} members: remove members by value first`,
+      );
+    }
     if (!(error instanceof Unmet) || error.expectation !== 'found') throw error;
     if (versions === undefined || (await store.getGroup(org.store, id, false)) === undefined) throw notFound('Group');
     throw preconditionFailed();

@@ -188,7 +188,7 @@ export function namedBy(
  * have to be sent again, for they are read under them.
  *
  * @returns the last line that is there now.
- * @throws ScimError 400 naming the line; 409 when others are due.
+ * @throws ScimError 400 naming the line; 413 when one is too large; 409 when others are due.
  */
 export async function importLines(org: TypedOrg, after: number, lines: readonly Line[]): Promise<number> {
   const schemas = lines.filter(({ kind }) => kind === 'schema').length;
@@ -206,6 +206,8 @@ export async function importLines(org: TypedOrg, after: number, lines: readonly 
     return after + now.length;
   } catch (error) {
     if (error instanceof Taken) throw await twice(org, after, now);
+    if (error instanceof ScimError && error.status === 413)
+      throw new ScimError(413, undefined, `${span(after, now)}: ${error.detail}`);
     if (!(error instanceof Unmet)) throw error;
     if (error.expectation === 'import_members') throw await stranger(org, after, now);
     if (error.expectation === 'import_cycle') throw invalidValue(`${span(after, now)}: members: a cycle of groups`);

@@ -37,7 +37,7 @@ const lists = new Map([
 ]);
 
 /**
- * One round trip. What a cursor claims goes into the same batch, whose statements are the org's own whatever it says; the
+ * One round trip, and one more for resources that are large. What a cursor claims goes into the same batch, whose statements are the org's own whatever it says; the
  * key to verify it with comes back with them, and of the rest nothing is used before.
  *
  * @throws ScimError 400 invalidFilter, invalidPath, invalidCursor, expiredCursor, invalidCount.
@@ -62,8 +62,10 @@ async function find(org: TypedOrg, search: Search, types: readonly ResourceType[
   if (claim) await verify(org, search, types, claim, anchor);
   const counted = take(totals).reduce((sum, rows) => sum + (rows[0]!['total'] as number), 0);
   const total = isCounted ? claim.place.total! : counted;
-  const pages = parts.map(({ list }) => list.read(take(list.page)));
-  const all = parts.flatMap(({ type, projection }, i) =>
+  const pages = await Promise.all(parts.map(({ list }) => list.read(take(list.page))));
+  // What follows a page that was cut is for the next one.
+  const end = pages.findIndex(({ isCut }) => isCut);
+  const all = (end === -1 ? parts : parts.slice(0, end + 1)).flatMap(({ type, projection }, i) =>
     pages[i]!.resources.map((stored, n) => ({ type, projection, stored, value: pages[i]!.values[n] })),
   );
   const resources = all.slice(0, search.count);

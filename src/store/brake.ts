@@ -216,7 +216,7 @@ export async function heldFor(
  * Until that instant the identity provider is refused what it asked for; then its word counts again, for who has left
  * must not stay for a decision that was about another day.
  *
- * @param user absent: all that wait.
+ * @param user absent: all that wait, in portions.
  * @returns how many.
  */
 export async function reject(
@@ -224,14 +224,28 @@ export async function reject(
   { user, until, by }: { readonly user?: string | undefined; readonly until: number; readonly by: string },
   actor: Actor,
 ): Promise<number> {
+  let rejected = 0;
+  for (;;) {
+    const portion = await rejectSome(store, user, until, by, actor);
+    rejected += portion;
+    if (portion < REJECTED_AT_ONCE) return rejected;
+  }
+}
+
+/** As many as one batch rejects: each has an event. */
+const REJECTED_AT_ONCE = 2_000;
+
+async function rejectSome(store: OrgStore, user: string | undefined, until: number, by: string, actor: Actor) {
   const meant = user === undefined ? isOpen(store) : isMeant(store, user);
-  const targets = sql`SELECT user_id AS id FROM brake_held WHERE org_id = ${store.org} AND ${meant}`;
+  const targets = sql`SELECT user_id AS id FROM brake_held WHERE org_id = ${store.org} AND ${meant}
+    ORDER BY user_id LIMIT ${REJECTED_AT_ONCE}`;
   const details = { by, until: new Date(until).toISOString() };
   const { record, settle } = recordEach(store, actor, targets, { type: 'brake.rejected', details });
   const results = await store.write(
     record,
     settle,
-    sql`UPDATE brake_held SET rejected_until = ${until}, rejected_by = ${by} WHERE org_id = ${store.org} AND ${meant} RETURNING user_id`,
+    sql`UPDATE brake_held SET rejected_until = ${until}, rejected_by = ${by}
+      WHERE org_id = ${store.org} AND user_id IN (SELECT id FROM (${targets})) RETURNING user_id`,
   );
   return results.at(-1)!.length;
 }

@@ -35,7 +35,8 @@ export type Expectation =
   | 'import_place'
   | 'import_members'
   | 'import_cycle'
-  | 'removal';
+  | 'removal'
+  | 'sign_outs';
 
 /** @param condition an expression that is 1 when the batch may go on. */
 export function expect(expectation: Expectation, condition: SQL): SQL {

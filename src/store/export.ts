@@ -291,7 +291,7 @@ export const keyLength = (step: Step): number =>
       ? SOURCES[step as keyof typeof SOURCES].key.length
       : PLACES[step as 'given'].key.length;
 
-/** A line for each group and type of member among the next memberships. */
+/** A line for each group and type of member among the next memberships; those of a deleted group are nobody's. */
 function membersPage(store: OrgStore, { key, users, groups }: Place): SQL {
   const beyond = key === undefined ? sql`` : sql` AND (group_seq, is_group, member_seq) > (${values(key)})`;
   return sql`SELECT json_object('kind', 'members', 'group', (SELECT id FROM groups WHERE seq = group_seq),
@@ -302,6 +302,7 @@ function membersPage(store: OrgStore, { key, users, groups }: Place): SQL {
         (SELECT id FROM groups WHERE m.is_group = 1 AND groups.seq = m.member_seq)) AS id
       FROM (SELECT group_seq, is_group, member_seq FROM memberships WHERE org_id = ${store.org}${beyond}
         AND group_seq <= ${groups} AND member_seq <= iif(is_group, ${groups}, ${users})
+        AND EXISTS (SELECT 1 FROM groups WHERE groups.seq = group_seq)
         ORDER BY group_seq, is_group, member_seq LIMIT ${MAX_MEMBERS}) AS m)
     GROUP BY group_seq, is_group ORDER BY group_seq, is_group`;
 }

@@ -2,7 +2,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Happening } from '../events';
 import type { ResourceType } from '../scim/attribute';
-import { invalidFilter } from '../scim/error';
+import { invalidFilter, tooMany } from '../scim/error';
 import { foldCase, foldObject } from '../scim/fold';
 import type { MembershipChange } from '../scim/patch/membership';
 import { isWanted } from '../scim/projection';
@@ -15,10 +15,12 @@ import { signedOut, signOut } from './epoch';
 import { count, record, recordAs, toldBy } from './events';
 import { atOneOf, expect, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
-import { type List, span } from './list';
+import { type List, listed, span, withLarge } from './list';
 import type { OrgStore } from './open';
 import { defaultGroup, forgetGroup, isSignOutGroup, signedOutBy } from './policy';
+import { jsonPortions } from './portions';
 import { groupsWithMember, leaveAllGroups, MEMBERS_OF_GROUP, memberOf, permissionsIn, selectMembers } from './related';
+import { removeLater, removeMemberships } from './removal';
 
 export interface StoredGroup extends Stored {
   /** Place in the order of lists. */
@@ -26,12 +28,26 @@ export interface StoredGroup extends Stored {
   readonly memberCount: number;
 }
 
-/** Members that a list page carries at the most; a page with more ends early. */
-const MAX_LISTED_MEMBERS = 100_000;
+/**
+ * Members that an answer shows of one group: some 12 MB. A larger one is answered without them, or not at all. So many
+ * are also replaced at once.
+ */
+export const MAX_MEMBERS = 60_000;
+/** Members that a list page carries at the most; a page with more ends early, and always has the first group. */
+const MAX_LISTED_MEMBERS = 10_000;
 
-const COLUMNS = sql.raw(`groups.seq, groups.id, groups.version, groups.created_at, groups.modified_at,
-  groups.member_count, groups.resource`);
-export const SELECT = sql`SELECT ${COLUMNS} FROM groups`;
+/** Said where the members of a group are asked for that has more than an answer has room for. */
+const tooManyMembers = (id: string) =>
+  tooMany(
+    `The group ${id} has more than ${MAX_MEMBERS} members: ask for it with excludedAttributes=members, and who is in it with a filter`,
+  );
+
+const columnsWith = (resource: string) =>
+  sql.raw(
+    `groups.seq, groups.id, groups.version, groups.created_at, groups.modified_at, groups.member_count, ${resource}`,
+  );
+export const SELECT = sql`SELECT ${columnsWith('groups.resource')} FROM groups`;
+const LISTED = columnsWith(listed('groups'));
 
 export function groupOf(row: Row, members?: readonly Related[]): StoredGroup {
   return {
@@ -56,14 +72,28 @@ export function meant(store: OrgStore, idOrDisplayName: string, column: 'seq' | 
   return sql`ifnull((${one} AND id = ${idOrDisplayName}), (${one} AND display_name_key = ${foldCase(idOrDisplayName)}))`;
 }
 
-/** One round trip. @param withMembers false: the memberships are not touched. */
+/** A condition on `groups`: an answer has room for its members. */
+const IS_SHOWN_WHOLE = sql.raw(`groups.member_count <= ${MAX_MEMBERS}`);
+
+/**
+ * One round trip.
+ *
+ * @param withMembers false: the memberships are not touched.
+ * @throws ScimError 400 tooMany: it has more members than are shown.
+ */
 export async function getGroup(store: OrgStore, id: string, withMembers: boolean): Promise<StoredGroup | undefined> {
   const [rows, members] = await store.read(
     sql`${SELECT} WHERE ${which(store, id)}`,
-    ...(withMembers ? [selectMembers(store, sql`SELECT seq FROM groups WHERE ${which(store, id)}`)] : []),
+    ...(withMembers ? [selectMembers(store, shownWhole(store, id))] : []),
   );
-  return rows![0] && groupOf(rows![0], members?.map(memberOf));
+  const group = rows![0] && groupOf(rows![0], members?.map(memberOf));
+  if (group && withMembers && group.memberCount > MAX_MEMBERS) throw tooManyMembers(id);
+  return group;
 }
+
+/** The `seq` of the group, if an answer has room for its members. */
+const shownWhole = (store: OrgStore, id: string): SQL =>
+  sql`SELECT seq FROM groups WHERE ${which(store, id)} AND ${IS_SHOWN_WHOLE}`;
 
 /**
  * A page of groups, and how many there are in all. By cursor their lasting order is that of the ids: of a deleted group
@@ -92,19 +122,21 @@ export function listGroups(
   const page = (extra: number) => sql`${rest} ORDER BY ${by} ${span(query, before, extra)}`;
   // A search across types has the filter of both in one statement.
   if (lengthOf(page(1)) > MAX_LENGTH) throw invalidFilter('The filter has too many terms of a kind that takes long');
-  const read = ([rows = [], members]: Row[][]) => {
+  const read = async ([found = [], members]: Row[][]) => {
+    const { whole: rows, isCut } = await withLarge(store, 'groups', found);
     const byGroup = Map.groupBy(members ?? [], (row) => row['group_seq'] as number);
-    let listed = 0;
+    let memberships = 0;
     const groups: StoredGroup[] = [];
     for (const row of rows) {
-      listed += row['member_count'] as number;
-      if (withMembers && groups.length > 0 && listed > MAX_LISTED_MEMBERS) break;
+      memberships += row['member_count'] as number;
+      if (withMembers && groups.length > 0 && memberships > MAX_LISTED_MEMBERS) break;
+      if (withMembers && memberships > MAX_MEMBERS) throw tooManyMembers(row['id'] as string);
       groups.push(groupOf(row, withMembers ? (byGroup.get(row['seq'] as number) ?? []).map(memberOf) : undefined));
     }
     return {
       resources: groups,
       values: rows.map((row) => row['sort_value']),
-      isCut: groups.length < rows.length,
+      isCut: isCut || groups.length < rows.length,
     };
   };
   return {
@@ -113,7 +145,7 @@ export function listGroups(
       query.count === 0
         ? []
         : [
-            sql`SELECT ${COLUMNS}${query.walk ? sql`, ${value} AS sort_value` : sql``} FROM groups ${page(1)}`,
+            sql`SELECT ${LISTED}${query.walk ? sql`, ${value} AS sort_value` : sql``} FROM groups ${page(1)}`,
             ...(withMembers ? [selectMembers(store, limited(page(0)))] : []),
           ],
     ...(last !== undefined && query.sort && { anchor: anchor(sql`${value} AS sort_value`) }),
@@ -125,12 +157,12 @@ export function listGroups(
   };
 }
 
-/** The groups of a page up to the limit of members, and always the first. */
+/** The groups of a page up to the limit of members, and the first if an answer has room for its own. */
 const limited = (page: SQL) => sql`SELECT seq FROM (
   SELECT seq, row_number() OVER (ROWS UNBOUNDED PRECEDING) AS place,
     sum(member_count) OVER (ROWS UNBOUNDED PRECEDING) AS members
   FROM (SELECT groups.seq, groups.member_count FROM groups ${page}))
-  WHERE place = 1 OR members <= ${MAX_LISTED_MEMBERS}`;
+  WHERE members <= iif(place = 1, ${MAX_MEMBERS}, ${MAX_LISTED_MEMBERS})`;
 
 const instant = (column: string) => sql.raw(`strftime('%Y-%m-%dT%H:%M:%fZ', groups.${column} / 1000.0, 'unixepoch')`);
 
@@ -198,35 +230,39 @@ const countExactly = (store: OrgStore, groupId: string, sign: '+' | '-', members
 /** By id, whatever has become of the member meanwhile. A list of seqs for one kind of member is what the key can seek. */
 function deleteMembers(store: OrgStore, groupId: string, type: 'User' | 'Group', members: readonly Related[]): SQL[] {
   const leaving = members.filter((member) => member.type === type).map(({ id }) => id);
-  if (leaving.length === 0) return [];
   const table = sql.raw(type === 'User' ? 'users' : 'groups');
-  return [
+  return jsonPortions(leaving).flatMap(({ json, count }) => [
     sql`DELETE FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seqOf(store, groupId)}
-      AND is_group = ${type === 'Group' ? 1 : 0} AND member_seq IN (SELECT member.seq FROM json_each(${JSON.stringify(leaving)}) AS asked
+      AND is_group = ${type === 'Group' ? 1 : 0} AND member_seq IN (SELECT member.seq FROM json_each(${json}) AS asked
         CROSS JOIN ${table} AS member ON member.org_id = ${store.org} AND member.id = asked.value)`,
-    ...countExactly(store, groupId, '-', leaving.length),
-  ];
+    ...countExactly(store, groupId, '-', count),
+  ]);
 }
 
 /** Members that a PATCH answer, or that of a POST or PUT, still carries; a larger group is answered without a body. */
 export const MAX_ANSWERED_MEMBERS = 300;
 
-/** The group as it is at the end of the batch; its members if they are few, or all if they are asked for. */
-const selectAfter = (store: OrgStore, id: string, withMembers: 'all' | 'few' | 'none'): SQL[] => {
-  const few = withMembers === 'few' ? sql` AND member_count <= ${MAX_ANSWERED_MEMBERS}` : sql``;
-  return [
-    sql`${SELECT} WHERE ${which(store, id)}`,
-    ...(withMembers === 'none'
-      ? []
-      : [selectMembers(store, sql`SELECT seq FROM groups WHERE ${which(store, id)}${few}`)]),
-  ];
-};
+/** How many members the answer to a change has room for. */
+const roomFor = (withMembers: 'all' | 'few') => (withMembers === 'few' ? MAX_ANSWERED_MEMBERS : MAX_MEMBERS);
+
+/** The group as it is at the end of the batch; its members if they are few, or as many as are shown if they are asked for. */
+const selectAfter = (store: OrgStore, id: string, withMembers: 'all' | 'few' | 'none'): SQL[] => [
+  sql`${SELECT} WHERE ${which(store, id)}`,
+  ...(withMembers === 'none'
+    ? []
+    : [
+        selectMembers(
+          store,
+          sql`SELECT seq FROM groups WHERE ${which(store, id)} AND member_count <= ${roomFor(withMembers)}`,
+        ),
+      ]),
+];
 
 function groupAfter(results: Row[][], withMembers: 'all' | 'few' | 'none'): StoredGroup {
   if (withMembers === 'none') return groupOf(results.at(-1)![0]!);
   const [rows, members] = results.slice(-2);
   const row = rows![0]!;
-  const isLeftOut = withMembers === 'few' && (row['member_count'] as number) > MAX_ANSWERED_MEMBERS;
+  const isLeftOut = (row['member_count'] as number) > roomFor(withMembers);
   return groupOf(row, isLeftOut ? undefined : members!.map(memberOf));
 }
 
@@ -299,7 +335,11 @@ export interface GroupBefore {
   readonly members?: readonly Related[];
 }
 
-/** One round trip, whose cost is that of the change; of the group only when all its members are replaced. */
+/**
+ * One round trip, whose cost is that of the change; of the group only when all its members are replaced.
+ *
+ * @throws ScimError 400 tooMany: all members would be replaced, and there are too many.
+ */
 export async function readGroupBefore(
   store: OrgStore,
   id: string,
@@ -311,9 +351,14 @@ export async function readGroupBefore(
   const [groups, found, present] = await store.read(
     sql`${SELECT} WHERE ${which(store, id)}`,
     sql`SELECT found.id, CASE found.is_group WHEN 0 THEN 'User' ELSE 'Group' END AS type, NULL AS display, ${isMember} AS is_member FROM (${among(store, asked)}) AS found`,
-    ...(isReplaced ? [selectMembers(store, seqOf(store, id))] : []),
+    ...(isReplaced ? [selectMembers(store, shownWhole(store, id))] : []),
   );
   if (groups![0] === undefined) return undefined;
+  if (isReplaced && (groups![0]['member_count'] as number) > MAX_MEMBERS) {
+    throw tooMany(
+      `members: of a group of more than ${MAX_MEMBERS} members they are not replaced at once: add and remove them by value, or delete the group`,
+    );
+  }
   const isKnown = new Set(found!.map((row) => row['id'] as string));
   const isIn = (row: Row) => row['is_member'] === 1;
   const leaving = isReplaced
@@ -405,11 +450,14 @@ const isNoCycle = (store: OrgStore, id: string, groupIds: readonly string[]): SQ
   SELECT 1 FROM up WHERE seq IN (SELECT groups.seq FROM json_each(${JSON.stringify(groupIds)}) AS asked
     CROSS JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value))`;
 
+/** Memberships that a deleted group loses in its batch; the rest follows in portions. */
+const MAX_REMOVED_AT_ONCE = 10_000;
+
 /**
  * The group, its memberships and its permissions go. One round trip.
  *
  * @returns whose sessions were ended by it, as for `Changed`.
- * @throws Unmet `found`: there is none at such a version.
+ * @throws Unmet `found`: there is none at such a version. Unmet `sign_outs`: it would sign out too many at once.
  */
 export async function deleteGroup(
   store: OrgStore,
@@ -422,6 +470,10 @@ export async function deleteGroup(
   const seq = seqOf(store, id);
   const told = [
     expect('found', sql`EXISTS (SELECT 1 FROM groups WHERE ${meant})`),
+    expect(
+      'sign_outs',
+      sql`NOT EXISTS (SELECT 1 FROM groups WHERE ${meant} AND NOT ${IS_SHOWN_WHOLE}) OR NOT EXISTS (${isSignOutGroup(store, id)})`,
+    ),
     count(store, { groups: -1 }),
     recordAs(
       store,
@@ -438,7 +490,17 @@ export async function deleteGroup(
     ...told,
     ...signOut(store, actor, signedOutBy(store, id), causedBy(id)),
     ...leaveAllGroups(store, 'Group', seq),
-    sql`DELETE FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seq}`,
+    sql`DELETE FROM memberships WHERE org_id = ${store.org}
+      AND group_seq = (SELECT seq FROM groups WHERE ${which(store, id)} AND member_count <= ${MAX_REMOVED_AT_ONCE})`,
+    removeMemberships(store.org, seq, MAX_REMOVED_AT_ONCE),
+    // What is left of them is nobody's any more, and no other group gets the number.
+    sql`${removeLater(
+      store,
+      'group',
+      sql`CAST(${seq} AS TEXT)`,
+      sql`EXISTS (SELECT 1 FROM memberships
+      WHERE org_id = ${store.org} AND group_seq = ${seq})`,
+    )}`,
     sql`DELETE FROM group_permissions WHERE org_id = ${store.org} AND group_seq = ${seq}`,
     ...forgetGroup(store, id),
     sql`DELETE FROM groups WHERE ${which(store, id)}`,

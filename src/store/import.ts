@@ -24,7 +24,7 @@ import {
   type SchemaLine,
   type UserLine,
 } from './archive';
-import { type Row, runBatch } from './batch';
+import { runBatch } from './batch';
 import { only } from './epoch';
 import { count, recordAs } from './events';
 import { expect, expectOneChange } from './expect';
@@ -32,6 +32,7 @@ import { columnValues as groupColumns } from './groups';
 import { type OrgStore, type Tenant, tenantOf } from './open';
 import { publishLater, WHOLE_ORG } from './outbox';
 import { expectSso } from './policy';
+import { jsonPortions, portionsOf } from './portions';
 import { isRemoving } from './removal';
 import { changeVersion } from './schemas';
 import { columnValues as userColumns } from './users';
@@ -48,8 +49,8 @@ export interface Importing {
   readonly counts: Counts;
 }
 
-/** Characters of the rows that one statement takes; D1 takes 2 MB, and a character may have three bytes. */
-const MAX_PARAMETER = 500_000;
+/** Ids that one element of a list of memberships holds. */
+const MAX_IDS = 5_000;
 
 /**
  * The org, switched off and empty. It has the id of its file where no org here has it, and another one beside the original.
@@ -179,21 +180,8 @@ function insertRun(store: OrgStore, types: Types, { kind, lines }: Run): SQL[] {
 }
 
 /** Rows as lists of JSON that a statement can take. */
-function each(rows: readonly string[], statements: (list: string) => SQL[]): SQL[] {
-  const all: SQL[] = [];
-  let portion: string[] = [];
-  let length = 0;
-  for (const row of rows) {
-    if (portion.length > 0 && length + row.length > MAX_PARAMETER) {
-      all.push(...statements(`[${portion.join(',')}]`));
-      portion = [];
-      length = 0;
-    }
-    portion.push(row);
-    length += row.length;
-  }
-  return portion.length > 0 ? [...all, ...statements(`[${portion.join(',')}]`)] : all;
-}
+const each = (rows: readonly string[], statements: (list: string) => SQL[]): SQL[] =>
+  portionsOf(rows).flatMap(({ json }) => statements(json));
 
 /** Documents stand in a row as JSON and not as text, which would be escaped a second time. */
 const rowWith = (row: object, documents: Record<string, string>): string =>
@@ -292,36 +280,45 @@ const insertGroups = (store: OrgStore, rows: string): SQL[] => [
 
 /** Members are there before they are in a group: a live user, or a group. */
 function insertMembers(store: OrgStore, lines: readonly MembersLine[]): SQL[] {
-  const asked = JSON.stringify(lines);
-  const total = lines.reduce((sum, { ids }) => sum + ids.length, 0);
-  const nested = JSON.stringify(lines.filter(({ type }) => type === 'Group').map(({ group }) => group));
+  // One line may name as many as fit into a request, which is more than fit into a parameter.
+  const pieces = lines.flatMap(({ group, type, ids }) =>
+    Array.from({ length: Math.ceil(ids.length / MAX_IDS) }, (_, i) => ({
+      group,
+      type,
+      ids: ids.slice(i * MAX_IDS, (i + 1) * MAX_IDS),
+    })),
+  );
   const holders = sql`CROSS JOIN groups AS g ON g.org_id = ${store.org} AND g.id = it.value ->> '$.group'
     CROSS JOIN json_each(it.value, '$.ids') AS named`;
+  const nested = lines.filter(({ type }) => type === 'Group').map(({ group }) => group);
   return [
-    sql`INSERT INTO memberships (org_id, group_seq, is_group, member_seq)
-      SELECT ${store.org}, g.seq, 0, users.seq FROM json_each(${asked}) AS it ${holders}
+    ...jsonPortions(pieces).flatMap(({ json }) => {
+      const total = (JSON.parse(json) as MembersLine[]).reduce((sum, { ids }) => sum + ids.length, 0);
+      return [
+        sql`INSERT INTO memberships (org_id, group_seq, is_group, member_seq)
+      SELECT ${store.org}, g.seq, 0, users.seq FROM json_each(${json}) AS it ${holders}
         CROSS JOIN users ON users.org_id = ${store.org} AND users.id = named.value AND users.deleted_at IS NULL
         WHERE it.value ->> '$.type' = 'User'
-      UNION ALL SELECT ${store.org}, g.seq, 1, other.seq FROM json_each(${asked}) AS it ${holders}
+      UNION ALL SELECT ${store.org}, g.seq, 1, other.seq FROM json_each(${json}) AS it ${holders}
         CROSS JOIN groups AS other ON other.org_id = ${store.org} AND other.id = named.value
         WHERE it.value ->> '$.type' = 'Group'`,
-    expect('import_members', sql.raw(`changes() = ${total}`)),
-    sql`UPDATE groups SET member_count = member_count + joined.n
-      FROM (SELECT value ->> '$.group' AS id, sum(json_array_length(value, '$.ids')) AS n FROM json_each(${asked}) GROUP BY 1) AS joined
+        expect('import_members', sql.raw(`changes() = ${total}`)),
+        sql`UPDATE groups SET member_count = member_count + joined.n
+      FROM (SELECT value ->> '$.group' AS id, sum(json_array_length(value, '$.ids')) AS n FROM json_each(${json}) GROUP BY 1) AS joined
       WHERE groups.org_id = ${store.org} AND groups.id = joined.id`,
-    ...(nested === '[]'
-      ? []
-      : [
-          expect(
-            'import_cycle',
-            sql`NOT EXISTS (WITH RECURSIVE up (start, seq) AS (
-              SELECT seq, seq FROM groups WHERE org_id = ${store.org} AND id IN (SELECT value FROM json_each(${nested}))
+      ];
+    }),
+    ...jsonPortions(nested).map(({ json }) =>
+      expect(
+        'import_cycle',
+        sql`NOT EXISTS (WITH RECURSIVE up (start, seq) AS (
+              SELECT seq, seq FROM groups WHERE org_id = ${store.org} AND id IN (SELECT value FROM json_each(${json}))
               UNION SELECT up.start, m.group_seq FROM up JOIN memberships AS m
                 ON m.org_id = ${store.org} AND m.is_group = 1 AND m.member_seq = up.seq)
               SELECT 1 FROM up JOIN memberships AS m
                 ON m.org_id = ${store.org} AND m.group_seq = up.start AND m.is_group = 1 AND m.member_seq = up.seq)`,
-          ),
-        ]),
+      ),
+    ),
   ];
 }
 
@@ -330,13 +327,15 @@ export async function missingMembers<T extends { readonly type: string; readonly
   store: OrgStore,
   needed: readonly T[],
 ): Promise<T[]> {
-  const [rows] = await store.read(
-    sql`SELECT key FROM json_each(${JSON.stringify(needed)}) WHERE NOT iif(value ->> '$.type' = 'Group',
+  const results = await store.read(
+    ...jsonPortions(needed.map((one, i) => ({ ...one, i }))).map(
+      ({ json }) => sql`SELECT value ->> '$.i' AS i FROM json_each(${json}) WHERE NOT iif(value ->> '$.type' = 'Group',
         EXISTS (SELECT 1 FROM groups WHERE org_id = ${store.org} AND groups.id = value ->> '$.id'),
         EXISTS (SELECT 1 FROM users WHERE org_id = ${store.org} AND users.id = value ->> '$.id' AND deleted_at IS NULL))
       ORDER BY key LIMIT 1`,
+    ),
   );
-  return rows!.map((row: Row) => needed[row['key'] as number]!);
+  return results.flat().map((row) => needed[row['i'] as number]!);
 }
 
 /** Which of these ids and names are there already: indexes. */
@@ -349,11 +348,13 @@ export async function present(
     kind === 'user' ? ['users', 'user_name_key', ' AND deleted_at IS NULL'] : ['groups', 'display_name_key', ''];
   const one = (name: string, member: string, also: string) =>
     sql`EXISTS (SELECT 1 FROM ${sql.raw(table!)} AS it WHERE org_id = ${store.org} AND it.${sql.raw(name)} = asked.value ->> ${member}${sql.raw(also)})`;
-  const [rows] = await store.read(
-    sql`SELECT asked.key AS line FROM json_each(${JSON.stringify(named)}) AS asked
+  const results = await store.read(
+    ...jsonPortions(named.map((it, line) => ({ ...it, line }))).map(
+      ({ json }) => sql`SELECT asked.value ->> '$.line' AS line FROM json_each(${json}) AS asked
       WHERE ${one('id', '$.id', '')} OR ${one(column!, '$.key', live!)} ORDER BY 1 LIMIT 1`,
+    ),
   );
-  return rows!.map((row) => row['line'] as number);
+  return results.flat().map((row) => row['line'] as number);
 }
 
 const insertEvents = (store: OrgStore, rows: string): SQL =>

@@ -3,6 +3,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Query } from '../scim/query';
 import type { Stored } from '../scim/resource';
 import type { Row } from './batch';
+import type { OrgStore } from './open';
 
 export interface List {
   /** How many there are in all: a row with `total`. */
@@ -16,7 +17,7 @@ export interface List {
   /** An expression for how many rows of this list come before those of the next kind of resource. */
   readonly before: SQL;
   /** @param results of the page's statements. */
-  read(results: Row[][]): Page;
+  read(results: Row[][]): Promise<Page>;
 }
 
 export interface Page {
@@ -47,4 +48,44 @@ export function span({ startIndex, count, walk }: Query, before: SQL | undefined
   return before
     ? sql`LIMIT CAST(max(0, ${count + extra} - ifnull(${before}, 0)) AS INTEGER)`
     : sql`LIMIT ${count + extra}`;
+}
+
+/** Bytes of the resources of a page: it ends early where they are large, and always has the first. */
+const MAX_BYTES = 5_000_000;
+/** Bytes of a resource that comes with its page, however many there are. */
+const SMALL = 20_000;
+
+/** Columns in the place of `resource`: those that are large are missing, and their sizes are known. */
+export const listed = (table: 'users' | 'groups'): string =>
+  `iif(octet_length(${table}.resource) > ${SMALL}, NULL, ${table}.resource) AS resource, octet_length(${table}.resource) AS size`;
+
+/**
+ * The rows of a page as far as an answer has room for them, with the resources that were too large to come along. Those
+ * take a round trip more; who was deleted meanwhile is left out.
+ */
+export async function withLarge(
+  store: OrgStore,
+  table: 'users' | 'groups',
+  rows: readonly Row[],
+): Promise<{ readonly whole: readonly Row[]; readonly isCut: boolean }> {
+  let bytes = 0;
+  const full = rows.findIndex((row, i) => {
+    bytes += row['size'] as number;
+    return i > 0 && bytes > MAX_BYTES;
+  });
+  const shown = full === -1 ? rows : rows.slice(0, full);
+  const large = shown.filter((row) => row['resource'] === null).map((row) => row['seq']);
+  if (large.length === 0) return { whole: shown, isCut: full !== -1 };
+  const [found] = await store.read(
+    sql`SELECT seq, version, modified_at, resource FROM ${sql.raw(table)}
+      WHERE org_id = ${store.org} AND seq IN (SELECT value FROM json_each(${JSON.stringify(large)}))
+      ${table === 'users' ? sql`AND deleted_at IS NULL` : sql``}`,
+  );
+  const bySeq = new Map(found!.map((row) => [row['seq'], row]));
+  const whole = shown.flatMap((row) => {
+    if (row['resource'] !== null) return [row];
+    const now = bySeq.get(row['seq']);
+    return now ? [{ ...row, ...now }] : [];
+  });
+  return { whole, isCut: full !== -1 || whole.length < shown.length };
 }

@@ -73,14 +73,20 @@ export async function findClient(store: OrgStore, id: string): Promise<OAuthClie
   return rows![0] && clientOf(rows![0]);
 }
 
-/** The oldest first. @param only this one. */
-export async function listClients(store: OrgStore, only?: string): Promise<ListedClient[]> {
-  const which = (column: string) => (only === undefined ? sql`` : sql` AND ${sql.raw(column)} = ${only}`);
+/** Which clients: this one, or a page of them in the order of their ids. */
+export type Which = { readonly only: string } | { readonly after: string; readonly limit: number };
+
+/** The oldest first of those that are meant. */
+export async function listClients(store: OrgStore, which: Which): Promise<ListedClient[]> {
+  const meant =
+    'only' in which
+      ? sql`SELECT id FROM oauth_clients WHERE ${one(store, which.only)}`
+      : sql`SELECT id FROM oauth_clients WHERE org_id = ${store.org} AND id > ${which.after} ORDER BY id LIMIT ${which.limit}`;
   const [clients, secrets] = await store.read(
     sql`SELECT *, (SELECT max(last_used_at) FROM credentials WHERE ${its(store, sql.raw('oauth_clients.id'))}) AS last_used_at
-      FROM oauth_clients WHERE org_id = ${store.org}${which('id')} ORDER BY created_at, id`,
+      FROM oauth_clients WHERE org_id = ${store.org} AND id IN (${meant}) ORDER BY created_at, id`,
     sql`SELECT * FROM credentials WHERE org_id = ${store.org} AND kind = 'oauth_client' AND generation > 0
-      AND revoked_at IS NULL${which('subject')} ORDER BY generation DESC`,
+      AND revoked_at IS NULL AND subject IN (${meant}) ORDER BY generation DESC`,
   );
   return clients!.map((row) => ({
     ...clientOf(row),

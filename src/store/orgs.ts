@@ -31,9 +31,9 @@ export async function insertOrg(
   return tenantOf(rows![0]!);
 }
 
-/** All of them, by slug. */
-export async function listOrgs(db: D1Database): Promise<Tenant[]> {
-  const [rows] = await runBatch(db, [sql`SELECT * FROM orgs ORDER BY slug`]);
+/** A page of them, by slug. @param after the last slug of the page before, or ''. */
+export async function listOrgs(db: D1Database, after: string, limit: number): Promise<Tenant[]> {
+  const [rows] = await runBatch(db, [sql`SELECT * FROM orgs WHERE slug > ${after} ORDER BY slug LIMIT ${limit}`]);
   return rows!.map(tenantOf);
 }
 

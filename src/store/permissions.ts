@@ -34,7 +34,7 @@ export async function listWithPermissions(store: OrgStore, query: Query, baseUrl
   const byGroup = new Map(permitted!.map((row) => [row['group_seq'] as number, row]));
   return {
     total: totals![0]!['total'] as number,
-    groups: (read(rows).resources as readonly StoredGroup[]).map((group) =>
+    groups: ((await read(rows)).resources as readonly StoredGroup[]).map((group) =>
       withPermissions(group, byGroup.get(group.seq)),
     ),
   };

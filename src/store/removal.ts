@@ -27,10 +27,15 @@ export interface Removal {
 /** Rows of one table that a batch removes, resources that it looks through. */
 export const PORTION = 1_000;
 
-/** Rides in the batch that deletes. Before the org itself goes. */
-export const removeLater = (store: OrgStore, kind: Removal['kind'], target = ''): SQL =>
+/** Rides in the batch that deletes, before the org itself goes. @param isLeft absent: something is. */
+export const removeLater = (
+  store: OrgStore,
+  kind: 'org' | 'group',
+  target: SQL = sql`''`,
+  isLeft: SQL = sql`true`,
+): SQL =>
   sql`INSERT INTO removals (org_id, kind, target, since) SELECT ${store.org}, ${kind}, ${target}, ${store.now}
-    WHERE ${store.org} IS NOT NULL ON CONFLICT DO NOTHING`;
+    WHERE ${store.org} IS NOT NULL AND ${isLeft} ON CONFLICT DO NOTHING`;
 
 /** Whose turn it is. It goes behind all others by this, so that one that fails is in nobody's way. */
 export async function takeRemoval(db: D1Database): Promise<Removal | undefined> {

@@ -17,7 +17,7 @@ import { count, record, recordAs, toldBy } from './events';
 import { expect, expectNone, expectOneChange } from './expect';
 import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import { likenessOf, restorable, strangers, whyKnown, whyNotKnownAs, withAddress, withExternalId } from './identity';
-import { type List, span } from './list';
+import { type List, listed, span, withLarge } from './list';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
 import { defaultGroup, expectAllowed, hasSeat, joinDefaultGroup, signedOutByRename, takeSeat } from './policy';
@@ -50,11 +50,13 @@ const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.r
   FROM users AS m WHERE m.org_id = users.org_id AND m.deleted_at IS NULL
     AND m.id = json_extract(users.resource, '$."${ENTERPRISE_USER}".manager.value'))`;
 
-const COLUMNS = sql.raw(`users.seq, users.id, users.version, users.created_at, users.modified_at,
-  users.not_before, users.deleted_at, users.active, users.origin, users.linked_at, users.protected, users.resource, ${MANAGER} AS manager, ${groupsOfUser('resource')} AS groups,
+const columnsWith = (resource: string) =>
+  sql.raw(`users.seq, users.id, users.version, users.created_at, users.modified_at,
+  users.not_before, users.deleted_at, users.active, users.origin, users.linked_at, users.protected, ${resource}, ${MANAGER} AS manager, ${groupsOfUser('resource')} AS groups,
   EXISTS (SELECT 1 FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS is_unpublished,
   EXISTS (SELECT 1 FROM brake_held WHERE brake_held.org_id = users.org_id AND brake_held.user_id = users.id) AS is_held`);
-const SELECT = sql`SELECT ${COLUMNS} FROM users`;
+const SELECT = sql`SELECT ${columnsWith('users.resource')} FROM users`;
+const LISTED = columnsWith(listed('users'));
 
 function userOf(row: Row): StoredUser {
   const manager = row['manager'] === null ? undefined : (JSON.parse(row['manager'] as string) as Stored['manager']);
@@ -151,16 +153,15 @@ export function listUsers(store: OrgStore, query: Query, baseUrl: string, before
     page:
       query.count === 0
         ? []
-        : [sql`SELECT ${COLUMNS}${query.walk ? sql`, ${value} AS sort_value` : sql``} FROM users ${found}`],
+        : [sql`SELECT ${LISTED}${query.walk ? sql`, ${value} AS sort_value` : sql``} FROM users ${found}`],
     ...(last !== undefined && { anchor: anchor(sql`${value} AS sort_value`) }),
     before: query.walk
       ? sql`(SELECT count(*) FROM (SELECT 1 FROM users ${page}))`
       : sql`(SELECT total FROM (${total}))`,
-    read: ([rows = []]) => ({
-      resources: rows.map(userOf),
-      values: rows.map((row) => row['sort_value']),
-      isCut: false,
-    }),
+    read: async ([rows = []]) => {
+      const { whole, isCut } = await withLarge(store, 'users', rows);
+      return { resources: whole.map(userOf), values: whole.map((row) => row['sort_value']), isCut };
+    },
   };
 }
 

@@ -103,7 +103,7 @@ function documentOf(user: StoredUser): JsonObject {
 async function queryUsers(query: Query): Promise<{ total: number; users: StoredUser[] }> {
   const { total, page, read } = listUsers(store, query, BASE_URL);
   const [totals, ...rows] = await store.read(total, ...page);
-  return { total: totals![0]!['total'] as number, users: read(rows).resources as StoredUser[] };
+  return { total: totals![0]!['total'] as number, users: (await read(rows)).resources as StoredUser[] };
 }
 
 const ask = async (filter: Condition) => {

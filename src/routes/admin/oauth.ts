@@ -20,7 +20,7 @@ import {
 import type { App } from '../context';
 import { endpoints } from '../oauth/metadata';
 import { credentials, expires, shownCredential } from './credentials';
-import { body, by, iso, orgOf, scimBaseUrl } from './respond';
+import { body, by, iso, orgOf, pageAsked, pageOf, scimBaseUrl } from './respond';
 
 const MAX_LENGTH = 2_000;
 export const MAX_URIS = 20;
@@ -69,7 +69,13 @@ const createBody = z.strictObject({
 
 export const clients = new Hono<App>();
 
-clients.get('/', async (c) => c.json((await listClients(orgOf(c).store)).map((client) => shownClient(client))));
+/** In the order of their ids from page to page, and on a page the oldest first. */
+clients.get('/', async (c) => {
+  const page = pageAsked(c, clientId);
+  const found = await listClients(orgOf(c).store, page);
+  const ids = found.map(({ id }) => id).sort();
+  return pageOf(c, page, found.map(shownClient), ids.at(-1));
+});
 
 clients.post('/', body(createBody), async (c) => {
   const asked = c.req.valid('json');
@@ -109,11 +115,14 @@ const draftOf = async (secret: string, validFor: number | undefined) => ({
 /** What is entered in the identity provider, beside the client's id and secret. */
 const setUp = (c: Context<App>) => ({ scimBaseUrl: scimBaseUrl(c), ...endpoints(c) });
 
+/** Where a page of clients may begin. */
+const clientId = z.string().max(100, 'the id of a client was expected');
+
 const clientIdOf = (c: Context<App>) => c.req.param('client') ?? '';
 
 /** @throws ScimError 404. */
 async function shown(c: Context<App>, id: string) {
-  const [client] = await listClients(orgOf(c).store, id);
+  const [client] = await listClients(orgOf(c).store, { only: id });
   if (client === undefined) throw notFound('Client');
   return { ...shownClient(client), ...setUp(c) };
 }

@@ -18,7 +18,7 @@ import { WHOLE_ORG } from '../../store/outbox';
 import { isInPlan, outOfPlan, withContact } from '../../store/policy';
 import { type App, actorOf, inBackground, orgFor } from '../context';
 import { GRACE, isGrace } from './credentials';
-import { body, by, orgOf, reason, scimBaseUrl, shownOrg, shownSettings } from './respond';
+import { body, by, orgOf, pageAsked, pageOf, reason, scimBaseUrl, shownOrg, shownSettings } from './respond';
 
 /** Okta forbids "_" anywhere in a base URL, and a slug stands in one. */
 const SLUG = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
@@ -133,7 +133,16 @@ const isReset = (key: string, value: string) => value === RESET && key !== 'link
 
 export const orgs = new Hono<App>();
 
-orgs.get('/', async (c) => c.json((await listOrgs(c.env.DB)).map((tenant) => shownOrg(c, tenant))));
+orgs.get('/', async (c) => {
+  const page = pageAsked(c, slug);
+  const found = await listOrgs(c.env.DB, page.after, page.limit);
+  return pageOf(
+    c,
+    page,
+    found.map((tenant) => shownOrg(c, tenant)),
+    found.at(-1)?.slug,
+  );
+});
 
 orgs.post('/', body(z.strictObject({ slug, name: name.optional() })), async (c) => {
   const asked = c.req.valid('json');

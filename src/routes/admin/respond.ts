@@ -86,3 +86,43 @@ export const body = <T extends z.ZodType>(schema: T) =>
     const [issue] = result.error.issues;
     throw invalidValue(`${issue!.path.join('.') || 'body'}: ${issue!.message}`);
   });
+
+/** Elements of a list that are answered at once, and as many as may be asked for. */
+const MAX_PAGE = 200;
+const LIMIT = `a whole number from 1 to ${MAX_PAGE} was expected`;
+
+/** Which page of a list is asked for. */
+export interface PageAsked {
+  /** The last one of the page before; '' before the first. */
+  readonly after: string;
+  readonly limit: number;
+}
+
+/** `?after=…&limit=…`. @throws ScimError 400 naming the parameter. */
+export function pageAsked(c: Context<App>, key: z.ZodType<string>): PageAsked {
+  const { after = '', limit = String(MAX_PAGE) } = c.req.query();
+  const parsed = z
+    .string()
+    .regex(/^\d{1,3}$/)
+    .transform(Number)
+    .pipe(z.int().min(1).max(MAX_PAGE))
+    .safeParse(limit);
+  if (!parsed.success) throw invalidValue(`limit: ${LIMIT}`);
+  if (after !== '' && !key.safeParse(after).success)
+    throw invalidValue('after: the last one of the page before was expected');
+  return { after, limit: parsed.data };
+}
+
+/** A list as it is, and in `Link` where it goes on (RFC 8288): absent, this was the last page. */
+export function pageOf(
+  c: Context<App>,
+  { limit }: PageAsked,
+  list: readonly object[],
+  last: string | undefined,
+): Response {
+  if (last !== undefined && list.length === limit) {
+    const query = new URLSearchParams({ after: last, limit: String(limit) });
+    c.header('Link', `<?${query}>; rel="next"`);
+  }
+  return c.json(list);
+}

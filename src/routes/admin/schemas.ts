@@ -29,7 +29,8 @@ schemas.delete('/:urn', (c) =>
     const { removed, changed, isRemoving } = await removeSchema(org, schema.id);
     if (isRemoving) inBackground(c, removeWaiting(c.env));
     /** `removing`: values of more resources follow, and none of them is shown meanwhile. */
-    return c.json({ removed: schema.id, resourceType: removed.resourceType, changed, removing: isRemoving });
+    const said = { removed: schema.id, resourceType: removed.resourceType, changed };
+    return c.json(isRemoving ? { ...said, removing: true } : said);
   }),
 );
 

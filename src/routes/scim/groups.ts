@@ -5,7 +5,7 @@ import type { TypedOrg } from '../../provisioning/org';
 import { underTypes } from '../../provisioning/schemas';
 import { searchGroups } from '../../provisioning/search';
 import { parseCondition } from '../../scim/etag';
-import { isAskedFor, isWanted, type Projection } from '../../scim/projection';
+import { isWanted, type Projection } from '../../scim/projection';
 import { projectionFromUrl } from '../../scim/query';
 import type { StoredGroup } from '../../store/groups';
 import { readJson } from '../body';
@@ -22,10 +22,10 @@ const ifMatch = (c: Context<App>) => parseCondition(c.req.header('If-Match'));
 const answer = (c: Context<App>, org: TypedOrg, group: StoredGroup, projection: Projection, status?: 201) =>
   respondWith(c, org.types.group, group, org.baseUrl, projection, status);
 
-/** Of a PATCH (RFC 7644 §3.5.2): 200 with the group, or 204 if the group is large and the client named no attributes. */
+/** Of a PATCH (RFC 7644 §3.5.2): 200 with the group, or 204 where its members are too many for the answer. */
 function answerPatch(c: Context<App>, org: TypedOrg, group: StoredGroup, projection: Projection): Response {
   const isLeftOut = group.members === undefined && group.memberCount > 0 && isWanted(projection, 'members');
-  if (!isLeftOut || isAskedFor(projection)) return answer(c, org, group, projection);
+  if (!isLeftOut) return answer(c, org, group, projection);
   return c.body(null, 204, { ETag: answer(c, org, group, projection).headers.get('ETag')! });
 }
 

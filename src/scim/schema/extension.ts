@@ -81,8 +81,8 @@ export function readExtension(file: unknown, resourceType?: string): Extension {
   if (count > MAX_ATTRIBUTES) {
     throw invalidValue(`attributes: at most ${MAX_ATTRIBUTES} are accepted, sub-attributes counted`);
   }
-  if (JSON.stringify(schema).length > MAX_SCHEMA_LENGTH) {
-    throw invalidValue(`The schema is larger than ${MAX_SCHEMA_LENGTH} characters`);
+  if (new TextEncoder().encode(JSON.stringify(schema)).byteLength > MAX_SCHEMA_LENGTH) {
+    throw invalidValue(`The schema is larger than ${MAX_SCHEMA_LENGTH} bytes`);
   }
   return { resourceType: readType(given.get('resourceType'), resourceType), schema };
 }

@@ -299,7 +299,7 @@ export async function readAlike(
   const { userNameKey, externalId } = likeness;
   const most = sql.raw(`LIMIT ${MAX_ALIKE}`);
   const select = (found: SQL, also = sql``) =>
-    sql`SELECT ${COLUMNS} FROM orgs CROSS JOIN users ON users.seq IN (${found}) WHERE orgs.id = ${store.org}${also}`;
+    sql`SELECT ${columnsWith('users.resource')} FROM orgs CROSS JOIN users ON users.seq IN (${found}) WHERE orgs.id = ${store.org}${also}`;
   const isNew = sql` AND users.id NOT IN (SELECT value FROM json_each(${JSON.stringify(passedOver)}))`;
   const [named, same, buried, addressed] = await store.read(
     sql`${SELECT} WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL AND users.user_name_key = ${userNameKey}`,

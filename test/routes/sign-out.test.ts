@@ -256,7 +256,7 @@ describe('an org that the vendor has disabled', () => {
     await scim(false);
     expectRefusal(await idp.get('/Users'), 403);
     expect(await check(Date.now())).toEqual(both('good'));
-    expect(await flagOf(idp.orgId)).toBeNull();
+    expect(await flagOf(idp.orgId)).toMatchObject({ active: true, notBefore: 0 });
     await ofOrg('disable');
     await scim(true);
     expectRefusal(await idp.get('/Users'), 403);

@@ -8,8 +8,9 @@ import { queryOf, type Search } from '../scim/query';
 import type { Stored } from '../scim/resource';
 import { allTypes } from '../scim/schema/types';
 import type { Row } from '../store/batch';
+import { expectAffordable, tooCostlyHere } from '../store/filter-cost';
 import { listGroups } from '../store/groups';
-import type { List } from '../store/list';
+import { isBeyond, type List } from '../store/list';
 import { listUsers } from '../store/users';
 import type { TypedOrg } from './org';
 
@@ -40,7 +41,7 @@ const lists = new Map([
  * One round trip. What a cursor claims goes into the same batch, whose statements are the org's own whatever it says; the
  * key to verify it with comes back with them, and of the rest nothing is used before.
  *
- * @throws ScimError 400 invalidFilter, invalidPath, invalidCursor, expiredCursor, invalidCount.
+ * @throws ScimError 400 invalidFilter, invalidValue, tooMany, invalidCursor, expiredCursor, invalidCount; 429.
  */
 async function find(org: TypedOrg, search: Search, types: readonly ResourceType[]): Promise<Found> {
   const claim = search.cursor ? readCursor(search.cursor) : undefined;
@@ -50,19 +51,25 @@ async function find(org: TypedOrg, search: Search, types: readonly ResourceType[
     const list = lists.get(type.name)!(org.store, query, org.baseUrl, parts.at(-1)?.list.before);
     parts.push({ type, projection: query.projection, list });
   }
+  await brake(
+    org,
+    parts.map(({ list }) => list),
+  );
   // Without a filter the org keeps count. With one, counting reads all that the filter looks at: the first page counts,
   // and its cursors carry the sum along.
   const isCounted = claim !== undefined && search.filter !== undefined;
   const anchors = parts.flatMap(({ list }) => list.anchor ?? []);
-  const totals = isCounted ? [] : parts.map(({ list }) => list.total);
+  const totals = isCounted ? [] : parts.flatMap(({ list }) => list.total ?? []);
   const results = await org.store.read(...anchors, ...totals, ...parts.flatMap(({ list }) => list.page));
   const take = (statements: readonly unknown[]) => results.splice(0, statements.length);
 
   const anchor = take(anchors)[0];
   if (claim) await verify(org, search, types, claim, anchor);
-  const counted = take(totals).reduce((sum, rows) => sum + (rows[0]!['total'] as number), 0);
-  const total = isCounted ? claim.place.total! : counted;
+  const counted = take(totals).map((rows) => rows[0]!['total'] as number);
   const pages = parts.map(({ list }) => list.read(take(list.page)));
+  if (parts.some(({ list }) => isBeyond(list, org.store.tenant))) throw tooCostlyHere();
+  const sum = [...counted, ...pages.map(({ total }) => total ?? 0)].reduce((all, one) => all + one, 0);
+  const total = isCounted ? claim.place.total! : sum;
   const all = parts.flatMap(({ type, projection }, i) =>
     pages[i]!.resources.map((stored, n) => ({ type, projection, stored, value: pages[i]!.values[n] })),
   );
@@ -81,6 +88,18 @@ async function find(org: TypedOrg, search: Search, types: readonly ResourceType[
     issuedAt: org.store.now,
   });
   return { total, resources, paging: { nextCursor } };
+}
+
+/** Before the database is asked. @throws ScimError 400 tooMany; 429 when the org has searched too much of late. */
+async function brake(org: TypedOrg, lists: readonly List[]): Promise<void> {
+  // Where the second list begins, the first one says: each statement of the second goes through the first one, too.
+  const costs = lists.map(({ page }, i) => {
+    const once = lists.slice(0, i + 1).reduce((sum, { cost }) => sum + cost, 0);
+    return once * Math.max(page.length, 1);
+  });
+  const cost = costs.reduce((sum, one) => sum + one, 0);
+  expectAffordable(cost);
+  await org.brakeSearch?.(cost);
 }
 
 /** What must stay the same from page to page (RFC 9865 §2). Which attributes are answered may change: it moves no place. */

@@ -11,7 +11,7 @@ import { tooManyRequests } from '../scim/error';
 import { isNoteworthy, type Line, noteUse } from '../store/credentials';
 import type { OrgStore } from '../store/open';
 import type { Reason } from '../store/refusals';
-import { callers, orgTooFast } from './brakes';
+import { callers, orgTooFast, searchesTooMuch } from './brakes';
 import { type App, actorOf, addressOf, inBackground, orgFor } from './context';
 import { noteOutcomes, statusOf } from './outcome';
 import { noteRefusal, refusalFor } from './refusal';
@@ -90,7 +90,17 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
     noted++;
     noteRefusal(c, { ...presented, reason });
   };
-  c.set('org', orgFor(c, { kind: 'credential', hash, slug }, actorOf(c, 'idp'), baseUrl, note));
+  const brakeSearch = async (cost: number) => {
+    const seconds = await searchesTooMuch(c, hash, cost);
+    if (seconds === undefined) return;
+    note('rate_limited');
+    throw tooManyRequests(
+      'The organization sends more searches without an index than it is allowed: try again later',
+      seconds,
+    );
+  };
+  const org = orgFor(c, { kind: 'credential', hash, slug }, actorOf(c, 'idp'), baseUrl, note);
+  c.set('org', { ...org, brakeSearch });
   const { store } = c.var.org;
   await next();
   let fault: unknown;
@@ -107,7 +117,8 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
   } else if (store.refusal !== undefined) {
     note(store.refusal);
   } else if (store.latestTenant !== undefined) {
-    callers.keep(hash, store.latestTenant.id, store.latestTenant.settings.rateLimit);
+    const { id, settings, userCount, groupCount } = store.latestTenant;
+    callers.keep(hash, id, settings.rateLimit, Math.max(userCount, groupCount));
   }
   // The text of a good credential says whose it is, too. Where D1 could not be asked: whose it was here before.
   const orgId = store.latestTenant?.id ?? (store.isChecked ? secret.orgId : callers.get(hash)?.orgId);

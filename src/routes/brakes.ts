@@ -5,6 +5,7 @@
  */
 import type { Context } from 'hono';
 import type { Env } from '../env';
+import { weightOf } from '../store/filter-cost';
 import { RATES, type Rate } from '../store/open';
 import type { App } from './context';
 import { addressOf } from './context';
@@ -17,6 +18,8 @@ export const RATE_DEFAULT: Rate = Math.max(...RATES) as Rate;
 interface Known {
   readonly orgId: string;
   readonly rate: Rate;
+  /** Of its users or groups, whichever are more. */
+  readonly size: number;
 }
 
 /** Whose a credential turned out to be, as this isolate saw it last: which brake it counts on, not whether it is good. */
@@ -27,9 +30,9 @@ class Callers {
   get = (hash: string): Known | undefined => this.#known.get(hash);
 
   /** Those that were used last are kept. */
-  keep(hash: string, orgId: string, rate: Rate = RATE_DEFAULT): void {
+  keep(hash: string, orgId: string, rate: Rate = RATE_DEFAULT, size = 0): void {
     this.#known.delete(hash);
-    this.#known.set(hash, { orgId, rate });
+    this.#known.set(hash, { orgId, rate, size });
     if (this.#known.size > Callers.#MAX) this.#known.delete(this.#known.keys().next().value!);
   }
 
@@ -50,6 +53,22 @@ export async function orgTooFast({ env }: Context<App>, hash: string): Promise<n
   const { orgId, rate } = callers.get(hash) ?? { orgId: undefined, rate: RATE_DEFAULT };
   const key = orgId === undefined ? `credential:${hash}` : `org:${orgId}`;
   return (await isOver(env[`RATE_${rate}`], key)) ? ORG_PERIOD : undefined;
+}
+
+/**
+ * Whether the org has searched too much without an index, whatever its `rateLimit`: all orgs wait for such searches. The
+ * size of the org is that of its last request here; of a caller that has not been seen here nothing is counted.
+ *
+ * @param cost in units (store/filter-cost.ts).
+ * @returns seconds to wait, if so.
+ */
+export async function searchesTooMuch({ env }: Context<App>, hash: string, cost: number): Promise<number | undefined> {
+  const known = callers.get(hash);
+  const weight = known === undefined ? 1 : weightOf(cost, known.size);
+  if (known === undefined || weight === 1) return undefined;
+  const key = `search:${known.orgId}`;
+  const all = await Promise.all(Array.from({ length: weight }, () => isOver(env.RATE_25, key)));
+  return all.includes(true) ? ORG_PERIOD : undefined;
 }
 
 /**

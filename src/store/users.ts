@@ -2,25 +2,25 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Details, Happening } from '../events';
 import type { ResourceType } from '../scim/attribute';
-import { invalidFilter } from '../scim/error';
 import { foldCase } from '../scim/fold';
 import type { Query } from '../scim/query';
 import { searchable } from '../scim/representation';
 import type { JsonObject, Resource, Stored } from '../scim/resource';
 import { userType } from '../scim/schema/types';
 import { ENTERPRISE_USER } from '../scim/urns';
-import { lengthOf, type Row } from './batch';
+import type { Row } from './batch';
 import { takeOut } from './brake';
+import type { Columns } from './columns';
+import { groupsOfUsers } from './derived';
 import { endSessions, only, signedOut, signOut } from './epoch';
 import { count, record, recordAs } from './events';
 import { expect, expectEach, expectOneChange } from './expect';
-import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import { isNobodysAddress, sameAddress } from './link';
-import { type List, span } from './list';
+import { type List, listOf, readList } from './list';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
 import { defaultGroup, expectAllowed, hasSeat, joinDefaultGroup, signedOutByRename, takeSeat } from './policy';
-import { groupsIn, groupsOfUser, usersInGroup } from './related';
+import { GROUPS_OF_USER, groupsIn, usersInGroup } from './related';
 
 /** A user with what the product knows besides. */
 export interface StoredUser extends Stored {
@@ -50,7 +50,7 @@ const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.r
     AND m.id = json_extract(users.resource, '$."${ENTERPRISE_USER}".manager.value'))`;
 
 const COLUMNS = sql.raw(`users.seq, users.id, users.version, users.created_at, users.modified_at,
-  users.not_before, users.deleted_at, users.active, users.origin, users.linked_at, users.protected, users.resource, ${MANAGER} AS manager, ${groupsOfUser('resource')} AS groups,
+  users.not_before, users.deleted_at, users.active, users.origin, users.linked_at, users.protected, users.resource, ${MANAGER} AS manager, ${GROUPS_OF_USER} AS groups,
   EXISTS (SELECT 1 FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS is_unpublished,
   EXISTS (SELECT 1 FROM brake_held WHERE brake_held.org_id = users.org_id AND brake_held.user_id = users.id) AS is_held`);
 const SELECT = sql`SELECT ${COLUMNS} FROM users`;
@@ -131,71 +131,57 @@ export async function signOutUser(
 
 /** A page of users, and how many there are in all. A cursor goes on from a deleted user too: a tombstone keeps its place. */
 export function listUsers(store: OrgStore, query: Query, baseUrl: string, before?: SQL): List {
-  const columns = columnsOf(store, baseUrl);
-  const where = sql`WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL${
-    query.filter ? sql` AND ${filterSql(query.filter, columns)}` : sql``
-  }`;
-  // Without a filter nothing is counted: the org knows.
-  const total = query.filter
-    ? sql`SELECT count(*) AS total FROM users ${where}`
-    : sql`SELECT user_count AS total FROM orgs WHERE id = ${store.org}`;
-  const isWalked = isIndexOrder(query, 'userName');
-  const { by, value, after } = order(query.sort, columns, sql`users.seq`, 'userName', isWalked);
-  const last = query.walk?.after;
-  const anchor = (expression: SQL) =>
-    sql`SELECT ${expression} FROM users WHERE users.org_id = ${store.org} AND users.id = ${last}`;
-  const isLater = sql`users.seq > (${anchor(sql`users.seq`)})`;
-  const rest = last === undefined ? where : sql`${where} AND ${after(sql`(${anchor(value)})`, isLater)}`;
-  const page = sql`${rest} ORDER BY ${by} ${span(query, before, 1)}`;
-  // What is sorted by stands in it several times, and an extension's names are long.
-  if (query.filter && lengthOf(page) > MAX_LENGTH)
-    throw invalidFilter('The filter has too many terms of a kind that takes long');
-  // What has to be found or sorted is first only numbers: all else, managers included, is read for the page alone.
-  const found = isWalked
-    ? page
-    : sql`JOIN (SELECT users.seq AS found FROM users ${page}) ON users.seq = found ORDER BY ${by}`;
+  const source = {
+    table: 'users',
+    columns: columnsOf(store, baseUrl),
+    select: COLUMNS,
+    condition: sql`users.org_id = ${store.org} AND users.deleted_at IS NULL`,
+    lasting: 'seq',
+    key: 'userName',
+  } as const;
+  const { rows, ...list } = listOf(store, query, source, before);
   return {
-    total,
-    page:
-      query.count === 0
-        ? []
-        : [sql`SELECT ${COLUMNS}${query.walk ? sql`, ${value} AS sort_value` : sql``} FROM users ${found}`],
-    ...(last !== undefined && { anchor: anchor(sql`${value} AS sort_value`) }),
-    before: query.walk
-      ? sql`(SELECT count(*) FROM (SELECT 1 FROM users ${page}))`
-      : sql`(SELECT total FROM (${total}))`,
-    read: ([rows = []]) => ({
-      resources: rows.map(userOf),
-      values: rows.map((row) => row['sort_value']),
-      isCut: false,
-    }),
+    ...list,
+    page: rows ? [rows] : [],
+    read: ([rows = []]) => {
+      const { found, total } = readList(rows);
+      return { resources: found.map(userOf), values: found.map((row) => row['sort_value']), isCut: false, total };
+    },
   };
 }
 
 function columnsOf(store: OrgStore, baseUrl: string): Columns {
   const manager = (member: string) => sql.raw(`json_extract(${MANAGER}, '$.${member}')`);
-  const expressions: Record<string, () => SQL> = {
-    id: () => sql`users.id`,
-    userName: () => sql`users.user_name_key`,
-    externalId: () => sql`users.external_id`,
-    active: () => sql`users.active`,
-    'meta.location': () => sql`${`${baseUrl}${userType.endpoint}/`} || users.id`,
+  const joined: Record<string, () => SQL> = {
     [`${ENTERPRISE_USER}.manager.$ref`]: () => sql`${`${baseUrl}${userType.endpoint}/`} || ${manager('id')}`,
     [`${ENTERPRISE_USER}.manager.displayName`]: () =>
       sql.raw(`(SELECT json_extract(m.folded, '$.displayName') FROM users AS m WHERE m.org_id = users.org_id
         AND m.deleted_at IS NULL AND m.id = json_extract(users.folded, '$."${ENTERPRISE_USER}".manager.value'))`),
   };
+  const unique: Record<string, () => SQL> = { id: () => sql`users.id`, userName: () => sql`users.user_name_key` };
+  const expressions: Record<string, () => SQL> = {
+    ...unique,
+    ...joined,
+    externalId: () => sql`users.external_id`,
+    active: () => sql`users.active`,
+    'meta.location': () => sql`${`${baseUrl}${userType.endpoint}/`} || users.id`,
+  };
   return {
     document: sql`users.folded`,
-    documentOf: (attribute) =>
-      attribute === 'groups' ? sql.raw(`json_object('groups', json(${groupsOfUser('folded')}))`) : undefined,
     column: (path) => (Object.hasOwn(expressions, path) ? expressions[path]!() : undefined),
+    kindOf: (path) => {
+      if (Object.hasOwn(unique, path)) return 'unique';
+      if (Object.hasOwn(joined, path)) return 'joined';
+      if (path === 'externalId') return 'indexed';
+      return Object.hasOwn(expressions, path) ? 'own' : undefined;
+    },
     lookup: (path, value) => {
       if (path === 'groups.value') return sql`users.seq IN (${usersInGroup(store, value)})`;
       return path === 'emails.value'
         ? sql`users.seq IN (SELECT user_seq FROM user_emails WHERE org_id = ${store.org} AND value_key = ${value})`
         : undefined;
     },
+    derived: (attribute) => (attribute === 'groups' ? groupsOfUsers(store, baseUrl) : undefined),
   };
 }
 

@@ -54,6 +54,7 @@ async function find(org: TypedOrg, search: Search, types: readonly ResourceType[
   await brake(
     org,
     parts.map(({ list }) => list),
+    claim !== undefined,
   );
   // Without a filter the org keeps count. With one, counting reads all that the filter looks at: the first page counts,
   // and its cursors carry the sum along.
@@ -91,15 +92,11 @@ async function find(org: TypedOrg, search: Search, types: readonly ResourceType[
 }
 
 /** Before the database is asked. @throws ScimError 400 tooMany; 429 when the org has searched too much of late. */
-async function brake(org: TypedOrg, lists: readonly List[]): Promise<void> {
-  // Where the second list begins, the first one says: each statement of the second goes through the first one, too.
-  const costs = lists.map(({ page }, i) => {
-    const once = lists.slice(0, i + 1).reduce((sum, { cost }) => sum + cost, 0);
-    return once * Math.max(page.length, 1);
-  });
-  const cost = costs.reduce((sum, one) => sum + one, 0);
+async function brake(org: TypedOrg, lists: readonly List[], isNextPage: boolean): Promise<void> {
+  const cost = lists.reduce((sum, list) => sum + list.cost, 0);
   expectAffordable(cost);
-  await org.brakeSearch?.(cost);
+  // A further page by cursor stops when it is full.
+  await org.brakeSearch?.(isNextPage ? cost / 4 : cost);
 }
 
 /** What must stay the same from page to page (RFC 9865 §2). Which attributes are answered may change: it moves no place. */

@@ -17,9 +17,8 @@ import { costOf, isNarrow } from './filter-cost';
  * SQLite on D1 takes expressions nested to 100; what else stands around the condition has room above this. The most stands
  * around it in a page by cursor across all types, which counts the rows of the type before.
  */
+const MAX_HEIGHT = 65;
 const MAX_OWN_HEIGHT = 55;
-/** Subqueries are counted in, and what stands around the condition is not. */
-const MAX_HEIGHT = 90;
 
 /** A statement on D1 has 100,000 characters at most; what else stands in it has room above this. */
 export const MAX_LENGTH = 95_000;
@@ -384,8 +383,8 @@ function heightOf(condition: Condition, columns?: Columns): Height {
 const LOOKUP: Height = { own: 14, inside: 22 };
 /** A test of the elements of a list that stands in no document: it stands inside such a question. */
 const within = ({ own, inside }: Height): Height => ({
-  own: own + 8,
-  inside: own + inside + 21,
+  own: own + 4,
+  inside: own + inside,
 });
 /** A column may be a question to another row: the manager's name. */
 const COLUMN: Height = { own: 10, inside: 10 };

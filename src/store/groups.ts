@@ -15,7 +15,7 @@ import { membersOfGroups } from './derived';
 import { signedOut, signOut } from './epoch';
 import { count, record, recordAs } from './events';
 import { atOneOf, expect, expectOneChange } from './expect';
-import { type List, listOf, readList } from './list';
+import { type Before, type List, listOf, readList } from './list';
 import type { OrgStore } from './open';
 import { defaultGroup, forgetGroup, isSignOutGroup, signedOutBy } from './policy';
 import { groupsWithMember, leaveAllGroups, memberOf, permissionsIn, selectMembers } from './related';
@@ -73,7 +73,7 @@ export function listGroups(
   store: OrgStore,
   query: Query,
   baseUrl: string,
-  before?: SQL,
+  before?: Before,
 ): List & { /** The page's groups by their seqs. */ readonly seqs: SQL } {
   const withMembers = isWanted(query.projection, 'members');
   const source = {
@@ -106,6 +106,7 @@ export function listGroups(
     ...list,
     // Without a sort an id says by itself where it stood.
     ...(anchor && query.sort && { anchor }),
+    cost: withMembers && rows ? 2 * list.cost : list.cost,
     page: rows ? [rows, ...(withMembers ? [selectMembers(store, limited(page(0)))] : [])] : [],
     read,
     seqs: sql`SELECT groups.seq ${page(0)}`,

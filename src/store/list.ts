@@ -14,7 +14,7 @@ export interface List {
   /** How many there are in all: a row with `total`. Absent: the page says so. */
   readonly total?: SQL;
   readonly page: readonly SQL[];
-  /** Of going through its rows once, in units (filter-cost.ts). Each statement of the page does so. */
+  /** Of all its statements, in units (filter-cost.ts). */
   readonly cost: number;
   /** How many users or groups the org may have: with more, the list has no rows and must be refused. */
   readonly mostRows: number;
@@ -23,10 +23,16 @@ export interface List {
    * on without it.
    */
   readonly anchor?: SQL;
-  /** An expression for how many rows of this list come before those of the next kind of resource. */
-  readonly before: SQL;
+  /** For the list of the next kind of resource. */
+  readonly before: Before;
   /** @param results of the page's statements. */
   read(results: Row[][]): Page;
+}
+
+/** How many rows of one list come before those of the next, as an expression, and what that costs. */
+export interface Before {
+  readonly rows: SQL;
+  readonly cost: number;
 }
 
 export interface Page {
@@ -65,8 +71,7 @@ interface Statements extends Omit<List, 'page' | 'read'> {
   page(extra: number): SQL;
 }
 
-/** @param previous how many rows come before, of the list before this one. */
-export function listOf(store: OrgStore, query: Query, source: Source, previous: SQL | undefined): Statements {
+export function listOf(store: OrgStore, query: Query, source: Source, previous: Before | undefined): Statements {
   const { columns, select, key } = source;
   const { filter, sort, walk } = query;
   const table = sql.raw(source.table);
@@ -88,7 +93,7 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
   const isNext = (at: SQL, lasting: SQL) => after(at, sql`(${anchor(value)})`, sql`${lasting} > ${end}`);
 
   const lasting = column(source.lasting);
-  const limit = (extra: number) => span(query, previous, extra);
+  const limit = (extra: number) => span(query, previous?.rows, extra);
   const rest = last === undefined ? where : sql`${where} AND ${isNext(value, lasting)}`;
   const page = (extra: number) => sql`FROM ${table} WHERE ${rest} ORDER BY ${by(value, lasting)} ${limit(extra)}`;
 
@@ -118,14 +123,17 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
     ...((filter === undefined || isEmpty) && { total }),
     rows: statement,
     page,
-    cost,
+    cost: isNone || walk?.isPast ? 0 : cost + (previous?.cost ?? 0),
     mostRows,
     ...(last !== undefined && { anchor: anchor(sql`${value} AS sort_value`) }),
-    before: !walk
-      ? sql`(SELECT total FROM (${total}))`
-      : isEmpty
-        ? sql`0`
-        : sql`(SELECT count(*) FROM (SELECT 1 FROM ${table} WHERE ${rest} ${limit(1)}))`,
+    before: {
+      rows: !walk
+        ? sql`(SELECT total FROM (${total}))`
+        : isEmpty
+          ? sql`0`
+          : sql`(SELECT count(*) FROM (SELECT 1 FROM ${table} WHERE ${rest} ${limit(1)}))`,
+      cost: filter === undefined || isNone || (walk && isEmpty) ? 0 : cost,
+    },
   };
 }
 

@@ -16,7 +16,7 @@ import { endSessions, only, signedOut, signOut } from './epoch';
 import { count, record, recordAs } from './events';
 import { expect, expectEach, expectOneChange } from './expect';
 import { isNobodysAddress, sameAddress } from './link';
-import { type List, listOf, readList } from './list';
+import { type Before, type List, listOf, readList } from './list';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
 import { defaultGroup, expectAllowed, hasSeat, joinDefaultGroup, signedOutByRename, takeSeat } from './policy';
@@ -130,7 +130,7 @@ export async function signOutUser(
 }
 
 /** A page of users, and how many there are in all. A cursor goes on from a deleted user too: a tombstone keeps its place. */
-export function listUsers(store: OrgStore, query: Query, baseUrl: string, before?: SQL): List {
+export function listUsers(store: OrgStore, query: Query, baseUrl: string, before?: Before): List {
   const source = {
     table: 'users',
     columns: columnsOf(store, baseUrl),

@@ -84,7 +84,7 @@ describe('rows read in an org of 20,000', () => {
     ],
     [
       'userName sw, 11 found',
-      110,
+      120,
       () => search({ filter: 'userName sw "Person-777"' }),
       ({ body }) => body.totalResults === 11,
     ],

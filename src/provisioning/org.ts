@@ -23,6 +23,13 @@ export interface Org {
   publishSoon(): Promise<void>;
   /** Counts a request that a policy of the org has refused, for its administrator. */
   noteRefusal(reason: Reason): void;
+  /**
+   * To be asked before a search. Absent: searches are not limited, as behind the operator's own door.
+   *
+   * @param cost in units (store/filter-cost.ts).
+   * @throws ScimError 429 when there were too many.
+   */
+  brakeSearch?(cost: number): Promise<void>;
 }
 
 /** @param userIds whose sessions have been ended; more than FEW stand for many. */

@@ -8,8 +8,9 @@ import { queryOf, type Search } from '../scim/query';
 import type { Stored } from '../scim/resource';
 import { allTypes } from '../scim/schema/types';
 import type { Row } from '../store/batch';
+import { expectAffordable, tooCostlyHere } from '../store/filter-cost';
 import { listGroups } from '../store/groups';
-import type { List } from '../store/list';
+import { isBeyond, type List } from '../store/list';
 import { listUsers } from '../store/users';
 import type { TypedOrg } from './org';
 
@@ -40,7 +41,7 @@ const lists = new Map([
  * One round trip, and one more for resources that are large. What a cursor claims goes into the same batch, whose statements are the org's own whatever it says; the
  * key to verify it with comes back with them, and of the rest nothing is used before.
  *
- * @throws ScimError 400 invalidFilter, invalidPath, invalidCursor, expiredCursor, invalidCount.
+ * @throws ScimError 400 invalidFilter, invalidValue, tooMany, invalidCursor, expiredCursor, invalidCount; 429.
  */
 async function find(org: TypedOrg, search: Search, types: readonly ResourceType[]): Promise<Found> {
   const claim = search.cursor ? readCursor(search.cursor) : undefined;
@@ -50,19 +51,26 @@ async function find(org: TypedOrg, search: Search, types: readonly ResourceType[
     const list = lists.get(type.name)!(org.store, query, org.baseUrl, parts.at(-1)?.list.before);
     parts.push({ type, projection: query.projection, list });
   }
+  await brake(
+    org,
+    parts.map(({ list }) => list),
+    claim !== undefined,
+  );
   // Without a filter the org keeps count. With one, counting reads all that the filter looks at: the first page counts,
   // and its cursors carry the sum along.
   const isCounted = claim !== undefined && search.filter !== undefined;
   const anchors = parts.flatMap(({ list }) => list.anchor ?? []);
-  const totals = isCounted ? [] : parts.map(({ list }) => list.total);
+  const totals = isCounted ? [] : parts.flatMap(({ list }) => list.total ?? []);
   const results = await org.store.read(...anchors, ...totals, ...parts.flatMap(({ list }) => list.page));
   const take = (statements: readonly unknown[]) => results.splice(0, statements.length);
 
   const anchor = take(anchors)[0];
   if (claim) await verify(org, search, types, claim, anchor);
-  const counted = take(totals).reduce((sum, rows) => sum + (rows[0]!['total'] as number), 0);
-  const total = isCounted ? claim.place.total! : counted;
+  const counted = take(totals).map((rows) => rows[0]!['total'] as number);
+  if (parts.some(({ list }) => isBeyond(list, org.store.tenant))) throw tooCostlyHere();
   const pages = await Promise.all(parts.map(({ list }) => list.read(take(list.page))));
+  const sum = [...counted, ...pages.map(({ total }) => total ?? 0)].reduce((all, one) => all + one, 0);
+  const total = isCounted ? claim.place.total! : sum;
   // What follows a page that was cut is for the next one.
   const end = pages.findIndex(({ isCut }) => isCut);
   const all = (end === -1 ? parts : parts.slice(0, end + 1)).flatMap(({ type, projection }, i) =>
@@ -83,6 +91,14 @@ async function find(org: TypedOrg, search: Search, types: readonly ResourceType[
     issuedAt: org.store.now,
   });
   return { total, resources, paging: { nextCursor } };
+}
+
+/** Before the database is asked. @throws ScimError 400 tooMany; 429 when the org has searched too much of late. */
+async function brake(org: TypedOrg, lists: readonly List[], isNextPage: boolean): Promise<void> {
+  const cost = lists.reduce((sum, list) => sum + list.cost, 0);
+  expectAffordable(cost);
+  // A further page by cursor stops when it is full.
+  await org.brakeSearch?.(isNextPage ? cost / 4 : cost);
 }
 
 /** What must stay the same from page to page (RFC 9865 §2). Which attributes are answered may change: it moves no place. */

@@ -11,7 +11,16 @@ import { tooManyRequests } from '../scim/error';
 import { isNoteworthy, type Line, noteUse } from '../store/credentials';
 import type { OrgStore } from '../store/open';
 import type { Reason } from '../store/refusals';
-import { becomeKnown, becomeUnknown, callers, orgTooFast, RATE_DEFAULT, strangerTooOften, wasTooFast } from './brakes';
+import {
+  becomeKnown,
+  becomeUnknown,
+  callers,
+  orgTooFast,
+  RATE_DEFAULT,
+  searchesTooMuch,
+  strangerTooOften,
+  wasTooFast,
+} from './brakes';
 import { type App, actorOf, addressOf, inBackground, orgFor, publicUrl } from './context';
 import { noteOutcomes, statusOf } from './outcome';
 import { brakedFor, noteRefusal, refusalFor, refusedAlready } from './refusal';
@@ -106,7 +115,17 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
     noted++;
     noteRefusal(c, { ...presented, reason });
   };
-  c.set('org', orgFor(c, { kind: 'credential', hash, slug }, actorOf(c, 'idp'), baseUrl, note));
+  const brakeSearch = async (cost: number) => {
+    const seconds = await searchesTooMuch(c, hash, cost);
+    if (seconds === undefined) return;
+    note('rate_limited');
+    throw tooManyRequests(
+      'The organization sends more searches without an index than it is allowed: try again later',
+      seconds,
+    );
+  };
+  const org = orgFor(c, { kind: 'credential', hash, slug }, actorOf(c, 'idp'), baseUrl, note);
+  c.set('org', { ...org, brakeSearch });
   const { store } = c.var.org;
   let fault: unknown;
   let isCounted = known !== undefined;
@@ -135,9 +154,8 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
     note(store.refusal);
     if (known === undefined) becomeKnown(c, hash, { id: secret.orgId, settings: {} }, true);
   } else if (store.latestTenant !== undefined) {
-    const { id, settings } = store.latestTenant;
     if (known === undefined) becomeKnown(c, hash, store.latestTenant, isCounted);
-    else callers.keep(hash, id, settings.rateLimit);
+    else callers.keep(hash, store.latestTenant);
   }
   // The text of a good credential says whose it is, too. Where D1 could not be asked: whose it was here before.
   const orgId = store.latestTenant?.id ?? (store.isChecked ? secret.orgId : callers.get(hash)?.orgId);

@@ -8,6 +8,7 @@
  */
 import type { Context } from 'hono';
 import type { Env } from '../env';
+import { weightOf } from '../store/filter-cost';
 import { RATES, type Rate } from '../store/open';
 import { type App, addressOf, inBackground, publicUrl } from './context';
 
@@ -19,6 +20,8 @@ export const RATE_DEFAULT: Rate = Math.max(...RATES) as Rate;
 interface Known {
   readonly orgId: string;
   readonly rate: Rate;
+  /** Of its users or groups, whichever are more. */
+  readonly size: number;
 }
 
 /** The latest that were put in, at most so many. */
@@ -44,8 +47,9 @@ class Callers {
 
   get = (hash: string): Known | undefined => this.#known.get(hash);
 
-  keep(hash: string, orgId: string, rate: Rate = RATE_DEFAULT): void {
-    this.#known.keep(hash, { orgId, rate });
+  keep(hash: string, { id: orgId, settings, userCount = 0, groupCount = 0 }: Org): void {
+    const rate = settings.rateLimit ?? RATE_DEFAULT;
+    this.#known.keep(hash, { orgId, rate, size: Math.max(userCount, groupCount) });
   }
 
   forget(hash: string): void {
@@ -64,7 +68,10 @@ const overRate = new Recent<number>(5_000);
  *
  * @returns seconds to wait, if the org sends more than its setting `rateLimit` allows.
  */
-export async function orgTooFast({ env }: Context<App>, { orgId, rate }: Known): Promise<number | undefined> {
+export async function orgTooFast(
+  { env }: Context<App>,
+  { orgId, rate }: Pick<Known, 'orgId' | 'rate'>,
+): Promise<number | undefined> {
   if (!(await isOver(env[`RATE_${rate}`], `org:${orgId}`))) return undefined;
   overRate.keep(orgId, Date.now() + ORG_PERIOD * 1_000);
   return ORG_PERIOD;
@@ -77,14 +84,9 @@ export const wasTooFast = (orgId: string): boolean => (overRate.get(orgId) ?? 0)
  * What follows once a credential has been found good that was not known here. Its request counts for its org after the
  * fact, off the answer's path, unless it was counted.
  */
-export function becomeKnown(
-  c: Context<App>,
-  hash: string,
-  { id: orgId, settings: { rateLimit: rate = RATE_DEFAULT } }: Org,
-  isCounted: boolean,
-): void {
-  callers.keep(hash, orgId, rate);
-  if (!isCounted) inBackground(c, orgTooFast(c, { orgId, rate }));
+export function becomeKnown(c: Context<App>, hash: string, org: Org, isCounted: boolean): void {
+  callers.keep(hash, org);
+  if (!isCounted) inBackground(c, orgTooFast(c, { orgId: org.id, rate: org.settings.rateLimit ?? RATE_DEFAULT }));
   // Only an address brakes strangers.
   if (addressOf(c) !== undefined) inBackground(c, location.keep(c, hash));
 }
@@ -92,6 +94,8 @@ export function becomeKnown(
 interface Org {
   readonly id: string;
   readonly settings: { readonly rateLimit?: Rate };
+  readonly userCount?: number;
+  readonly groupCount?: number;
 }
 
 /** A credential that was known turned out to be dead. */
@@ -111,6 +115,22 @@ export async function strangerTooOften(c: Context<App>, hash?: string): Promise<
   const seconds = await failedTooOften(c);
   if (seconds === undefined || hash === undefined) return seconds;
   return (await location.has(c, hash)) ? undefined : seconds;
+}
+
+/**
+ * Whether the org has searched too much without an index, whatever its `rateLimit`: all orgs wait for such searches. The
+ * size of the org is that of its last request here; of a caller that has not been seen here nothing is counted.
+ *
+ * @param cost in units (store/filter-cost.ts).
+ * @returns seconds to wait, if so.
+ */
+export async function searchesTooMuch({ env }: Context<App>, hash: string, cost: number): Promise<number | undefined> {
+  const known = callers.get(hash);
+  const weight = known === undefined ? 1 : weightOf(cost, known.size);
+  if (known === undefined || weight === 1) return undefined;
+  const key = `search:${known.orgId}`;
+  const all = await Promise.all(Array.from({ length: weight }, () => isOver(env.RATE_25, key)));
+  return all.includes(true) ? ORG_PERIOD : undefined;
 }
 
 /**

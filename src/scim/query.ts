@@ -1,6 +1,6 @@
 /** What a list or search asks for (RFC 7644 §3.4.2, §3.4.3; RFC 9865), from a query string or a SearchRequest body. */
 import type { ResourceType } from './attribute';
-import { invalidCount, invalidCursor, invalidPath, invalidSyntax, invalidValue, shown } from './error';
+import { invalidCount, invalidCursor, invalidSyntax, invalidValue, shown } from './error';
 import { type Condition, resolveFilter } from './filter/condition';
 import { parseFilter } from './filter/parse';
 import { type AttributePath, pathName, resolveAttribute, target, within } from './path';
@@ -182,7 +182,7 @@ function search({
  * @param others types that the same search asks as well (RFC 7644 §3.4.2.1).
  * @param walk paging by cursor.
  * @param baseUrl of the request, for filters on `$ref`.
- * @throws ScimError 400 invalidFilter, or invalidPath for sortBy.
+ * @throws ScimError 400 invalidFilter, or invalidValue for sortBy.
  */
 export function queryOf(
   type: ResourceType,
@@ -209,10 +209,11 @@ const isElsewhere = (type: ResourceType, name: string, others: readonly Resource
 /** §3.4.2.3: a simple attribute or sub-attribute; a multi-valued one means the `value` of its primary or first element. */
 function sortPath(type: ResourceType, sortBy: string): AttributePath {
   const path = resolveAttribute(type, sortBy.trim());
-  if (path === undefined) throw invalidPath(`sortBy names ${shown(sortBy)}, which is no attribute of a ${type.name}`);
-  if (path.some((a) => a.returned === 'never')) throw invalidPath(`${pathName(path)} cannot be sorted by`);
+  if (path === undefined) throw invalidValue(`sortBy names ${shown(sortBy)}, which is no attribute of a ${type.name}`);
+  if (path.some((a) => a.returned === 'never')) throw invalidValue(`sortBy: ${pathName(path)} cannot be sorted by`);
   if (target(path).type !== 'complex') return path;
   const value = within(target(path).subAttributes, 'value');
-  if (value === undefined) throw invalidPath(`${pathName(path)} is complex: sortBy needs a sub-attribute of it`);
+  if (value === undefined)
+    throw invalidValue(`sortBy: ${pathName(path)} is complex, and a sub-attribute of it was expected`);
   return [...path, ...value];
 }

@@ -10,24 +10,15 @@ import type { Operator } from '../scim/filter/parse';
 import type { AttributePath } from '../scim/path';
 import type { Query } from '../scim/query';
 import { lengthOf } from './batch';
-
-/** Where a table keeps what a filter may ask for. */
-export interface Columns {
-  /** The folded document. */
-  readonly document: SQL;
-  /** A document for a top-level attribute that the folded one does not hold: `{"members": […]}`. */
-  documentOf?(attribute: string): SQL | undefined;
-  /** An expression instead of a place in the document, by the attribute's path (`name.givenName`). */
-  column(path: string): SQL | undefined;
-  /** A condition on the row for "one value of this attribute equals", answered by an index. */
-  lookup(path: string, value: SQL): SQL | undefined;
-}
+import { type Columns, columnsOfElement, inside, pathKey } from './columns';
+import { costOf, isNarrow } from './filter-cost';
 
 /**
  * SQLite on D1 takes expressions nested to 100; what else stands around the condition has room above this. The most stands
- * around it in a page by cursor across all types.
+ * around it in a page by cursor across all types, which counts the rows of the type before.
  */
 const MAX_HEIGHT = 65;
+const MAX_OWN_HEIGHT = 55;
 
 /** A statement on D1 has 100,000 characters at most; what else stands in it has room above this. */
 export const MAX_LENGTH = 95_000;
@@ -35,7 +26,7 @@ export const MAX_LENGTH = 95_000;
 /** @throws ScimError 400 invalidFilter when the database could not take it. */
 export function filterSql(condition: Condition, columns: Columns): SQL {
   const { own, inside } = heightOf(condition, columns);
-  if (own + inside > MAX_HEIGHT) throw invalidFilter('The filter nests too deeply');
+  if (own > MAX_OWN_HEIGHT || own + inside > MAX_HEIGHT) throw invalidFilter('The filter nests too deeply');
   const compiled = new Compiler(columns).condition(condition);
   if (lengthOf(compiled) > MAX_LENGTH) throw invalidFilter('The filter has too many terms of a kind that takes long');
   return compiled;
@@ -57,16 +48,21 @@ function sortSql(path: AttributePath, columns: Columns): { readonly value: SQL; 
 
 /** The order of a list. */
 export interface Order {
-  readonly by: SQL;
   /** What is sorted by; NULL where nothing is. */
   readonly value: SQL;
   /**
+   * @param value of the row, as above or where it has been put meanwhile.
+   * @param lasting orders the rows without a sort, and those that sort alike.
+   */
+  by(value: SQL, lasting: SQL): SQL;
+  /**
    * Holds of the rows that come after a certain one, so that a page by cursor begins where the last one ended.
    *
+   * @param value of the row.
    * @param at the value of that row.
    * @param isLater holds of the rows after it in the lasting order.
    */
-  after(at: SQL, isLater: SQL): SQL;
+  after(value: SQL, at: SQL, isLater: SQL): SQL;
 }
 
 /**
@@ -74,23 +70,28 @@ export interface Order {
  *
  * The "+" keeps SQLite from walking an index just because it is in order, past every row that a filter leaves out.
  *
- * @param lasting the column that orders rows without a sort, and those that sort alike.
  * @param key the attribute that has a unique index and always a value: sorting by it is reading the index.
  * @param isWalked as isIndexOrder says.
  */
-export function order(sort: Query['sort'], columns: Columns, lasting: SQL, key: string, isWalked: boolean): Order {
+export function order(sort: Query['sort'], columns: Columns, key: string, isWalked: boolean): Order {
   const plus = sql.raw(isWalked ? '' : '+');
-  if (sort === undefined) return { by: sql`${plus}${lasting}`, value: sql`NULL`, after: (_, isLater) => isLater };
+  if (sort === undefined) {
+    return { value: sql`NULL`, by: (_, lasting) => sql`${plus}${lasting}`, after: (_, __, isLater) => isLater };
+  }
   const { value, isColumn } = sortSql(sort.path, columns);
   const direction = sql.raw(sort.isDescending ? 'DESC' : 'ASC');
   const beyond = sql.raw(sort.isDescending ? '<' : '>');
   if (isColumn && isKey(sort, key)) {
-    return { by: sql`${plus}${value} ${direction}`, value, after: (at) => sql`${value} ${beyond} ${at}` };
+    return {
+      value,
+      by: (value) => sql`${plus}${value} ${direction}`,
+      after: (value, at) => sql`${value} ${beyond} ${at}`,
+    };
   }
   return {
-    by: sql`${value} IS NULL ${direction}, ${value} ${direction}, ${lasting}`,
     value,
-    after: (at, isLater) => {
+    by: (value, lasting) => sql`${value} IS NULL ${direction}, ${value} ${direction}, ${lasting}`,
+    after: (value, at, isLater) => {
       const among = sql`${value} ${beyond} ${at} OR (${value} = ${at} AND ${isLater})`;
       return sort.isDescending
         ? sql`CASE WHEN ${at} IS NULL THEN ${value} IS NOT NULL OR ${isLater} ELSE ${among} END`
@@ -103,10 +104,8 @@ const isKey = (sort: NonNullable<Query['sort']>, key: string) => sort.path.lengt
 
 /** Whether an index of the org's rows is in the order that is asked for, so that a page is a walk along it. */
 export const isIndexOrder = ({ sort, filter, walk }: Query, key: string) =>
-  // By cursor, too: a page is what comes next, and stops when it is full.
-  (filter === undefined || walk !== undefined) && (sort === undefined || isKey(sort, key));
-
-const pathKey = (path: AttributePath) => path.map((attribute) => attribute.name).join('.');
+  // By cursor from the second page on, too: a page is what comes next, and stops when it is full.
+  (filter === undefined || walk?.after !== undefined) && (sort === undefined || isKey(sort, key));
 
 type Names = readonly { readonly name: string }[];
 
@@ -116,17 +115,12 @@ function jsonPath(names: Names, suffix = '', more: Names = []): SQL {
   return sql.raw(`'$${steps(names)}${suffix}${steps(more)}'`);
 }
 
-/** The columns as seen from inside a singular complex attribute: `manager[displayName eq "…"]`. */
-const inside = (columns: Columns, prefix: string): Columns => ({
-  document: columns.document,
-  column: (path) => columns.column(prefix + path),
-  lookup: (path, value) => columns.lookup(prefix + path, value),
-});
-
 /** What the compiler is inside of: the row, or one element of a list. */
 interface Scope {
   readonly document: SQL;
   readonly columns?: Columns;
+  /** An index has left only a few rows. */
+  readonly isNarrow?: boolean;
 }
 
 class Compiler {
@@ -142,11 +136,14 @@ class Compiler {
   #in(scope: Scope, condition: Condition): SQL {
     switch (condition.kind) {
       case 'and':
-      case 'or':
+      case 'or': {
+        const isNarrowed = condition.kind === 'and' && scope.columns && isNarrow(condition, scope.columns);
+        const inner = isNarrowed ? { ...scope, isNarrow: true } : scope;
         return this.#joined(
           condition.kind,
-          condition.terms.map((term) => this.#in(scope, term)),
+          cheapFirst(condition.terms, scope.columns).map((term) => this.#in(inner, term)),
         );
+      }
       case 'not':
         // SQL's NULL is "unknown", and not unknown is unknown: here it is false, and not false is true.
         return sql`NOT ifnull(${this.#in(scope, condition.term)}, 0)`;
@@ -154,7 +151,9 @@ class Compiler {
         return this.#present(scope, condition.path);
       case 'compare': {
         const value = this.#value(condition.value);
-        const lookup = condition.operator === 'eq' && scope.columns?.lookup(pathKey(condition.path), value);
+        const isDerived = scope.columns?.derived(condition.path[0].name) !== undefined;
+        const isLookup = condition.operator === 'eq' && !(isDerived && scope.isNarrow);
+        const lookup = isLookup && scope.columns?.lookup(pathKey(condition.path), value);
         return lookup || this.#compare(scope, condition.path, condition.operator, value, condition.value);
       }
       case 'element':
@@ -182,6 +181,8 @@ class Compiler {
   #present(scope: Scope, path: AttributePath): SQL {
     const column = scope.columns?.column(pathKey(path));
     if (column !== undefined) return sql`ifnull(${column}, '') <> ''`;
+    const derived = this.#derived(scope, path, (inner, rest) => (rest ? this.#present(inner, rest) : sql`1`));
+    if (derived !== undefined) return derived;
     if (path.at(-1)!.multiValued) {
       return this.#where(scope, path, (document, inner) => sql`json_array_length(${document}, ${inner}) > 0`, true);
     }
@@ -194,17 +195,20 @@ class Compiler {
   #compare(scope: Scope, path: AttributePath, operator: Operator, value: SQL, wanted: string | number | boolean): SQL {
     const column = scope.columns?.column(pathKey(path));
     if (column !== undefined) {
-      const end = operator === 'sw' && typeof wanted === 'string' ? afterPrefix(wanted) : undefined;
+      // Of a column a range, which an index serves. There is none for a column that reads another row.
+      const isRange = operator === 'sw' && scope.columns?.kindOf(pathKey(path)) !== 'joined';
+      const end = isRange && typeof wanted === 'string' ? afterPrefix(wanted) : undefined;
       return compare(column, operator, value, end === undefined ? undefined : this.#value(end));
     }
+    const derived = this.#derived(scope, path, (inner, rest) => this.#compare(inner, rest!, operator, value, wanted));
+    if (derived !== undefined) return derived;
     return this.#where(scope, path, (document, inner) =>
       compare(sql`json_extract(${document}, ${inner})`, operator, value, undefined),
     );
   }
 
   /** A test of the place where a path ends: of each element's, when a list is on the way. */
-  #where(outer: Scope, path: AttributePath, test: (document: SQL, inner: SQL) => SQL, asWhole = false): SQL {
-    const scope = this.#holding(outer, path);
+  #where(scope: Scope, path: AttributePath, test: (document: SQL, inner: SQL) => SQL, asWhole = false): SQL {
     const list = path.findIndex(({ multiValued }, i) => multiValued && !(asWhole && i === path.length - 1));
     if (list < 0) return test(scope.document, jsonPath(path));
     return this.#some(scope, path.slice(0, list + 1), (element) =>
@@ -220,17 +224,37 @@ class Compiler {
       WHERE ${test(sql`${alias}.value`)})`;
   }
 
-  #holding(scope: Scope, path: AttributePath): Scope {
-    const document = scope.columns?.documentOf?.(path[0].name);
-    return document ? { ...scope, document } : scope;
+  /**
+   * A test of each element of a list that stands in no document.
+   *
+   * @param test of an element, and of the path from there on.
+   * @returns undefined: it is no such list.
+   */
+  #derived(
+    scope: Scope,
+    path: AttributePath,
+    test: (element: Scope, rest: AttributePath | undefined) => SQL,
+    asks: ReadonlySet<string> = new Set(path.slice(1).map(({ name }) => name)),
+  ): SQL | undefined {
+    const [first, ...rest] = path;
+    const list = scope.columns?.derived(first.name);
+    return list?.some(
+      (element) => {
+        const columns = columnsOfElement(element);
+        return test({ document: columns.document, columns }, rest.length > 0 ? (rest as never) : undefined);
+      },
+      scope.isNarrow === true,
+      asks,
+    );
   }
 
-  #element(outer: Scope, path: AttributePath, filter: Condition): SQL {
-    const scope = this.#holding(outer, path);
+  #element(scope: Scope, path: AttributePath, filter: Condition): SQL {
+    const derived = this.#derived(scope, path, (element) => this.#in(element, filter), new Set(namesIn(filter)));
+    if (derived !== undefined) return derived;
     if (!isPlural(path)) {
-      const object = sql`json_extract(${scope.document}, ${jsonPath(path)})`;
-      const columns = scope.columns && inside(scope.columns, `${pathKey(path)}.`);
-      return sql`(${object} IS NOT NULL AND ${this.#in({ document: object, ...(columns && { columns }) }, filter)})`;
+      const object = scope.columns?.column(pathKey(path)) ?? sql`json_extract(${scope.document}, ${jsonPath(path)})`;
+      const columns = scope.columns && inside(scope.columns, path);
+      return sql`(${object} IS NOT NULL AND ${this.#in({ ...scope, document: object, ...(columns && { columns }) }, filter)})`;
     }
     const lookup = scope.columns && this.#narrowed(scope.columns, pathKey(path), filter);
     if (lookup && filter.kind === 'compare') return lookup; // there is nothing more to it
@@ -248,6 +272,28 @@ class Compiler {
     }
     if (filter.kind !== 'compare' || filter.operator !== 'eq') return undefined;
     return columns.lookup(`${path}.${pathKey(filter.path)}`, this.#value(filter.value));
+  }
+}
+
+/** Inside brackets SQLite goes through them as they stand, and stops at the first that decides. */
+function cheapFirst(terms: readonly Condition[], columns: Columns | undefined): readonly Condition[] {
+  if (columns === undefined) return terms;
+  const priced = terms.map((term) => ({ term, cost: costOf(term, columns) }));
+  return priced.sort((a, b) => a.cost - b.cost).map(({ term }) => term);
+}
+
+/** The first names of all paths in it. */
+function namesIn(condition: Condition): string[] {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return condition.terms.flatMap(namesIn);
+    case 'not':
+      return namesIn(condition.term);
+    case 'nothing':
+      return [];
+    default:
+      return [condition.path[0].name];
   }
 }
 
@@ -311,8 +357,9 @@ function heightOf(condition: Condition, columns?: Columns): Height {
       return deeper(heightOf(condition.term, columns), 2);
     case 'element': {
       const filter = heightOf(condition.filter);
+      if (columns?.derived(condition.path[0].name)) return within(filter);
       if (!isPlural(condition.path)) return deeper(filter, 3);
-      // The look-up beside it, or the list that stands in no document.
+      // The look-up beside it.
       const beside = columns ? LOOKUP : { own: 0, inside: 0 };
       return {
         own: Math.max(filter.own + 2, beside.own) + 1,
@@ -324,7 +371,8 @@ function heightOf(condition: Condition, columns?: Columns): Height {
     default: {
       const key = pathKey(condition.path);
       const isLookup = condition.kind === 'compare' && columns?.lookup(key, sql`1`) !== undefined;
-      if (isLookup || columns?.documentOf?.(condition.path[0].name)) return LOOKUP;
+      if (isLookup) return LOOKUP;
+      if (columns?.derived(condition.path[0].name)) return within({ own: 6, inside: 0 });
       if (columns?.column(key)) return COLUMN;
       return isPlural(condition.path) ? { own: 8, inside: 7 } : { own: 6, inside: 0 };
     }
@@ -333,5 +381,10 @@ function heightOf(condition: Condition, columns?: Columns): Height {
 
 /** Look-ups ask other tables, in the caller's org: the largest is that for the members of a group. */
 const LOOKUP: Height = { own: 14, inside: 22 };
+/** A test of the elements of a list that stands in no document: it stands inside such a question. */
+const within = ({ own, inside }: Height): Height => ({
+  own: own + 4,
+  inside: own + inside,
+});
 /** A column may be a question to another row: the manager's name. */
 const COLUMN: Height = { own: 10, inside: 10 };

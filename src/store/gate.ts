@@ -4,7 +4,7 @@ import { addressesOf, addressKey, storedForms } from '../scim/address';
 import { foldCase, isBlank } from '../scim/fold';
 import type { Related, Resource } from '../scim/resource';
 import type { OrgStore } from './open';
-import { groupsIn, groupsOfUser, PERMISSIONS_OF_USER } from './related';
+import { GROUPS_OF_USER, groupsIn, PERMISSIONS_OF_USER } from './related';
 
 /** What a host app may know somebody by. */
 export type Key = 'id' | 'userName' | 'email' | 'externalId';
@@ -34,7 +34,7 @@ const MAX_ALIKE = 3;
 export async function findPeople(store: OrgStore, key: Key, value: string): Promise<Person[]> {
   const most = key === 'email' ? MAX_ALIKE : 2;
   const [rows] = await store.read(
-    sql`SELECT users.id, users.resource, users.active, users.not_before, ${sql.raw(groupsOfUser('resource'))} AS groups,
+    sql`SELECT users.id, users.resource, users.active, users.not_before, ${sql.raw(GROUPS_OF_USER)} AS groups,
         ${sql.raw(PERMISSIONS_OF_USER)} AS permissions
       FROM users WHERE users.seq IN (${seqsOf(store, key, isBlank(value) ? '' : value)} LIMIT CAST(${most} AS INTEGER))`,
   );

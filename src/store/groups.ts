@@ -2,7 +2,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Happening } from '../events';
 import type { ResourceType } from '../scim/attribute';
-import { invalidFilter, tooMany } from '../scim/error';
+import { tooMany } from '../scim/error';
 import { foldCase, foldObject } from '../scim/fold';
 import type { MembershipChange } from '../scim/patch/membership';
 import { isWanted } from '../scim/projection';
@@ -10,16 +10,17 @@ import type { Query } from '../scim/query';
 import { schemasOf } from '../scim/representation';
 import type { JsonObject, Related, Resource, Stored } from '../scim/resource';
 import { groupType } from '../scim/schema/types';
-import { lengthOf, type Row } from './batch';
+import type { Row } from './batch';
+import type { Columns } from './columns';
+import { membersOfGroups } from './derived';
 import { signedOut, signOut } from './epoch';
 import { count, record, recordAs, toldBy } from './events';
 import { atOneOf, expect, expectOneChange } from './expect';
-import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
-import { type List, listed, span, withLarge } from './list';
+import { type Before, type List, listed, listOf, readList, withLarge } from './list';
 import type { OrgStore } from './open';
 import { defaultGroup, forgetGroup, isSignOutGroup, signedOutBy } from './policy';
 import { jsonPortions } from './portions';
-import { groupsWithMember, leaveAllGroups, MEMBERS_OF_GROUP, memberOf, permissionsIn, selectMembers } from './related';
+import { groupsWithMember, leaveAllGroups, memberOf, permissionsIn, selectMembers } from './related';
 import { removeLater, removeMemberships } from './removal';
 
 export interface StoredGroup extends Stored {
@@ -103,31 +104,25 @@ export function listGroups(
   store: OrgStore,
   query: Query,
   baseUrl: string,
-  before?: SQL,
+  before?: Before,
 ): List & { /** The page's groups by their seqs. */ readonly seqs: SQL } {
   const withMembers = isWanted(query.projection, 'members');
-  const columns = columnsOf(store, baseUrl);
-  const where = sql`WHERE groups.org_id = ${store.org}${
-    query.filter ? sql` AND ${filterSql(query.filter, columns)}` : sql``
-  }`;
-  const total = query.filter
-    ? sql`SELECT count(*) AS total FROM groups ${where}`
-    : sql`SELECT group_count AS total FROM orgs WHERE id = ${store.org}`;
-  const lasting = query.walk ? sql`groups.id` : sql`groups.seq`;
-  const { by, value, after } = order(query.sort, columns, lasting, 'displayName', isIndexOrder(query, 'displayName'));
-  const last = query.walk?.after;
-  const anchor = (expression: SQL) => sql`SELECT ${expression} FROM groups WHERE ${which(store, last!)}`;
-  const isLater = sql`groups.id > ${last}`;
-  const rest = last === undefined ? where : sql`${where} AND ${after(sql`(${anchor(value)})`, isLater)}`;
-  const page = (extra: number) => sql`${rest} ORDER BY ${by} ${span(query, before, extra)}`;
-  // A search across types has the filter of both in one statement.
-  if (lengthOf(page(1)) > MAX_LENGTH) throw invalidFilter('The filter has too many terms of a kind that takes long');
-  const read = async ([found = [], members]: Row[][]) => {
-    const { whole: rows, isCut } = await withLarge(store, 'groups', found);
+  const source = {
+    table: 'groups',
+    columns: columnsOf(store, baseUrl),
+    select: LISTED,
+    condition: sql`groups.org_id = ${store.org}`,
+    lasting: query.walk ? 'id' : 'seq',
+    key: 'displayName',
+  } as const;
+  const { rows, page, anchor, ...list } = listOf(store, query, source, before);
+  const read = async ([all = [], members]: Row[][]) => {
+    const { found, total } = readList(all);
+    const { whole, isCut } = await withLarge(store, 'groups', found);
     const byGroup = Map.groupBy(members ?? [], (row) => row['group_seq'] as number);
     let memberships = 0;
     const groups: StoredGroup[] = [];
-    for (const row of rows) {
+    for (const row of whole) {
       memberships += row['member_count'] as number;
       if (withMembers && groups.length > 0 && memberships > MAX_LISTED_MEMBERS) break;
       if (withMembers && memberships > MAX_MEMBERS) throw tooManyMembers(row['id'] as string);
@@ -135,25 +130,19 @@ export function listGroups(
     }
     return {
       resources: groups,
-      values: rows.map((row) => row['sort_value']),
-      isCut: isCut || groups.length < rows.length,
+      values: whole.map((row) => row['sort_value']),
+      isCut: isCut || groups.length < whole.length,
+      total,
     };
   };
   return {
-    total,
-    page:
-      query.count === 0
-        ? []
-        : [
-            sql`SELECT ${LISTED}${query.walk ? sql`, ${value} AS sort_value` : sql``} FROM groups ${page(1)}`,
-            ...(withMembers ? [selectMembers(store, limited(page(0)))] : []),
-          ],
-    ...(last !== undefined && query.sort && { anchor: anchor(sql`${value} AS sort_value`) }),
-    before: query.walk
-      ? sql`(SELECT count(*) FROM (SELECT 1 FROM groups ${page(1)}))`
-      : sql`(SELECT total FROM (${total}))`,
+    ...list,
+    // Without a sort an id says by itself where it stood.
+    ...(anchor && query.sort && { anchor }),
+    cost: withMembers && rows ? 2 * list.cost : list.cost,
+    page: rows ? [rows, ...(withMembers ? [selectMembers(store, limited(page(0)))] : [])] : [],
     read,
-    seqs: sql`SELECT groups.seq FROM groups ${page(0)}`,
+    seqs: sql`SELECT groups.seq ${page(0)}`,
   };
 }
 
@@ -161,16 +150,20 @@ export function listGroups(
 const limited = (page: SQL) => sql`SELECT seq FROM (
   SELECT seq, row_number() OVER (ROWS UNBOUNDED PRECEDING) AS place,
     sum(member_count) OVER (ROWS UNBOUNDED PRECEDING) AS members
-  FROM (SELECT groups.seq, groups.member_count FROM groups ${page}))
+  FROM (SELECT groups.seq, groups.member_count ${page}))
   WHERE members <= iif(place = 1, ${MAX_MEMBERS}, ${MAX_LISTED_MEMBERS})`;
 
 const instant = (column: string) => sql.raw(`strftime('%Y-%m-%dT%H:%M:%fZ', groups.${column} / 1000.0, 'unixepoch')`);
 
 function columnsOf(store: OrgStore, baseUrl: string): Columns {
-  const expressions: Record<string, () => SQL> = {
+  const unique: Record<string, () => SQL> = {
     id: () => sql`groups.id`,
     displayName: () => sql`groups.display_name_key`,
+  };
+  const expressions: Record<string, () => SQL> = {
+    ...unique,
     externalId: () => sql`groups.external_id`,
+    meta: () => sql`1`, // it stands in no document, and is never absent
     'meta.resourceType': () => sql`'Group'`,
     'meta.created': () => instant('created_at'),
     'meta.lastModified': () => instant('modified_at'),
@@ -179,11 +172,15 @@ function columnsOf(store: OrgStore, baseUrl: string): Columns {
   };
   return {
     document: sql`groups.folded`,
-    documentOf: (attribute) =>
-      attribute === 'members' ? sql.raw(`json_object('members', json(${MEMBERS_OF_GROUP}))`) : undefined,
     column: (path) => (Object.hasOwn(expressions, path) ? expressions[path]!() : undefined),
+    kindOf: (path) => {
+      if (Object.hasOwn(unique, path)) return 'unique';
+      if (path === 'externalId') return 'indexed';
+      return Object.hasOwn(expressions, path) ? 'own' : undefined;
+    },
     lookup: (path, value) =>
       path === 'members.value' ? sql`groups.seq IN (${groupsWithMember(store, value)})` : undefined,
+    derived: (attribute) => (attribute === 'members' ? membersOfGroups(store, baseUrl) : undefined),
   };
 }
 

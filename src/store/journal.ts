@@ -5,7 +5,7 @@ import type { Related } from '../scim/resource';
 import type { Row } from './batch';
 import { MAX_NOTED } from './groups';
 import type { OrgStore } from './open';
-import { groupsIn, groupsOfUser } from './related';
+import { GROUPS_OF_USER, groupsIn } from './related';
 
 /** An event as it was recorded. */
 export interface Recorded {
@@ -203,7 +203,7 @@ export async function findSubject(store: OrgStore, idOrUserName: string): Promis
   const named = sql`user_name_key = ${foldCase(idOrUserName)}`;
   const [rows] = await store.read(
     sql`SELECT subject.id, users.id AS user_id, users.resource ->> '$.userName' AS user_name, users.active,
-        users.deleted_at, users.erased_at, users.not_before, ${sql.raw(groupsOfUser('resource'))} AS groups
+        users.deleted_at, users.erased_at, users.not_before, ${sql.raw(GROUPS_OF_USER)} AS groups
       FROM (SELECT coalesce((${one} AND id = ${idOrUserName}), (${one} AND deleted_at IS NULL AND ${named}),
         (${one} AND deleted_at IS NOT NULL AND ${named} ORDER BY deleted_at DESC LIMIT 1),
         (SELECT target_id FROM events WHERE org_id = ${store.org} AND target_id = ${idOrUserName}

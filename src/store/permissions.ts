@@ -5,7 +5,9 @@ import { DEFAULT_PAGE, type Query } from '../scim/query';
 import type { Row } from './batch';
 import { count, recordAs } from './events';
 import { expect } from './expect';
+import { expectAffordable, tooCostlyHere } from './filter-cost';
 import { groupOf, listGroups, meant, SELECT, type StoredGroup, seqOf, which } from './groups';
+import { isBeyond } from './list';
 import type { OrgStore } from './open';
 import { memberOf, permissionsIn, selectMembers } from './related';
 
@@ -25,18 +27,20 @@ const NO_MEMBERS = { without: new Map([['members', new Map()]]) };
 
 /** A page of groups without their members. One round trip. */
 export async function listWithPermissions(store: OrgStore, query: Query, baseUrl: string) {
-  const { total, page, read, seqs } = listGroups(store, { ...query, projection: NO_MEMBERS }, baseUrl);
+  const list = listGroups(store, { ...query, projection: NO_MEMBERS }, baseUrl);
+  expectAffordable(2 * list.cost);
   const permissions = sql`SELECT group_seq, json_group_array(permission) AS permissions FROM (
       SELECT group_seq, permission FROM group_permissions
-      WHERE org_id = ${store.org} AND group_seq IN (${seqs}) ORDER BY group_seq, permission)
+      WHERE org_id = ${store.org} AND group_seq IN (${list.seqs}) ORDER BY group_seq, permission)
     GROUP BY group_seq`;
-  const [permitted, totals, ...rows] = await store.read(permissions, total, ...page);
+  const [permitted, ...results] = await store.read(permissions, ...(list.total ? [list.total] : []), ...list.page);
+  if (isBeyond(list, store.tenant)) throw tooCostlyHere();
+  const counted = list.total && (results.shift()![0]!['total'] as number);
+  const { resources, total } = await list.read(results);
   const byGroup = new Map(permitted!.map((row) => [row['group_seq'] as number, row]));
   return {
-    total: totals![0]!['total'] as number,
-    groups: ((await read(rows)).resources as readonly StoredGroup[]).map((group) =>
-      withPermissions(group, byGroup.get(group.seq)),
-    ),
+    total: (counted ?? total)!,
+    groups: (resources as readonly StoredGroup[]).map((group) => withPermissions(group, byGroup.get(group.seq))),
   };
 }
 

@@ -5,39 +5,35 @@ import type { Row } from './batch';
 import type { OrgStore } from './open';
 
 /** The groups of the user in the row, direct and through other groups. */
-const UP = `WITH RECURSIVE up (seq, is_direct) AS (
+export const UP = `WITH RECURSIVE up (seq, is_direct) AS (
     SELECT group_seq, 1 FROM memberships
       WHERE org_id = users.org_id AND is_group = 0 AND member_seq = users.seq
     UNION SELECT m.group_seq, 0 FROM up JOIN memberships AS m
       ON m.org_id = users.org_id AND m.is_group = 1 AND m.member_seq = up.seq)`;
 
-/**
- * The groups of the user in the row as one JSON list.
- *
- * @param display the document to take the groups' names from: as they are, or folded for comparison.
- */
-export const groupsOfUser = (display: 'resource' | 'folded') => `(
+/** The groups of the user in the row as one JSON list. */
+export const GROUPS_OF_USER = `(
   ${UP}
   SELECT json_group_array(json(entry)) FROM (
-    SELECT json_object('value', g.id, 'display', json_extract(g.${display}, '$.displayName'),
+    SELECT json_object('value', g.id, 'display', json_extract(g.resource, '$.displayName'),
       'type', CASE max(up.is_direct) WHEN 1 THEN 'direct' ELSE 'indirect' END) AS entry
     FROM up JOIN groups AS g ON g.seq = up.seq GROUP BY g.seq))`;
 
-/** A user's groups as `groupsOfUser` reads them. */
+/** A user's groups as `GROUPS_OF_USER` reads them. */
 export function groupsIn(text: unknown): Related[] {
   const list = JSON.parse(text as string) as { value: string; display: string; type: 'direct' | 'indirect' }[];
   return list.map(({ value, display, type }) => ({ id: value, display, type }));
 }
 
-const NAME = (document: 'resource' | 'folded') => `coalesce(
-  json_extract(u.${document}, '$.displayName'), json_extract(u.${document}, '$.userName'), json_extract(g.${document}, '$.displayName'))`;
+const NAME = `coalesce(
+  json_extract(u.resource, '$.displayName'), json_extract(u.resource, '$.userName'), json_extract(g.resource, '$.displayName'))`;
 
 const MEMBER_SOURCES = `LEFT JOIN users AS u ON m.is_group = 0 AND u.seq = m.member_seq
   LEFT JOIN groups AS g ON m.is_group = 1 AND g.seq = m.member_seq`;
 
 /** The direct members of these groups, a row each, in a lasting order. */
 export function selectMembers(store: OrgStore, groupSeqs: SQL): SQL {
-  return sql`SELECT m.group_seq, CASE m.is_group WHEN 0 THEN 'User' ELSE 'Group' END AS type, ifnull(u.id, g.id) AS id, ${sql.raw(NAME('resource'))} AS display
+  return sql`SELECT m.group_seq, CASE m.is_group WHEN 0 THEN 'User' ELSE 'Group' END AS type, ifnull(u.id, g.id) AS id, ${sql.raw(NAME)} AS display
     FROM memberships AS m ${sql.raw(MEMBER_SOURCES)}
     WHERE m.org_id = ${store.org} AND m.group_seq IN (${groupSeqs})
     ORDER BY m.group_seq, m.is_group, m.member_seq`;
@@ -50,11 +46,6 @@ export function memberOf(row: Row): Related {
     display: row['display'] as string | null,
   };
 }
-
-/** The members of the group in the row as one folded JSON list: for filters that no index answers. */
-export const MEMBERS_OF_GROUP = `(
-  SELECT json_group_array(json_object('value', ifnull(u.id, g.id), 'display', ${NAME('folded')}, 'type', CASE m.is_group WHEN 0 THEN 'user' ELSE 'group' END))
-  FROM memberships AS m ${MEMBER_SOURCES} WHERE m.org_id = groups.org_id AND m.group_seq = groups.seq)`;
 
 /** Groups that this id, a user's or a group's, is a direct member of. */
 export const groupsWithMember = (store: OrgStore, id: SQL): SQL => sql`

@@ -2,7 +2,6 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Details, Happening } from '../events';
 import type { ResourceType } from '../scim/attribute';
-import { invalidFilter } from '../scim/error';
 import { foldCase, isBlank } from '../scim/fold';
 import { externalIdOf, identityChanges } from '../scim/identifying';
 import type { Query } from '../scim/query';
@@ -10,18 +9,19 @@ import { searchable } from '../scim/representation';
 import type { JsonObject, Resource, Stored } from '../scim/resource';
 import { userType } from '../scim/schema/types';
 import { ENTERPRISE_USER } from '../scim/urns';
-import { lengthOf, type Row } from './batch';
+import type { Row } from './batch';
 import { takeOut, withdrawal } from './brake';
+import type { Columns } from './columns';
+import { groupsOfUsers } from './derived';
 import { endSessions, only, signedOut, signOut } from './epoch';
 import { count, record, recordAs, toldBy } from './events';
 import { expect, expectNone, expectOneChange } from './expect';
-import { type Columns, filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import { likenessOf, restorable, strangers, whyKnown, whyNotKnownAs, withAddress, withExternalId } from './identity';
-import { type List, listed, span, withLarge } from './list';
+import { type Before, type List, listed, listOf, readList, withLarge } from './list';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
 import { defaultGroup, expectAllowed, hasSeat, joinDefaultGroup, signedOutByRename, takeSeat } from './policy';
-import { groupsIn, groupsOfUser, usersInGroup } from './related';
+import { GROUPS_OF_USER, groupsIn, usersInGroup } from './related';
 
 /** A user with what the product knows besides. */
 export interface StoredUser extends Stored {
@@ -52,7 +52,7 @@ const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.r
 
 const columnsWith = (resource: string) =>
   sql.raw(`users.seq, users.id, users.version, users.created_at, users.modified_at,
-  users.not_before, users.deleted_at, users.active, users.origin, users.linked_at, users.protected, ${resource}, ${MANAGER} AS manager, ${groupsOfUser('resource')} AS groups,
+  users.not_before, users.deleted_at, users.active, users.origin, users.linked_at, users.protected, ${resource}, ${MANAGER} AS manager, ${GROUPS_OF_USER} AS groups,
   EXISTS (SELECT 1 FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS is_unpublished,
   EXISTS (SELECT 1 FROM brake_held WHERE brake_held.org_id = users.org_id AND brake_held.user_id = users.id) AS is_held`);
 const SELECT = sql`SELECT ${columnsWith('users.resource')} FROM users`;
@@ -124,71 +124,59 @@ export async function signOutUser(
 }
 
 /** A page of users, and how many there are in all. A cursor goes on from a deleted user too: a tombstone keeps its place. */
-export function listUsers(store: OrgStore, query: Query, baseUrl: string, before?: SQL): List {
-  const columns = columnsOf(store, baseUrl);
-  const where = sql`WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL${
-    query.filter ? sql` AND ${filterSql(query.filter, columns)}` : sql``
-  }`;
-  // Without a filter nothing is counted: the org knows.
-  const total = query.filter
-    ? sql`SELECT count(*) AS total FROM users ${where}`
-    : sql`SELECT user_count AS total FROM orgs WHERE id = ${store.org}`;
-  const isWalked = isIndexOrder(query, 'userName');
-  const { by, value, after } = order(query.sort, columns, sql`users.seq`, 'userName', isWalked);
-  const last = query.walk?.after;
-  const anchor = (expression: SQL) =>
-    sql`SELECT ${expression} FROM users WHERE users.org_id = ${store.org} AND users.id = ${last}`;
-  const isLater = sql`users.seq > (${anchor(sql`users.seq`)})`;
-  const rest = last === undefined ? where : sql`${where} AND ${after(sql`(${anchor(value)})`, isLater)}`;
-  const page = sql`${rest} ORDER BY ${by} ${span(query, before, 1)}`;
-  // What is sorted by stands in it several times, and an extension's names are long.
-  if (query.filter && lengthOf(page) > MAX_LENGTH)
-    throw invalidFilter('The filter has too many terms of a kind that takes long');
-  // What has to be found or sorted is first only numbers: all else, managers included, is read for the page alone.
-  const found = isWalked
-    ? page
-    : sql`JOIN (SELECT users.seq AS found FROM users ${page}) ON users.seq = found ORDER BY ${by}`;
+export function listUsers(store: OrgStore, query: Query, baseUrl: string, before?: Before): List {
+  const source = {
+    table: 'users',
+    columns: columnsOf(store, baseUrl),
+    select: LISTED,
+    condition: sql`users.org_id = ${store.org} AND users.deleted_at IS NULL`,
+    lasting: 'seq',
+    key: 'userName',
+  } as const;
+  const { rows, ...list } = listOf(store, query, source, before);
   return {
-    total,
-    page:
-      query.count === 0
-        ? []
-        : [sql`SELECT ${LISTED}${query.walk ? sql`, ${value} AS sort_value` : sql``} FROM users ${found}`],
-    ...(last !== undefined && { anchor: anchor(sql`${value} AS sort_value`) }),
-    before: query.walk
-      ? sql`(SELECT count(*) FROM (SELECT 1 FROM users ${page}))`
-      : sql`(SELECT total FROM (${total}))`,
+    ...list,
+    page: rows ? [rows] : [],
     read: async ([rows = []]) => {
-      const { whole, isCut } = await withLarge(store, 'users', rows);
-      return { resources: whole.map(userOf), values: whole.map((row) => row['sort_value']), isCut };
+      const { found, total } = readList(rows);
+      const { whole, isCut } = await withLarge(store, 'users', found);
+      return { resources: whole.map(userOf), values: whole.map((row) => row['sort_value']), isCut, total };
     },
   };
 }
 
 function columnsOf(store: OrgStore, baseUrl: string): Columns {
   const manager = (member: string) => sql.raw(`json_extract(${MANAGER}, '$.${member}')`);
-  const expressions: Record<string, () => SQL> = {
-    id: () => sql`users.id`,
-    userName: () => sql`users.user_name_key`,
-    externalId: () => sql`users.external_id`,
-    active: () => sql`users.active`,
-    'meta.location': () => sql`${`${baseUrl}${userType.endpoint}/`} || users.id`,
+  const joined: Record<string, () => SQL> = {
     [`${ENTERPRISE_USER}.manager.$ref`]: () => sql`${`${baseUrl}${userType.endpoint}/`} || ${manager('id')}`,
     [`${ENTERPRISE_USER}.manager.displayName`]: () =>
       sql.raw(`(SELECT json_extract(m.folded, '$.displayName') FROM users AS m WHERE m.org_id = users.org_id
         AND m.deleted_at IS NULL AND m.id = json_extract(users.folded, '$."${ENTERPRISE_USER}".manager.value'))`),
   };
+  const unique: Record<string, () => SQL> = { id: () => sql`users.id`, userName: () => sql`users.user_name_key` };
+  const expressions: Record<string, () => SQL> = {
+    ...unique,
+    ...joined,
+    externalId: () => sql`users.external_id`,
+    active: () => sql`users.active`,
+    'meta.location': () => sql`${`${baseUrl}${userType.endpoint}/`} || users.id`,
+  };
   return {
     document: sql`users.folded`,
-    documentOf: (attribute) =>
-      attribute === 'groups' ? sql.raw(`json_object('groups', json(${groupsOfUser('folded')}))`) : undefined,
     column: (path) => (Object.hasOwn(expressions, path) ? expressions[path]!() : undefined),
+    kindOf: (path) => {
+      if (Object.hasOwn(unique, path)) return 'unique';
+      if (Object.hasOwn(joined, path)) return 'joined';
+      if (path === 'externalId') return 'indexed';
+      return Object.hasOwn(expressions, path) ? 'own' : undefined;
+    },
     lookup: (path, value) => {
       if (path === 'groups.value') return sql`users.seq IN (${usersInGroup(store, value)})`;
       return path === 'emails.value'
         ? sql`users.seq IN (SELECT user_seq FROM user_emails WHERE org_id = ${store.org} AND value_key = ${value})`
         : undefined;
     },
+    derived: (attribute) => (attribute === 'groups' ? groupsOfUsers(store, baseUrl) : undefined),
   };
 }
 

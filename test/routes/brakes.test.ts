@@ -185,8 +185,8 @@ describe('the brake of an org', () => {
 
   it('keeps in mind so many callers, those that came last', () => {
     for (let i = 0; i < 6_000; i++) {
-      callers.keep(`h${i}`, `o${i}`);
-      callers.keep('busy', 'org');
+      callers.keep(`h${i}`, { id: `o${i}`, settings: {} });
+      callers.keep('busy', { id: 'org', settings: {} });
     }
     expect(callers.get('h0')).toBeUndefined();
     expect(callers.get('h5999')).toEqual({ orgId: 'o5999', rate: 500 });

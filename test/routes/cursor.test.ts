@@ -149,7 +149,7 @@ describe('paging by cursor (RFC 9865)', () => {
     expect(second.body).toMatchObject({ totalResults: 18, itemsPerPage: 8 });
   });
 
-  it('takes the filters that a list takes, however deep, and a deeper one is refused', async () => {
+  it('takes the filters that a list takes, and refuses one that nests too deeply or costs too much', async () => {
     const enterprise = 'urn:ietf:params:scim:schemas:extension:enterprise:2.0:User';
     const leaves = [
       'emails.value pr',
@@ -169,7 +169,7 @@ describe('paging by cursor (RFC 9865)', () => {
         const search = { schemas: [SEARCH], filter, sortBy: 'emails.value', count: 1 };
         const { status, body } = await post(search);
         statuses.add(status);
-        if (status === 400) expect(body.scimType).toBe('invalidFilter');
+        if (status === 400) expect(['invalidFilter', 'tooMany']).toContain(body.scimType);
         const first = await post({ ...search, cursor: '' });
         expect(first.status).toBe(status);
         if (first.body.nextCursor === undefined) continue;

@@ -251,7 +251,7 @@ describe('lists of groups', () => {
   it('refuse a filter or an order by what groups do not have', async () => {
     expectRefusal(await at.get('/Groups?filter=userName+eq+"ada"'), 400, 'invalidFilter');
     expectRefusal(await at.get('/Groups?filter=members.nothing+eq+"ada"'), 400, 'invalidFilter');
-    expectRefusal(await at.get('/Groups?sortBy=userName'), 400, 'invalidPath');
+    expectRefusal(await at.get('/Groups?sortBy=userName'), 400, 'invalidValue');
   });
 });
 

@@ -345,7 +345,7 @@ describe('names that every JavaScript object has', () => {
         400,
         ['invalidFilter'],
       );
-      await allRefused([{ method: 'GET', path: `/Users?sortBy=${name}` }], 400, ['invalidPath']);
+      await allRefused([{ method: 'GET', path: `/Users?sortBy=${name}` }], 400, ['invalidValue']);
       await allRefused(
         ['/Users/', '/Schemas/', '/ResourceTypes/', '/'].map((place) => ({ method: 'GET', path: place + name })),
         404,

@@ -225,9 +225,9 @@ describe('an order', () => {
   });
 
   it('that is none is refused', async () => {
-    expectRefusal(await query('sortBy=nothing'), 400, 'invalidPath', /sortBy/);
-    expectRefusal(await query('sortBy=password'), 400, 'invalidPath');
-    expectRefusal(await query('sortBy=name'), 400, 'invalidPath');
+    expectRefusal(await query('sortBy=nothing'), 400, 'invalidValue', /sortBy/);
+    expectRefusal(await query('sortBy=password'), 400, 'invalidValue');
+    expectRefusal(await query('sortBy=name'), 400, 'invalidValue');
     expectRefusal(await query('sortBy=userName&sortOrder=upwards'), 400, 'invalidValue', /sortOrder/);
   });
 });

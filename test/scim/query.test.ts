@@ -132,11 +132,11 @@ describe('a query over users', () => {
   });
 
   it.each(['shoeSize', 'name', 'addresses', 'password', 'emails[type eq "work"]', 'name.shoeSize', E])(
-    'does not sort by %s: invalidPath',
+    'does not sort by %s: invalidValue',
     (sortBy) => {
       expect(refusalOf(() => query(`sortBy=${encodeURIComponent(sortBy)}`))).toMatchObject({
         status: 400,
-        scimType: 'invalidPath',
+        scimType: 'invalidValue',
       });
     },
   );

@@ -1,7 +1,7 @@
 /** The two filter evaluators, in SQL and in memory, hold of the same users, whoever they are and whatever is asked. */
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Attribute } from '../../src/scim/attribute';
+import type { Attribute, ResourceType } from '../../src/scim/attribute';
 import type { ScimError } from '../../src/scim/error';
 import { type Condition, resolveFilter } from '../../src/scim/filter/condition';
 import { matches } from '../../src/scim/filter/match';
@@ -17,10 +17,11 @@ import { unassignBlank } from '../../src/scim/identifying';
 import { pathName, resolveAttribute } from '../../src/scim/path';
 import type { Query } from '../../src/scim/query';
 import { represent, searchable } from '../../src/scim/representation';
-import type { Json, JsonObject, Resource } from '../../src/scim/resource';
-import { userType } from '../../src/scim/schema/types';
+import type { Json, JsonObject, Resource, Stored } from '../../src/scim/resource';
+import { groupType, userType } from '../../src/scim/schema/types';
 import { ENTERPRISE_USER as E, USER } from '../../src/scim/urns';
 import { buryUser } from '../../src/store/deletion';
+import { insertGroup, listGroups } from '../../src/store/groups';
 import { OrgStore } from '../../src/store/open';
 import { insertUser, listUsers, type StoredUser } from '../../src/store/users';
 import { newIdp } from '../support/client';
@@ -28,7 +29,9 @@ import { Random } from '../support/random';
 
 const random = new Random(Number(env.PROPERTY_SEED));
 const USERS = 40;
+const GROUPS = 12;
 const FILTERS = 600;
+const GROUP_FILTERS = 200;
 
 const BASE_URL = 'https://scim.test/scim/v2';
 const actor = { name: 'test', requestId: 'test' };
@@ -91,26 +94,36 @@ function resource(i: number, ids: readonly string[]): Resource {
 }
 
 let store: OrgStore;
-let people: { readonly user: StoredUser; readonly document: JsonObject }[];
+interface Kept {
+  readonly stored: Stored;
+  readonly document: JsonObject;
+}
+let people: Kept[];
+let teams: Kept[];
 
-/** What `searchable` folds, and what the service supplies besides: the address, and what follows from the manager. */
+/** What `searchable` folds, and what the service supplies besides: the address, the groups, and what follows from the manager. */
 function documentOf(user: StoredUser): JsonObject {
-  const { meta, [E]: extension } = foldObject(userType.attributes, represent(userType, user, BASE_URL));
+  const { meta, groups, [E]: extension } = foldObject(userType.attributes, represent(userType, user, BASE_URL));
   const document = { ...searchable(userType, user), active: user.isActive };
-  return { ...document, ...(meta !== undefined && { meta }), ...(extension !== undefined && { [E]: extension }) };
+  return {
+    ...document,
+    ...(meta !== undefined && { meta }),
+    ...(groups !== undefined && { groups }),
+    ...(extension !== undefined && { [E]: extension }),
+  };
 }
 
-async function queryUsers(query: Query): Promise<{ total: number; users: StoredUser[] }> {
-  const { total, page, read } = listUsers(store, query, BASE_URL);
-  const [totals, ...rows] = await store.read(total, ...page);
-  return { total: totals![0]!['total'] as number, users: (await read(rows)).resources as StoredUser[] };
+async function query(type: ResourceType, query: Query): Promise<{ total: number; found: readonly Stored[] }> {
+  const list = (type === userType ? listUsers : listGroups)(store, query, BASE_URL);
+  const results = await store.read(...list.page, ...(list.total ? [list.total] : []));
+  const { resources, total } = await list.read(results.slice(0, list.page.length));
+  return { total: (list.total ? results.at(-1)![0]!['total'] : total) as number, found: resources };
 }
 
-const ask = async (filter: Condition) => {
-  const query = { filter, startIndex: 1, count: 500, projection: {} };
-  const { total, users } = await queryUsers(query);
-  expect(users).toHaveLength(total);
-  return users;
+const ask = async (type: ResourceType, filter: Condition) => {
+  const { total, found } = await query(type, { filter, startIndex: 1, count: 500, projection: {} });
+  expect(found).toHaveLength(total);
+  return found;
 };
 
 beforeAll(async () => {
@@ -134,20 +147,44 @@ beforeAll(async () => {
   }
   // A manager who is gone supplies nothing any more.
   for (const id of ids.slice(0, 3)) await buryUser(store, id, undefined, actor);
-  const { users } = await queryUsers({ startIndex: 1, count: 500, projection: {} });
-  people = users.map((user) => ({ user, document: documentOf(user) }));
+  const memberIds: string[] = [];
+  for (let i = 0; i < GROUPS; i++) {
+    const id = crypto.randomUUID();
+    const members = [...new Set(random.list(12, () => random.pick([...ids.slice(3), ...memberIds])))];
+    const draft = { id, resource: { displayName: `${text()}${i}` }, createdAt: 0, modifiedAt: 0 };
+    await insertGroup(
+      store,
+      groupType,
+      draft,
+      members,
+      actor,
+      { type: 'group.created', targetId: id, details: {} },
+      'none',
+    );
+    memberIds.push(id); // in groups that come later: nested, and without a circle
+  }
+  const all = { startIndex: 1, count: 500, projection: {} };
+  const users = (await query(userType, all)).found as readonly StoredUser[];
+  people = users.map((stored) => ({ stored, document: documentOf(stored) }));
+  teams = (await query(groupType, all)).found.map((stored) => ({
+    stored,
+    document: foldObject(groupType.attributes, represent(groupType, stored, BASE_URL)),
+  }));
 });
 
 /** Every name that can be filtered by, with the attribute it ends in. */
-const NAMES = userType.attributes
-  .flatMap((attribute) => [
-    [attribute],
-    ...(attribute.subAttributes ?? []).flatMap((sub) => [
-      [attribute, sub],
-      ...(sub.subAttributes ?? []).map((inner) => [attribute, sub, inner]),
-    ]),
-  ])
-  .filter((path) => path.every(({ returned }) => returned !== 'never')) as unknown as [Attribute, ...Attribute[]][];
+const namesOf = (type: ResourceType) =>
+  type.attributes
+    .flatMap((attribute) => [
+      [attribute],
+      ...(attribute.subAttributes ?? []).flatMap((sub) => [
+        [attribute, sub],
+        ...(sub.subAttributes ?? []).map((inner) => [attribute, sub, inner]),
+      ]),
+    ])
+    .filter((path) => path.every(({ returned }) => returned !== 'never')) as unknown as [Attribute, ...Attribute[]][];
+const NAMES = namesOf(userType);
+const GROUP_NAMES = namesOf(groupType);
 
 /** One attribute, as one of the many ways to write it. */
 function spelled(path: readonly Attribute[]): string {
@@ -162,7 +199,8 @@ function spelled(path: readonly Attribute[]): string {
 
 /** A piece of what some user has there, so that filters hit; or something else entirely. */
 function operandText(path: readonly Attribute[]): string {
-  const found = random.chance(0.7) ? textsAt(path, random.pick(people).document) : [];
+  const kept = random.pick(GROUP_NAMES.some(([first]) => first === path[0]) ? teams : people);
+  const found = random.chance(0.7) ? textsAt(path, kept.document) : [];
   const whole = found.length > 0 ? random.pick(found) : wellFormed(text());
   const characters = [...whole];
   const cut = random.below(characters.length + 1);
@@ -245,8 +283,28 @@ function nested(depth: number, leaf: Leaf): string {
   }
 }
 
+/** Now and then one that an index answers, beside which costly terms are asked of single rows. */
+const unique = () => {
+  const { document } = random.pick(people);
+  return `userName eq ${JSON.stringify(document['userName'])}`;
+};
+
 function term(): string {
-  const path = random.pick(NAMES);
+  if (random.chance(0.1)) return unique();
+  return termOf(random.chance(0.2) ? NAMES.filter(([first]) => first.name === 'groups') : NAMES, spelled);
+}
+
+function groupTerm(): string {
+  if (random.chance(0.1)) return `id eq ${JSON.stringify(random.pick(teams).document['id'])}`;
+  const names = random.chance(0.5) ? GROUP_NAMES.filter(([first]) => first.name === 'members') : GROUP_NAMES;
+  return termOf(names, (path) => pathName(path as unknown as [Attribute, ...Attribute[]]));
+}
+
+function termOf(
+  names: readonly [Attribute, ...Attribute[]][],
+  spelled: (path: readonly Attribute[]) => string,
+): string {
+  const path = random.pick(names);
   const attribute = path.at(-1)!;
   if (attribute.type !== 'complex' || random.chance(0.3)) return comparison(spelled(path), path);
   const inside: Leaf = () => {
@@ -260,11 +318,12 @@ function term(): string {
 }
 
 /** Fails with the filter and the seed when the two do not agree on everyone. */
-async function expectAgreement(filter: string): Promise<number> {
-  const condition = resolveFilter(userType, parseFilter(filter));
-  const inMemory = people.filter(({ document }) => matches(condition, document)).map(({ user }) => user.id);
-  const inSql = await ask(condition).then(
-    (users) => users.map(({ id }) => id),
+async function expectAgreement(filter: string, type: ResourceType = userType): Promise<number> {
+  const condition = resolveFilter(type, parseFilter(filter));
+  const kept = type === userType ? people : teams;
+  const inMemory = kept.filter(({ document }) => matches(condition, document)).map(({ stored }) => stored.id);
+  const inSql = await ask(type, condition).then(
+    (found) => found.map(({ id }) => id),
     (error) => String(error),
   );
   expect(inSql, `seed ${random.seed}, filter ${filter}`).toEqual(inMemory);
@@ -279,12 +338,25 @@ describe('the SQL evaluator and the one in memory agree', () => {
       const filters = Array.from({ length: 20 }, () => nested(3, term)).filter(
         ({ length }) => length <= MAX_FILTER_LENGTH,
       );
-      const hits = await Promise.all(filters.map(expectAgreement));
+      const hits = await Promise.all(filters.map((filter) => expectAgreement(filter)));
       some += hits.filter((count) => count > 0 && count < people.length).length;
       done += filters.length;
     }
     // Else everything below would be true of two evaluators that always say no.
     expect(some).toBeGreaterThan(FILTERS / 5);
+  });
+
+  it(`on ${GROUP_FILTERS} generated filters over ${GROUPS} generated groups`, async () => {
+    let some = 0;
+    for (let done = 0; done < GROUP_FILTERS; ) {
+      const filters = Array.from({ length: 20 }, () => nested(2, groupTerm)).filter(
+        ({ length }) => length <= MAX_FILTER_LENGTH,
+      );
+      const hits = await Promise.all(filters.map((filter) => expectAgreement(filter, groupType)));
+      some += hits.filter((count) => count > 0 && count < teams.length).length;
+      done += filters.length;
+    }
+    expect(some).toBeGreaterThan(GROUP_FILTERS / 5);
   });
 
   it('on every operator with every attribute, and an edge string each', async () => {
@@ -360,8 +432,7 @@ describe('as many terms as a filter takes are answered, or refused as invalidFil
       terms.push(next);
     }
     const condition = resolveFilter(userType, parseFilter(terms.join(' or ')));
-    const query = { filter: condition, startIndex: 1, count: 0, projection: {} };
-    const total = await queryUsers(query).then(
+    const total = await query(userType, { filter: condition, startIndex: 1, count: 0, projection: {} }).then(
       (answer) => answer.total,
       (error: ScimError) => error.scimType,
     );

@@ -125,7 +125,7 @@ export async function asClient<T>(c: Context<App>, client: Client, work: () => P
     const isGood = store.refusal !== 'unauthorized' && store.presented !== undefined;
     if (hash !== undefined && isGood) {
       const settings: OrgSettings = store.latestTenant?.settings ?? {};
-      if (isKnown) callers.keep(hash, orgId, settings.rateLimit);
+      if (isKnown) callers.keep(hash, { id: orgId, settings });
       else becomeKnown(c, hash, { id: orgId, settings }, isCounted);
     }
   }

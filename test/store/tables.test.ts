@@ -47,6 +47,7 @@ describe('the tables', () => {
       'orgs',
       'outbox',
       'refusals',
+      'removals',
       'schemas',
       'traffic',
       'user_emails',
@@ -79,6 +80,7 @@ describe('the tables', () => {
       'credentials: kind, valid_until',
       'grants: review_at, approved_at',
       'refusals: day',
+      'removals: turn',
       'traffic: day',
     ]);
   });

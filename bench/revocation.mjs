@@ -15,8 +15,8 @@ import { okta } from '../scripts/demo/idp.mjs';
 import { freePort, startService } from '../scripts/start/service.mjs';
 import { columns, heading, paint } from '../scripts/terminal.mjs';
 // As host apps import them.
-import { httpSource, sessionChecker } from '../src/sessions/host/index.ts';
-import { openRevocationStream } from '../src/sessions/host/stream.ts';
+import { httpSource, sessionChecker } from '../src/sessions/client/index.ts';
+import { openRevocationStream } from '../src/sessions/client/stream.ts';
 import { each, figuresOf } from './figures.mjs';
 
 /** People before those who count: the first requests of a process are its slowest. */

@@ -1,9 +1,9 @@
 /** Which door is where, and the one place where errors become responses. */
 import { Hono } from 'hono';
 import { Misconfigured } from './env';
+import { misconfigured } from './routes/access/guard';
 import { admin } from './routes/admin';
 import { type App, everyResponse } from './routes/context';
-import { misconfigured } from './routes/door';
 import { health } from './routes/health';
 import { help } from './routes/help';
 import { oauth } from './routes/oauth';
@@ -13,7 +13,7 @@ import { scim } from './routes/scim';
 import { routedPath } from './routes/scim/path';
 import { sessions } from './routes/sessions';
 import { notFound, ScimError, unavailable } from './scim/error';
-import { Busy } from './store/batch';
+import { Busy } from './store/d1/batch';
 
 export const app = new Hono<App>({ getPath: routedPath });
 

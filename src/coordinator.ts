@@ -29,9 +29,9 @@ import {
   type Rotated,
   retirePredecessor,
   revokeCredentials,
-} from './store/credentials';
-import { OrgStore } from './store/open';
-import { pendingPublications } from './store/outbox';
+} from './store/credentials/credentials';
+import { pendingPublications } from './store/journal/outbox';
+import { OrgStore } from './store/org/open';
 
 /** KV takes one write per second and key; a second one sooner may be refused (Cloudflare, «KV limits»). */
 const KEY_INTERVAL = 1_000;

@@ -1,12 +1,12 @@
 /** The Worker's bindings, and its variables checked and typed once. */
 import type { OrgCoordinator } from './coordinator';
-import type { Region } from './store/open';
+import type { Region } from './store/org/open';
 
 export interface Env {
   readonly DB: D1Database;
   readonly REVOCATIONS: KVNamespace;
   readonly ORG_COORDINATOR: DurableObjectNamespace<OrgCoordinator>;
-  /** Requests a second that an org may send (routes/brakes.ts); one that is missing is no brake. */
+  /** Requests a second that an org may send (routes/access/rate-limits.ts); one that is missing is no brake. */
   readonly RATE_25?: RateLimit;
   readonly RATE_100?: RateLimit;
   readonly RATE_500?: RateLimit;

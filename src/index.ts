@@ -3,8 +3,8 @@ import { WorkerEntrypoint } from 'cloudflare:workers';
 import { app } from './app';
 import { cleanUp, warn } from './credentials/sweep';
 import type { Env } from './env';
+import { retain } from './operator/retention';
 import { removeWaiting } from './provisioning/removal';
-import { retain } from './provisioning/retention';
 import { unguardedAdmin } from './routes/admin';
 import { unguardedSessions } from './routes/sessions';
 import {
@@ -17,7 +17,7 @@ import {
   resolve,
 } from './routes/sessions/questions';
 import { answered } from './routes/sessions/rpc';
-import { writeCanary } from './sessions/canary';
+import { writeCanary } from './sessions/kv-lag';
 import { sweep } from './sessions/sweep';
 
 export { OrgCoordinator } from './coordinator';

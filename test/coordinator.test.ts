@@ -3,8 +3,8 @@ import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runI
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { OrgCoordinator } from '../src/coordinator';
-import { TOKENS } from '../src/store/credentials';
-import { pendingPublications } from '../src/store/outbox';
+import { TOKENS } from '../src/store/credentials/credentials';
+import { pendingPublications } from '../src/store/journal/outbox';
 import { type Idp, newIdp } from './support/client';
 import { brokenKv, coordinatorOf, flagOf, NotedKv, rebind, waiting } from './support/coordinator';
 import { Meter } from './support/meter';

@@ -1,7 +1,7 @@
 /** Promise 7: what an operation costs, in D1 round trips and rows read, in an org of 20,000 people with another beside it. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { newSecret } from '../src/credentials/secret';
-import { traffic } from '../src/routes/outcome';
+import { traffic } from '../src/routes/access/outcome';
 import { ENTERPRISE_USER, SEARCH_REQUEST } from '../src/scim/urns';
 import { type Answer, type Ask, admin, ask, BASE, type Idp, newIdp } from './support/client';
 import { fillDirectory, idOf } from './support/directory';

@@ -327,7 +327,7 @@ const MAY_CHANGE = [
 ];
 
 it('no statement of the service changes or removes an event but by erasure, by age and with its whole org', () => {
-  // The last of these names no table: it goes through all that an org has (store/removal.ts).
+  // The last of these names no table: it goes through all that an org has (store/directory/removal.ts).
   const sources = import.meta.glob<string>('../src/**/*.ts', { query: '?raw', import: 'default', eager: true });
   expect(Object.keys(sources).length).toBeGreaterThan(100);
   const found = Object.entries(sources).flatMap(([path, text]) =>

@@ -5,7 +5,7 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { columns, jsonText } from '../terminal.mjs';
 import { org, post } from './api.mjs';
-import { pathOf, writeNew } from './file.mjs';
+import { pathOf, writeNew } from './files.mjs';
 import { AdminError } from './transport.mjs';
 
 /** Lines and characters of one request. */

@@ -10,18 +10,18 @@
  *   stream    (callAdmin, values) -> in the place of both: lines as they come, if `values` want that; else undefined
  */
 import { columns, harmless, heading } from '../terminal.mjs';
+import { peopleCommands } from './accounts.mjs';
 import { listAll, org, post } from './api.mjs';
 import { archiveCommands } from './archive.mjs';
 import { brakeCommands } from './brake.mjs';
 import { credentialCommands } from './credentials.mjs';
-import { exitCommand } from './exit.mjs';
-import { jsonOf } from './file.mjs';
+import { jsonOf } from './files.mjs';
 import { guideCommand } from './guide.mjs';
 import { healthCommands } from './health.mjs';
 import { journalCommands } from './journal.mjs';
 import { linkPreviewCommand } from './link-preview.mjs';
 import { oauthCommands } from './oauth.mjs';
-import { peopleCommands } from './people.mjs';
+import { exitCommand } from './offboard.mjs';
 import { AdminError } from './transport.mjs';
 
 const schemaOf = (slug, urn) => org(slug, `/schemas/${encodeURIComponent(urn)}`);

@@ -1,8 +1,8 @@
 /** What an identity provider would take over, before it is let in: account by account, or person by person of its list. */
 import { columns, heading, paint } from '../terminal.mjs';
+import { accountsOf, together } from './accounts.mjs';
 import { FORMATS } from './accounts-file.mjs';
 import { org, post } from './api.mjs';
-import { accountsOf, together } from './people.mjs';
 
 const MAX_PAGE = 500;
 /** Rows that people are shown; --json has all. */

@@ -2,7 +2,7 @@
 import { columns, harmless, heading, paint } from '../terminal.mjs';
 import { listAll, org, post } from './api.mjs';
 import * as secrets from './credentials.mjs';
-import { jsonOf } from './file.mjs';
+import { jsonOf } from './files.mjs';
 
 const clients = (slug, client, rest = '') =>
   org(slug, `/oauth/clients${client === undefined ? '' : `/${encodeURIComponent(client)}`}${rest}`);

@@ -1,7 +1,7 @@
 /** The vendor's product, as far as the demo needs it: people sign in, and each request asks whether the session is good. */
 import { fileURLToPath } from 'node:url';
 // `scim-worker/sessions`, as it is: Node strips the types.
-import { checkSession } from '../../src/sessions/host/index.ts';
+import { checkSession } from '../../src/sessions/client/index.ts';
 import { openBindings } from '../bindings.mjs';
 
 const config = fileURLToPath(new URL('./host-app.toml', import.meta.url));

@@ -4,7 +4,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { cacheFolder, commandOf, root } from '../project.mjs';
 
-const leash = fileURLToPath(new URL('./leash.mjs', import.meta.url));
+const leash = fileURLToPath(new URL('./exit-with-parent.mjs', import.meta.url));
 
 /**
  * Turns an environment into one for local work. Whatever is set up for deploying (an account, an environment's name, a

@@ -13,7 +13,7 @@ import {
   type JWTVerifyOptions,
   jwtVerify,
 } from 'jose';
-import type { Once, Signer } from '../store/oauth-clients';
+import type { Once, Signer } from '../store/credentials/oauth-clients';
 import { KeysUnavailable, keysAt } from './jwks';
 import { isJwksAddress } from './public-host';
 import { hashOf } from './secret';

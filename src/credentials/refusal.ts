@@ -1,5 +1,5 @@
 /** Why a credential was refused: for the eyes of its org's administrator, never for the caller. Nothing is asked here. */
-import { type Counted, OTHERS, type Presenter, type Reason, type Refusal } from '../store/refusals';
+import { type Counted, OTHERS, type Presenter, type Reason, type Refusal } from '../store/credentials/refusals';
 import { lengthMeant, recognise } from './secret';
 import { stateOf } from './state';
 

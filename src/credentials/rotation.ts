@@ -1,6 +1,5 @@
 /** A credential's life for the org: issued, rotated, revoked, in the org's one line (coordinator.ts). */
 import type { Actor } from '../events';
-import { Unmet } from '../store/batch';
 import {
   type Credential,
   cancelRotation,
@@ -12,8 +11,9 @@ import {
   listCredentials,
   type Rotated,
   rotateCredential,
-} from '../store/credentials';
-import type { OrgStore } from '../store/open';
+} from '../store/credentials/credentials';
+import { Unmet } from '../store/d1/batch';
+import type { OrgStore } from '../store/org/open';
 import { hashOf, maskOf, newSecret } from './secret';
 
 /** The secret: only here, only once. */

@@ -1,7 +1,7 @@
 /** Who may sign for a client instead of knowing a secret, as an administrator registers it. Read once, then trusted. */
 import { importJWK, type JWK } from 'jose';
 import { invalidValue, type ScimError } from '../scim/error';
-import type { PublicKey, Signer } from '../store/oauth-clients';
+import type { PublicKey, Signer } from '../store/credentials/oauth-clients';
 
 /** Signatures that a public key can check. Never `none`, never HS*, whose key would be public here (RFC 8725 §3.1). */
 export const ALGORITHMS = [

@@ -1,5 +1,5 @@
 /** What a credential is at a moment: good, in its grace, or dead of what. */
-import type { Credential } from '../store/credentials';
+import type { Credential } from '../store/credentials/credentials';
 
 export type State = 'current' | 'grace' | 'replaced' | 'expired' | 'revoked';
 

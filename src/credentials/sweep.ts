@@ -1,6 +1,6 @@
 /** The cron's work on credentials: who lets one expire is warned in the journal, and what is long over is removed. */
 import type { Env } from '../env';
-import { removeExpired, warnOfExpiry } from '../store/expiry';
+import { removeExpired, warnOfExpiry } from '../store/operations/expiry';
 
 /** Of one run, which comes every minute. */
 const WARNINGS_PER_SWEEP = 200;

@@ -5,9 +5,9 @@
 import { addressesOf, addressKey, domainKey, domainOf, linkingAddress } from '../scim/address';
 import { externalIdOf, isSameName } from '../scim/identifying';
 import type { Resource } from '../scim/resource';
-import { mayLink } from '../store/link';
-import type { OrgSettings } from '../store/open';
-import type { Alike, StoredUser } from '../store/users';
+import { mayLink } from '../store/directory/linking';
+import type { Alike, StoredUser } from '../store/directory/users';
+import type { OrgSettings } from '../store/org/open';
 
 /** As much of an account as decides it. */
 export type Account = Pick<StoredUser, 'id' | 'resource' | 'isUnlinked' | 'isActive' | 'isProtected'>;

@@ -8,12 +8,12 @@ import { invalidValue, ScimError } from '../scim/error';
 import { externalIdOf, identityChanges } from '../scim/identifying';
 import type { Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
-import type { OrgSettings } from '../store/open';
-import { listUnlinked, type Met, meet, type Unlinked } from '../store/unlinked';
-import type { Alike } from '../store/users';
+import { listUnlinked, type Met, meet, type Unlinked } from '../store/directory/link-preview';
+import type { Alike } from '../store/directory/users';
+import type { OrgSettings } from '../store/org/open';
+import type { Offered } from './account-import';
 import { isVerified, type LinkedBy, meaningOf } from './identity';
 import type { Org, TypedOrg } from './org';
-import type { Offered } from './people';
 
 /** What links, under the org's settings. */
 interface Rules {

@@ -1,9 +1,9 @@
 /** One org for one request: its store, who acts, and the way to its sessions. */
 import type { Actor } from '../events';
 import type { Types } from '../scim/schema/types';
-import { FEW } from '../store/epoch';
-import type { OrgStore, Registered } from '../store/open';
-import type { Reason } from '../store/refusals';
+import type { Reason } from '../store/credentials/refusals';
+import { FEW } from '../store/journal/end-sessions';
+import type { OrgStore, Registered } from '../store/org/open';
 
 export interface Org {
   readonly store: OrgStore;
@@ -26,7 +26,7 @@ export interface Org {
   /**
    * To be asked before a search. Absent: searches are not limited, as behind the operator's own door.
    *
-   * @param cost in units (store/filter-cost.ts).
+   * @param cost in units (store/directory/filter-cost.ts).
    * @throws ScimError 429 when there were too many.
    */
   brakeSearch?(cost: number): Promise<void>;

@@ -1,8 +1,7 @@
 /** The work on what was deleted at once: right after the answer, and by the cron until nothing is left. */
 import type { Env } from '../env';
 import { ScimError } from '../scim/error';
-import { Unmet } from '../store/batch';
-import { OrgStore } from '../store/open';
+import { Unmet } from '../store/d1/batch';
 import {
   clearSchema,
   finishOrgRemoval,
@@ -12,7 +11,8 @@ import {
   removeGroupRows,
   removeRows,
   takeRemoval,
-} from '../store/removal';
+} from '../store/directory/removal';
+import { OrgStore } from '../store/org/open';
 
 /** Of one run: far below D1's 1,000 queries of an invocation, and below the 30 s that work after an answer has. */
 const MAX_PORTIONS = 200;

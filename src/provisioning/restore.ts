@@ -1,12 +1,12 @@
 /** A deleted user comes back at the operator's word, where the identity provider's next POST means somebody else. */
 import type { Details } from '../events';
 import { notFound, ScimError, uniqueness } from '../scim/error';
-import { Taken } from '../store/batch';
-import type { StoredUser } from '../store/users';
-import * as store from '../store/users';
+import { Taken } from '../store/d1/batch';
+import type { StoredUser } from '../store/directory/users';
+import * as store from '../store/directory/users';
 import { restoration } from './lifecycle';
 import type { TypedOrg } from './org';
-import { isUnmet } from './refused';
+import { isUnmet } from './policy-errors';
 import { retried } from './retry';
 
 export interface Restored {

@@ -8,10 +8,10 @@ import { notFound, unavailable } from '../scim/error';
 import { isSame, type Json } from '../scim/resource';
 import { MAX_EXTENSIONS, obstacle, sameOrNested } from '../scim/schema/extension';
 import { allTypes, type Extension, standardTypes, type Types, typesWith } from '../scim/schema/types';
-import { Unmet } from '../store/batch';
-import type { OrgStore, Registered, Schemas } from '../store/open';
-import { SchemasChanged } from '../store/open';
-import { deleteSchema, putSchema } from '../store/schemas';
+import { Unmet } from '../store/d1/batch';
+import { deleteSchema, putSchema } from '../store/directory/schemas';
+import type { OrgStore, Registered, Schemas } from '../store/org/open';
+import { SchemasChanged } from '../store/org/open';
 import type { Org, TypedOrg } from './org';
 
 interface Known extends Schemas {

@@ -7,11 +7,11 @@ import type { Projection } from '../scim/projection';
 import { queryOf, type Search } from '../scim/query';
 import type { Stored } from '../scim/resource';
 import { allTypes } from '../scim/schema/types';
-import type { Row } from '../store/batch';
-import { expectAffordable, tooCostlyHere } from '../store/filter-cost';
-import { listGroups } from '../store/groups';
-import { isBeyond, type List } from '../store/list';
-import { listUsers } from '../store/users';
+import type { Row } from '../store/d1/batch';
+import { expectAffordable, tooCostlyHere } from '../store/directory/filter-cost';
+import { listGroups } from '../store/directory/groups';
+import { isBeyond, type List } from '../store/directory/list';
+import { listUsers } from '../store/directory/users';
 import type { TypedOrg } from './org';
 
 export interface Found {

@@ -7,16 +7,16 @@ import { parsePatch } from '../scim/patch/parse';
 import type { Bends } from '../scim/quirks';
 import { isSame, type Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
-import { Taken } from '../store/batch';
-import { withdraw } from '../store/brake';
-import { buryUser, eraseUser } from '../store/deletion';
-import { mayLink } from '../store/link';
-import type { StoredUser } from '../store/users';
-import * as store from '../store/users';
+import { Taken } from '../store/d1/batch';
+import { withdraw } from '../store/directory/deactivation-limit';
+import { buryUser, eraseUser } from '../store/directory/delete-user';
+import { mayLink } from '../store/directory/linking';
+import type { StoredUser } from '../store/directory/users';
+import * as store from '../store/directory/users';
 import { type LinkedBy, meaningOf } from './identity';
 import { creation, detailsOf, replacement, restoration } from './lifecycle';
 import type { Org, TypedOrg } from './org';
-import { isUnmet, notLinked, protectedIdentity, refused } from './refused';
+import { isUnmet, notLinked, protectedIdentity, refused } from './policy-errors';
 import { retried } from './retry';
 
 /** @throws ScimError 404, also for another org's user. */

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { invalidValue } from '../scim/error';
 import { DEFAULT_PAGE, MAX_PAGE } from '../scim/query';
-import type { Page, Recorded } from '../store/journal';
+import type { Page, Recorded } from '../store/journal/read';
 
 const SEQ = 'a whole number from 0 was expected';
 export const seq = z.int(SEQ).min(0, SEQ);

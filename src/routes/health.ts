@@ -1,9 +1,9 @@
 /** Whether the service answers, and how far behind KV is where it was asked. No D1 call: anyone may ask. */
 import { Hono } from 'hono';
 import { misconfigurations } from '../env';
-import { type Canary, readCanary } from '../sessions/canary';
+import { type Canary, readCanary } from '../sessions/kv-lag';
+import { misconfigured } from './access/guard';
 import type { App } from './context';
-import { misconfigured } from './door';
 
 export const health = new Hono<App>();
 

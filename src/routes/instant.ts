@@ -1,4 +1,4 @@
-/** An instant in a question to one of the APIs: the rule of sessions/host/instant.ts, with the error of an API. */
+/** An instant in a question to one of the APIs: the rule of sessions/client/instant.ts, with the error of an API. */
 import { invalidValue } from '../scim/error';
 import { instant } from '../sessions/check';
 

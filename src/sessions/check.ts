@@ -2,10 +2,11 @@
  * Is this session still good? The rule, and the plain question to KV. Host apps import it through
  * `scim-worker/sessions` (host/index.ts), beside the checker that also knows time limits, outages and strict answers.
  */
-import { flagKey, parseFlag } from './flag.ts';
-import { instant } from './host/instant.ts';
 
-export { instant } from './host/instant.ts';
+import { instant } from './client/instant.ts';
+import { flagKey, parseFlag } from './flag.ts';
+
+export { instant } from './client/instant.ts';
 
 /** What is used of a KV namespace; a binding of Workers is one. */
 export interface FlagReader {

@@ -1,5 +1,5 @@
 /** D1 state -> KV flag. By state, not by event: a late retry writes what is true now, and cannot bring back the past. */
-import { type Publication, readPublication, settle, WHOLE_ORG } from '../store/outbox';
+import { type Publication, readPublication, settle, WHOLE_ORG } from '../store/journal/outbox';
 import { type Flag, flagKey } from './flag.ts';
 
 function flagOf({ isActive, notBefore }: Publication): Flag {

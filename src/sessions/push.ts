@@ -5,7 +5,7 @@
  * All that is needed stands in the journal and with each socket: the object may hibernate, be evicted or be aborted at
  * any moment, and no state is missed.
  */
-import { PORTION, type Portion, readPublished } from '../store/feed';
+import { PORTION, type Portion, readPublished } from '../store/journal/revocation-feed';
 
 /** Streams of one org at once. */
 export const MAX_STREAMS = 100;

@@ -3,7 +3,7 @@
  * published by the org's coordinator.
  */
 import { coordinatorOf, type Env } from '../env';
-import { askForOrgFlags, orgsWithPending } from '../store/outbox';
+import { askForOrgFlags, orgsWithPending } from '../store/journal/outbox';
 
 const ORGS_PER_SWEEP = 500;
 /** Fewer than those: what a crash left of other orgs must not wait behind all orgs of an upgrade. */

@@ -3,7 +3,7 @@ import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readAssertion, verifyAssertion } from '../../src/credentials/assertion';
 import { ALGORITHMS } from '../../src/credentials/signer';
-import type { PublicKey } from '../../src/store/oauth-clients';
+import type { PublicKey } from '../../src/store/credentials/oauth-clients';
 import { type Claims, newIssuer, newPair, type Pair, signed } from '../support/oauth';
 
 const CLIENT = 'abcdefghijkl_ABCDEFGHIJKLMNOP';

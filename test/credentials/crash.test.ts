@@ -2,8 +2,8 @@
 import { abortAllDurableObjects } from 'cloudflare:test';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { cancel, complete, issue, rotate } from '../../src/credentials/rotation';
-import { revokeCredentials, TOKENS } from '../../src/store/credentials';
-import { OrgStore } from '../../src/store/open';
+import { revokeCredentials, TOKENS } from '../../src/store/credentials/credentials';
+import { OrgStore } from '../../src/store/org/open';
 import type { Answer } from '../support/client';
 import { rebind } from '../support/coordinator';
 import { dump, journal } from '../support/database';

@@ -2,8 +2,8 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { cancel, issue, rotate } from '../../src/credentials/rotation';
-import { revokeCredentials, secretsOf, TOKENS } from '../../src/store/credentials';
-import { OrgStore } from '../../src/store/open';
+import { revokeCredentials, secretsOf, TOKENS } from '../../src/store/credentials/credentials';
+import { OrgStore } from '../../src/store/org/open';
 import { dump, journal } from '../support/database';
 import { type CredentialLine, newLine } from '../support/line';
 import { Meter } from '../support/meter';

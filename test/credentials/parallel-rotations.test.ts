@@ -3,8 +3,8 @@ import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { cancel, complete, issue, type Outcome, rotate } from '../../src/credentials/rotation';
 import { hashOf } from '../../src/credentials/secret';
-import { TOKENS } from '../../src/store/credentials';
-import { OrgStore } from '../../src/store/open';
+import { TOKENS } from '../../src/store/credentials/credentials';
+import { OrgStore } from '../../src/store/org/open';
 import { journal, rows } from '../support/database';
 import { type CredentialLine, newLine } from '../support/line';
 

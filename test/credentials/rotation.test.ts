@@ -2,8 +2,8 @@ import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { issue as issueCredential } from '../../src/credentials/rotation';
 import type { Actor } from '../../src/events';
-import { TOKENS } from '../../src/store/credentials';
-import { OrgStore } from '../../src/store/open';
+import { TOKENS } from '../../src/store/credentials/credentials';
+import { OrgStore } from '../../src/store/org/open';
 import { type Answer, admin, type Idp, idpOf, newIdp } from '../support/client';
 
 interface TokenRow {

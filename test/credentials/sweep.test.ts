@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vites
 import { cleanUp, warn } from '../../src/credentials/sweep';
 import type { Env } from '../../src/env';
 import worker from '../../src/index';
-import { removeExpired, warnOfExpiry } from '../../src/store/expiry';
+import { removeExpired, warnOfExpiry } from '../../src/store/operations/expiry';
 import { dump, journal, rows } from '../support/database';
 import { FaultyDb } from '../support/faults';
 import { CredentialLine, newLine } from '../support/line';

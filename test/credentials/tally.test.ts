@@ -1,8 +1,8 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Occurrence } from '../../src/credentials/refusal';
+import { Tally } from '../../src/credentials/refusal-counter';
 import { newSecret } from '../../src/credentials/secret';
-import { Tally } from '../../src/credentials/tally';
 import { type Idp, newIdp } from '../support/client';
 import { rows } from '../support/database';
 import { Meter } from '../support/meter';

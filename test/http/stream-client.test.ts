@@ -1,6 +1,6 @@
 // The client of the stream, in plain Node over real sockets, against a stand-in written from the contract.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { StreamOptions } from '../../src/sessions/host/stream.ts';
+import type { StreamOptions } from '../../src/sessions/client/stream.ts';
 import { startHostDoor } from '../support/host-door.ts';
 import { moment, openStream, type Stage, scenarios, soon } from '../support/stream-scenarios.ts';
 import { type ServerSocket, startWire, type Wire } from '../support/web-socket.mjs';
@@ -457,7 +457,7 @@ describe('what it is opened with is checked at once', () => {
     ['heartbeat', { heartbeat: 0 }],
     ['maxSilence', { maxSilence: 20_000 }],
   ])('%s', async (name, wrong) => {
-    const { openRevocationStream } = await import('../../src/sessions/host/stream.ts');
+    const { openRevocationStream } = await import('../../src/sessions/client/stream.ts');
     expect(() => openRevocationStream({ ...options, ...wrong } as never)).toThrow(name === 'url' ? /url/i : name);
     await openRevocationStream(options).close();
   });

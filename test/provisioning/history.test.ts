@@ -1,6 +1,6 @@
 /** "Why is Alice out, or in this group?": events as sentences. */
 import { describe, expect, it } from 'vitest';
-import { groupsNamedIn, type Told, tell } from '../../src/provisioning/history';
+import { groupsNamedIn, type Told, tell } from '../../src/operator/history';
 
 const names = new Map([['sales', 'Sales']]);
 const said = (type: string, details: Told['details'] = {}, more: Partial<Told> = {}) =>

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { findPeople } from '../../src/store/gate';
-import { OrgStore } from '../../src/store/open';
+import { findPeople } from '../../src/store/directory/sign-in';
+import { OrgStore } from '../../src/store/org/open';
 import { admin, type Idp, newIdp } from '../support/client';
 import { Meter } from '../support/meter';
 

@@ -692,7 +692,7 @@ describe('what a bulk request costs', () => {
   let at: Idp;
   let ids: string[];
 
-  /** Fifty operations travel in one batch (store/gather.ts). */
+  /** Fifty operations travel in one batch (store/org/shared-batches.ts). */
   const BATCHES = 1_000 / 50;
   const perBatch = () => Math.max(...meter.batches);
 

@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { hashOf, newSecret, type SecretKind } from '../../src/credentials/secret';
-import { tally } from '../../src/routes/refusal';
+import { tally } from '../../src/routes/access/refusal';
 import { type Answer, type Ask, admin, ask, BASE, type Idp, newIdp } from '../support/client';
 import { rows } from '../support/database';
 

@@ -1,7 +1,7 @@
 /** What a good credential asked for in vain is counted for its org, by kind, and with nothing of what it sent. */
 import { env } from 'cloudflare:workers';
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { traffic } from '../../src/routes/outcome';
+import { traffic } from '../../src/routes/access/outcome';
 import { BULK_REQUEST } from '../../src/scim/urns';
 import { type Answer, type Ask, admin, type Idp, newIdp } from '../support/client';
 import { rows } from '../support/database';

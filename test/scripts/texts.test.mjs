@@ -16,7 +16,7 @@ import process from 'node:process';
 import { parse } from 'csv-parse/sync';
 import { afterAll, describe, expect, it } from 'vitest';
 import { csvRow } from '../../scripts/admin/csv.mjs';
-import { wasWritten, writeNew } from '../../scripts/admin/file.mjs';
+import { wasWritten, writeNew } from '../../scripts/admin/files.mjs';
 import { AdminError } from '../../scripts/admin/transport.mjs';
 import { harmless, harmlessText, jsonText } from '../../scripts/terminal.mjs';
 

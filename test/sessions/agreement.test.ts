@@ -4,9 +4,9 @@ import { env, exports } from 'cloudflare:workers';
 import { afterAll, describe, expect, it } from 'vitest';
 import { app } from '../../src/app';
 import type { Env } from '../../src/env';
-import { checkSession, type Mode, sessionChecker } from '../../src/sessions/host';
-import type { WebSocketLike } from '../../src/sessions/host/connection';
-import { openRevocationStream, type RevocationStream } from '../../src/sessions/host/stream';
+import { checkSession, type Mode, sessionChecker } from '../../src/sessions/client';
+import type { WebSocketLike } from '../../src/sessions/client/connection';
+import { openRevocationStream, type RevocationStream } from '../../src/sessions/client/stream';
 import { admin, BASE, type Idp, newIdp } from '../support/client';
 
 const ask = (url: string, init: RequestInit) =>

@@ -3,7 +3,7 @@ import { createScheduledController } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, expect, it } from 'vitest';
 import worker from '../../src/index';
-import { readCanary, writeCanary } from '../../src/sessions/canary';
+import { readCanary, writeCanary } from '../../src/sessions/kv-lag';
 import { ask, BASE } from '../support/client';
 import { brokenKv } from '../support/coordinator';
 

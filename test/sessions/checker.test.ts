@@ -13,7 +13,7 @@ import {
   type StateSource,
   type StrictSource,
   sessionChecker,
-} from '../../src/sessions/host';
+} from '../../src/sessions/client';
 
 const NOW = Date.parse('2026-03-01T12:00:00.000Z');
 const ORG = 'checkedOrg12';

@@ -1,10 +1,10 @@
 /** Ages are measured by a clock that is never set: neither a dead stream nor what was last known gains by a wall clock set back. */
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { flagKey, type SessionCheckerOptions, type StateSource, sessionChecker } from '../../src/sessions/host';
-import { ageOf, type Clock, clockOf, momentBefore, momentOf, NEVER } from '../../src/sessions/host/clock';
-import type { WebSocketLike } from '../../src/sessions/host/connection';
-import { openRevocationStream, type RevocationStream, type StreamOptions } from '../../src/sessions/host/stream';
+import { flagKey, type SessionCheckerOptions, type StateSource, sessionChecker } from '../../src/sessions/client';
+import { ageOf, type Clock, clockOf, momentBefore, momentOf, NEVER } from '../../src/sessions/client/clock';
+import type { WebSocketLike } from '../../src/sessions/client/connection';
+import { openRevocationStream, type RevocationStream, type StreamOptions } from '../../src/sessions/client/stream';
 
 const NOW = Date.parse('2026-03-01T12:00:00.000Z');
 const HOUR = 3_600_000;

@@ -2,8 +2,8 @@
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import { type CheckedVerdict, flagKey, type Session, sessionChecker } from '../../src/sessions/host';
-import { sessionGuard } from '../../src/sessions/host/hono';
+import { type CheckedVerdict, flagKey, type Session, sessionChecker } from '../../src/sessions/client';
+import { sessionGuard } from '../../src/sessions/client/hono';
 
 interface Host {
   Bindings: { SECRET: string };

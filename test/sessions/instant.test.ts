@@ -2,7 +2,7 @@
 import { exports } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { instant } from '../../src/sessions/check';
-import { parseStrict } from '../../src/sessions/host/sources';
+import { parseStrict } from '../../src/sessions/client/sources';
 import { admin, host, type Idp, newIdp } from '../support/client';
 
 const AT = Date.UTC(2027, 0, 12, 10);

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { describe, expect, it, vi } from 'vitest';
-import { Busy, prepare, runBatch, Taken, Unmet } from '../../src/store/batch';
+import { Busy, prepare, runBatch, Taken, Unmet } from '../../src/store/d1/batch';
 import { admin, ask, newIdp } from '../support/client';
 
 /** Notes what is prepared and bound; does nothing. */

@@ -1,8 +1,8 @@
 import { env } from 'cloudflare:workers';
 import { sql } from 'drizzle-orm';
 import { describe, expect, it } from 'vitest';
-import { runBatch, Unmet } from '../../src/store/batch';
-import { type Expectation, expectNone, expectOneChange, expect as insist } from '../../src/store/expect';
+import { runBatch, Unmet } from '../../src/store/d1/batch';
+import { type Expectation, expectNone, expectOneChange, expect as insist } from '../../src/store/d1/expect';
 
 const all: Expectation[] = [
   'caller',

@@ -20,10 +20,10 @@ import { represent, searchable } from '../../src/scim/representation';
 import type { Json, JsonObject, Resource, Stored } from '../../src/scim/resource';
 import { groupType, userType } from '../../src/scim/schema/types';
 import { ENTERPRISE_USER as E, USER } from '../../src/scim/urns';
-import { buryUser } from '../../src/store/deletion';
-import { insertGroup, listGroups } from '../../src/store/groups';
-import { OrgStore } from '../../src/store/open';
-import { insertUser, listUsers, type StoredUser } from '../../src/store/users';
+import { buryUser } from '../../src/store/directory/delete-user';
+import { insertGroup, listGroups } from '../../src/store/directory/groups';
+import { insertUser, listUsers, type StoredUser } from '../../src/store/directory/users';
+import { OrgStore } from '../../src/store/org/open';
 import { newIdp } from '../support/client';
 import { Random } from '../support/random';
 

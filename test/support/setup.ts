@@ -2,8 +2,8 @@
 import { applyD1Migrations, reset } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import './source-maps';
-import { traffic } from '../../src/routes/outcome';
-import { tally } from '../../src/routes/refusal';
+import { traffic } from '../../src/routes/access/outcome';
+import { tally } from '../../src/routes/access/refusal';
 import { enforceLimits } from './platform';
 
 await reset();

@@ -1,7 +1,7 @@
 // What a stream's client owes a host, whatever stands behind the door: each scenario is played against the stand-in, and
 // can be played against the service itself.
 import { expect, vi } from 'vitest';
-import { openRevocationStream, type StreamOptions, type StreamStatus } from '../../src/sessions/host/stream.ts';
+import { openRevocationStream, type StreamOptions, type StreamStatus } from '../../src/sessions/client/stream.ts';
 import type { Wire } from './web-socket.mjs';
 
 export interface Stage {

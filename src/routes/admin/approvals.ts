@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { APPROVAL_LIFE, hashOfApproval, newApprovalCode } from '../../credentials/approval';
-import { putApproval } from '../../store/approvals';
+import { putApproval } from '../../store/credentials/approvals';
 import { type App, actorOf } from '../context';
 import { endpoints } from '../oauth/metadata';
 import { body, by, iso, orgOf } from './respond';

@@ -6,8 +6,8 @@ import { MAX_GRACE, type Refused } from '../../credentials/rotation';
 import { stateOf } from '../../credentials/state';
 import { coordinatorOf } from '../../env';
 import { invalidValue, ScimError } from '../../scim/error';
-import { type Credential, type Line, listCredentials } from '../../store/credentials';
-import { halfImported, type Tenant } from '../../store/open';
+import { type Credential, type Line, listCredentials } from '../../store/credentials/credentials';
+import { halfImported, type Tenant } from '../../store/org/open';
 import { type App, actorOf } from '../context';
 import { body, by, iso, orgOf, WHO } from './respond';
 

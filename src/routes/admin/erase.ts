@@ -2,9 +2,9 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { invalidValue, notFound, ScimError } from '../../scim/error';
-import { Unmet } from '../../store/batch';
-import { eraseUser } from '../../store/erase';
-import { findSubject } from '../../store/journal';
+import { Unmet } from '../../store/d1/batch';
+import { eraseUser } from '../../store/directory/erase-user';
+import { findSubject } from '../../store/journal/read';
 import type { App } from '../context';
 import { body, by, orgOf, reason } from './respond';
 

@@ -2,9 +2,16 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { parseDuration } from '../../credentials/duration';
-import { groupsNamedIn, tell } from '../../provisioning/history';
+import { groupsNamedIn, tell } from '../../operator/history';
 import { invalidValue, notFound, shown } from '../../scim/error';
-import { type Asked, findSubject, namesOfGroups, type Recorded, readEvents, type Subject } from '../../store/journal';
+import {
+  type Asked,
+  findSubject,
+  namesOfGroups,
+  type Recorded,
+  readEvents,
+  type Subject,
+} from '../../store/journal/read';
 import type { App } from '../context';
 import { outcomeOf, page, refuseFuture, shownEvent } from '../events';
 import { queriedInstant } from '../instant';

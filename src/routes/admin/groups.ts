@@ -5,8 +5,13 @@ import { underTypes } from '../../provisioning/schemas';
 import { notFound } from '../../scim/error';
 import { queryOf, searchFromUrl } from '../../scim/query';
 import { isSame } from '../../scim/resource';
-import { Unmet } from '../../store/batch';
-import { findGroup, type GroupWithPermissions, listWithPermissions, setPermissions } from '../../store/permissions';
+import { Unmet } from '../../store/d1/batch';
+import {
+  findGroup,
+  type GroupWithPermissions,
+  listWithPermissions,
+  setPermissions,
+} from '../../store/directory/permissions';
 import type { App } from '../context';
 import { body, iso, orgOf } from './respond';
 

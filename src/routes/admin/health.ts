@@ -1,7 +1,7 @@
 /** How an org's provisioning is doing, and what to do about it. */
 import { Hono } from 'hono';
-import { advise, silence } from '../../provisioning/advice';
-import { DAYS, type Requests, readHealth } from '../../store/health';
+import { advise, silence } from '../../operator/advice';
+import { DAYS, type Requests, readHealth } from '../../store/operations/health';
 import type { App } from '../context';
 import { iso, orgOf, shownSettings } from './respond';
 

@@ -7,8 +7,7 @@ import { hashOf, maskOf, newSecret, randomText } from '../../credentials/secret'
 import { readSigner } from '../../credentials/signer';
 import { settings } from '../../env';
 import { invalidValue, notFound, ScimError } from '../../scim/error';
-import { Unmet } from '../../store/batch';
-import { secretsOf } from '../../store/credentials';
+import { secretsOf } from '../../store/credentials/credentials';
 import {
   deleteClient,
   findClient,
@@ -16,7 +15,8 @@ import {
   type ListedClient,
   listClients,
   type Signer,
-} from '../../store/oauth-clients';
+} from '../../store/credentials/oauth-clients';
+import { Unmet } from '../../store/d1/batch';
 import type { App } from '../context';
 import { endpoints } from '../oauth/metadata';
 import { credentials, expires, shownCredential } from './credentials';

@@ -1,7 +1,7 @@
 /** Why requests for an org were refused: what their senders were not told. */
 import { Hono } from 'hono';
 import { explain } from '../../credentials/refusal';
-import { listRefusals } from '../../store/refusals';
+import { listRefusals } from '../../store/credentials/refusals';
 import type { App } from '../context';
 import { queriedInstant } from '../instant';
 import { iso, orgOf } from './respond';

@@ -5,8 +5,8 @@ import * as z from 'zod';
 import { settings } from '../../env';
 import type { Org } from '../../provisioning/org';
 import { invalidValue, ScimError } from '../../scim/error';
-import type { SettingsChange, Tenant } from '../../store/open';
-import { isInPlan } from '../../store/policy';
+import { isInPlan } from '../../store/directory/policy';
+import type { SettingsChange, Tenant } from '../../store/org/open';
 import { type App, actorOf, orgFor, publicUrl } from '../context';
 
 /** The org that the path names; whether it exists, the first batch says. */

@@ -1,5 +1,5 @@
 /**
- * Would this session be let in? By each of the ways that a host has (`src/sessions/host/checker.ts`):
+ * Would this session be let in? By each of the ways that a host has (`src/sessions/client/checker.ts`):
  *
  * - `strict`, the default: D1's primary, with zero staleness after the commit. `fromKv` is what a host hears that asks
  *   KV alone.
@@ -9,9 +9,9 @@
 import { type Context, Hono } from 'hono';
 import { invalidValue } from '../../scim/error';
 import { checkSession, decide, type Verdict } from '../../sessions/check';
-import { type Mode, sessionChecker } from '../../sessions/host/checker';
-import { listPending, WHOLE_ORG } from '../../store/outbox';
-import { readSessionState, type SessionState } from '../../store/users';
+import { type Mode, sessionChecker } from '../../sessions/client/checker';
+import { readSessionState, type SessionState } from '../../store/directory/users';
+import { listPending, WHOLE_ORG } from '../../store/journal/outbox';
 import type { App } from '../context';
 import { queriedInstant } from '../instant';
 import { iso, orgOf } from './respond';

@@ -8,8 +8,8 @@ import { notFound } from '../../scim/error';
 import { project } from '../../scim/projection';
 import { searchFromUrl } from '../../scim/query';
 import { represent } from '../../scim/representation';
-import { Unmet } from '../../store/batch';
-import { findUser, type StoredUser, signOutUser } from '../../store/users';
+import { Unmet } from '../../store/d1/batch';
+import { findUser, type StoredUser, signOutUser } from '../../store/directory/users';
 import type { App } from '../context';
 import { body, by, iso, orgOf } from './respond';
 

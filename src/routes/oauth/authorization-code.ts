@@ -1,7 +1,7 @@
 /** The code of a grant becomes tokens (RFC 6749 §4.1.3, §4.1.4): once, by the client that it was given to. */
 import { isProof } from '../../credentials/pkce';
 import { hashOf } from '../../credentials/secret';
-import { findGrant, type Grant as Granted, redeemGrant, revokeGrant } from '../../store/grants';
+import { findGrant, type Grant as Granted, redeemGrant, revokeGrant } from '../../store/credentials/grants';
 import { actorOf } from '../context';
 import { type Grant, OAuthError, type Params } from './grant';
 import { newTokens } from './tokens';

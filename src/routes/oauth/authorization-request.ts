@@ -2,10 +2,10 @@
 import type { Context } from 'hono';
 import { isChallenge } from '../../credentials/pkce';
 import { ScimError } from '../../scim/error';
-import { findClient, type OAuthClient } from '../../store/oauth-clients';
-import type { OrgStore, Tenant } from '../../store/open';
+import { findClient, type OAuthClient } from '../../store/credentials/oauth-clients';
+import type { OrgStore, Tenant } from '../../store/org/open';
+import { noteRefusal } from '../access/refusal';
 import { type App, storeFor } from '../context';
-import { noteRefusal } from '../refusal';
 import type { OAuthErrorCode } from './grant';
 
 /** Where the answer goes, and what it carries so that the client knows its own question. */

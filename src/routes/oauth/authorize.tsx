@@ -10,13 +10,13 @@ import { hashOfApproval } from '../../credentials/approval';
 import { hashOf, newSecret } from '../../credentials/secret';
 import { Misconfigured } from '../../env';
 import { ScimError } from '../../scim/error';
-import { Busy } from '../../store/batch';
-import { insertGrant } from '../../store/grants';
+import { insertGrant } from '../../store/credentials/grants';
+import { Busy } from '../../store/d1/batch';
+import { misconfigured } from '../access/guard';
+import { strangerTooOften } from '../access/rate-limits';
+import { noteRefusal } from '../access/refusal';
 import { readBytes } from '../body';
-import { strangerTooOften } from '../brakes';
 import { type App, actorOf } from '../context';
-import { misconfigured } from '../door';
-import { noteRefusal } from '../refusal';
 import {
   type AuthorizationRequest,
   answerAt,

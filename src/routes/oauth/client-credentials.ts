@@ -1,6 +1,6 @@
 /** A client that acts for itself becomes an access token (RFC 6749 §4.4): Entra ID, Ping. No refresh token (§4.4.3). */
 import { hashOf, maskOf, newSecret } from '../../credentials/secret';
-import { ACCESS_LIFE, giveAccess } from '../../store/given';
+import { ACCESS_LIFE, giveAccess } from '../../store/credentials/issued-tokens';
 import { actorOf } from '../context';
 import type { Grant } from './grant';
 

@@ -9,10 +9,10 @@ import { BRAKED, type Refused } from '../../credentials/refusal';
 import { hashOf, recognise } from '../../credentials/secret';
 import { settings } from '../../env';
 import { ScimError } from '../../scim/error';
-import { Taken } from '../../store/batch';
-import { findClient, type Signer, usingUp } from '../../store/oauth-clients';
-import type { OrgSettings, OrgStore, Rate } from '../../store/open';
-import { afterUse, basicPair } from '../authenticate';
+import { findClient, type Signer, usingUp } from '../../store/credentials/oauth-clients';
+import { Taken } from '../../store/d1/batch';
+import type { OrgSettings, OrgStore, Rate } from '../../store/org/open';
+import { afterUse, basicPair } from '../access/authenticate';
 import {
   becomeKnown,
   becomeUnknown,
@@ -22,9 +22,9 @@ import {
   RATE_DEFAULT,
   strangerTooOften,
   wasTooFast,
-} from '../brakes';
+} from '../access/rate-limits';
+import { noteRefusal } from '../access/refusal';
 import { type App, storeFor } from '../context';
-import { noteRefusal } from '../refusal';
 import { invalidClient } from './error';
 import { type Client, invalidRequest, OAuthError, type Params } from './grant';
 import { endpoints } from './metadata';

@@ -3,9 +3,9 @@ import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { Misconfigured } from '../../env';
 import { ScimError } from '../../scim/error';
-import { Busy } from '../../store/batch';
+import { Busy } from '../../store/d1/batch';
+import { misconfigured } from '../access/guard';
 import type { App } from '../context';
-import { misconfigured } from '../door';
 import { OAuthError } from './grant';
 
 /**

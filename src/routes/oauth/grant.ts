@@ -1,6 +1,6 @@
 /** What the grants of the token endpoint have in common: who asks, with what, and what comes of it (RFC 6749 §4, §5). */
 import type { Context } from 'hono';
-import type { OrgStore } from '../../store/open';
+import type { OrgStore } from '../../store/org/open';
 import type { App } from '../context';
 
 /** A client that has proved itself. Its store is led by the client's look-up: each batch checks it again. */
@@ -8,7 +8,7 @@ export interface Client {
   readonly id: string;
   readonly orgId: string;
   readonly store: OrgStore;
-  /** Whether this request has been counted for its org (routes/brakes.ts). */
+  /** Whether this request has been counted for its org (routes/access/rate-limits.ts). */
   readonly isCounted: boolean;
 }
 

@@ -4,7 +4,7 @@
  * of many uses at once one succeeds at most, and what it was answered with is dead a moment later.
  */
 import { hashOf } from '../../credentials/secret';
-import { exchangeRefresh, findRefresh, revokeGrant } from '../../store/grants';
+import { exchangeRefresh, findRefresh, revokeGrant } from '../../store/credentials/grants';
 import { actorOf } from '../context';
 import { type Grant, OAuthError } from './grant';
 import { newTokens } from './tokens';

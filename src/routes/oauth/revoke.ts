@@ -1,7 +1,7 @@
 /** The revocation endpoint (RFC 7009): a client gives back what it was given. */
 import { Hono } from 'hono';
 import { hashOf, recognise } from '../../credentials/secret';
-import { takeBack } from '../../store/given';
+import { takeBack } from '../../store/credentials/issued-tokens';
 import { type App, actorOf } from '../context';
 import { allowOnly } from '../method';
 import { asClient, authenticateClient } from './client';

@@ -1,6 +1,6 @@
 /** The two tokens of a grant, made at once: one for an hour, and one for the next two. */
 import { hashOf, maskOf, newSecret } from '../../credentials/secret';
-import { ACCESS_LIFE, type Given } from '../../store/given';
+import { ACCESS_LIFE, type Given } from '../../store/credentials/issued-tokens';
 import type { Client, TokenAnswer } from './grant';
 
 /** Milliseconds, from each exchange on: a client that nobody uses for a year has to be approved again. */

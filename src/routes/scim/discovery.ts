@@ -6,7 +6,7 @@ import { forbidden, notFound } from '../../scim/error';
 import { listResponse } from '../../scim/list';
 import { discoverySchemas } from '../../scim/schema/discovery';
 import { allTypes, type Types } from '../../scim/schema/types';
-import { authenticationSchemesOf } from '../../store/authentication-schemes';
+import { authenticationSchemesOf } from '../../store/credentials/authentication-schemes';
 import type { App } from '../context';
 import { documentationUrl } from '../help';
 import { allowOnly } from '../method';

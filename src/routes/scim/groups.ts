@@ -7,7 +7,7 @@ import { searchGroups } from '../../provisioning/search';
 import { parseCondition } from '../../scim/etag';
 import { isWanted, type Projection } from '../../scim/projection';
 import { projectionFromUrl } from '../../scim/query';
-import type { StoredGroup } from '../../store/groups';
+import type { StoredGroup } from '../../store/directory/groups';
 import { readJson } from '../body';
 import type { App } from '../context';
 import { allowOnly } from '../method';

@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import { notFound, ScimError } from '../../scim/error';
 import { mediaTypesOf } from '../../scim/quirks';
-import { authenticate } from '../authenticate';
+import { authenticate } from '../access/authenticate';
 import type { App } from '../context';
 import { bulk } from './bulk';
 import { discovery } from './discovery';

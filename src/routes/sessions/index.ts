@@ -4,9 +4,9 @@
  */
 import { Hono } from 'hono';
 import { notFound } from '../../scim/error';
+import { guardedBy, refuse, unguardedForBindings } from '../access/guard';
 import { readJson } from '../body';
 import type { App } from '../context';
-import { guardedBy, refuse, unguardedForBindings } from '../door';
 import { allowOnly } from '../method';
 import { check, events, resolve } from './questions';
 import { stream } from './stream';

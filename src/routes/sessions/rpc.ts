@@ -1,5 +1,5 @@
 /** The questions as RPC answers them: over RPC an error loses its class, so what can be expected comes back as a value. */
-import { known, type Refusal, refusalOf } from '../door';
+import { known, type Refusal, refusalOf } from '../access/guard';
 
 /**
  * What the question itself is to blame for is a value, which says no in the words of the answer as well: a host that

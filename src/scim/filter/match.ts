@@ -1,5 +1,5 @@
 /**
- * The filter evaluator in memory. It reads the folded form (fold.ts), as `store/filter.ts` does in SQL; the two agree
+ * The filter evaluator in memory. It reads the folded form (fold.ts), as `store/directory/filter.ts` does in SQL; the two agree
  * on every filter and resource.
  */
 import type { Attribute } from '../attribute';

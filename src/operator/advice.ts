@@ -1,0 +1,147 @@
+/** What an operator should do about the state of an org, each with the command that helps. Pure. */
+
+import { isInPlan } from '../store/directory/policy';
+import type { Health } from '../store/operations/health';
+import type { Tenant } from '../store/org/open';
+
+const DAY = 86_400_000;
+const WARN_EXPIRY = 20;
+const OLD = 365;
+/** Of the seats of a plan; the journal warns of it, too. */
+const NEARLY_FULL = 0.9;
+/** Milliseconds after which a publication that waits is worth a look. */
+const SLOW = 60_000;
+/** Errors among the requests of an operation in seven days that are worth a look: so many, and such a part of them. */
+const MANY_ERRORS = 20;
+const HIGH_RATE = 0.05;
+/** Days with changes that are needed to say what is usual. */
+const ENOUGH_DAYS = 3;
+
+export interface Advice {
+  readonly says: string;
+  /** Of the operator's command line. */
+  readonly command: string;
+}
+
+const NOUNS: Readonly<Record<string, string>> = { token: 'token', basic: 'basic', oauth_client: 'oauth client' };
+
+/** Days without a change, now and at the most between two days with changes; undefined while that says nothing. */
+export function silence({ changes, isCut }: Health, now: number): { now: number; usual: number } | undefined {
+  if (isCut || changes.length < ENOUGH_DAYS) return undefined;
+  const gaps = changes.slice(1).map(({ day }, i) => day - changes[i]!.day);
+  return { now: Math.floor(now / DAY) - changes.at(-1)!.day, usual: Math.max(...gaps) };
+}
+
+/** The most pressing first. @param now epoch milliseconds. */
+export function advise(org: Tenant, health: Health, now: number): Advice[] {
+  const { slug, settings } = org;
+  const advice: Advice[] = [];
+  const say = (is: boolean, says: string, command: string) => void (is && advice.push({ says, command }));
+  const good = health.credentials.filter(
+    ({ validUntil, replacedAt, graceUntil }) =>
+      (validUntil ?? now + 1) > now && (replacedAt === undefined || (graceUntil ?? 0) > now),
+  );
+  const refused = (reason: string) => health.refusals.find((one) => one.reason === reason)?.week ?? 0;
+
+  say(org.disabledAt !== undefined, 'The org is switched off: nobody of it may be signed in.', `org enable ${slug}`);
+  say(
+    !isInPlan(settings),
+    'SCIM is not part of the plan: the identity provider is refused.',
+    `org set ${slug} plan.scim=true`,
+  );
+  say(!org.isScimEnabled, 'SCIM is off: the identity provider is refused.', `scim enable ${slug}`);
+  say(
+    health.pending.since !== undefined && now - health.pending.since > SLOW,
+    `Revocations of ${health.pending.users} wait to be published since ${Math.round((now - (health.pending.since ?? now)) / 1_000)} s.`,
+    `sessions pending ${slug}`,
+  );
+  say(
+    health.held.users > 0,
+    `The brake holds ${health.held.users} whom the identity provider would have deactivated or deleted.`,
+    `brake show ${slug}`,
+  );
+  say(
+    good.length === 0 && health.oauthClients === 0,
+    'There is no good credential: no identity provider can connect.',
+    `token generate ${slug}`,
+  );
+  for (const one of good.filter(({ replacedAt }) => replacedAt === undefined)) {
+    const noun = NOUNS[one.kind]!;
+    const rotate = `${noun} rotate ${slug}${one.subject && ` ${one.subject}`}`;
+    const left = one.validUntil === undefined ? undefined : Math.ceil((one.validUntil - now) / DAY);
+    const age = Math.floor((now - one.createdAt) / DAY);
+    if (left !== undefined && left <= WARN_EXPIRY)
+      say(true, `The ${noun} ${one.mask} expires in ${left} days.`, rotate);
+    else say(age >= OLD, `The ${noun} ${one.mask} is ${age} days old.`, rotate);
+    // What an OAuth client is given is used in the place of its secret.
+    say(
+      one.kind !== 'oauth_client' && one.lastUsedAt === undefined && now - one.createdAt > DAY,
+      `The ${noun} ${one.mask} has never been used: see whether the identity provider was given it.`,
+      `refusals ${slug}`,
+    );
+  }
+  for (const one of good.filter(
+    ({ replacedAt, lastUsedAt }) => replacedAt !== undefined && (lastUsedAt ?? 0) > replacedAt,
+  )) {
+    const noun = NOUNS[one.kind]!;
+    const list =
+      one.kind === 'token'
+        ? `token list ${slug}`
+        : one.kind === 'basic'
+          ? `basic show ${slug}`
+          : `oauth client list ${slug}`;
+    say(
+      true,
+      `The ${noun} ${one.mask} was used after it had been replaced: enter the new one before its grace ends.`,
+      list,
+    );
+  }
+  const seats = settings['plan.seats'];
+  const isFull = seats !== undefined && org.activeUserCount >= seats;
+  say(
+    seats !== undefined && org.activeUserCount >= NEARLY_FULL * seats,
+    `${org.activeUserCount} of ${seats} seats are taken${isFull ? ': nobody can become active' : ''}.`,
+    `org set ${slug} plan.seats=none`,
+  );
+  const quiet = silence(health, now);
+  say(
+    quiet !== undefined && quiet.now > 2 * quiet.usual + 1,
+    `No change by the identity provider for ${quiet?.now} days; before, ${quiet?.usual} at the most went by.`,
+    `events ${slug} --since 14d`,
+  );
+  for (const { operation, week } of health.requests) {
+    const errors = week.refused + week.failed;
+    const most = health.errors.find(({ kind }) => kind.startsWith(`${operation} `));
+    say(
+      errors >= MANY_ERRORS && errors > HIGH_RATE * week.count,
+      `${operation}: ${errors} of ${week.count} requests in the last 7 days were refused or failed (${Math.round((100 * errors) / week.count)} %)${
+        most === undefined ? '' : `, most with ${most.kind.slice(operation.length + 1)}`
+      }.`,
+      `refusals ${slug}`,
+    );
+  }
+  // What single requests are refused for is ordinary, up to the rate above.
+  const others = health.refusals.filter(({ reason }) => reason !== 'request');
+  const week = others.reduce((sum, one) => sum + one.week, 0);
+  say(
+    week > 0,
+    `Requests were refused, ${week} in the last 7 days: ${others.map((one) => `${one.reason} ${one.week}`).join(', ')}.`,
+    `refusals ${slug}`,
+  );
+  say(
+    refused('rate_limited') > 0 && settings.rateLimit !== undefined,
+    `The setting rateLimit allows ${settings.rateLimit} requests a second.`,
+    `org set ${slug} rateLimit=none`,
+  );
+  say(
+    settings.unknownMembers === 'reject',
+    'The setting unknownMembers refuses pushes of groups that name anybody who is not there.',
+    `org set ${slug} unknownMembers=skip`,
+  );
+  say(
+    settings.roles !== undefined,
+    `The setting roles refuses users with others than ${settings.roles?.length} values.`,
+    `org show ${slug}`,
+  );
+  return advice;
+}

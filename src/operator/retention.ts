@@ -1,0 +1,47 @@
+/** The cron's work on what an org does not want to keep for ever: tombstones and events, by age. */
+import { parseDuration } from '../credentials/duration';
+import type { Env } from '../env';
+import { ScimError } from '../scim/error';
+import { type Due, eraseOld, type Limit, pruneEvents, rest, takeDue } from '../store/operations/retention';
+import { OrgStore } from '../store/org/open';
+
+const HOUR = 3_600_000;
+/** Of one run, which comes every minute: of each org a portion, and at once again in the next run while there is more. */
+const ORGS_PER_SWEEP = 20;
+const TOMBSTONES_PER_SWEEP = 200;
+const EVENTS_PER_SWEEP = 500;
+
+/** @throws AggregateError of the orgs that failed, after all others were done; a later run tries them again. */
+export async function retain({ DB }: Pick<Env, 'DB'>, now = Date.now()): Promise<void> {
+  const failed: unknown[] = [];
+  for (const due of await takeDue(DB, now - HOUR, ORGS_PER_SWEEP)) {
+    try {
+      // An hour, or as long as the shortest of its ages if that is less.
+      if (!(await retainOne(DB, due, now))) await rest(DB, due.id, now - HOUR + Math.min(HOUR, shortestOf(due)));
+    } catch (error) {
+      const isGone = error instanceof ScimError && error.status === 404; // deleted meanwhile
+      if (!isGone) failed.push(error);
+    }
+  }
+  if (failed.length > 0) throw new AggregateError(failed, 'retention left orgs behind');
+}
+
+/** @returns whether there is more to do. */
+async function retainOne(db: D1Database, due: Due, now: number): Promise<boolean> {
+  const store = new OrgStore(db, { kind: 'id', id: due.id }, now);
+  const actor = { name: 'service', requestId: crypto.randomUUID() };
+  const [deleted, events] = [limitOf('retainDeleted', due, now), limitOf('retainEvents', due, now)];
+  const erased = deleted ? await eraseOld(store, actor, deleted, TOMBSTONES_PER_SWEEP) : 0;
+  const hasMore = events ? await pruneEvents(store, due.prunedThrough, events, EVENTS_PER_SWEEP) : false;
+  return hasMore || erased === TOMBSTONES_PER_SWEEP;
+}
+
+/** Milliseconds. */
+const shortestOf = ({ retainDeleted, retainEvents }: Due): number =>
+  Math.min(...[retainDeleted, retainEvents].flatMap((text) => (text === undefined ? [] : (parseDuration(text) ?? []))));
+
+function limitOf(setting: Limit['setting'], due: Due, now: number): Limit | undefined {
+  const text = due[setting];
+  const age = text === undefined ? undefined : parseDuration(text);
+  return text === undefined || age === undefined ? undefined : { setting, text, until: now - age };
+}

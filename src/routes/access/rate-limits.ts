@@ -1,0 +1,185 @@
+/**
+ * Brakes, by the Workers rate limiting binding (wrangler.toml): per Cloudflare location, and approximate; against
+ * overload, not to meter. They never replace the check in D1, which every request passes. A binding that is missing or
+ * fails is no brake.
+ *
+ * A caller is *known* when this isolate has seen its credential to be good. A known caller is counted for its org before
+ * D1 is asked. Any other caller is counted for its address before D1 is asked and before its body is read.
+ */
+import type { Context } from 'hono';
+import type { Env } from '../../env';
+import { weightOf } from '../../store/directory/filter-cost';
+import { RATES, type Rate } from '../../store/org/open';
+import { type App, addressOf, inBackground, publicUrl } from '../context';
+
+/** Seconds: the periods of the bindings. Rounded up to one, for when it began is not known. */
+const ORG_PERIOD = 10;
+const FAILED_PERIOD = 60;
+export const RATE_DEFAULT: Rate = Math.max(...RATES) as Rate;
+
+interface Known {
+  readonly orgId: string;
+  readonly rate: Rate;
+  /** Of its users or groups, whichever are more. */
+  readonly size: number;
+}
+
+/** The latest that were put in, at most so many. */
+class Recent<T> {
+  readonly #all = new Map<string, T>();
+
+  constructor(private readonly most: number) {}
+
+  get = (key: string): T | undefined => this.#all.get(key);
+
+  keep(key: string, value: T): void {
+    this.#all.delete(key);
+    this.#all.set(key, value);
+    if (this.#all.size > this.most) this.#all.delete(this.#all.keys().next().value!);
+  }
+
+  forget = (key: string): boolean => this.#all.delete(key);
+}
+
+/** Whose a credential turned out to be, as this isolate saw it last: which brake it counts on, not whether it is good. */
+class Callers {
+  readonly #known = new Recent<Known>(5_000);
+
+  get = (hash: string): Known | undefined => this.#known.get(hash);
+
+  keep(hash: string, { id: orgId, settings, userCount = 0, groupCount = 0 }: Org): void {
+    const rate = settings.rateLimit ?? RATE_DEFAULT;
+    this.#known.keep(hash, { orgId, rate, size: Math.max(userCount, groupCount) });
+  }
+
+  forget(hash: string): void {
+    this.#known.forget(hash);
+  }
+}
+
+export const callers = new Callers();
+
+/** Orgs that were over their rate, and until when this isolate remembers it. Epoch milliseconds. */
+const overRate = new Recent<number>(5_000);
+
+/**
+ * Counts a request of the org, whatever credential it was made with. To be called for proved callers only: what anyone
+ * can send must not use up an org's rate.
+ *
+ * @returns seconds to wait, if the org sends more than its setting `rateLimit` allows.
+ */
+export async function orgTooFast(
+  { env }: Context<App>,
+  { orgId, rate }: Pick<Known, 'orgId' | 'rate'>,
+): Promise<number | undefined> {
+  if (!(await isOver(env[`RATE_${rate}`], `org:${orgId}`))) return undefined;
+  overRate.keep(orgId, Date.now() + ORG_PERIOD * 1_000);
+  return ORG_PERIOD;
+}
+
+/** Whether the org was over its rate a moment ago: a caller that is not known is then checked before it is served. */
+export const wasTooFast = (orgId: string): boolean => (overRate.get(orgId) ?? 0) > Date.now();
+
+/**
+ * What follows once a credential has been found good that was not known here. Its request counts for its org after the
+ * fact, off the answer's path, unless it was counted.
+ */
+export function becomeKnown(c: Context<App>, hash: string, org: Org, isCounted: boolean): void {
+  callers.keep(hash, org);
+  if (!isCounted) inBackground(c, orgTooFast(c, { orgId: org.id, rate: org.settings.rateLimit ?? RATE_DEFAULT }));
+  // Only an address brakes strangers.
+  if (addressOf(c) !== undefined) inBackground(c, location.keep(c, hash));
+}
+
+interface Org {
+  readonly id: string;
+  readonly settings: { readonly rateLimit?: Rate };
+  readonly userCount?: number;
+  readonly groupCount?: number;
+}
+
+/** A credential that was known turned out to be dead. */
+export function becomeUnknown(c: Context<App>, hash: string): void {
+  callers.forget(hash);
+  inBackground(c, location.forget(c, hash));
+}
+
+/**
+ * Counts a request of a caller that is not known, before it costs anything. A good client behind an address that others
+ * abuse passes where this Cloudflare location has seen its credential to be good within a day.
+ *
+ * @param hash of what it presents; absent: nothing that could be known.
+ * @returns seconds to wait, when too many have come from there. Without an address there is no brake.
+ */
+export async function strangerTooOften(c: Context<App>, hash?: string): Promise<number | undefined> {
+  const seconds = await failedTooOften(c);
+  if (seconds === undefined || hash === undefined) return seconds;
+  return (await location.has(c, hash)) ? undefined : seconds;
+}
+
+/**
+ * Whether the org has searched too much without an index, whatever its `rateLimit`: all orgs wait for such searches. The
+ * size of the org is that of its last request here; of a caller that has not been seen here nothing is counted.
+ *
+ * @param cost in units (store/directory/filter-cost.ts).
+ * @returns seconds to wait, if so.
+ */
+export async function searchesTooMuch({ env }: Context<App>, hash: string, cost: number): Promise<number | undefined> {
+  const known = callers.get(hash);
+  const weight = known === undefined ? 1 : weightOf(cost, known.size);
+  if (known === undefined || weight === 1) return undefined;
+  const key = `search:${known.orgId}`;
+  const all = await Promise.all(Array.from({ length: weight }, () => isOver(env.RATE_25, key)));
+  return all.includes(true) ? ORG_PERIOD : undefined;
+}
+
+/**
+ * Counts a request that has failed to prove who its caller is, and was not counted before.
+ *
+ * @returns seconds to wait, when too many have failed from there. Without an address there is no brake.
+ */
+export async function failedTooOften(c: Context<App>): Promise<number | undefined> {
+  const network = networkOf(addressOf(c));
+  if (network === undefined) return undefined;
+  return (await isOver(c.env.FAILED_AUTH, network)) ? FAILED_PERIOD : undefined;
+}
+
+/**
+ * Credentials that were good in this Cloudflare location within a day, by their hashes, in the Cache API. A new isolate
+ * there knows them while an address is braked. It says nothing of whether a credential is good now.
+ */
+const location = {
+  async has(c: Context<App>, hash: string): Promise<boolean> {
+    return (await quietly(caches.default.match(entryOf(c, hash)))) !== undefined;
+  },
+  async keep(c: Context<App>, hash: string): Promise<void> {
+    const entry = new Response('good', { headers: { 'Cache-Control': 'max-age=86400' } });
+    await quietly(caches.default.put(entryOf(c, hash), entry));
+  },
+  async forget(c: Context<App>, hash: string): Promise<void> {
+    await quietly(caches.default.delete(entryOf(c, hash)));
+  },
+};
+
+/** An address that no route serves. Requests from outside meet the Worker before the cache. */
+const entryOf = (c: Context<App>, hash: string) => `${publicUrl(c)}/.seen/${hash}`;
+
+/** A cache that fails knows nothing. */
+const quietly = <T>(work: Promise<T>): Promise<T | undefined> => work.catch(() => undefined);
+
+/** Of IPv6 the first 64 bits: whoever has one such address has all of them (RFC 6177 §2). */
+export function networkOf(address: string | undefined): string | undefined {
+  if (!address?.includes(':') || address.includes('.')) return address;
+  const [head = [], tail = []] = address.split('::').map((part) => part.split(':').filter((group) => group !== ''));
+  const zeros = Array<string>(Math.max(0, 8 - head.length - tail.length)).fill('0');
+  return [...head, ...zeros, ...tail].slice(0, 4).join(':');
+}
+
+async function isOver(limiter: Env['FAILED_AUTH'], key: string): Promise<boolean> {
+  try {
+    return limiter !== undefined && !(await limiter.limit({ key })).success;
+  } catch (error) {
+    console.error(JSON.stringify({ message: 'a rate limit could not be asked', error: String(error) }));
+    return false;
+  }
+}

@@ -1,0 +1,96 @@
+/** People whom the host app has already: brought in, looked at before the identity provider comes, protected from it. */
+import { Hono } from 'hono';
+import * as z from 'zod';
+import { importAccounts, type Offered, protect } from '../../provisioning/account-import';
+import { type Preview, previewLinks, previewPeople } from '../../provisioning/link-preview';
+import { underTypes } from '../../provisioning/schemas';
+import { invalidValue } from '../../scim/error';
+import { readJson } from '../body';
+import type { App } from '../context';
+import { body, by, orgOf } from './respond';
+
+export const people = new Hono<App>();
+
+const MAX_ACCOUNTS = 500;
+const LINE = 'a whole number from 1 was expected';
+const ACCOUNTS = `a list of at most ${MAX_ACCOUNTS} accounts was expected`;
+const SEATS = 'a whole number was expected';
+const MAX_PAGE = 500;
+const LIMIT = `a whole number from 1 to ${MAX_PAGE} was expected`;
+const AFTER = 'the id of the last account of a page was expected';
+
+const accounts = z
+  .array(z.looseObject({ line: z.int(LINE).min(1, LINE) }, 'an object with an account was expected'), ACCOUNTS)
+  .max(MAX_ACCOUNTS, ACCOUNTS);
+const portion = z.strictObject({
+  dryRun: z.boolean('true or false was expected').default(false),
+  /** Of a dry run: how many more the portions before would have made active. */
+  activated: z.int(SEATS).default(0),
+  accounts,
+});
+const listed = z.strictObject({ people: accounts });
+const page = z.strictObject({
+  after: z.string(AFTER).min(1, AFTER).max(200, AFTER).optional(),
+  limit: z
+    .string()
+    .regex(/^[1-9]\d{0,2}$/, LIMIT)
+    .transform(Number)
+    .pipe(z.number().max(MAX_PAGE, LIMIT))
+    .default(200),
+});
+
+/** @throws ScimError 400 naming the member and what was expected. */
+function read<T extends z.ZodType>(schema: T, json: unknown): z.output<T> {
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw invalidValue(`${issue!.path.join('.') || 'body'}: ${issue!.message}`);
+}
+
+const offeredIn = (list: z.output<typeof accounts>): Offered[] =>
+  list.map(({ line, ...account }) => ({ line, account }));
+
+people.post('/import', async (c) => {
+  const { dryRun, activated, accounts } = read(portion, await readJson(c));
+  const report = await underTypes(orgOf(c), (org) => importAccounts(org, offeredIn(accounts), dryRun, activated));
+  return c.json({ dryRun, ...report });
+});
+
+/** By what each account that is unlinked would link: a page, and after which id the next one begins. */
+people.get('/link-preview', async (c) => {
+  const { after, limit } = read(page, c.req.query());
+  const { accounts, ...rest } = await previewLinks(orgOf(c), after, limit);
+  return c.json({ ...rest, accounts: accounts.map(shownPreview) });
+});
+
+/** What would become of these people, if the identity provider brought them. */
+people.post('/link-preview', async (c) => {
+  const { people } = read(listed, await readJson(c));
+  return c.json(await underTypes(orgOf(c), (org) => previewPeople(org, offeredIn(people))));
+});
+
+const shownPreview = ({ account, userName, emails, conflicts }: Preview) => ({
+  id: account.id,
+  userName: account.userName,
+  displayName: account.displayName ?? null,
+  active: account.isActive,
+  protected: account.isProtected,
+  links: { userName, emails },
+  conflicts,
+});
+
+/** Why, for the journal. */
+const reason = z
+  .string('a reason was expected')
+  .trim()
+  .min(1, 'a reason was expected')
+  .max(200, 'at most 200 characters are accepted')
+  .optional();
+
+for (const verb of ['protect', 'unprotect'] as const) {
+  people.post(`/:user/${verb}`, body(z.strictObject({ by, reason })), async (c) => {
+    const { by = c.var.by, reason } = c.req.valid('json');
+    const user = await protect(orgOf(c), c.req.param('user'), verb === 'protect', { by, reason });
+    return c.json({ id: user.id, userName: user.resource['userName'], protected: user.isProtected });
+  });
+}

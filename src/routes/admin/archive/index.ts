@@ -1,0 +1,212 @@
+/** An org as a file: its lines read page by page, and an org made of them, portion by portion (docs/archive.md). */
+import { type Context, Hono } from 'hono';
+import * as z from 'zod';
+import { newOrgId } from '../../../credentials/secret';
+import { atLine, checkEnd, checkLines, importLines, namedBy } from '../../../operator/archive-import';
+import { underTypes } from '../../../provisioning/schemas';
+import { conflict } from '../../../scim/bulk';
+import { invalidValue } from '../../../scim/error';
+import { parseJson } from '../../../scim/json';
+import { isSame, type Json } from '../../../scim/resource';
+import { standardTypes, typesWith } from '../../../scim/schema/types';
+import { beginExport, keyLength, type Place, readPage, STEPS } from '../../../store/archive/export';
+import { KINDS, type Line, type OrgLine } from '../../../store/archive/format';
+import { finishImport, type Importing, insertImport, readImport, whatIsThere } from '../../../store/archive/import';
+import { Taken, Unmet } from '../../../store/d1/batch';
+import { WHOLE_ORG } from '../../../store/journal/outbox';
+import { notUnderWay } from '../../../store/org/open';
+import { readBytes } from '../../body';
+import type { App } from '../../context';
+import { slug as aSlug, withoutSso } from '../orgs';
+import { body, by, iso, orgOf, shownOrg } from '../respond';
+import { checkSigner, readEndLine, readLine, readOrgLine } from './lines';
+
+export const exports = new Hono<App>();
+
+/** Records that it begins: who read all of an org is to be known. */
+exports.post(
+  '/',
+  body(z.strictObject({ by, withoutCredentials: z.boolean('true or false was expected').default(false) })),
+  async (c) => {
+    const { store, actor } = orgOf(c);
+    const { by = c.var.by, withoutCredentials } = c.req.valid('json');
+    const { line, place } = await untilCleared(beginExport(store, withoutCredentials, by, actor));
+    return c.json({ lines: [line], next: sealed(place) });
+  },
+);
+
+exports.get('/', async (c) => {
+  const place = opened(c.req.query('after') ?? '');
+  const { lines, next } = await untilCleared(readPage(orgOf(c).store, place));
+  // They are JSON already, and many.
+  const text = `{"lines":[${lines.join(',')}],"next":${JSON.stringify(next ? sealed(next) : null)}}`;
+  return c.body(text, 200, { 'Content-Type': 'application/json' });
+});
+
+/** @throws ScimError 409 while resources have values of a schema that was removed. */
+async function untilCleared<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof Unmet) || error.expectation !== 'removal') throw error;
+    throw conflict('Values of a schema that was removed are still being removed: try again in some minutes');
+  }
+}
+
+const AFTER = 'after: the "next" of the page before was expected; POST begins an export';
+const count = z.int().min(0);
+const place = z.strictObject({
+  step: z.enum(STEPS),
+  key: z
+    .array(z.union([z.string(), z.number()]))
+    .max(6)
+    .optional(),
+  counts: z.partialRecord(z.enum(KINDS), count),
+  users: count,
+  groups: count,
+  seq: count,
+  withoutCredentials: z.boolean(),
+});
+
+/** No secret, and no right of its own: it says where the next page begins, to whoever may read all of it anyway. */
+const sealed = (it: Place) => btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(it))));
+
+function opened(text: string): Place {
+  try {
+    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    const { key, ...rest } = place.parse(JSON.parse(new TextDecoder().decode(bytes)));
+    if (key !== undefined && key.length !== keyLength(rest.step)) throw invalidValue(AFTER);
+    return { ...rest, key };
+  } catch {
+    throw invalidValue(AFTER);
+  }
+}
+
+export const imports = new Hono<App>();
+
+/** The org that the path names, for the import of it alone. */
+function importOf(c: Context<App>) {
+  const org = orgOf(c);
+  return { ...org, store: org.store.forImports('only') };
+}
+
+imports.post(
+  '/',
+  body(z.strictObject({ org: z.unknown(), dryRun: z.boolean('true or false was expected').default(false) })),
+  async (c) => {
+    const { org, dryRun } = c.req.valid('json');
+    const line = atLine(1, () => readOrgLine(org));
+    const asked = aSlug.safeParse(c.req.param('slug'));
+    if (!asked.success) throw invalidValue(`slug: ${asked.error.issues[0]!.message}`);
+    const slug = asked.data;
+    const found = await whatIsThere(c.env.DB, slug, line.id);
+    if (found.isSlugTaken) return c.json(goingOn(slug, line, found));
+    if (found.isBeingRemoved) throw beingRemoved();
+    const id = found.isIdTaken ? undefined : line.id;
+    if (dryRun) return c.json(begun(slug, id, line, 1));
+    try {
+      const tenant = await insertImport(c.env.DB, slug, line, newOrgId(), Date.now());
+      return c.json(begun(slug, tenant.id, line, 1), 201);
+    } catch (error) {
+      if (error instanceof Taken) throw conflict(`Another import was quicker: try again`);
+      if (error instanceof Unmet && error.expectation === 'removal') throw beingRemoved();
+      throw error;
+    }
+  },
+);
+
+/** The rows of both would have the same id. */
+const beingRemoved = () =>
+  conflict('The org of this file was deleted here, and is still being removed: try again in some minutes');
+
+/** @throws ScimError 409: the slug is another org's, or that of an import of something else. */
+function goingOn(slug: string, line: OrgLine, { id, importing }: { id?: string; importing?: Importing }) {
+  if (importing === undefined) throw conflict(`There is an org ${slug} already: import it under another slug`);
+  if (!isSame(importing.org as unknown as Json, line as unknown as Json)) {
+    throw conflict(`Another file is being imported as ${slug}: go on with that one, or org delete removes it`);
+  }
+  return begun(slug, id, line, importing.line);
+}
+
+/** @param id undefined: one that is not known yet, for the file's is taken. */
+const begun = (slug: string, id: string | undefined, line: OrgLine, through: number) => ({
+  slug,
+  id: id ?? null,
+  /** Beside the original, whose credentials stay the original's alone. */
+  copy: id !== line.id,
+  credentials: id === line.id && !line.withoutCredentials,
+  exportedAt: iso(line.exportedAt),
+  /** Lines that are there already. */
+  through,
+});
+
+const LINES = 'lines: a list of lines was expected';
+const linesAsked = z.strictObject({
+  after: z.int('after: a whole number was expected').min(1),
+  lines: z.array(z.unknown(), LINES).max(5_000, 'lines: at most 5,000 are accepted'),
+});
+
+imports.post('/lines', async (c) => {
+  const { after, lines } = await readAsked(c, linesAsked);
+  const read = await readLines(lines, after);
+  return c.json({ through: await underTypes(importOf(c), (org) => importLines(org, after, read)) });
+});
+
+async function readLines(raws: readonly unknown[], after: number): Promise<Line[]> {
+  const lines = raws.map((raw, i) => atLine(after + 1 + i, () => readLine(raw)));
+  for (const [i, line] of lines.entries()) {
+    if (line.kind === 'oauthClient') await atLine(after + 1 + i, () => checkSigner(line['assertion']));
+  }
+  return lines;
+}
+
+const checkAsked = z.strictObject({
+  place: z.strictObject({ line: z.int().min(1), kind: z.int().min(0).max(KINDS.length), seq: z.int().min(0) }),
+  schemas: z.array(z.unknown()).max(100),
+  lines: linesAsked.shape.lines,
+});
+
+/** The same lines, of which nothing is kept: what is wrong with them, and what they have to do with others. */
+imports.post('/check', async (c) => {
+  const asked = await readAsked(c, checkAsked);
+  const before = asked.schemas.map((raw) => readLine(raw));
+  const known = checkLines(standardTypes, [], { line: 0, kind: 0, seq: 0 }, before);
+  const lines = await readLines(asked.lines, asked.place.line);
+  const { place, schemas } = checkLines(typesWith(known.schemas), known.schemas, asked.place, lines);
+  const types = typesWith(schemas);
+  return c.json({ place, named: lines.map((line) => namedBy(types, line)) });
+});
+
+imports.post('/finish', body(z.strictObject({ end: z.unknown(), by })), async (c) => {
+  const org = importOf(c);
+  const { by = c.var.by, ...asked } = c.req.valid('json');
+  const importing = await readImport(org.store);
+  const { slug } = org.store.tenant;
+  if (importing === undefined) throw notUnderWay(slug);
+  const end = atLine(importing.line + 1, () => {
+    const read = readEndLine(asked.end);
+    checkEnd(importing, read);
+    return read;
+  });
+  try {
+    const tenant = await finishImport(org.store, importing, end, by, org.actor);
+    const published = await org.publish(WHOLE_ORG);
+    await org.publishPending();
+    return c.json({ ...shownOrg(c, tenant), counts: importing.counts, published });
+  } catch (error) {
+    if (!(error instanceof Unmet)) throw error;
+    if (error.expectation === 'import_place') throw conflict(`The import of ${slug} has gone on meanwhile: try again`);
+    if (error.expectation === 'sso') throw invalidValue(`line 1: ${withoutSso(importing.org.settings)}`);
+    throw error;
+  }
+});
+
+/** Bytes of a portion: one event may have a resource before and after, beyond what other bodies may have. */
+const MAX_PORTION = 4 * 1_048_576;
+
+async function readAsked<T>(c: Context<App>, schema: z.ZodType<T>): Promise<T> {
+  const parsed = schema.safeParse(parseJson(await readBytes(c.req.raw, MAX_PORTION)));
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  throw invalidValue(issue.path.length > 0 ? `${issue.path.join('.')}: ${issue.message}` : issue.message);
+}

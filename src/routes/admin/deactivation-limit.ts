@@ -1,0 +1,93 @@
+/** The brake: how far it is used, whom it holds, and what the operator decides about them. */
+import { Hono } from 'hono';
+import * as z from 'zod';
+import { DAY, parseDuration } from '../../credentials/duration';
+import { type Released, releaseUser } from '../../provisioning/release-held';
+import { underTypes } from '../../provisioning/schemas';
+import { invalidValue, notFound } from '../../scim/error';
+import { DEFAULT_WINDOW, type Held, heldFor, listHeld, reject } from '../../store/directory/deactivation-limit';
+import type { App } from '../context';
+import { body, by, iso, orgOf } from './respond';
+
+const PAGE = 500;
+/** Of one call: each takes a few round trips. */
+const PORTION = 20;
+const REJECTED_FOR = '24h';
+const LIFE = 'a duration of at most 30d was expected: 24h, 7d';
+
+const USER = 'the id or userName of a user was expected';
+const user = z.string(USER).min(1, USER).max(1_000, 'at most 1,000 characters are accepted').optional();
+const releaseBody = z.strictObject({ by, user, after: z.string().max(100).optional() });
+const rejectBody = z.strictObject({
+  by,
+  user,
+  for: z
+    .string(LIFE)
+    .refine((text) => {
+      const duration = parseDuration(text);
+      return duration !== undefined && duration > 0 && duration <= 30 * DAY;
+    }, LIFE)
+    .default(REJECTED_FOR),
+});
+
+export const brake = new Hono<App>();
+
+brake.get('/', async (c) => {
+  const { store } = orgOf(c);
+  const after = c.req.query('after') ?? '';
+  if (after.length > 100) throw invalidValue('after: the id at which the last page ended was expected');
+  const { gauge, total, open, held } = await listHeld(store, after, PAGE);
+  const { settings } = store.tenant;
+  return c.json({
+    isSet: gauge.isSet,
+    deactivations: settings['brake.deactivations'] ?? null,
+    percentage: settings['brake.percentage'] ?? null,
+    window: settings['brake.window'] ?? DEFAULT_WINDOW,
+    limit: gauge.isSet ? gauge.limit : null,
+    used: gauge.used,
+    total,
+    open,
+    held: held.map((one) => shownHeld(one, store.now)),
+    next: held.length === PAGE ? held.at(-1)!.user : null,
+  });
+});
+
+/** A portion of those that wait, or one; `left`: how many wait behind the last of it (`next`). */
+brake.post('/release', body(releaseBody), (c) =>
+  underTypes(orgOf(c), async (org) => {
+    const { by = c.var.by, user, after } = c.req.valid('json');
+    const { held, left } = await heldFor(org.store, { user, after, limit: PORTION });
+    if (user !== undefined && held.length === 0) throw notHeld();
+    const done: Released[] = [];
+    for (const one of held) done.push(await releaseUser(org, one.user, one.operation, by));
+    return c.json({
+      released: done.filter(({ why }) => why === undefined).map((one) => one.user),
+      kept: done.filter(({ why }) => why !== undefined),
+      left: left - held.length,
+      next: held.at(-1)?.user ?? null,
+    });
+  }),
+);
+
+brake.post('/reject', body(rejectBody), async (c) => {
+  const { store, actor } = orgOf(c);
+  const { by = c.var.by, user, for: duration } = c.req.valid('json');
+  const until = store.now + parseDuration(duration)!;
+  const rejected = await reject(store, { user, until, by }, actor);
+  if (user !== undefined && rejected === 0) throw notHeld();
+  return c.json({ rejected, until: iso(until) });
+});
+
+const notHeld = () => notFound('Held deactivation');
+
+const shownHeld = (held: Held, now: number) => ({
+  user: held.user,
+  userName: held.userName,
+  operation: held.operation,
+  state: (held.rejectedUntil ?? 0) > now ? 'rejected' : 'held',
+  since: iso(held.since),
+  lastAt: iso(held.lastAt),
+  attempts: held.attempts,
+  rejectedUntil: iso(held.rejectedUntil),
+  rejectedBy: held.rejectedBy ?? null,
+});

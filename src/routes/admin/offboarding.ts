@@ -1,0 +1,74 @@
+/** Leaving: what an org's set-up still holds, who is attached to it, and their deactivation. `org exit` goes through it. */
+import { Hono } from 'hono';
+import * as z from 'zod';
+import { invalidValue, ScimError } from '../../scim/error';
+import { Unmet } from '../../store/d1/batch';
+import { type Attached, deactivateUsers, listAttached, readExit } from '../../store/operations/offboarding';
+import type { App } from '../context';
+import { seq } from '../events';
+import { body, by, iso, orgOf } from './respond';
+
+/** Deactivated, or listed, by one request. */
+const PORTION = 200;
+const PAGE = 500;
+
+export const exit = new Hono<App>();
+
+exit.get('/', async (c) => {
+  const { store } = orgOf(c);
+  const found = await readExit(store);
+  const { slug, name, isScimEnabled, disabledAt, notBefore, userCount, activeUserCount, groupCount } = store.tenant;
+  const { attached, unlinked, pending, tokens, passwords, clients } = found;
+  const left = attached.active - found.protected;
+  return c.json({
+    slug,
+    name,
+    scimEnabled: isScimEnabled,
+    disabledAt: iso(disabledAt),
+    notBefore: iso(notBefore),
+    users: { total: userCount, active: activeUserCount, attached, protected: found.protected, unlinked, left },
+    groups: groupCount,
+    sessions: { pending, signedOut: found.isSignedOut },
+    credentials: { tokens, passwords, oauthClients: clients },
+    steps: [
+      { step: 'disable', done: !isScimEnabled },
+      { step: 'deactivate', done: left === 0 },
+      { step: 'sessions', done: left === 0 && found.isSignedOut && pending === 0 },
+      { step: 'credentials', done: tokens + passwords + clients.length === 0 },
+      { step: 'delete', done: false },
+    ],
+  });
+});
+
+exit.get('/users', async (c) => {
+  const after = c.req.query('after') ?? '0';
+  if (!/^\d{1,15}$/.test(after)) throw invalidValue('after: the cursor of the page before was expected');
+  const { users, next } = await listAttached(orgOf(c).store, Number(after), PAGE);
+  return c.json({ users: users.map(shown), next: next ?? null });
+});
+
+function shown({ id, resource, isActive, isProtected }: Attached) {
+  const emails = (resource['emails'] ?? []) as { value?: string; primary?: boolean }[];
+  return {
+    id,
+    userName: resource['userName'],
+    externalId: resource['externalId'] ?? null,
+    email: (emails.find(({ primary }) => primary) ?? emails[0])?.value ?? null,
+    active: isActive,
+    protected: isProtected,
+  };
+}
+
+/** Portion by portion: what has been done by one that nobody heard the answer of is not done again. */
+exit.post('/deactivate', body(z.strictObject({ after: seq.default(0), by })), async (c) => {
+  const org = orgOf(c);
+  const { after, by = c.var.by } = c.req.valid('json');
+  try {
+    const { deactivated, next, left } = await deactivateUsers(org.store, after, PORTION, org.actor, by);
+    if (deactivated > 0) await org.publishSoon();
+    return c.json({ deactivated, next: next ?? null, left });
+  } catch (error) {
+    if (!(error instanceof Unmet) || error.expectation !== 'scim_off') throw error;
+    throw new ScimError(409, undefined, 'SCIM is on, and would bring them back: scim disable comes first');
+  }
+});

@@ -1,0 +1,59 @@
+/**
+ * A key that the cron writes each minute, so that its age tells how far behind KV is where it is read. Nobody's flag
+ * depends on it.
+ */
+import { countUnflagged } from '../store/journal/outbox';
+
+const KEY = 'canary:v1';
+/** Seconds between two writes: the cron of wrangler.toml. */
+export const CANARY_INTERVAL = 60;
+/** As host apps read their flags (check.ts), so that the canary is cached as they are. */
+const CACHE_TTL = 30;
+
+/** Whole seconds. */
+export interface Canary {
+  /** ISO. When the newest canary that can be seen here was written. */
+  readonly writtenAt: string;
+  readonly age: number;
+  /** How far KV is behind here at least: the age beyond one interval, in which no newer canary need exist. */
+  readonly lag: number;
+  /**
+   * How many orgs had no flag in KV when it was written, at most COUNTED; null: this was not counted. At 0, hosts may refuse
+   * sessions of an org without a flag (docs/sessions-upgrade.md).
+   */
+  readonly orgsWithoutFlag: number | null;
+}
+
+/** More are not counted. */
+const COUNTED = 100_000;
+
+/**
+ * D1 is asked here, each minute, and not by /health, which is open to anyone. KV is written even when D1 fails.
+ *
+ * @param now epoch milliseconds. @throws whatever KV throws.
+ */
+export async function writeCanary(
+  { DB: db, REVOCATIONS: flags }: { readonly DB: D1Database; readonly REVOCATIONS: KVNamespace },
+  now: number,
+): Promise<void> {
+  const orgsWithoutFlag = await countUnflagged(db, COUNTED).catch(() => null);
+  await flags.put(KEY, JSON.stringify({ v: 1, at: now, orgsWithoutFlag }));
+}
+
+/**
+ * The newest canary as this location sees it; undefined before the first one.
+ *
+ * @throws whatever KV throws.
+ */
+export async function readCanary(flags: KVNamespace, now: number): Promise<Canary | undefined> {
+  const canary = await flags.get<{ at: number; orgsWithoutFlag?: number | null }>(KEY, {
+    type: 'json',
+    cacheTtl: CACHE_TTL,
+  });
+  if (typeof canary?.at !== 'number') return undefined;
+  const age = Math.max(0, Math.round((now - canary.at) / 1_000));
+  return {
+    ...{ writtenAt: new Date(canary.at).toISOString(), age, lag: Math.max(0, age - CANARY_INTERVAL) },
+    orgsWithoutFlag: canary.orgsWithoutFlag ?? null,
+  };
+}

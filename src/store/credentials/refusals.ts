@@ -1,0 +1,162 @@
+/** Refused requests that can be attributed to an org, counted by day, reason, credential, client and address. */
+import { sql } from 'drizzle-orm';
+import { type Row, runBatch } from '../d1/batch';
+import type { OrgStore } from '../org/open';
+import { type Credential, credentialOf } from './credentials';
+
+export type Reason =
+  | 'missing'
+  | 'malformed'
+  | 'unknown'
+  | 'expired'
+  | 'replaced'
+  | 'revoked'
+  | 'disabled'
+  /** Of a good credential: the org's plan has no SCIM. */
+  | 'plan'
+  /** Of a good credential, too: somebody would have become active, and the plan has no seat left. */
+  | 'seats'
+  /** Somebody would have been deactivated or deleted whom the vendor protects, or the brake holds. */
+  | 'protected'
+  | 'brake'
+  | 'misdirected'
+  | 'wrong_org'
+  | 'wrong_kind'
+  | 'rate_limited'
+  /** At the token endpoint: the client could not be authenticated, its signed assertion, the code of an approval. */
+  | 'client'
+  | 'assertion'
+  | 'approval'
+  /** Of a client that is good: its authorization code or refresh token is not. */
+  | 'grant'
+  /** Of a good credential: refused for what it asked for, or failed. The hint is of words of ours alone. */
+  | 'request';
+
+/** In the place of a hint: what was beyond the bound, counted together. */
+export const OTHERS = 'others';
+/** Rows of their own that an org has for a day and reason, whatever the hints; the rest is one row more. */
+const MAX_ROWS = 50;
+const MAX_LISTED = 300;
+
+/** What is counted; text that is not known is empty. Instants are epoch milliseconds. */
+export interface Counted {
+  /** What the request named: an org is looked for by id, then by slug, and where there is none nothing is counted. */
+  readonly orgId: string;
+  readonly slug: string;
+  readonly reason: Reason;
+  readonly hint: string;
+  readonly credentialId: string;
+  readonly client: string;
+  readonly address: string;
+  readonly count: number;
+  readonly firstAt: number;
+  readonly lastAt: number;
+}
+
+/** A credential, as whoever presented it may not know it. */
+export interface Held extends Credential {
+  readonly kind: string;
+}
+
+/** A credential that was presented, and the org that it is of. */
+export interface Presenter {
+  readonly orgId: string;
+  readonly slug: string;
+  readonly credential: Held;
+}
+
+const heldOf = (row: Row): Held => ({ ...credentialOf(row), kind: row['kind'] as string });
+
+/** @returns what is known, by hash: dead ones, too. One round trip. */
+export async function findPresenters(db: D1Database, hashes: readonly string[]): Promise<Map<string, Presenter>> {
+  const [rows] = await runBatch(db, [
+    sql`SELECT credentials.*, orgs.slug AS org_slug FROM json_each(${JSON.stringify(hashes)}) AS presented
+      CROSS JOIN credentials ON credentials.hash = presented.value JOIN orgs ON orgs.id = credentials.org_id`,
+  ]);
+  return new Map(
+    rows!.map((row) => [
+      row['hash'] as string,
+      { orgId: row['org_id'] as string, slug: row['org_slug'] as string, credential: heldOf(row) },
+    ]),
+  );
+}
+
+const KEY = sql.raw('org_id, day, reason, hint, credential_id, client, address');
+const isSameKey = sql.raw(
+  ['org_id', 'day', 'reason', 'hint', 'credential_id', 'client', 'address']
+    .map((column) => `kept.${column} = merged.${column}`)
+    .join(' AND '),
+);
+
+/** One statement, so that isolates that count at once all count; what finds no place of its own counts as one of the others. */
+export async function countRefusals(db: D1Database, refusals: readonly Counted[]): Promise<void> {
+  await runBatch(db, [
+    sql`INSERT INTO refusals (${KEY}, count, first_at, last_at)
+      WITH given AS (
+        SELECT ifnull((SELECT id FROM orgs WHERE id = value ->> '$.orgId'),
+            (SELECT id FROM orgs WHERE slug = value ->> '$.slug')) AS org_id,
+          (value ->> '$.firstAt') / 86400000 AS day, value ->> '$.reason' AS reason, value ->> '$.hint' AS hint,
+          value ->> '$.credentialId' AS credential_id, value ->> '$.client' AS client, value ->> '$.address' AS address,
+          value ->> '$.count' AS n, value ->> '$.firstAt' AS first_at, value ->> '$.lastAt' AS last_at
+        FROM json_each(${JSON.stringify(refusals)})
+      ), merged AS MATERIALIZED (
+        SELECT ${KEY}, sum(n) AS n, min(first_at) AS first_at, max(last_at) AS last_at
+        FROM given WHERE org_id IS NOT NULL GROUP BY ${KEY}
+      ), used AS MATERIALIZED (
+        SELECT org_id, day, reason, count(*) AS places FROM (SELECT DISTINCT org_id, day, reason FROM merged)
+        JOIN refusals USING (org_id, day, reason) WHERE hint <> ${OTHERS} GROUP BY org_id, day, reason
+      ), seen AS (
+        SELECT merged.*, merged.hint = ${OTHERS} OR EXISTS (SELECT 1 FROM refusals AS kept WHERE ${isSameKey}) AS has_place
+        FROM merged
+      ), placed AS (
+        SELECT seen.*, has_place OR ifnull(used.places, 0) + row_number() OVER (
+            PARTITION BY org_id, day, reason, has_place ORDER BY first_at, hint, credential_id, client, address
+          ) <= CAST(${MAX_ROWS} AS INTEGER) AS is_own
+        FROM seen LEFT JOIN used USING (org_id, day, reason)
+      )
+      SELECT org_id, day, reason, iif(is_own, hint, ${OTHERS}), iif(is_own, credential_id, ''), iif(is_own, client, ''),
+        iif(is_own, address, ''), sum(n), min(first_at), max(last_at)
+      FROM placed GROUP BY 1, 2, 3, 4, 5, 6, 7
+      ON CONFLICT (${KEY}) DO UPDATE SET count = count + excluded.count,
+        first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at)`,
+  ]);
+}
+
+/** As it is kept. Instants are epoch milliseconds. */
+export interface Refusal {
+  readonly reason: Reason;
+  readonly hint: string;
+  readonly client: string;
+  readonly address: string;
+  readonly count: number;
+  readonly firstAt: number;
+  readonly lastAt: number;
+  /** What was presented, where it is known and still there. */
+  readonly credential: Held | undefined;
+  /** The generation that took its place, if one has. */
+  readonly successor: number | undefined;
+}
+
+/** The latest first, a few hundred at most. @param since epoch milliseconds: those that have happened since. */
+export async function listRefusals(store: OrgStore, since: number): Promise<Refusal[]> {
+  const [rows] = await store.read(
+    sql`SELECT refusals.*, credentials.*, (SELECT min(next.generation) FROM credentials AS next
+        WHERE next.org_id = credentials.org_id AND next.kind = credentials.kind AND next.subject = credentials.subject
+        AND next.generation > credentials.generation AND next.created_at >= credentials.replaced_at) AS successor
+      FROM refusals LEFT JOIN credentials
+        ON credentials.org_id = refusals.org_id AND credentials.id = refusals.credential_id
+      WHERE refusals.org_id = ${store.org} AND last_at >= ${since} ORDER BY last_at DESC, count DESC
+      LIMIT CAST(${MAX_LISTED} AS INTEGER)`,
+  );
+  return rows!.map((row) => ({
+    reason: row['reason'] as Reason,
+    hint: row['hint'] as string,
+    client: row['client'] as string,
+    address: row['address'] as string,
+    count: row['count'] as number,
+    firstAt: row['first_at'] as number,
+    lastAt: row['last_at'] as number,
+    credential: row['id'] === null ? undefined : heldOf(row),
+    successor: (row['successor'] as number | null) ?? undefined,
+  }));
+}

@@ -1,0 +1,56 @@
+/** Where a table keeps what a filter may ask for: a document, columns beside it, indexes, and lists in other tables. */
+import { type SQL, sql } from 'drizzle-orm';
+import type { AttributePath } from '../../scim/path';
+
+/** Paths are written with dots: `name.givenName`. */
+export interface Columns {
+  /** The folded document. */
+  readonly document: SQL;
+  /** An expression instead of a place in the document. */
+  column(path: string): SQL | undefined;
+  /** Of the column: an index finds a value in it, at most once or several times; or there is none; or it reads another row. */
+  kindOf(path: string): 'unique' | 'indexed' | 'own' | 'joined' | undefined;
+  /** A condition on the row for "one value of this attribute equals", answered by an index. */
+  lookup(path: string, value: SQL): SQL | undefined;
+  /** A top-level attribute whose list stands in no document. */
+  derived(attribute: string): DerivedList | undefined;
+}
+
+/** What an element of such a list has: an expression for each sub-attribute. */
+export type Element = Readonly<Record<string, SQL>>;
+
+export interface DerivedList {
+  /**
+   * A condition on the row: one of the elements passes the test.
+   *
+   * @param isNarrow only a few rows are asked.
+   * @param asks the sub-attributes that the test looks at.
+   */
+  some(test: (element: Element) => SQL, isNarrow: boolean, asks: ReadonlySet<string>): SQL;
+}
+
+export const pathKey = (path: AttributePath): string => path.map(({ name }) => name).join('.');
+
+/** The columns as seen from inside a singular complex attribute: `manager[displayName eq "…"]`. */
+export const inside = (columns: Columns, path: AttributePath): Columns => {
+  const prefix = `${pathKey(path)}.`;
+  return {
+    document: columns.document,
+    column: (path) => columns.column(prefix + path),
+    kindOf: (path) => columns.kindOf(prefix + path),
+    lookup: (path, value) => columns.lookup(prefix + path, value),
+    derived: () => undefined,
+  };
+};
+
+/** The columns as seen from inside an element of a derived list. */
+export const columnsOfElement = (element: Element): Columns => {
+  const column = (path: string) => (Object.hasOwn(element, path) ? element[path] : undefined);
+  return {
+    document: sql`NULL`,
+    column,
+    kindOf: (path) => (column(path) ? 'own' : undefined),
+    lookup: () => undefined,
+    derived: () => undefined,
+  };
+};

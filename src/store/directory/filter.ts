@@ -1,0 +1,390 @@
+/**
+ * A filter as SQL. It reads the folded document of a row (scim/fold.ts), as `scim/filter/match.ts` does in memory, and
+ * the columns and look-up tables where a question has a cheaper place to be answered. The two agree on every filter.
+ */
+import { type SQL, sql } from 'drizzle-orm';
+import { invalidFilter } from '../../scim/error';
+import type { Condition } from '../../scim/filter/condition';
+import { isPlural } from '../../scim/filter/match';
+import type { Operator } from '../../scim/filter/parse';
+import type { AttributePath } from '../../scim/path';
+import type { Query } from '../../scim/query';
+import { lengthOf } from '../d1/batch';
+import { type Columns, columnsOfElement, inside, pathKey } from './columns';
+import { costOf, isNarrow } from './filter-cost';
+
+/**
+ * SQLite on D1 takes expressions nested to 100; what else stands around the condition has room above this. The most stands
+ * around it in a page by cursor across all types, which counts the rows of the type before.
+ */
+const MAX_HEIGHT = 65;
+const MAX_OWN_HEIGHT = 55;
+
+/** A statement on D1 has 100,000 characters at most; what else stands in it has room above this. */
+export const MAX_LENGTH = 95_000;
+
+/** @throws ScimError 400 invalidFilter when the database could not take it. */
+export function filterSql(condition: Condition, columns: Columns): SQL {
+  const { own, inside } = heightOf(condition, columns);
+  if (own > MAX_OWN_HEIGHT || own + inside > MAX_HEIGHT) throw invalidFilter('The filter nests too deeply');
+  const compiled = new Compiler(columns).condition(condition);
+  if (lengthOf(compiled) > MAX_LENGTH) throw invalidFilter('The filter has too many terms of a kind that takes long');
+  return compiled;
+}
+
+/** The value to sort by; of several, the primary's or the first (RFC 7644 §3.4.2.3). */
+function sortSql(path: AttributePath, columns: Columns): { readonly value: SQL; readonly isColumn: boolean } {
+  const column = columns.column(pathKey(path));
+  if (column !== undefined) return { value: column, isColumn: true };
+  const list = path.findIndex((attribute) => attribute.multiValued);
+  if (list < 0) return { value: sql`json_extract(${columns.document}, ${jsonPath(path)})`, isColumn: false };
+  const elements = path.slice(0, list + 1);
+  const inner = jsonPath(path.slice(list + 1));
+  const first = sql`json_extract(${columns.document}, ${jsonPath(elements, '[0]', path.slice(list + 1))})`;
+  const primary = sql`(SELECT json_extract(e.value, ${inner}) FROM json_each(${columns.document}, ${jsonPath(elements)}) AS e
+    WHERE json_extract(e.value, '$."primary"') = 1 LIMIT 1)`;
+  return { value: elements.length === path.length ? first : sql`coalesce(${primary}, ${first})`, isColumn: false };
+}
+
+/** The order of a list. */
+export interface Order {
+  /** What is sorted by; NULL where nothing is. */
+  readonly value: SQL;
+  /**
+   * @param value of the row, as above or where it has been put meanwhile.
+   * @param lasting orders the rows without a sort, and those that sort alike.
+   */
+  by(value: SQL, lasting: SQL): SQL;
+  /**
+   * Holds of the rows that come after a certain one, so that a page by cursor begins where the last one ended.
+   *
+   * @param value of the row.
+   * @param at the value of that row.
+   * @param isLater holds of the rows after it in the lasting order.
+   */
+  after(value: SQL, at: SQL, isLater: SQL): SQL;
+}
+
+/**
+ * RFC 7644 §3.4.2.3: who has no value comes last in ascending order, first in descending order.
+ *
+ * The "+" keeps SQLite from walking an index just because it is in order, past every row that a filter leaves out.
+ *
+ * @param key the attribute that has a unique index and always a value: sorting by it is reading the index.
+ * @param isWalked as isIndexOrder says.
+ */
+export function order(sort: Query['sort'], columns: Columns, key: string, isWalked: boolean): Order {
+  const plus = sql.raw(isWalked ? '' : '+');
+  if (sort === undefined) {
+    return { value: sql`NULL`, by: (_, lasting) => sql`${plus}${lasting}`, after: (_, __, isLater) => isLater };
+  }
+  const { value, isColumn } = sortSql(sort.path, columns);
+  const direction = sql.raw(sort.isDescending ? 'DESC' : 'ASC');
+  const beyond = sql.raw(sort.isDescending ? '<' : '>');
+  if (isColumn && isKey(sort, key)) {
+    return {
+      value,
+      by: (value) => sql`${plus}${value} ${direction}`,
+      after: (value, at) => sql`${value} ${beyond} ${at}`,
+    };
+  }
+  return {
+    value,
+    by: (value, lasting) => sql`${value} IS NULL ${direction}, ${value} ${direction}, ${lasting}`,
+    after: (value, at, isLater) => {
+      const among = sql`${value} ${beyond} ${at} OR (${value} = ${at} AND ${isLater})`;
+      return sort.isDescending
+        ? sql`CASE WHEN ${at} IS NULL THEN ${value} IS NOT NULL OR ${isLater} ELSE ${among} END`
+        : sql`CASE WHEN ${at} IS NULL THEN ${value} IS NULL AND ${isLater} ELSE ${value} IS NULL OR ${among} END`;
+    },
+  };
+}
+
+const isKey = (sort: NonNullable<Query['sort']>, key: string) => sort.path.length === 1 && sort.path[0].name === key;
+
+/** Whether an index of the org's rows is in the order that is asked for, so that a page is a walk along it. */
+export const isIndexOrder = ({ sort, filter, walk }: Query, key: string) =>
+  // By cursor from the second page on, too: a page is what comes next, and stops when it is full.
+  (filter === undefined || walk?.after !== undefined) && (sort === undefined || isKey(sort, key));
+
+type Names = readonly { readonly name: string }[];
+
+/** A path in a JSON document, as an SQL literal: the names come from schemas, whose grammar has no quote in it. */
+function jsonPath(names: Names, suffix = '', more: Names = []): SQL {
+  const steps = (part: Names) => part.map(({ name }) => `."${name.replaceAll(/["'?]/g, '')}"`).join('');
+  return sql.raw(`'$${steps(names)}${suffix}${steps(more)}'`);
+}
+
+/** What the compiler is inside of: the row, or one element of a list. */
+interface Scope {
+  readonly document: SQL;
+  readonly columns?: Columns;
+  /** An index has left only a few rows. */
+  readonly isNarrow?: boolean;
+}
+
+class Compiler {
+  readonly #values: (string | number | boolean)[] = [];
+  #elements = 0;
+
+  constructor(private readonly columns: Columns) {}
+
+  condition(condition: Condition): SQL {
+    return this.#in({ document: this.columns.document, columns: this.columns }, condition);
+  }
+
+  #in(scope: Scope, condition: Condition): SQL {
+    switch (condition.kind) {
+      case 'and':
+      case 'or': {
+        const isNarrowed = condition.kind === 'and' && scope.columns && isNarrow(condition, scope.columns);
+        const inner = isNarrowed ? { ...scope, isNarrow: true } : scope;
+        return this.#joined(
+          condition.kind,
+          cheapFirst(condition.terms, scope.columns).map((term) => this.#in(inner, term)),
+        );
+      }
+      case 'not':
+        // SQL's NULL is "unknown", and not unknown is unknown: here it is false, and not false is true.
+        return sql`NOT ifnull(${this.#in(scope, condition.term)}, 0)`;
+      case 'present':
+        return this.#present(scope, condition.path);
+      case 'compare': {
+        const value = this.#value(condition.value);
+        const isDerived = scope.columns?.derived(condition.path[0].name) !== undefined;
+        const isLookup = condition.operator === 'eq' && !(isDerived && scope.isNarrow);
+        const lookup = isLookup && scope.columns?.lookup(pathKey(condition.path), value);
+        return lookup || this.#compare(scope, condition.path, condition.operator, value, condition.value);
+      }
+      case 'element':
+        return this.#element(scope, condition.path, condition.filter);
+      case 'nothing':
+        return sql`0`;
+    }
+  }
+
+  /** A balanced tree: a chain of two hundred "or" would be two hundred levels deep. */
+  #joined(word: 'and' | 'or', terms: SQL[]): SQL {
+    if (terms.length === 1) return terms[0]!;
+    const middle = Math.ceil(terms.length / 2);
+    const [left, right] = [this.#joined(word, terms.slice(0, middle)), this.#joined(word, terms.slice(middle))];
+    return word === 'and' ? sql`(${left} AND ${right})` : sql`(${left} OR ${right})`;
+  }
+
+  /** All values travel as one JSON parameter, of which each takes its place: a statement takes 100 parameters. */
+  #value(value: string | number | boolean): SQL {
+    const index = this.#values.push(value) - 1;
+    const all = sql.param(this.#values, { mapToDriverValue: (values) => JSON.stringify(values) });
+    return sql`json_extract(${all}, ${sql.raw(`'$[${index}]'`)})`;
+  }
+
+  #present(scope: Scope, path: AttributePath): SQL {
+    const column = scope.columns?.column(pathKey(path));
+    if (column !== undefined) return sql`ifnull(${column}, '') <> ''`;
+    const derived = this.#derived(scope, path, (inner, rest) => (rest ? this.#present(inner, rest) : sql`1`));
+    if (derived !== undefined) return derived;
+    if (path.at(-1)!.multiValued) {
+      return this.#where(scope, path, (document, inner) => sql`json_array_length(${document}, ${inner}) > 0`, true);
+    }
+    if (path.at(-1)!.type === 'complex') {
+      return this.#where(scope, path, (document, inner) => sql`json_type(${document}, ${inner}) IS NOT NULL`, true);
+    }
+    return this.#where(scope, path, (document, inner) => sql`ifnull(json_extract(${document}, ${inner}), '') <> ''`);
+  }
+
+  #compare(scope: Scope, path: AttributePath, operator: Operator, value: SQL, wanted: string | number | boolean): SQL {
+    const column = scope.columns?.column(pathKey(path));
+    if (column !== undefined) {
+      // Of a column a range, which an index serves. There is none for a column that reads another row.
+      const isRange = operator === 'sw' && scope.columns?.kindOf(pathKey(path)) !== 'joined';
+      const end = isRange && typeof wanted === 'string' ? afterPrefix(wanted) : undefined;
+      return compare(column, operator, value, end === undefined ? undefined : this.#value(end));
+    }
+    const derived = this.#derived(scope, path, (inner, rest) => this.#compare(inner, rest!, operator, value, wanted));
+    if (derived !== undefined) return derived;
+    return this.#where(scope, path, (document, inner) =>
+      compare(sql`json_extract(${document}, ${inner})`, operator, value, undefined),
+    );
+  }
+
+  /** A test of the place where a path ends: of each element's, when a list is on the way. */
+  #where(scope: Scope, path: AttributePath, test: (document: SQL, inner: SQL) => SQL, asWhole = false): SQL {
+    const list = path.findIndex(({ multiValued }, i) => multiValued && !(asWhole && i === path.length - 1));
+    if (list < 0) return test(scope.document, jsonPath(path));
+    return this.#some(scope, path.slice(0, list + 1), (element) =>
+      list === path.length - 1
+        ? test(sql`json_array(${element})`, sql.raw(`'$[0]'`))
+        : test(element, jsonPath(path.slice(list + 1))),
+    );
+  }
+
+  #some(scope: Scope, list: Names, test: (element: SQL) => SQL): SQL {
+    const alias = sql.raw(`e${++this.#elements}`);
+    return sql`EXISTS (SELECT 1 FROM json_each(${scope.document}, ${jsonPath(list)}) AS ${alias}
+      WHERE ${test(sql`${alias}.value`)})`;
+  }
+
+  /**
+   * A test of each element of a list that stands in no document.
+   *
+   * @param test of an element, and of the path from there on.
+   * @returns undefined: it is no such list.
+   */
+  #derived(
+    scope: Scope,
+    path: AttributePath,
+    test: (element: Scope, rest: AttributePath | undefined) => SQL,
+    asks: ReadonlySet<string> = new Set(path.slice(1).map(({ name }) => name)),
+  ): SQL | undefined {
+    const [first, ...rest] = path;
+    const list = scope.columns?.derived(first.name);
+    return list?.some(
+      (element) => {
+        const columns = columnsOfElement(element);
+        return test({ document: columns.document, columns }, rest.length > 0 ? (rest as never) : undefined);
+      },
+      scope.isNarrow === true,
+      asks,
+    );
+  }
+
+  #element(scope: Scope, path: AttributePath, filter: Condition): SQL {
+    const derived = this.#derived(scope, path, (element) => this.#in(element, filter), new Set(namesIn(filter)));
+    if (derived !== undefined) return derived;
+    if (!isPlural(path)) {
+      const object = scope.columns?.column(pathKey(path)) ?? sql`json_extract(${scope.document}, ${jsonPath(path)})`;
+      const columns = scope.columns && inside(scope.columns, path);
+      return sql`(${object} IS NOT NULL AND ${this.#in({ ...scope, document: object, ...(columns && { columns }) }, filter)})`;
+    }
+    const lookup = scope.columns && this.#narrowed(scope.columns, pathKey(path), filter);
+    if (lookup && filter.kind === 'compare') return lookup; // there is nothing more to it
+    const holds = this.#some(scope, path, (element) => this.#in({ document: element }, filter));
+    return lookup ? sql`(${lookup} AND ${holds})` : holds;
+  }
+
+  /** `emails[type eq "work" and value eq "…"]`: the index finds the few rows that the whole condition is tried on. */
+  #narrowed(columns: Columns, path: string, filter: Condition): SQL | undefined {
+    if (filter.kind === 'and') {
+      for (const term of filter.terms) {
+        const lookup = this.#narrowed(columns, path, term);
+        if (lookup) return lookup;
+      }
+    }
+    if (filter.kind !== 'compare' || filter.operator !== 'eq') return undefined;
+    return columns.lookup(`${path}.${pathKey(filter.path)}`, this.#value(filter.value));
+  }
+}
+
+/** Inside brackets SQLite goes through them as they stand, and stops at the first that decides. */
+function cheapFirst(terms: readonly Condition[], columns: Columns | undefined): readonly Condition[] {
+  if (columns === undefined) return terms;
+  const priced = terms.map((term) => ({ term, cost: costOf(term, columns) }));
+  return priced.sort((a, b) => a.cost - b.cost).map(({ term }) => term);
+}
+
+/** The first names of all paths in it. */
+function namesIn(condition: Condition): string[] {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return condition.terms.flatMap(namesIn);
+    case 'not':
+      return namesIn(condition.term);
+    case 'nothing':
+      return [];
+    default:
+      return [condition.path[0].name];
+  }
+}
+
+/** LIKE is of no use: its patterns end at 50 bytes on D1, and `%` and `_` in a value are letters like others. */
+function compare(stored: SQL, operator: Operator, value: SQL, end: SQL | undefined): SQL {
+  switch (operator) {
+    case 'eq':
+      return sql`${stored} = ${value}`;
+    case 'ne':
+      return sql`NOT ifnull(${stored} = ${value}, 0)`;
+    case 'gt':
+      return sql`${stored} > ${value}`;
+    case 'ge':
+      return sql`${stored} >= ${value}`;
+    case 'lt':
+      return sql`${stored} < ${value}`;
+    case 'le':
+      return sql`${stored} <= ${value}`;
+    case 'co':
+      return sql`instr(${stored}, ${value}) > 0`;
+    case 'sw':
+      // Of a column a range, so that an index serves it.
+      return end === undefined
+        ? sql`substr(${stored}, 1, length(${value})) = ${value}`
+        : sql`(${stored} >= ${value} AND ${stored} < ${end})`;
+    case 'ew':
+      // From the end, where an empty text would count from the beginning: it ends every text that there is.
+      return sql`substr(${stored}, -length(${value}), length(${value})) = ${value}`;
+  }
+}
+
+/** The first string in code point order that does not begin with this one; undefined when there is none. */
+function afterPrefix(prefix: string): string | undefined {
+  const points = [...prefix].map((character) => character.codePointAt(0)!);
+  const last = points.pop();
+  if (last === undefined || last === 0x10ffff) return undefined;
+  return String.fromCodePoint(...points, last + 1 === 0xd800 ? 0xe000 : last + 1);
+}
+
+/**
+ * What SQLite counts when it resolves an expression: its height, which includes that of its subqueries, and then once
+ * more the height of each subquery on the way in.
+ */
+interface Height {
+  readonly own: number;
+  readonly inside: number;
+}
+
+const deeper = ({ own, inside }: Height, levels: number): Height => ({ own: own + levels, inside });
+
+/** @param columns of the row; undefined inside of an element. */
+function heightOf(condition: Condition, columns?: Columns): Height {
+  switch (condition.kind) {
+    case 'and':
+    case 'or': {
+      const terms = condition.terms.map((term) => heightOf(term, columns));
+      const [own, inside] = [Math.max(...terms.map((t) => t.own)), Math.max(...terms.map((t) => t.inside))];
+      return { own: own + Math.ceil(Math.log2(terms.length)), inside };
+    }
+    case 'not':
+      return deeper(heightOf(condition.term, columns), 2);
+    case 'element': {
+      const filter = heightOf(condition.filter);
+      if (columns?.derived(condition.path[0].name)) return within(filter);
+      if (!isPlural(condition.path)) return deeper(filter, 3);
+      // The look-up beside it.
+      const beside = columns ? LOOKUP : { own: 0, inside: 0 };
+      return {
+        own: Math.max(filter.own + 2, beside.own) + 1,
+        inside: Math.max(filter.own + 2 + filter.inside, beside.inside),
+      };
+    }
+    case 'nothing':
+      return { own: 1, inside: 0 };
+    default: {
+      const key = pathKey(condition.path);
+      const isLookup = condition.kind === 'compare' && columns?.lookup(key, sql`1`) !== undefined;
+      if (isLookup) return LOOKUP;
+      if (columns?.derived(condition.path[0].name)) return within({ own: 6, inside: 0 });
+      if (columns?.column(key)) return COLUMN;
+      return isPlural(condition.path) ? { own: 8, inside: 7 } : { own: 6, inside: 0 };
+    }
+  }
+}
+
+/** Look-ups ask other tables, in the caller's org: the largest is that for the members of a group. */
+const LOOKUP: Height = { own: 14, inside: 22 };
+/** A test of the elements of a list that stands in no document: it stands inside such a question. */
+const within = ({ own, inside }: Height): Height => ({
+  own: own + 4,
+  inside: own + inside,
+});
+/** A column may be a question to another row: the manager's name. */
+const COLUMN: Height = { own: 10, inside: 10 };

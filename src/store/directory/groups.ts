@@ -1,0 +1,523 @@
+/** Groups of one org: row <-> resource, and who is in them. */
+import { type SQL, sql } from 'drizzle-orm';
+import type { Actor, Happening } from '../../events';
+import type { ResourceType } from '../../scim/attribute';
+import { tooMany } from '../../scim/error';
+import { foldCase, foldObject } from '../../scim/fold';
+import type { MembershipChange } from '../../scim/patch/membership';
+import { isWanted } from '../../scim/projection';
+import type { Query } from '../../scim/query';
+import { schemasOf } from '../../scim/representation';
+import type { JsonObject, Related, Resource, Stored } from '../../scim/resource';
+import { groupType } from '../../scim/schema/types';
+import type { Row } from '../d1/batch';
+import { atOneOf, expect, expectOneChange } from '../d1/expect';
+import { jsonPortions } from '../d1/json-parameters';
+import { signedOut, signOut } from '../journal/end-sessions';
+import { count, record, recordAs, toldBy } from '../journal/record';
+import type { OrgStore } from '../org/open';
+import type { Columns } from './columns';
+import { membersOfGroups } from './derived';
+import { type Before, type List, listed, listOf, readList, withLarge } from './list';
+import { groupsWithMember, leaveAllGroups, memberOf, permissionsIn, selectMembers } from './memberships';
+import { defaultGroup, forgetGroup, isSignOutGroup, signedOutBy } from './policy';
+import { removeLater, removeMemberships } from './removal';
+
+export interface StoredGroup extends Stored {
+  /** Place in the order of lists. */
+  readonly seq: number;
+  readonly memberCount: number;
+}
+
+/**
+ * Members that an answer shows of one group: some 12 MB. A larger one is answered without them, or not at all. So many
+ * are also replaced at once.
+ */
+export const MAX_MEMBERS = 60_000;
+/** Members that a list page carries at the most; a page with more ends early, and always has the first group. */
+const MAX_LISTED_MEMBERS = 10_000;
+
+/** Said where the members of a group are asked for that has more than an answer has room for. */
+const tooManyMembers = (id: string) =>
+  tooMany(
+    `The group ${id} has more than ${MAX_MEMBERS} members: ask for it with excludedAttributes=members, and who is in it with a filter`,
+  );
+
+const columnsWith = (resource: string) =>
+  sql.raw(
+    `groups.seq, groups.id, groups.version, groups.created_at, groups.modified_at, groups.member_count, ${resource}`,
+  );
+export const SELECT = sql`SELECT ${columnsWith('groups.resource')} FROM groups`;
+const LISTED = columnsWith(listed('groups'));
+
+export function groupOf(row: Row, members?: readonly Related[]): StoredGroup {
+  return {
+    seq: row['seq'] as number,
+    id: row['id'] as string,
+    resource: JSON.parse(row['resource'] as string) as Resource,
+    version: row['version'] as number,
+    createdAt: row['created_at'] as number,
+    modifiedAt: row['modified_at'] as number,
+    memberCount: row['member_count'] as number,
+    ...(members && { members }),
+  };
+}
+
+export const which = (store: OrgStore, id: string) => sql`groups.org_id = ${store.org} AND groups.id = ${id}`;
+export const seqOf = (store: OrgStore, id: string) =>
+  sql`(SELECT seq FROM groups WHERE org_id = ${store.org} AND id = ${id})`;
+
+/** The group that an operator means: by its id, else by its displayName. Two look-ups: no index serves an OR of both. */
+export function meant(store: OrgStore, idOrDisplayName: string, column: 'seq' | 'id'): SQL {
+  const one = sql`SELECT ${sql.raw(column)} FROM groups WHERE org_id = ${store.org}`;
+  return sql`ifnull((${one} AND id = ${idOrDisplayName}), (${one} AND display_name_key = ${foldCase(idOrDisplayName)}))`;
+}
+
+/** A condition on `groups`: an answer has room for its members. */
+const IS_SHOWN_WHOLE = sql.raw(`groups.member_count <= ${MAX_MEMBERS}`);
+
+/**
+ * One round trip.
+ *
+ * @param withMembers false: the memberships are not touched.
+ * @throws ScimError 400 tooMany: it has more members than are shown.
+ */
+export async function getGroup(store: OrgStore, id: string, withMembers: boolean): Promise<StoredGroup | undefined> {
+  const [rows, members] = await store.read(
+    sql`${SELECT} WHERE ${which(store, id)}`,
+    ...(withMembers ? [selectMembers(store, shownWhole(store, id))] : []),
+  );
+  const group = rows![0] && groupOf(rows![0], members?.map(memberOf));
+  if (group && withMembers && group.memberCount > MAX_MEMBERS) throw tooManyMembers(id);
+  return group;
+}
+
+/** The `seq` of the group, if an answer has room for its members. */
+const shownWhole = (store: OrgStore, id: string): SQL =>
+  sql`SELECT seq FROM groups WHERE ${which(store, id)} AND ${IS_SHOWN_WHOLE}`;
+
+/**
+ * A page of groups, and how many there are in all. By cursor their lasting order is that of the ids: of a deleted group
+ * nothing is left that would say where it stood.
+ */
+export function listGroups(
+  store: OrgStore,
+  query: Query,
+  baseUrl: string,
+  before?: Before,
+): List & { /** The page's groups by their seqs. */ readonly seqs: SQL } {
+  const withMembers = isWanted(query.projection, 'members');
+  const source = {
+    table: 'groups',
+    columns: columnsOf(store, baseUrl),
+    select: LISTED,
+    condition: sql`groups.org_id = ${store.org}`,
+    lasting: query.walk ? 'id' : 'seq',
+    key: 'displayName',
+  } as const;
+  const { rows, page, anchor, ...list } = listOf(store, query, source, before);
+  const read = async ([all = [], members]: Row[][]) => {
+    const { found, total } = readList(all);
+    const { whole, isCut } = await withLarge(store, 'groups', found);
+    const byGroup = Map.groupBy(members ?? [], (row) => row['group_seq'] as number);
+    let memberships = 0;
+    const groups: StoredGroup[] = [];
+    for (const row of whole) {
+      memberships += row['member_count'] as number;
+      if (withMembers && groups.length > 0 && memberships > MAX_LISTED_MEMBERS) break;
+      if (withMembers && memberships > MAX_MEMBERS) throw tooManyMembers(row['id'] as string);
+      groups.push(groupOf(row, withMembers ? (byGroup.get(row['seq'] as number) ?? []).map(memberOf) : undefined));
+    }
+    return {
+      resources: groups,
+      values: whole.map((row) => row['sort_value']),
+      isCut: isCut || groups.length < whole.length,
+      total,
+    };
+  };
+  return {
+    ...list,
+    // Without a sort an id says by itself where it stood.
+    ...(anchor && query.sort && { anchor }),
+    cost: withMembers && rows ? 2 * list.cost : list.cost,
+    page: rows ? [rows, ...(withMembers ? [selectMembers(store, limited(page(0)))] : [])] : [],
+    read,
+    seqs: sql`SELECT groups.seq ${page(0)}`,
+  };
+}
+
+/** The groups of a page up to the limit of members, and the first if an answer has room for its own. */
+const limited = (page: SQL) => sql`SELECT seq FROM (
+  SELECT seq, row_number() OVER (ROWS UNBOUNDED PRECEDING) AS place,
+    sum(member_count) OVER (ROWS UNBOUNDED PRECEDING) AS members
+  FROM (SELECT groups.seq, groups.member_count ${page}))
+  WHERE members <= iif(place = 1, ${MAX_MEMBERS}, ${MAX_LISTED_MEMBERS})`;
+
+const instant = (column: string) => sql.raw(`strftime('%Y-%m-%dT%H:%M:%fZ', groups.${column} / 1000.0, 'unixepoch')`);
+
+function columnsOf(store: OrgStore, baseUrl: string): Columns {
+  const unique: Record<string, () => SQL> = {
+    id: () => sql`groups.id`,
+    displayName: () => sql`groups.display_name_key`,
+  };
+  const expressions: Record<string, () => SQL> = {
+    ...unique,
+    externalId: () => sql`groups.external_id`,
+    meta: () => sql`1`, // it stands in no document, and is never absent
+    'meta.resourceType': () => sql`'Group'`,
+    'meta.created': () => instant('created_at'),
+    'meta.lastModified': () => instant('modified_at'),
+    'meta.version': () => sql`'W/"' || groups.version || '"'`,
+    'meta.location': () => sql`${`${baseUrl}${groupType.endpoint}/`} || groups.id`,
+  };
+  return {
+    document: sql`groups.folded`,
+    column: (path) => (Object.hasOwn(expressions, path) ? expressions[path]!() : undefined),
+    kindOf: (path) => {
+      if (Object.hasOwn(unique, path)) return 'unique';
+      if (path === 'externalId') return 'indexed';
+      return Object.hasOwn(expressions, path) ? 'own' : undefined;
+    },
+    lookup: (path, value) =>
+      path === 'members.value' ? sql`groups.seq IN (${groupsWithMember(store, value)})` : undefined,
+    derived: (attribute) => (attribute === 'members' ? membersOfGroups(store, baseUrl) : undefined),
+  };
+}
+
+export interface Draft {
+  readonly id: string;
+  /** Without members. */
+  readonly resource: Resource;
+  readonly createdAt: number;
+  readonly modifiedAt: number;
+}
+
+/** What of a group has a column of its own. */
+export function columnValues(type: ResourceType, { id, resource }: Omit<Draft, 'createdAt' | 'modifiedAt'>) {
+  const folded: JsonObject = foldObject(type.attributes, {
+    schemas: schemasOf(type, resource),
+    id,
+    ...resource,
+  });
+  return {
+    displayNameKey: folded['displayName'] as string,
+    externalId: (resource['externalId'] as string | undefined) ?? null,
+    resource: JSON.stringify(resource),
+    folded: JSON.stringify(folded),
+  };
+}
+
+/** The live users and the groups among these ids. CROSS JOIN: from the ids to the rows, never through all of the org. */
+const among = (store: OrgStore, ids: readonly string[]): SQL => sql`
+  SELECT 0 AS is_group, users.seq AS seq, users.id AS id FROM json_each(${JSON.stringify(ids)}) AS asked
+    CROSS JOIN users ON users.org_id = ${store.org} AND users.id = asked.value AND users.deleted_at IS NULL
+  UNION ALL SELECT 1, groups.seq, groups.id FROM json_each(${JSON.stringify(ids)}) AS asked
+    CROSS JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value`;
+
+const insertMembers = (store: OrgStore, groupId: string, ids: readonly string[]): SQL =>
+  sql`INSERT INTO memberships (org_id, group_seq, is_group, member_seq)
+    SELECT ${store.org}, ${seqOf(store, groupId)}, is_group, seq FROM (${among(store, ids)}) WHERE true ON CONFLICT DO NOTHING`;
+
+/** Whoever has come, gone or been deleted since the group was read: the change is not the one that the event tells of. */
+const countExactly = (store: OrgStore, groupId: string, sign: '+' | '-', members: number): SQL[] => [
+  expect('version', sql.raw(`changes() = ${members}`)),
+  sql`UPDATE groups SET member_count = member_count ${sql.raw(`${sign} ${members}`)} WHERE ${which(store, groupId)}`,
+];
+
+/** By id, whatever has become of the member meanwhile. A list of seqs for one kind of member is what the key can seek. */
+function deleteMembers(store: OrgStore, groupId: string, type: 'User' | 'Group', members: readonly Related[]): SQL[] {
+  const leaving = members.filter((member) => member.type === type).map(({ id }) => id);
+  const table = sql.raw(type === 'User' ? 'users' : 'groups');
+  return jsonPortions(leaving).flatMap(({ json, count }) => [
+    sql`DELETE FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seqOf(store, groupId)}
+      AND is_group = ${type === 'Group' ? 1 : 0} AND member_seq IN (SELECT member.seq FROM json_each(${json}) AS asked
+        CROSS JOIN ${table} AS member ON member.org_id = ${store.org} AND member.id = asked.value)`,
+    ...countExactly(store, groupId, '-', count),
+  ]);
+}
+
+/** Members that a PATCH answer, or that of a POST or PUT, still carries; a larger group is answered without a body. */
+export const MAX_ANSWERED_MEMBERS = 300;
+
+/** How many members the answer to a change has room for. */
+const roomFor = (withMembers: 'all' | 'few') => (withMembers === 'few' ? MAX_ANSWERED_MEMBERS : MAX_MEMBERS);
+
+/** The group as it is at the end of the batch; its members if they are few, or as many as are shown if they are asked for. */
+const selectAfter = (store: OrgStore, id: string, withMembers: 'all' | 'few' | 'none'): SQL[] => [
+  sql`${SELECT} WHERE ${which(store, id)}`,
+  ...(withMembers === 'none'
+    ? []
+    : [
+        selectMembers(
+          store,
+          sql`SELECT seq FROM groups WHERE ${which(store, id)} AND member_count <= ${roomFor(withMembers)}`,
+        ),
+      ]),
+];
+
+function groupAfter(results: Row[][], withMembers: 'all' | 'few' | 'none'): StoredGroup {
+  if (withMembers === 'none') return groupOf(results.at(-1)![0]!);
+  const [rows, members] = results.slice(-2);
+  const row = rows![0]!;
+  const isLeftOut = (row['member_count'] as number) > roomFor(withMembers);
+  return groupOf(row, isLeftOut ? undefined : members!.map(memberOf));
+}
+
+/**
+ * A new group, in one round trip. Ids of nobody are left out and noted in the event, or refused, as the org's
+ * `unknownMembers` says.
+ *
+ * @throws Taken: the displayName is another group's. Unmet `known_members`.
+ */
+export async function insertGroup(
+  store: OrgStore,
+  type: ResourceType,
+  draft: Draft,
+  memberIds: readonly string[],
+  actor: Actor,
+  happening: Happening,
+  withMembers: 'all' | 'none',
+): Promise<StoredGroup> {
+  const { displayNameKey, externalId, resource, folded } = columnValues(type, draft);
+  const asked = sql`SELECT value FROM json_each(${JSON.stringify(memberIds)})`;
+  const known = sql`SELECT id FROM (${among(store, memberIds)})`;
+  const strangers = sql`${asked} WHERE value NOT IN (${known})`;
+  const list = (values: SQL) => sql`(SELECT json_group_array(value) FROM (${values} LIMIT ${MAX_NOTED}))`;
+  // Where some are unknown, only the others have joined. A NULL takes the member out of the details.
+  const details = sql`json_patch(${JSON.stringify(toldBy(actor, happening.details))},
+    CASE WHEN EXISTS (${strangers}) THEN json_object('unknownMembers', ${list(strangers)},
+      'joined', json(nullif(${list(sql`${asked} WHERE value IN (${known})`)}, '[]')),
+      'joinedCount', nullif((SELECT count(*) FROM (${known})), 0)) ELSE '{}' END)`;
+  const results = await store.write(
+    ...(memberIds.length > 0
+      ? [expect('known_members', sql`NOT (${rejectsStrangers(store)} AND EXISTS (${strangers}))`)]
+      : []),
+    sql`INSERT INTO groups (org_id, id, display_name_key, external_id, version, created_at, modified_at, resource, folded)
+      VALUES (${store.org}, ${draft.id}, ${displayNameKey}, ${externalId}, 1, ${draft.createdAt}, ${draft.modifiedAt},
+        ${resource}, ${folded})`,
+    ...(memberIds.length > 0
+      ? [
+          insertMembers(store, draft.id, memberIds),
+          sql`UPDATE groups SET member_count = member_count + changes() WHERE ${which(store, draft.id)}`,
+        ]
+      : []),
+    count(store, { groups: 1 }),
+    recordAs(
+      store,
+      actor,
+      happening,
+      memberIds.length > 0 ? details : sql`${JSON.stringify(toldBy(actor, happening.details))}`,
+    ),
+    ...selectAfter(store, draft.id, withMembers),
+  );
+  return groupAfter(results, withMembers);
+}
+
+/** Ids that an event names; it counts the rest. */
+export const MAX_NOTED = 1_000;
+
+const rejectsStrangers = (store: OrgStore) =>
+  sql`ifnull((SELECT json_extract(settings, '$.unknownMembers') FROM orgs WHERE id = ${store.org}), 'skip') = 'reject'`;
+
+/** Of a group before it is changed: itself, and what the change would come to. */
+export interface GroupBefore {
+  readonly group: StoredGroup;
+  /** Asked for, there, and not a member yet. */
+  readonly joining: readonly Related[];
+  /** Members who would leave. */
+  readonly leaving: readonly Related[];
+  /** Asked for, and nobody of the org. */
+  readonly unknown: readonly string[];
+  /** All there are, if all are to be replaced: else they are not read. */
+  readonly members?: readonly Related[];
+}
+
+/**
+ * One round trip, whose cost is that of the change; of the group only when all its members are replaced.
+ *
+ * @throws ScimError 400 tooMany: all members would be replaced, and there are too many.
+ */
+export async function readGroupBefore(
+  store: OrgStore,
+  id: string,
+  { isReplaced, add, remove }: MembershipChange,
+): Promise<GroupBefore | undefined> {
+  const asked = [...add, ...(isReplaced ? [] : remove)];
+  const isMember = sql`EXISTS (SELECT 1 FROM memberships AS m WHERE m.org_id = ${store.org}
+    AND m.group_seq = ${seqOf(store, id)} AND m.is_group = found.is_group AND m.member_seq = found.seq)`;
+  const [groups, found, present] = await store.read(
+    sql`${SELECT} WHERE ${which(store, id)}`,
+    sql`SELECT found.id, CASE found.is_group WHEN 0 THEN 'User' ELSE 'Group' END AS type, NULL AS display, ${isMember} AS is_member FROM (${among(store, asked)}) AS found`,
+    ...(isReplaced ? [selectMembers(store, shownWhole(store, id))] : []),
+  );
+  if (groups![0] === undefined) return undefined;
+  if (isReplaced && (groups![0]['member_count'] as number) > MAX_MEMBERS) {
+    throw tooMany(
+      `members: of a group of more than ${MAX_MEMBERS} members they are not replaced at once: add and remove them by value, or delete the group`,
+    );
+  }
+  const isKnown = new Set(found!.map((row) => row['id'] as string));
+  const isIn = (row: Row) => row['is_member'] === 1;
+  const leaving = isReplaced
+    ? present!.filter((row) => !add.has(row['id'] as string))
+    : found!.filter((row) => isIn(row) && remove.has(row['id'] as string));
+  return {
+    group: groupOf(groups![0]),
+    joining: found!.filter((row) => !isIn(row) && add.has(row['id'] as string)).map(memberOf),
+    leaving: leaving.map(memberOf),
+    unknown: [...add].filter((memberId) => !isKnown.has(memberId)),
+    ...(present && { members: present.map(memberOf) }),
+  };
+}
+
+export interface GroupChange {
+  /** undefined: only the members change, and whoever else changes members at the same time does not matter. */
+  readonly version?: number | undefined;
+  /** undefined: the attributes stay. */
+  readonly draft?: Draft | undefined;
+  readonly joining: readonly Related[];
+  readonly leaving: readonly Related[];
+}
+
+export interface Changed {
+  readonly group: StoredGroup;
+  /** Whose sessions were ended by leaving it, as the org wants it of some groups (epoch.ts). */
+  readonly signedOut: readonly string[];
+}
+
+/**
+ * One round trip; rows written are those of the change.
+ *
+ * @throws Unmet `version`: it, or who is in it, has changed since it was read. Unmet `no_cycle`; Taken: the displayName is another group's.
+ */
+export async function changeGroup(
+  store: OrgStore,
+  type: ResourceType,
+  id: string,
+  { version, draft, joining, leaving }: GroupChange,
+  actor: Actor,
+  happening: Happening,
+  withMembers: 'all' | 'few' | 'none',
+): Promise<Changed> {
+  const values = draft && columnValues(type, draft);
+  const sets = values
+    ? sql`, display_name_key = ${values.displayNameKey}, external_id = ${values.externalId}, resource = ${values.resource}, folded = ${values.folded}`
+    : sql``;
+  const sameVersion = version === undefined ? sql`` : sql` AND version = ${version}`;
+  const groupIds = joining.filter(({ type }) => type === 'Group').map((member) => member.id);
+  const userIds = leaving.filter(({ type }) => type === 'User').map((member) => member.id);
+  const change = [
+    sql`UPDATE groups SET version = version + 1, modified_at = max(modified_at, ${store.now})${sets}
+      WHERE ${which(store, id)}${sameVersion}`,
+    expectOneChange('version'),
+    ...(groupIds.length > 0 ? [expect('no_cycle', isNoCycle(store, id, groupIds))] : []),
+    ...deleteMembers(store, id, 'User', leaving),
+    ...deleteMembers(store, id, 'Group', leaving),
+    ...(joining.length > 0
+      ? [
+          insertMembers(
+            store,
+            id,
+            joining.map((member) => member.id),
+          ),
+          ...countExactly(store, id, '+', joining.length),
+        ]
+      : []),
+    count(store),
+    record(store, actor, happening),
+  ];
+  const mayEnd = userIds.length > 0 && store.tenant.settings.signOutGroups?.includes(id);
+  const ended = mayEnd ? signOut(store, actor, signedOutBy(store, id, userIds), causedBy(id)) : [];
+  const results = await store.write(...change, ...ended, ...selectAfter(store, id, withMembers));
+  return {
+    group: groupAfter(results, withMembers),
+    signedOut: ended.length > 0 ? signedOut(results[change.length]) : [],
+  };
+}
+
+/** What ended the sessions of who was in it. */
+const causedBy = (groupId: string) => ({ cause: 'group', group: groupId });
+
+/** None of these groups is the group itself, or one that it is in, directly or not. */
+const isNoCycle = (store: OrgStore, id: string, groupIds: readonly string[]): SQL => sql`NOT EXISTS (
+  WITH RECURSIVE up (seq) AS (
+    SELECT ${seqOf(store, id)}
+    UNION SELECT m.group_seq FROM up JOIN memberships AS m
+      ON m.org_id = ${store.org} AND m.is_group = 1 AND m.member_seq = up.seq)
+  SELECT 1 FROM up WHERE seq IN (SELECT groups.seq FROM json_each(${JSON.stringify(groupIds)}) AS asked
+    CROSS JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value))`;
+
+/** Memberships that a deleted group loses in its batch; the rest follows in portions. */
+const MAX_REMOVED_AT_ONCE = 10_000;
+
+/**
+ * The group, its memberships and its permissions go. One round trip.
+ *
+ * @returns whose sessions were ended by it, as for `Changed`.
+ * @throws Unmet `found`: there is none at such a version. Unmet `sign_outs`: it would sign out too many at once.
+ */
+export async function deleteGroup(
+  store: OrgStore,
+  id: string,
+  versions: readonly string[] | undefined,
+  actor: Actor,
+  happening: Omit<Happening, 'details'>,
+): Promise<readonly string[]> {
+  const meant = sql`${which(store, id)}${atOneOf(versions, sql`groups.version`)}`;
+  const seq = seqOf(store, id);
+  const told = [
+    expect('found', sql`EXISTS (SELECT 1 FROM groups WHERE ${meant})`),
+    expect(
+      'sign_outs',
+      sql`NOT EXISTS (SELECT 1 FROM groups WHERE ${meant} AND NOT ${IS_SHOWN_WHOLE}) OR NOT EXISTS (${isSignOutGroup(store, id)})`,
+    ),
+    count(store, { groups: -1 }),
+    recordAs(
+      store,
+      actor,
+      happening,
+      sql`(SELECT json_object('before', json(resource), 'left', json(${noted(store, seq)}), 'leftCount', member_count,
+        'permissions', json(${permissionsIn(store, seq)}),
+        'wasDefaultGroup', json(CASE WHEN id = ${defaultGroup(store)} THEN 'true' ELSE 'false' END),
+        'wasSignOutGroup', json(CASE WHEN EXISTS (${isSignOutGroup(store, id)}) THEN 'true' ELSE 'false' END),
+        'client', ${actor.client ?? null}) FROM groups WHERE ${which(store, id)})`,
+    ),
+  ];
+  const results = await store.write(
+    ...told,
+    ...signOut(store, actor, signedOutBy(store, id), causedBy(id)),
+    ...leaveAllGroups(store, 'Group', seq),
+    sql`DELETE FROM memberships WHERE org_id = ${store.org}
+      AND group_seq = (SELECT seq FROM groups WHERE ${which(store, id)} AND member_count <= ${MAX_REMOVED_AT_ONCE})`,
+    removeMemberships(store.org, seq, MAX_REMOVED_AT_ONCE),
+    // What is left of them is nobody's any more, and no other group gets the number.
+    sql`${removeLater(
+      store,
+      'group',
+      sql`CAST(${seq} AS TEXT)`,
+      sql`EXISTS (SELECT 1 FROM memberships
+      WHERE org_id = ${store.org} AND group_seq = ${seq})`,
+    )}`,
+    sql`DELETE FROM group_permissions WHERE org_id = ${store.org} AND group_seq = ${seq}`,
+    ...forgetGroup(store, id),
+    sql`DELETE FROM groups WHERE ${which(store, id)}`,
+  );
+  return signedOut(results[told.length]);
+}
+
+/** The ids of a group's members, as many as an event names. */
+const noted = (store: OrgStore, seq: SQL): SQL => sql`(SELECT json_group_array(CASE m.is_group
+    WHEN 0 THEN (SELECT id FROM users WHERE users.seq = m.member_seq)
+    ELSE (SELECT id FROM groups WHERE groups.seq = m.member_seq) END)
+  FROM (SELECT is_group, member_seq FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seq}
+    ORDER BY is_group, member_seq LIMIT CAST(${MAX_NOTED} AS INTEGER)) AS m)`;
+
+/** A change that came to nothing but ids of nobody: the journal says so, the group stays as it is. */
+export async function noteUnknown(
+  store: OrgStore,
+  actor: Actor,
+  id: string,
+  details: Happening['details'],
+): Promise<void> {
+  await store.write(count(store), record(store, actor, { type: 'group.updated', targetId: id, details }));
+}

@@ -1,0 +1,85 @@
+/** Memberships as the two ends show them: SQL that the users' and the groups' queries share. */
+import { type SQL, sql } from 'drizzle-orm';
+import type { Related } from '../../scim/resource';
+import type { Row } from '../d1/batch';
+import type { OrgStore } from '../org/open';
+
+/** The groups of the user in the row, direct and through other groups. */
+export const UP = `WITH RECURSIVE up (seq, is_direct) AS (
+    SELECT group_seq, 1 FROM memberships
+      WHERE org_id = users.org_id AND is_group = 0 AND member_seq = users.seq
+    UNION SELECT m.group_seq, 0 FROM up JOIN memberships AS m
+      ON m.org_id = users.org_id AND m.is_group = 1 AND m.member_seq = up.seq)`;
+
+/** The groups of the user in the row as one JSON list. */
+export const GROUPS_OF_USER = `(
+  ${UP}
+  SELECT json_group_array(json(entry)) FROM (
+    SELECT json_object('value', g.id, 'display', json_extract(g.resource, '$.displayName'),
+      'type', CASE max(up.is_direct) WHEN 1 THEN 'direct' ELSE 'indirect' END) AS entry
+    FROM up JOIN groups AS g ON g.seq = up.seq GROUP BY g.seq))`;
+
+/** A user's groups as `GROUPS_OF_USER` reads them. */
+export function groupsIn(text: unknown): Related[] {
+  const list = JSON.parse(text as string) as { value: string; display: string; type: 'direct' | 'indirect' }[];
+  return list.map(({ value, display, type }) => ({ id: value, display, type }));
+}
+
+const NAME = `coalesce(
+  json_extract(u.resource, '$.displayName'), json_extract(u.resource, '$.userName'), json_extract(g.resource, '$.displayName'))`;
+
+const MEMBER_SOURCES = `LEFT JOIN users AS u ON m.is_group = 0 AND u.seq = m.member_seq
+  LEFT JOIN groups AS g ON m.is_group = 1 AND g.seq = m.member_seq`;
+
+/** The direct members of these groups, a row each, in a lasting order. */
+export function selectMembers(store: OrgStore, groupSeqs: SQL): SQL {
+  return sql`SELECT m.group_seq, CASE m.is_group WHEN 0 THEN 'User' ELSE 'Group' END AS type, ifnull(u.id, g.id) AS id, ${sql.raw(NAME)} AS display
+    FROM memberships AS m ${sql.raw(MEMBER_SOURCES)}
+    WHERE m.org_id = ${store.org} AND m.group_seq IN (${groupSeqs})
+    ORDER BY m.group_seq, m.is_group, m.member_seq`;
+}
+
+export function memberOf(row: Row): Related {
+  return {
+    id: row['id'] as string,
+    type: row['type'] as 'User' | 'Group',
+    display: row['display'] as string | null,
+  };
+}
+
+/** Groups that this id, a user's or a group's, is a direct member of. */
+export const groupsWithMember = (store: OrgStore, id: SQL): SQL => sql`
+  SELECT group_seq FROM memberships WHERE org_id = ${store.org} AND is_group = 0 AND member_seq =
+    (SELECT seq FROM users WHERE org_id = ${store.org} AND id = ${id} AND deleted_at IS NULL)
+  UNION ALL SELECT group_seq FROM memberships WHERE org_id = ${store.org} AND is_group = 1 AND member_seq =
+    (SELECT seq FROM groups WHERE org_id = ${store.org} AND id = ${id})`;
+
+/** Users in this group, direct and through other groups. */
+export const usersInGroup = (store: OrgStore, id: SQL): SQL => sql`
+  WITH RECURSIVE down (is_group, seq) AS (
+    SELECT 1, seq FROM groups WHERE org_id = ${store.org} AND id = ${id}
+    UNION SELECT m.is_group, m.member_seq FROM down JOIN memberships AS m
+      ON down.is_group = 1 AND m.org_id = ${store.org} AND m.group_seq = down.seq)
+  SELECT seq FROM down WHERE is_group = 0`;
+
+/** A member that goes away leaves its groups, whose versions and counts move with it. */
+export function leaveAllGroups(store: OrgStore, type: 'User' | 'Group', seq: SQL): SQL[] {
+  const mine = sql`FROM memberships WHERE org_id = ${store.org} AND is_group = ${type === 'Group' ? 1 : 0} AND member_seq = ${seq}`;
+  return [
+    sql`UPDATE groups SET version = version + 1, modified_at = max(modified_at, ${store.now}), member_count = member_count - 1
+      WHERE org_id = ${store.org} AND seq IN (SELECT group_seq ${mine})`,
+    sql`DELETE ${mine}`,
+  ];
+}
+
+/** What a group allows, as one JSON list in the order of its words. */
+export const permissionsIn = (store: OrgStore, groupSeq: SQL): SQL => sql`(
+  SELECT json_group_array(permission) FROM (SELECT permission FROM group_permissions
+    WHERE org_id = ${store.org} AND group_seq = ${groupSeq} ORDER BY permission))`;
+
+/** What the user in the row may do, by each of its groups, as one JSON list: each word once, in the order of the words. */
+export const PERMISSIONS_OF_USER = `(
+  ${UP}
+  SELECT json_group_array(permission) FROM (
+    SELECT DISTINCT p.permission FROM up JOIN group_permissions AS p ON p.org_id = users.org_id AND p.group_seq = up.seq
+    ORDER BY p.permission))`;

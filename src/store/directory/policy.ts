@@ -1,0 +1,121 @@
+/** What an org's settings ask of a batch, as statements of it: the settings are not read first (promise 7). */
+import { type SQL, sql } from 'drizzle-orm';
+import type { Actor } from '../../events';
+import { expect } from '../d1/expect';
+import type { Also, Count } from '../journal/record';
+import type { OrgSettings, OrgStore } from '../org/open';
+
+/** A sentence for whoever is refused, and whom they may ask. */
+export const withContact = (sentence: string, { supportContact }: OrgSettings): string =>
+  supportContact === undefined ? sentence : `${sentence} Contact ${supportContact}.`;
+
+/** A condition on `orgs`: the plan has SCIM. */
+export const IS_IN_PLAN = sql.raw(`orgs.settings ->> '$."plan.scim"' IS NOT 0`);
+export const isInPlan = (settings: OrgSettings): boolean => settings['plan.scim'] !== false;
+
+/** Said to the identity provider, and to an operator who would let it in. */
+export const outOfPlan = (settings: OrgSettings): string =>
+  withContact('Not enabled for your account: its plan has no SCIM; its users stay as they are.', settings);
+
+/** To stand in the batch that switches SCIM on. */
+export const expectInPlan = (store: OrgStore): SQL =>
+  expect('plan', sql`(SELECT ${IS_IN_PLAN} FROM orgs WHERE id = ${store.org})`);
+
+/** To follow a change of any of the three in the same batch: where SSO is required and not there, SCIM is off. */
+export const expectSso = (store: OrgStore): SQL =>
+  expect(
+    'sso',
+    sql`(SELECT scim_enabled = 0 OR settings ->> '$.ssoRequired' IS NOT 1 OR ifnull(settings ->> '$.sso', 0) IS NOT 0
+      FROM orgs WHERE id = ${store.org})`,
+  );
+
+/** Of a row of `orgs`: a setting that is a duration (credentials/duration.ts), in milliseconds. */
+export function milliseconds(setting: keyof OrgSettings, otherwise: string): SQL {
+  const text = `ifnull(orgs.settings ->> '$."${setting}"', '${otherwise}')`;
+  return sql.raw(`(CAST(${text} AS INTEGER) * CASE substr(${text}, -1)
+    WHEN 's' THEN 1000 WHEN 'm' THEN 60000 WHEN 'h' THEN 3600000 ELSE 86400000 END)`);
+}
+
+/** How many users may be active, or NULL. */
+export const SEATS = sql.raw(`orgs.settings ->> '$."plan.seats"'`);
+
+/** 1 where this number of active users is the first to take nine tenths of the seats, else 0. */
+const isWarned = (active: SQL) =>
+  sql`ifnull(${active} * 10 >= ${SEATS} * 9 AND (${active} - 1) * 10 < ${SEATS} * 9, 0)`;
+
+/**
+ * Before a user becomes active: there is a seat. Who is active already needs none, so a limit that is lowered below their
+ * number is in nobody's way but of who comes new.
+ */
+export const hasSeat = (store: OrgStore): SQL =>
+  sql`(SELECT ifnull(active_user_count < ${SEATS}, 1) FROM orgs WHERE id = ${store.org})`;
+
+/** How a user who becomes active is counted, and recorded: with a warning if nine tenths of the seats are taken by it. */
+export const takeSeat = (actor: Actor): { readonly count: Count; readonly warning: Also } => ({
+  count: { activeUsers: 1, moreEvents: isWarned(sql`(active_user_count + 1)`) },
+  warning: {
+    type: 'seats.warning',
+    details: sql`json_object('seats', ${SEATS}, 'activeUsers', active_user_count, 'client', ${actor.client ?? null})`,
+    condition: isWarned(sql`active_user_count`),
+  },
+});
+
+/** The id of the group that new users join, or NULL. */
+export const defaultGroup = (store: OrgStore): SQL =>
+  sql`(SELECT json_extract(settings, '$.defaultGroup') FROM orgs WHERE id = ${store.org})`;
+
+/** To follow the insert of the user, who is in no group yet. Without a default group nothing happens. */
+export function joinDefaultGroup(store: OrgStore, userId: string): SQL[] {
+  const group = sql`groups.org_id = ${store.org} AND groups.id = ${defaultGroup(store)}`;
+  return [
+    sql`INSERT INTO memberships (org_id, group_seq, is_group, member_seq)
+      SELECT groups.org_id, groups.seq, 0, users.seq FROM groups
+        JOIN users ON users.org_id = groups.org_id AND users.id = ${userId} WHERE ${group}`,
+    sql`UPDATE groups SET version = version + 1, modified_at = max(modified_at, ${store.now}), member_count = member_count + 1
+      WHERE ${group}`,
+  ];
+}
+
+/** The user, if the org ends the sessions of whom its identity provider renames. */
+export const signedOutByRename = (store: OrgStore, userId: string): SQL =>
+  sql`SELECT users.id AS id FROM orgs JOIN users ON users.org_id = orgs.id AND users.id = ${userId}
+    WHERE orgs.id = ${store.org} AND json_extract(orgs.settings, '$.signOutOnRename')`;
+
+/** A row if the org ends the sessions of who leaves this group, else none. */
+export const isSignOutGroup = (store: OrgStore, groupId: string): SQL =>
+  sql`SELECT 1 FROM orgs, json_each(orgs.settings, '$.signOutGroups') AS named
+    WHERE orgs.id = ${store.org} AND named.value = ${groupId}`;
+
+/**
+ * Those of the users whom leaving this group signs out. CROSS JOIN: where it signs nobody out, nobody is read.
+ *
+ * @param userIds those who leave; absent: all its direct members, while they are it.
+ */
+export function signedOutBy(store: OrgStore, groupId: string, userIds?: readonly string[]): SQL {
+  const leaving = userIds
+    ? sql`json_each(${JSON.stringify(userIds)}) AS asked
+        CROSS JOIN users ON users.org_id = ${store.org} AND users.id = asked.value AND users.deleted_at IS NULL`
+    : sql`memberships AS m ON m.org_id = ${store.org} AND m.is_group = 0
+          AND m.group_seq = (SELECT seq FROM groups WHERE org_id = ${store.org} AND id = ${groupId})
+        CROSS JOIN users ON users.seq = m.member_seq`;
+  return sql`SELECT users.id AS id FROM (${isSignOutGroup(store, groupId)}) CROSS JOIN ${leaving}`;
+}
+
+/** A group that goes away is nobody's default any more, and nobody leaves it any more. */
+export const forgetGroup = (store: OrgStore, groupId: string): SQL[] => [
+  sql`UPDATE orgs SET settings = json_remove(settings, '$.defaultGroup')
+    WHERE id = ${store.org} AND json_extract(settings, '$.defaultGroup') = ${groupId}`,
+  sql`UPDATE orgs SET settings = json_remove(settings, CASE json_array_length(settings, '$.signOutGroups')
+      WHEN 1 THEN '$.signOutGroups'
+      ELSE (SELECT fullkey FROM json_each(settings, '$.signOutGroups') WHERE value = ${groupId}) END)
+    WHERE id = ${store.org} AND ${groupId} IN (SELECT value FROM json_each(settings, '$.signOutGroups'))`,
+];
+
+/** @param roles values that a user is about to get, folded. */
+export function expectAllowed(store: OrgStore, roles: readonly string[]): SQL[] {
+  if (roles.length === 0) return [];
+  const refused = sql`SELECT value FROM json_each(${JSON.stringify(roles)})
+    EXCEPT SELECT json_extract(value, '$.key') FROM json_each(settings, '$.roles')`;
+  const isMet = sql`json_type(settings, '$.roles') IS NULL OR NOT EXISTS (${refused})`;
+  return [expect('allowed_roles', sql`(SELECT ${isMet} FROM orgs WHERE id = ${store.org})`)];
+}

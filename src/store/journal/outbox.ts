@@ -1,0 +1,135 @@
+/** Work that must follow a commit: publishing the state of a user or an org as a revocation flag (promise 2). */
+import { type SQL, sql } from 'drizzle-orm';
+import { runBatch } from '../d1/batch';
+import type { OrgStore } from '../org/open';
+
+/** Stands for the org itself where a user's id is expected. */
+export const WHOLE_ORG = '';
+
+/** Rides in the batch of the change. @param whose a query for the `id`s of users, or for WHOLE_ORG. */
+export function publishLater(store: OrgStore, whose: SQL): SQL {
+  return sql`INSERT INTO outbox (org_id, user_id, requested_at) SELECT ${store.org}, id, ${store.now} FROM (${whose})`;
+}
+
+/** What a flag must say, as of now, and which outbox rows it settles. */
+export interface Publication {
+  /** A user of the org, or WHOLE_ORG. */
+  readonly userId: string;
+  readonly isActive: boolean;
+  readonly notBefore: number | undefined;
+  /** A user who cannot come back: erased, or of an org that is gone. */
+  readonly isGone: boolean;
+  /** Rows up to this one are settled by publishing this state. */
+  readonly through: number;
+}
+
+/** The state of one subject of the org. One round trip. Who is not there any more is inactive since it was asked for. */
+export async function readPublication(db: D1Database, orgId: string, userId: string): Promise<Publication> {
+  const state =
+    userId === WHOLE_ORG
+      ? sql`SELECT disabled_at IS NULL AS active, NULL AS deleted_at, NULL AS erased_at, not_before FROM orgs WHERE id = ${orgId}`
+      : sql`SELECT active, deleted_at, erased_at, not_before FROM users WHERE org_id = ${orgId} AND id = ${userId}`;
+  const [pending, found] = await runBatch(db, [
+    sql`SELECT max(seq) AS through, max(requested_at) AS requested_at FROM outbox
+      WHERE org_id = ${orgId} AND user_id = ${userId}`,
+    state,
+  ]);
+  const through = (pending?.[0]?.['through'] as number | null) ?? 0;
+  const row = found?.[0];
+  if (row === undefined) {
+    const requestedAt = (pending?.[0]?.['requested_at'] as number | null) ?? undefined;
+    return { userId, isActive: false, notBefore: requestedAt, isGone: userId !== WHOLE_ORG, through };
+  }
+  const isActive = row['active'] === 1 && row['deleted_at'] === null;
+  const notBefore = (row['not_before'] as number | null) ?? undefined;
+  return { userId, isActive, notBefore, isGone: row['erased_at'] !== null, through };
+}
+
+/** The publication has reached KV. A change that came meanwhile has a later row, and stays. */
+export async function settle(db: D1Database, orgId: string, { userId, through }: Publication): Promise<void> {
+  await runBatch(db, [
+    sql`DELETE FROM outbox WHERE org_id = ${orgId} AND user_id = ${userId} AND seq <= ${through}`,
+    ...(userId === WHOLE_ORG
+      ? [
+          sql`UPDATE orgs SET flag_published_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) WHERE id = ${orgId} AND flag_published_at IS NULL`,
+        ]
+      : []),
+  ]);
+}
+
+const IS_UNFLAGGED = sql.raw('flag_published_at IS NULL');
+
+/**
+ * Asks for the flags of orgs that have none: after an upgrade, all that there are. A run goes no further than the first ones,
+ * so that it reads no more than that and the outbox stays short; those that are published make room for the next ones.
+ */
+export async function askForOrgFlags(db: D1Database, now: number, limit: number): Promise<void> {
+  await runBatch(db, [
+    sql`INSERT INTO outbox (org_id, user_id, requested_at) SELECT id, ${WHOLE_ORG}, ${now}
+      FROM (SELECT id FROM orgs WHERE ${IS_UNFLAGGED} ORDER BY id LIMIT ${limit}) AS it
+      WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.org_id = it.id AND outbox.user_id = ${WHOLE_ORG})`,
+  ]);
+}
+
+/** How many orgs have no flag in KV yet; counts no further than `most`. */
+export async function countUnflagged(db: D1Database, most: number): Promise<number> {
+  const [rows] = await runBatch(db, [
+    sql`SELECT count(*) AS n FROM (SELECT 1 FROM orgs WHERE ${IS_UNFLAGGED} LIMIT ${most})`,
+  ]);
+  return rows![0]!['n'] as number;
+}
+
+/**
+ * Users of one org (or WHOLE_ORG, which comes first) whose state waits to be published, by id. Reads the index no further
+ * than the last of them, however many wait.
+ *
+ * @param after the last one of the portion before.
+ */
+export async function pendingPublications(
+  db: D1Database,
+  orgId: string,
+  after: string | undefined,
+  limit: number,
+): Promise<string[]> {
+  const beyond = after === undefined ? sql`` : sql`AND user_id > ${after}`;
+  const [rows] = await runBatch(db, [
+    sql`SELECT DISTINCT user_id FROM outbox WHERE org_id = ${orgId} ${beyond} ORDER BY user_id LIMIT ${limit}`,
+  ]);
+  return rows!.map((row) => row['user_id'] as string);
+}
+
+/** What is committed and has not reached KV yet. */
+export interface Pending {
+  /** A user of the org, or WHOLE_ORG. */
+  readonly userId: string;
+  /** Epoch milliseconds: of the oldest change that waits. */
+  readonly since: number;
+  /** How many changes the one publication will settle. */
+  readonly changes: number;
+}
+
+/** The longest wait first, at most so many, and how many there are in all. */
+export async function listPending(
+  store: OrgStore,
+  limit: number,
+): Promise<{ readonly total: number; readonly pending: Pending[] }> {
+  const [totals, rows] = await store.read(
+    sql`SELECT count(DISTINCT user_id) AS total FROM outbox WHERE org_id = ${store.org}`,
+    sql`SELECT user_id, min(requested_at) AS since, count(*) AS changes FROM outbox WHERE org_id = ${store.org}
+      GROUP BY user_id ORDER BY min(seq) LIMIT ${limit}`,
+  );
+  return {
+    total: totals![0]!['total'] as number,
+    pending: rows!.map((row) => ({
+      userId: row['user_id'] as string,
+      since: row['since'] as number,
+      changes: row['changes'] as number,
+    })),
+  };
+}
+
+/** Orgs with something to publish, the longest wait first. */
+export async function orgsWithPending(db: D1Database, limit: number): Promise<string[]> {
+  const [rows] = await runBatch(db, [sql`SELECT org_id FROM outbox GROUP BY org_id ORDER BY min(seq) LIMIT ${limit}`]);
+  return rows!.map((row) => row['org_id'] as string);
+}

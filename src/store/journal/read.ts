@@ -1,0 +1,241 @@
+/** The journal as it is read: after a number, page by page, all of it or what bears on a type, a user, a time. */
+import { type SQL, sql } from 'drizzle-orm';
+import { foldCase } from '../../scim/fold';
+import type { Related } from '../../scim/resource';
+import type { Row } from '../d1/batch';
+import { MAX_NOTED } from '../directory/groups';
+import { GROUPS_OF_USER, groupsIn } from '../directory/memberships';
+import type { OrgStore } from '../org/open';
+
+/** An event as it was recorded. */
+export interface Recorded {
+  readonly seq: number;
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly type: string;
+  readonly actor: string;
+  /** The id of the credential that was presented, where there was one. */
+  readonly credential: string | undefined;
+  readonly target: string | undefined;
+  readonly requestId: string;
+  /** JSON. */
+  readonly details: string;
+}
+
+export interface Page {
+  readonly events: readonly Recorded[];
+  /** Everything up to here has been looked at: what to ask after next. */
+  readonly next: number;
+  /** The latest event of the org. */
+  readonly current: number;
+  /** Events up to this one may be gone by their age; 0: none is. */
+  readonly pruned: number;
+}
+
+/** What is asked for: events after a number, and of them … */
+export interface Asked {
+  readonly after: number;
+  readonly limit: number;
+  /** … those of these types: names, or beginnings of names and `.*`; none: all. */
+  readonly types: readonly string[];
+  /** … what happened to the user with this id: its own events, those of groups that name it, those that bear on everybody. */
+  readonly user?: string | undefined;
+  /** … from this instant on; epoch milliseconds. */
+  readonly since?: number | undefined;
+  /** … before this one. */
+  readonly until?: number | undefined;
+}
+
+/** Events that are looked at for those of a type or a user: a page costs no more, however rare they are. */
+const MAX_SCANNED = 2_000;
+/** Characters of details on a page, beyond which it ends with the event that passed them. */
+const MAX_DETAILS = 1_000_000;
+/** Events are numbered as they are committed and dated as their requests began: so many may have changed places. */
+const MAX_OVERTAKEN = 500;
+
+/** What happens to an org and decides who of it may be signed in, or whom its IdP can reach. */
+const OF_EVERYBODY = sql.raw(
+  `type IN ('org.disabled', 'org.enabled', 'org.signed_out', 'scim.disabled', 'scim.enabled')`,
+);
+
+/** Events in their order and without a gap. One round trip. */
+export async function readEvents(store: OrgStore, asked: Asked): Promise<Page> {
+  const { limit, types, user } = asked;
+  const isBounded = types.length > 0 || user !== undefined;
+  const sources = user === undefined ? [rangeOf(store, asked)] : eventsOf(store, asked, user);
+  const isOfType =
+    types.length === 0
+      ? sql`true`
+      : sql.join(
+          types.map((type) => sql`type GLOB ${type}`),
+          sql` OR `,
+        );
+  const union = sql.join(
+    sources.map(({ scanned, isMeant }) => sql`SELECT * FROM (${scanned}) WHERE (${isOfType}) AND ${isMeant}`),
+    sql` UNION ALL `,
+  );
+  // One more than the page has room for tells whether there is one. What comes after too many details comes without.
+  const [heads, rows, ...ends] = await store.read(
+    sql`SELECT event_seq, pruned_through, (${startOf(store, asked)}) AS start FROM orgs WHERE id = ${store.org}`,
+    sql`SELECT seq, at, type, actor, credential_id, target_id, request_id,
+      iif(before < ${MAX_DETAILS}, details, NULL) AS details FROM (
+        SELECT *, sum(length(details)) OVER (ORDER BY seq) - length(details) AS before
+        FROM (${union} ORDER BY seq LIMIT ${limit + 1}))`,
+    // Where a source was cut, if it was: what other sources have beyond that is for the next page.
+    ...(user === undefined
+      ? []
+      : sources.map(({ scanned }) => sql`SELECT seq FROM (${scanned}) LIMIT 1 OFFSET ${MAX_SCANNED - 1}`)),
+  );
+  const current = heads![0]!['event_seq'] as number;
+  const start = (heads![0]!['start'] as number | null) ?? current;
+  const cuts = ends.flatMap((found) => found.map((row) => row['seq'] as number));
+  if (isBounded && user === undefined) cuts.push(start + MAX_SCANNED);
+  const looked = Math.min(current, ...cuts);
+  const here = rows!.filter((row) => (row['seq'] as number) <= looked);
+  const page = here.filter((row, i) => i < limit && row['details'] !== null);
+  return {
+    events: page.map(recordedOf),
+    next: page.length < here.length ? (page.at(-1)!['seq'] as number) : looked,
+    current,
+    pruned: heads![0]!['pruned_through'] as number,
+  };
+}
+
+interface Source {
+  /** In the order of their numbers. */
+  readonly scanned: SQL;
+  /** Those of them that are asked for. */
+  readonly isMeant: SQL;
+}
+
+/** All events, or with types those of as many numbers as are gone through at once. */
+function rangeOf(store: OrgStore, asked: Asked): Source {
+  const end = asked.types.length > 0 ? sql` AND seq <= (${startOf(store, asked)}) + ${MAX_SCANNED}` : sql``;
+  return {
+    scanned: sql`SELECT * FROM events WHERE org_id = ${store.org} ${within(store, asked)}${end} ORDER BY seq`,
+    isMeant: sql`true`,
+  };
+}
+
+function eventsOf(store: OrgStore, asked: Asked, user: string): Source[] {
+  const some = (where: SQL, index = sql``) => sql`SELECT * FROM events${index}
+    WHERE org_id = ${store.org} ${within(store, asked)} AND ${where} ORDER BY seq LIMIT ${MAX_SCANNED}`;
+  const named = (list: string) => sql`EXISTS (SELECT 1 FROM json_each(details, ${`$.${list}`}) WHERE value = ${user})`;
+  const isUncertain = sql`(details ->> '$.joinedCount' > ${MAX_NOTED} OR details ->> '$.leftCount' > ${MAX_NOTED})`;
+  return [
+    { scanned: some(sql`target_id = ${user}`), isMeant: sql`true` },
+    { scanned: some(sql`target_id IS NULL`), isMeant: OF_EVERYBODY },
+    {
+      scanned: some(sql`type >= 'group.' AND type < 'group/'`, sql` INDEXED BY events_groups`),
+      // The text first: most events of groups name others, and their lists need not be read.
+      isMeant: sql`((instr(details, ${user}) > 0 AND (${named('joined')} OR ${named('left')} OR ${named('unknownMembers')}))
+        OR ${isUncertain})`,
+    },
+  ];
+}
+
+/** The number after which events can be asked for; NULL: after all of them. */
+function startOf(store: OrgStore, { after, since, types }: Asked): SQL {
+  // What is gone through by numbers begins with the next that is there: those before it may be gone by their age.
+  const first =
+    types.length > 0
+      ? sql`, ifnull((SELECT min(seq) FROM events WHERE org_id = ${store.org} AND seq > ${after}), 1) - 1`
+      : sql``;
+  const found =
+    since === undefined
+      ? sql``
+      : sql`, (SELECT min(seq) FROM (SELECT seq FROM events
+          WHERE org_id = ${store.org} AND at >= ${since} ORDER BY at LIMIT ${MAX_OVERTAKEN})) - 1`;
+  return types.length > 0 || since !== undefined ? sql`max(${after}${first}${found})` : sql`${after}`;
+}
+
+/** By numbers, which are what pages go by, and which the instants only find. */
+function within(store: OrgStore, asked: Asked): SQL {
+  const { since, until } = asked;
+  const from = since === undefined ? sql`` : sql` AND at >= ${since}`;
+  const to =
+    until === undefined
+      ? sql``
+      : sql` AND at < ${until} AND seq <= (SELECT max(seq) FROM (SELECT seq FROM events
+          WHERE org_id = ${store.org} AND at < ${until} ORDER BY at DESC LIMIT ${MAX_OVERTAKEN}))`;
+  return sql`AND seq > (${startOf(store, asked)})${from}${to}`;
+}
+
+const recordedOf = (row: Row): Recorded => ({
+  seq: row['seq'] as number,
+  at: row['at'] as number,
+  type: row['type'] as string,
+  actor: row['actor'] as string,
+  credential: (row['credential_id'] as string | null) ?? undefined,
+  target: (row['target_id'] as string | null) ?? undefined,
+  requestId: row['request_id'] as string,
+  details: row['details'] as string,
+});
+
+/** The number of the org's latest event; 0 when there is none. One round trip. */
+export async function readCurrent(store: OrgStore): Promise<number> {
+  const [rows] = await store.read(sql`SELECT event_seq FROM orgs WHERE id = ${store.org}`);
+  return rows![0]!['event_seq'] as number;
+}
+
+/** Whom events are of. */
+export interface Subject {
+  readonly id: string;
+  /** As it is now; absent: nothing but its events is left. */
+  readonly now?: {
+    readonly userName: string;
+    readonly isActive: boolean;
+    /** Epoch milliseconds. */
+    readonly deletedAt: number | undefined;
+    /** Nothing but the id is left. */
+    readonly erasedAt: number | undefined;
+    readonly notBefore: number | undefined;
+    readonly groups: readonly Related[];
+  };
+}
+
+/**
+ * The user that an operator means: by id, else by userName, who may be deleted, or known to the journal alone. One round
+ * trip; look-ups of their own, for no index serves an OR of them.
+ */
+export async function findSubject(store: OrgStore, idOrUserName: string): Promise<Subject | undefined> {
+  const one = sql`SELECT id FROM users WHERE org_id = ${store.org}`;
+  const named = sql`user_name_key = ${foldCase(idOrUserName)}`;
+  const [rows] = await store.read(
+    sql`SELECT subject.id, users.id AS user_id, users.resource ->> '$.userName' AS user_name, users.active,
+        users.deleted_at, users.erased_at, users.not_before, ${sql.raw(GROUPS_OF_USER)} AS groups
+      FROM (SELECT coalesce((${one} AND id = ${idOrUserName}), (${one} AND deleted_at IS NULL AND ${named}),
+        (${one} AND deleted_at IS NOT NULL AND ${named} ORDER BY deleted_at DESC LIMIT 1),
+        (SELECT target_id FROM events WHERE org_id = ${store.org} AND target_id = ${idOrUserName}
+          AND type GLOB 'user.*' LIMIT 1)) AS id) AS subject
+      LEFT JOIN users ON users.org_id = ${store.org} AND users.id = subject.id WHERE subject.id IS NOT NULL`,
+  );
+  const row = rows![0];
+  if (row === undefined) return undefined;
+  const id = row['id'] as string;
+  if (row['user_id'] === null) return { id };
+  return {
+    id,
+    now: {
+      userName: (row['user_name'] as string | null) ?? '',
+      isActive: row['active'] === 1,
+      deletedAt: (row['deleted_at'] as number | null) ?? undefined,
+      erasedAt: (row['erased_at'] as number | null) ?? undefined,
+      notBefore: (row['not_before'] as number | null) ?? undefined,
+      groups: groupsIn(row['groups']),
+    },
+  };
+}
+
+/** The displayNames of groups by their ids, deleted ones by what their last event says. One round trip. */
+export async function namesOfGroups(store: OrgStore, ids: readonly string[]): Promise<Map<string, string>> {
+  if (ids.length === 0) return new Map();
+  const [rows] = await store.read(
+    sql`SELECT asked.value AS id, ifnull(
+        (SELECT resource ->> '$.displayName' FROM groups WHERE org_id = ${store.org} AND id = asked.value),
+        (SELECT details ->> '$.before.displayName' FROM events
+          WHERE org_id = ${store.org} AND target_id = asked.value ORDER BY seq DESC LIMIT 1)) AS name
+      FROM json_each(${JSON.stringify(ids)}) AS asked`,
+  );
+  return new Map(rows!.flatMap((row) => (row['name'] === null ? [] : [[row['id'], row['name']] as [string, string]])));
+}

@@ -1,0 +1,123 @@
+/** The audit journal: statements that ride in the batch of the change they tell of (promise 6). */
+import { type SQL, sql } from 'drizzle-orm';
+import type { Actor, Details, EventType, Happening } from '../../events';
+import { jsonPortions } from '../d1/json-parameters';
+import type { OrgStore } from '../org/open';
+
+/** How the org's counters move with an event. */
+export interface Count {
+  readonly users?: SQL | number;
+  readonly activeUsers?: SQL | number;
+  readonly groups?: number;
+  /** How many events the batch records beyond one; `active_user_count` is still what it was. */
+  readonly moreEvents?: SQL;
+}
+
+/**
+ * The next number of the org's journal, taken together with the counters. Alone, but for `recordEach`, to move that
+ * number, so that there is no gap: an aborted batch gives its number back.
+ */
+export function count(store: OrgStore, { users = 0, activeUsers = 0, groups = 0, moreEvents }: Count = {}): SQL {
+  const more = moreEvents ? sql` + ${moreEvents}` : sql``;
+  return sql`UPDATE orgs SET event_seq = event_seq + 1${more}, user_count = user_count + ${users},
+    active_user_count = active_user_count + ${activeUsers}, group_count = group_count + ${groups} WHERE id = ${store.org}`;
+}
+
+/** The details with what the request itself adds to them. */
+export function toldBy({ client, quirks = [] }: Actor, details: Details): Details {
+  const bends = [...new Set([...(details.bends ?? []), ...quirks])];
+  return { ...details, ...(bends.length > 0 && { bends }), client };
+}
+
+/** To follow `count` in the same batch. */
+export function record(store: OrgStore, actor: Actor, happening: Happening, also?: Also): SQL {
+  return recordAs(store, actor, happening, sql`${JSON.stringify(toldBy(actor, happening.details))}`, also);
+}
+
+/** A second event of the same batch, where a condition on the org holds once its counters have moved. */
+export interface Also {
+  readonly type: EventType;
+  readonly details: SQL;
+  /** 1 or 0: as many as `moreEvents` has counted. */
+  readonly condition: SQL;
+}
+
+/** `record` with details that only the database knows. */
+export function recordAs(
+  store: OrgStore,
+  actor: Actor,
+  {
+    type,
+    targetId,
+    publishes = false,
+  }: Omit<Happening, 'details' | 'type'> & { readonly type: EventType | SQL<EventType> },
+  details: SQL,
+  also?: Also,
+): SQL {
+  const one = (seq: SQL, name: EventType | SQL, target: string | null, said: SQL, publishes: boolean) =>
+    sql`SELECT id, ${seq}, ${store.now}, ${name}, ${actor.name}, ${store.credential}, ${target},
+      ${actor.requestId}, ${said}, ${publishes ? 1 : 0} FROM orgs WHERE id = ${store.org}`;
+  const seq = also ? sql`event_seq - ${also.condition}` : sql`event_seq`;
+  const first = sql`INSERT INTO ${COLUMNS} ${one(seq, type, targetId ?? null, details, publishes)}`;
+  if (also === undefined) return first;
+  return sql`${first} UNION ALL ${one(sql`event_seq`, also.type, null, also.details, false)} AND ${also.condition}`;
+}
+
+/** The same thing happened to many: each has an event. How many, the database alone knows. */
+export interface RecordEach {
+  /** Writes the events, beyond the number that the org has counted to. */
+  readonly record: SQL;
+  /** Between the other two: a query for the `id`s of their targets. */
+  readonly targets: SQL;
+  /** Counts them. */
+  readonly settle: SQL;
+}
+
+/**
+ * To follow `count`, whose number stays its event's, or alone where nothing else is told: these have the next numbers.
+ *
+ * @param targets a query for their `id`s, in the order of the events.
+ */
+export function recordEach(
+  store: OrgStore,
+  actor: Actor,
+  targets: SQL,
+  { type, details, publishes = false }: Omit<Happening, 'targetId'>,
+): RecordEach {
+  return {
+    record: sql`INSERT INTO ${COLUMNS}
+      SELECT orgs.id, orgs.event_seq + row_number() OVER (), ${store.now}, ${type}, ${actor.name}, ${store.credential},
+        target.id, ${actor.requestId}, ${JSON.stringify(toldBy(actor, details))}, ${publishes ? 1 : 0}
+      FROM (${targets}) AS target CROSS JOIN orgs ON orgs.id = ${store.org}`,
+    targets: sql`SELECT target_id AS id FROM events
+      WHERE org_id = ${store.org} AND seq > (SELECT event_seq FROM orgs WHERE id = ${store.org})`,
+    // Never back: where nobody was meant, the latest events may be gone by their age.
+    settle: sql`UPDATE orgs SET event_seq = max(event_seq, ifnull((SELECT max(seq) FROM events WHERE org_id = ${store.org}), 0))
+      WHERE id = ${store.org}`,
+  };
+}
+
+/**
+ * Different things that happened in one batch, but for the last of them: that one has a `record` of its own. To follow
+ * `count`, which has counted all of them.
+ *
+ * @param also 1 or 0: whether an event follows the last one.
+ */
+export function recordBefore(store: OrgStore, actor: Actor, happenings: readonly Happening[], also: SQL): SQL[] {
+  const numbered = happenings.map(({ details, ...happening }, i) => ({
+    ...happening,
+    number: happenings.length - i,
+    details: toldBy(actor, details),
+  }));
+  return jsonPortions(numbered).map(
+    ({ json }) => sql`INSERT INTO ${COLUMNS}
+      SELECT orgs.id, orgs.event_seq - ${also} - (listed.value ->> 'number'), ${store.now}, listed.value ->> 'type',
+        ${actor.name}, ${store.credential}, listed.value ->> 'targetId', ${actor.requestId}, listed.value -> 'details',
+        ifnull(listed.value ->> 'publishes', 0)
+      FROM json_each(${json}) AS listed CROSS JOIN orgs ON orgs.id = ${store.org}`,
+  );
+}
+
+const COLUMNS = sql.raw(
+  'events (org_id, seq, at, type, actor, credential_id, target_id, request_id, details, publishes)',
+);

@@ -1,0 +1,77 @@
+/** What of the journal bears on sessions, as host apps are told it: as states. */
+import { sql } from 'drizzle-orm';
+import { type Row, runBatch } from '../d1/batch';
+
+/** What is true of a user, or of the whole org, by the event after which hosts are told. */
+export interface State {
+  readonly seq: number;
+  readonly user: string | null;
+  readonly active: boolean;
+  /** Epoch milliseconds; 0: none. */
+  readonly notBefore: number;
+}
+
+/** The states that changed after `from`, up to and with `through`. */
+export interface Portion {
+  readonly from: number;
+  readonly through: number;
+  /** By seq; of each subject once, by the latest of its events. */
+  readonly states: readonly State[];
+}
+
+export interface Published {
+  readonly current: number;
+  /** One for each of the numbers that were asked for. */
+  readonly portions: readonly Portion[];
+}
+
+/** Events that one portion goes through. */
+export const PORTION = 500;
+
+/**
+ * What hosts are told after each of these numbers: the states as they are now, not as they were. One round trip.
+ *
+ * An event that a later one of the same subject follows is passed over: its state comes with the later one.
+ *
+ * @returns undefined when the org is not there any more.
+ */
+export async function readPublished(
+  db: D1Database,
+  orgId: string,
+  after: readonly number[],
+): Promise<Published | undefined> {
+  const [orgs, ...found] = await runBatch(db, [
+    sql`SELECT event_seq, not_before, disabled_at FROM orgs WHERE id = ${orgId}`,
+    ...after.map(
+      (seq) => sql`SELECT e.seq, e.target_id, users.active, users.deleted_at, users.not_before,
+          EXISTS (SELECT 1 FROM events AS later WHERE later.org_id = ${orgId} AND later.target_id IS e.target_id
+            AND later.seq > e.seq AND later.publishes = 1) AS is_passed
+        FROM (SELECT seq, target_id FROM events WHERE org_id = ${orgId} AND publishes = 1 AND seq > ${seq}
+          ORDER BY seq LIMIT ${PORTION}) AS e
+        LEFT JOIN users ON users.org_id = ${orgId} AND users.id = e.target_id ORDER BY e.seq`,
+    ),
+  ]);
+  const org = orgs![0];
+  if (org === undefined) return undefined;
+  const current = org['event_seq'] as number;
+  return {
+    current,
+    portions: found.map((rows, i) => ({
+      from: after[i]!,
+      through: rows.length < PORTION ? current : (rows.at(-1)!['seq'] as number),
+      states: rows.filter((row) => row['is_passed'] === 0).map((row) => stateOf(row, org)),
+    })),
+  };
+}
+
+/** Who is in no table any more cannot be signed in. */
+function stateOf(row: Row, org: Row): State {
+  const user = row['target_id'] as string | null;
+  const subject = user === null ? { active: org['disabled_at'] === null ? 1 : 0, deleted_at: null } : row;
+  return {
+    seq: row['seq'] as number,
+    user,
+    active: subject['active'] === 1 && subject['deleted_at'] === null,
+    notBefore: ((user === null ? org : row)['not_before'] as number | null) ?? 0,
+  };
+}

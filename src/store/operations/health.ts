@@ -1,0 +1,149 @@
+/** How an org's provisioning is doing: what is asked for a summary, in one round trip and of a bounded size. */
+import { sql } from 'drizzle-orm';
+import { isAlive } from '../credentials/credentials';
+import type { Row } from '../d1/batch';
+import { selectOpen } from '../directory/deactivation-limit';
+import type { OrgStore } from '../org/open';
+
+const DAY = 86_400_000;
+export const DAYS = 14;
+/** Events that the changes of the last days are counted among. */
+const MAX_COUNTED = 20_000;
+const MAX_CREDENTIALS = 100;
+const MAX_CLIENTS = 20;
+const MAX_ERRORS = 30;
+
+/** Instants are epoch milliseconds. */
+export interface Health {
+  /** Who has sent requests with a good credential, by User-Agent, the latest first: to five minutes. */
+  readonly clients: readonly { readonly client: string; readonly address: string | undefined; readonly at: number }[];
+  /** Tokens, passwords and secrets that are not revoked. */
+  readonly credentials: readonly {
+    readonly kind: string;
+    /** The OAuth client's id; else empty. */
+    readonly subject: string;
+    readonly mask: string;
+    readonly createdAt: number;
+    readonly validUntil: number | undefined;
+    readonly replacedAt: number | undefined;
+    readonly graceUntil: number | undefined;
+    readonly lastUsedAt: number | undefined;
+  }[];
+  readonly oauthClients: number;
+  /** Users and groups that the IdP changed, by days (UTC, since 1970); days without any are not there. */
+  readonly changes: readonly { readonly day: number; readonly count: number; readonly lastAt: number }[];
+  /** There was more in these days than is counted. */
+  readonly isCut: boolean;
+  /** By reason: of this day (UTC), and of the last seven. */
+  readonly refusals: readonly {
+    readonly reason: string;
+    readonly today: number;
+    readonly week: number;
+    readonly lastAt: number;
+  }[];
+  /** Of good credentials, by operation: all, and how many of them were answered with 4xx and 5xx; the most first. */
+  readonly requests: readonly {
+    readonly operation: string;
+    readonly today: Requests;
+    readonly week: Requests;
+  }[];
+  /** What they were refused for, by operation, status and scimType; the most first. */
+  readonly errors: readonly {
+    readonly kind: string;
+    readonly today: number;
+    readonly week: number;
+    readonly lastAt: number;
+  }[];
+  readonly pending: { readonly users: number; readonly since: number | undefined };
+  /** Whom the brake holds, undecided. */
+  readonly held: { readonly users: number; readonly since: number | undefined };
+}
+
+export interface Requests {
+  readonly count: number;
+  readonly refused: number;
+  readonly failed: number;
+}
+
+const optional = <T>(value: unknown) => (value as T | null) ?? undefined;
+
+export async function readHealth(store: OrgStore): Promise<Health> {
+  const today = Math.floor(store.now / DAY);
+  const recent = sql`SELECT at, actor, type FROM events
+    WHERE org_id = ${store.org} AND at >= ${(today - DAYS + 1) * DAY} ORDER BY at DESC LIMIT ${MAX_COUNTED}`;
+  const [clients, credentials, oauth, days, refusals, pending, requests, errors, held] = await store.read(
+    sql`SELECT ifnull(last_used_client, '') AS client, last_used_address AS address, max(last_used_at) AS at FROM (
+        SELECT * FROM credentials WHERE org_id = ${store.org} AND kind IN ('token', 'basic') AND subject = '' AND ${isAlive}
+        UNION ALL SELECT * FROM credentials WHERE org_id = ${store.org} AND subject <> '')
+      WHERE last_used_at IS NOT NULL GROUP BY 1 ORDER BY at DESC LIMIT CAST(${MAX_CLIENTS} AS INTEGER)`,
+    sql`SELECT * FROM credentials WHERE org_id = ${store.org} AND kind IN ('token', 'basic', 'oauth_client') AND ${isAlive}
+      ORDER BY kind, subject, generation DESC LIMIT CAST(${MAX_CREDENTIALS} AS INTEGER)`,
+    sql`SELECT count(*) AS n FROM oauth_clients WHERE org_id = ${store.org}`,
+    sql`SELECT CAST(at / 86400000 AS INTEGER) AS day, sum(is_its) AS count, max(iif(is_its, at, NULL)) AS last_at,
+        count(*) AS counted
+      FROM (SELECT at, (actor = 'idp' OR actor GLOB 'client:*') AND (type GLOB 'user.*' OR type GLOB 'group.*') AS is_its
+        FROM (${recent})) GROUP BY 1 ORDER BY 1`,
+    sql`SELECT reason, sum(iif(day = ${today}, count, 0)) AS today, sum(count) AS week, max(last_at) AS last_at FROM refusals
+      WHERE org_id = ${store.org} AND day > ${today - 7} GROUP BY reason ORDER BY week DESC`,
+    sql`SELECT count(DISTINCT user_id) AS users, min(requested_at) AS since FROM outbox WHERE org_id = ${store.org}`,
+    sql`SELECT operation, sum(count) AS count, sum(refused) AS refused, sum(failed) AS failed,
+        sum(iif(day = ${today}, count, 0)) AS count_today, sum(iif(day = ${today}, refused, 0)) AS refused_today,
+        sum(iif(day = ${today}, failed, 0)) AS failed_today
+      FROM traffic WHERE org_id = ${store.org} AND day > ${today - 7} GROUP BY operation ORDER BY count DESC, operation`,
+    sql`SELECT hint AS kind, sum(iif(day = ${today}, count, 0)) AS today, sum(count) AS week, max(last_at) AS last_at FROM refusals
+      WHERE org_id = ${store.org} AND day > ${today - 7} AND reason = 'request' GROUP BY hint
+      ORDER BY week DESC, kind LIMIT CAST(${MAX_ERRORS} AS INTEGER)`,
+    selectOpen(store),
+  );
+  return {
+    clients: clients!.map((row) => ({
+      client: row['client'] as string,
+      address: optional<string>(row['address']),
+      at: row['at'] as number,
+    })),
+    credentials: credentials!.map(credentialOf),
+    oauthClients: oauth![0]!['n'] as number,
+    changes: days!.flatMap((row) =>
+      row['last_at'] === null
+        ? []
+        : [{ day: row['day'] as number, count: row['count'] as number, lastAt: row['last_at'] as number }],
+    ),
+    isCut: days!.reduce((sum, row) => sum + (row['counted'] as number), 0) >= MAX_COUNTED,
+    refusals: refusals!.map((row) => ({
+      reason: row['reason'] as string,
+      today: row['today'] as number,
+      week: row['week'] as number,
+      lastAt: row['last_at'] as number,
+    })),
+    requests: requests!.map((row) => ({
+      operation: row['operation'] as string,
+      today: requestsOf(row, '_today'),
+      week: requestsOf(row, ''),
+    })),
+    errors: errors!.map((row) => ({
+      kind: row['kind'] as string,
+      today: row['today'] as number,
+      week: row['week'] as number,
+      lastAt: row['last_at'] as number,
+    })),
+    pending: { users: pending![0]!['users'] as number, since: optional<number>(pending![0]!['since']) },
+    held: { users: held![0]!['users'] as number, since: optional<number>(held![0]!['since']) },
+  };
+}
+
+const requestsOf = (row: Row, suffix: string): Requests => ({
+  count: row[`count${suffix}`] as number,
+  refused: row[`refused${suffix}`] as number,
+  failed: row[`failed${suffix}`] as number,
+});
+
+const credentialOf = (row: Row): Health['credentials'][number] => ({
+  kind: row['kind'] as string,
+  subject: row['subject'] as string,
+  mask: row['mask'] as string,
+  createdAt: row['created_at'] as number,
+  validUntil: optional<number>(row['valid_until']),
+  replacedAt: optional<number>(row['replaced_at']),
+  graceUntil: optional<number>(row['grace_until']),
+  lastUsedAt: optional<number>(row['last_used_at']),
+});

@@ -1,0 +1,467 @@
+/**
+ * A store opened for one caller. Whoever calls, each batch is led by the statement that finds the caller's org, and
+ * every further statement takes its org from the same condition: a bad credential reads and writes nothing, no method
+ * can be given another org, and no moment lies between the check and the work (promises 1 and 3).
+ */
+import { type SQL, sql } from 'drizzle-orm';
+import { conflict } from '../../scim/bulk';
+import { forbidden, misdirected, notFound, type ScimError, unauthorized } from '../../scim/error';
+import type { Extension } from '../../scim/schema/types';
+import { Busy, type Row, runBatch, Taken, Unmet } from '../d1/batch';
+import { expect } from '../d1/expect';
+import { IS_IN_PLAN, isInPlan, outOfPlan, withContact } from '../directory/policy';
+
+export type Caller =
+  /** An IdP, by the hash of what it presented; with the slug of the address it used, if that names one. */
+  | { readonly kind: 'credential'; readonly hash: string; readonly slug?: string | undefined }
+  /** An OAuth client, by the hash of its secret; without one, its signature was checked by other means. */
+  | { readonly kind: 'client'; readonly orgId: string; readonly id: string; readonly hash?: string | undefined }
+  /** The administrator's door, which is checked by other means. */
+  | { readonly kind: 'slug'; readonly slug: string }
+  /** The host app's door, which is checked by other means too: an id or a slug. */
+  | { readonly kind: 'host'; readonly org: string }
+  /** The org's own coordinator. */
+  | { readonly kind: 'id'; readonly id: string };
+
+/** The org that the caller turned out to be of. Instants are epoch milliseconds. */
+export interface Tenant {
+  readonly id: string;
+  readonly slug: string;
+  readonly name: string;
+  readonly isScimEnabled: boolean;
+  /** Since when the vendor has it switched off. */
+  readonly disabledAt: number | undefined;
+  readonly settings: OrgSettings;
+  readonly userCount: number;
+  readonly activeUserCount: number;
+  readonly groupCount: number;
+  readonly schemaVersion: string;
+  /** Its import is not finished. */
+  readonly isImporting: boolean;
+  readonly notBefore: number | undefined;
+  readonly createdAt: number;
+}
+
+/** What the IdP presented, when it turned out to be good. Instants are epoch milliseconds. */
+export interface Presented {
+  readonly id: string;
+  readonly kind: string;
+  /** The OAuth client that it is of, or empty. */
+  readonly subject: string;
+  readonly lastUsedAt: number | undefined;
+  /** A successor took its place then: it is in its grace. */
+  readonly replacedAt: number | undefined;
+  /** Its use ends the grace of its predecessor. */
+  readonly retiresPredecessor: boolean;
+}
+
+/** Requests a second that an org can be allowed: for each there is a binding `RATE_…` (wrangler.toml). */
+export const RATES = [25, 100, 500] as const;
+export type Rate = (typeof RATES)[number];
+
+/** Each has a guide: docs/idp. */
+export const IDPS = ['okta', 'entra', 'onelogin', 'jumpcloud', 'google', 'ping', 'other'] as const;
+
+/** The policies of an org that can be set; absent: the default. */
+export interface OrgSettings {
+  readonly idp?: (typeof IDPS)[number];
+  /** Whether the org's plan has SCIM; absent: it does. */
+  readonly 'plan.scim'?: boolean;
+  /** How many users may be active; absent: any number. */
+  readonly 'plan.seats'?: number;
+  /** Whether the org has SSO, or what its connection is called; absent: it has none. */
+  readonly sso?: boolean | string;
+  /** SCIM may be on only where there is SSO. */
+  readonly ssoRequired?: boolean;
+  /** How the org's people sign in; absent: `sso`. */
+  readonly authentication?: 'sso' | 'password-setup';
+  /** Whom a refused IdP's administrator may ask. */
+  readonly supportContact?: string;
+  /** The id of the group that users join when they are created over SCIM. */
+  readonly defaultGroup?: string;
+  /** The values that `roles` may have; absent: any. `key` is the value folded, as SQL compares it. */
+  readonly roles?: readonly { readonly value: string; readonly key: string }[];
+  /** By what an account that the host app had already is taken over by the identity provider; absent: `email`. */
+  readonly linking?: 'off' | 'userName' | 'email';
+  /** Which deleted account a POST restores; absent: `same-person` (provisioning/identity.ts). */
+  readonly restore?: 'same-person' | 'externalId' | 'off';
+  /** Whether two live users may not have one externalId. */
+  readonly uniqueExternalId?: boolean;
+  /** Domains whose addresses link accounts, as DNS knows them (scim/address.ts); absent: none do. */
+  readonly verifiedDomains?: readonly string[];
+  /** What becomes of a user whom the identity provider deletes; absent: a tombstone that keeps the account. */
+  readonly onDelete?: 'deactivate' | 'erase';
+  /** Of one whom it deactivates; absent: the account stays as it is, and inactive. */
+  readonly onDeactivate?: 'deactivate' | 'erase';
+  /** How long tombstones and events are kept: durations (credentials/duration.ts); absent: for ever. */
+  readonly retainDeleted?: string;
+  readonly retainEvents?: string;
+  /** How many the identity provider may deactivate or delete in a window; absent: any number. */
+  readonly 'brake.deactivations'?: number;
+  /** The same in hundredths of the active users. */
+  readonly 'brake.percentage'?: number;
+  /** A duration; absent: an hour. */
+  readonly 'brake.window'?: string;
+  /** What a membership change does with ids of nobody: leaves them out (the default), or is refused. */
+  readonly unknownMembers?: 'skip' | 'reject';
+  /** What a PATCH path to an attribute that the schemas do not have does: nothing (the default), or it is refused. */
+  readonly unknownAttributes?: 'ignore' | 'reject';
+  /** The label of the region whose host serves the org; absent: any. */
+  readonly residency?: string;
+  /** How long a rotation leaves the old token good: a duration (credentials/duration.ts). */
+  readonly graceDefault?: string;
+  /** Requests a second; absent: the largest. */
+  readonly rateLimit?: Rate;
+  /** Whether a new userName ends the sessions of who had another one. */
+  readonly signOutOnRename?: boolean;
+  /** The ids of groups; who is a direct member of one no longer is signed out. */
+  readonly signOutGroups?: readonly string[];
+}
+
+/** null: back to the default. What is not named stays. */
+export type SettingsChange = { readonly [K in keyof OrgSettings]?: OrgSettings[K] | null };
+
+/** An extension schema of the org, and since when it has it. Epoch milliseconds. */
+export interface Registered extends Extension {
+  readonly addedAt: number;
+}
+
+/** The extension schemas of an org at one moment. */
+export interface Schemas {
+  /** Never that of another set, whichever org's; '' stands for none. */
+  readonly version: string;
+  readonly registered: readonly Registered[];
+}
+
+/**
+ * The org has other schemas than those the work was begun under: nothing has been written, nothing that was read may be
+ * used. Begin again under these.
+ */
+export class SchemasChanged extends Error {
+  constructor(readonly schemas: Schemas) {
+    super('the schemas of the org are others');
+  }
+}
+
+/** Which region a host serves, and where the others are served. */
+export interface Region {
+  readonly label: string;
+  /** Addresses of services by the labels of their regions, without a slash at the end. */
+  readonly urls: ReadonlyMap<string, string>;
+}
+
+/**
+ * Why a caller may not work for the org: it is nobody, or its org has SCIM switched off, or not in its plan, or is served in
+ * another region.
+ */
+export type CallerRefusal = 'unauthorized' | 'disabled' | 'plan' | 'misdirected';
+
+/** What the batches of one request have found, whichever of its stores made them. */
+interface Found {
+  isChecked: boolean;
+  refusal?: CallerRefusal;
+  presented?: Presented;
+  tenant?: Tenant;
+  cursorKey?: string;
+}
+
+/** Carries out what a seat asks for (gather.ts). */
+export type Ask = (kind: 'read' | 'write', statements: SQL[]) => Promise<Row[][]>;
+
+/** How a store differs from the one that it was made of. */
+interface Variant {
+  /** The version of the schemas that its user works under; absent: they do not matter. */
+  readonly assumed?: string;
+  readonly ask?: Ask;
+  /** Which region's orgs are served; absent: any. */
+  readonly region?: Region | undefined;
+  /** Whether orgs are written to whose import is not finished: those alone, or them too; absent: not. */
+  readonly imports?: 'only' | 'too';
+}
+
+export class OrgStore {
+  /** An expression for the org's id; NULL, which equals nothing, when the caller may not work for it. */
+  readonly org: SQL;
+  /** The credential's id, or NULL: for the journal. */
+  readonly credential: SQL;
+  readonly #lookup: SQL;
+  /** Holds when the caller may work for the org, and under the schemas that are assumed. */
+  readonly #mayWork: SQL;
+  #overtaken: SchemasChanged | undefined;
+
+  constructor(
+    private readonly db: D1Database,
+    readonly caller: Caller,
+    readonly now: number,
+    private readonly variant: Variant = {},
+    private readonly latest: Found = { isChecked: false },
+  ) {
+    const { assumed, region, imports } = variant;
+    const of = (from: SQL, admitted: SQL, shown: SQL, writable = sql``) => {
+      const one = (what: string, condition = sql``) => sql`(SELECT ${sql.raw(what)} ${from}${admitted}${condition})`;
+      const schemas = assumed === undefined ? sql`NULL` : otherSchemas(assumed);
+      return {
+        lookup: sql`SELECT orgs.*, ${schemas} AS schemas${shown} ${from}`,
+        org: one('orgs.id'),
+        mayWork:
+          assumed === undefined
+            ? sql`${one('1', writable)} IS NOT NULL`
+            : sql`${one('orgs.schema_version', writable)} IS ${assumed}`,
+      };
+    };
+    // In brackets: as one more link of the chain it would take a level of depth from the filters that this stands in.
+    const isHere = region
+      ? sql` AND ifnull(json_extract(orgs.settings, '$.residency'), ${region.label}) = ${region.label}`
+      : sql``;
+    const isEnabled = sql` AND (orgs.scim_enabled = 1 AND orgs.disabled_at IS NULL AND ${IS_IN_PLAN}${isHere})`;
+    let its: ReturnType<typeof of>;
+    if (caller.kind === 'credential') {
+      const slug = caller.slug === undefined ? sql`` : sql` AND orgs.slug = ${caller.slug}`;
+      const from = sql`FROM credentials JOIN orgs ON orgs.id = credentials.org_id
+        WHERE credentials.hash = ${caller.hash} AND credentials.kind IN ('token', 'basic', 'oauth_access')
+        AND ${isGood(now)}${slug}`;
+      its = of(from, isEnabled, PRESENTED);
+      this.credential = sql`(SELECT id FROM credentials WHERE hash = ${caller.hash})`;
+    } else if (caller.kind === 'client') {
+      const { orgId, id, hash } = caller;
+      const clients = sql`FROM oauth_clients JOIN orgs ON orgs.id = oauth_clients.org_id`;
+      const named = sql`oauth_clients.org_id = ${orgId} AND oauth_clients.id = ${id}`;
+      if (hash === undefined) {
+        its = of(sql`${clients} WHERE ${named}`, isEnabled, sql``);
+        this.credential = sql`NULL`;
+      } else {
+        const from = sql`${clients} JOIN credentials ON credentials.hash = ${hash} AND credentials.kind = 'oauth_client'
+          AND credentials.org_id = oauth_clients.org_id AND credentials.subject = oauth_clients.id
+          WHERE ${named} AND ${isGood(now)}`;
+        its = of(from, isEnabled, PRESENTED);
+        this.credential = sql`(SELECT id FROM credentials WHERE hash = ${hash})`;
+      }
+    } else {
+      // A half imported org is nobody's yet: its import goes on, or it is deleted. An IdP finds it switched off anyway.
+      const writable =
+        imports === 'too' ? sql`` : sql` AND orgs.importing IS ${imports === 'only' ? sql`NOT NULL` : sql`NULL`}`;
+      its = of(sql`FROM orgs WHERE ${meantBy(caller)}`, sql``, sql``, writable);
+      this.credential = sql`NULL`;
+    }
+    this.#lookup = its.lookup;
+    this.org = its.org;
+    this.#mayWork = its.mayWork;
+  }
+
+  /** The same, for work that is right only under this version of the org's schemas: each batch compares. */
+  assuming(version: string): OrgStore {
+    return new OrgStore(this.db, this.caller, this.now, { ...this.variant, assumed: version }, this.latest);
+  }
+
+  /** The same, whose batches somebody else carries out. */
+  seat(ask: Ask): OrgStore {
+    return new OrgStore(this.db, this.caller, this.now, { ...this.variant, ask }, this.latest);
+  }
+
+  /** The same, for the import of an org (`only`), or for what may end one (`too`). */
+  forImports(imports: 'only' | 'too'): OrgStore {
+    return new OrgStore(this.db, this.caller, this.now, { ...this.variant, imports }, this.latest);
+  }
+
+  /** Whether a batch has checked the caller; one that is no good has been refused by it. */
+  get isChecked(): boolean {
+    return this.latest.isChecked;
+  }
+
+  /** Why the caller was refused, if a batch has refused it. */
+  get refusal(): CallerRefusal | undefined {
+    return this.latest.refusal;
+  }
+
+  /** The credential of the caller, once a batch has found it good. */
+  get presented(): Presented | undefined {
+    return this.latest.presented;
+  }
+
+  /** As the latest batch found it. */
+  get tenant(): Tenant {
+    if (this.latest.tenant === undefined) throw new Error('the org is asked for before a batch has found it');
+    return this.latest.tenant;
+  }
+
+  /** The same, where none need have found it. */
+  get latestTenant(): Tenant | undefined {
+    return this.latest.tenant;
+  }
+
+  /** The org, asked for only if no batch has found it yet. */
+  async found(): Promise<Tenant> {
+    return this.latestTenant ?? (await this.verify());
+  }
+
+  /** Signs the org's cursors. Not part of the tenant, which is shown. */
+  get cursorKey(): string {
+    if (this.latest.cursorKey === undefined) throw new Error('the org is asked for before a batch has found it');
+    return this.latest.cursorKey;
+  }
+
+  /** @throws ScimError 401, 403 or, at the administrator's door, 404. SchemasChanged. */
+  async verify(): Promise<Tenant> {
+    await this.read();
+    return this.tenant;
+  }
+
+  /** One round trip. @returns the rows of each statement. @throws SchemasChanged. */
+  async read(...statements: SQL[]): Promise<Row[][]> {
+    if (this.variant.ask) return this.variant.ask('read', statements);
+    if (this.#overtaken) throw this.#overtaken;
+    const [found, ...rows] = await runBatch(this.db, [this.#lookup, ...statements]);
+    this.#admit(found![0]);
+    return rows;
+  }
+
+  /**
+   * One round trip, atomic; a caller who is no good changes nothing, and nothing is written under schemas of the past.
+   *
+   * @returns the rows of each statement.
+   * @throws Unmet, Taken (batch.ts); SchemasChanged.
+   */
+  async write(...statements: SQL[]): Promise<Row[][]> {
+    if (this.variant.ask) return this.variant.ask('write', statements);
+    if (this.#overtaken) throw this.#overtaken;
+    try {
+      const [found, , ...rows] = await runBatch(this.db, [
+        this.#lookup,
+        expect('caller', this.#mayWork),
+        ...statements,
+      ]);
+      this.#admit(found![0]);
+      return rows;
+    } catch (error) {
+      // What was refused after the guard was refused to a good caller.
+      if (error instanceof Taken || (error instanceof Unmet && error.expectation !== 'caller'))
+        this.latest.isChecked = true;
+      if (!(error instanceof Unmet) || error.expectation !== 'caller') throw error;
+      const tenant = await this.verify(); // says which refusal it is
+      this.#refuseImport(tenant);
+      // All was good again a moment later: this request still was not.
+      if (this.variant.assumed !== undefined) throw new Busy('the schemas of the org are being changed');
+      throw this.#unauthorized();
+    }
+  }
+
+  #admit(row: Row | undefined): void {
+    this.latest.isChecked = true;
+    const isGuest = this.caller.kind === 'credential' || this.caller.kind === 'client';
+    if (row === undefined) throw isGuest ? this.#unauthorized() : notFound('Org');
+    const tenant = tenantOf(row);
+    if (typeof row['credential_id'] === 'string') this.latest.presented = presentedOf(row);
+    const { region } = this.variant;
+    const { residency } = tenant.settings;
+    if (isGuest && region && residency !== undefined && residency !== region.label) {
+      this.latest.refusal = 'misdirected';
+      throw elsewhere(tenant, region.urls.get(residency));
+    }
+    if (isGuest && !isInPlan(tenant.settings)) {
+      this.latest.refusal = 'plan';
+      throw forbidden(outOfPlan(tenant.settings));
+    }
+    if (isGuest && (!tenant.isScimEnabled || tenant.disabledAt !== undefined)) {
+      this.latest.refusal = 'disabled';
+      throw disabled(tenant);
+    }
+    this.latest.tenant = tenant;
+    this.latest.cursorKey = row['cursor_key'] as string;
+    if (typeof row['schemas'] !== 'string') return;
+    const registered = (JSON.parse(row['schemas']) as Registered[]).sort(inOrder);
+    this.#overtaken = new SchemasChanged({ version: tenant.schemaVersion, registered });
+    throw this.#overtaken;
+  }
+
+  /** @throws ScimError 409: the org is being imported, or, for the import, is not. */
+  #refuseImport({ slug, isImporting }: Tenant): void {
+    const { imports } = this.variant;
+    const isGuest = this.caller.kind === 'credential' || this.caller.kind === 'client';
+    if (isGuest || imports === 'too' || isImporting === (imports === 'only')) return;
+    throw isImporting
+      ? halfImported(slug)
+      : conflict(`There is an org ${slug} already, and no import of it is under way`);
+  }
+
+  #unauthorized(): ScimError {
+    this.latest.refusal = 'unauthorized';
+    return unauthorized();
+  }
+}
+
+/** An id before a slug: no slug can be chosen so that it takes the place of another org's id. */
+function meantBy(caller: Exclude<Caller, { kind: 'credential' | 'client' }>): SQL {
+  if (caller.kind === 'slug') return sql`slug = ${caller.slug}`;
+  if (caller.kind === 'id') return sql`id = ${caller.id}`;
+  const one = (column: 'id' | 'slug') => sql`(SELECT id FROM orgs WHERE ${sql.raw(column)} = ${caller.org})`;
+  return sql`id = ifnull(${one('id')}, ${one('slug')})`;
+}
+
+/** A condition on `credentials`: neither revoked nor expired, and not beyond the grace that a successor left it. */
+export const isGood = (now: number): SQL => sql`credentials.revoked_at IS NULL
+  AND (credentials.valid_until IS NULL OR credentials.valid_until > ${now})
+  AND (credentials.replaced_at IS NULL OR credentials.grace_until > ${now})`;
+
+const PRESENTED = sql.raw(`, credentials.id AS credential_id, credentials.kind AS credential_kind,
+  credentials.subject AS credential_subject,
+  credentials.last_used_at AS credential_used_at, credentials.replaced_at AS credential_replaced_at,
+  credentials.retire_on_use AS credential_retires`);
+
+const presentedOf = (row: Row): Presented => ({
+  id: row['credential_id'] as string,
+  kind: row['credential_kind'] as string,
+  subject: row['credential_subject'] as string,
+  lastUsedAt: (row['credential_used_at'] as number | null) ?? undefined,
+  replacedAt: (row['credential_replaced_at'] as number | null) ?? undefined,
+  retiresPredecessor: row['credential_retires'] === 1,
+});
+
+/**
+ * The org's schemas if they are not those of this version, so that whoever was wrong need not ask for them. A range of
+ * URNs: all of them, read by the key.
+ */
+const otherSchemas = (assumed: string): SQL => sql`CASE WHEN orgs.schema_version IS NOT ${assumed} THEN (
+  SELECT json_group_array(json_object('resourceType', resource_type, 'schema', json(definition), 'addedAt', added_at))
+  FROM schemas WHERE org_id = orgs.id AND urn_key > '') END`;
+
+/** The oldest first. */
+const inOrder = (a: Registered, b: Registered) =>
+  a.addedAt - b.addedAt || (a.schema.id.toLowerCase() < b.schema.id.toLowerCase() ? -1 : 1);
+
+/** Said to an operator who would use it. */
+export const halfImported = (slug: string): ScimError =>
+  conflict(`The import of ${slug} is not finished: org import with the same file goes on, org delete removes it`);
+
+/** Said to an operator who would import into it. */
+export const notUnderWay = (slug: string): ScimError =>
+  conflict(`There is an org ${slug} already, and no import of it is under way`);
+
+/** Said to a caller who proved to be the org's own IdP. */
+const disabled = ({ settings }: Tenant) =>
+  forbidden(withContact('SCIM is not enabled for this organization; its users stay as they are.', settings));
+
+/** The same. @param url of the service that is right, where it is known. */
+function elsewhere({ settings }: Tenant, url: string | undefined) {
+  const instead = url === undefined ? 'not here' : `use the base URL ${url}/scim/v2`;
+  return misdirected(
+    withContact(`This organization is served in the region ${settings.residency}: ${instead}.`, settings),
+  );
+}
+
+export function tenantOf(row: Row): Tenant {
+  return {
+    id: row['id'] as string,
+    slug: row['slug'] as string,
+    name: row['name'] as string,
+    isScimEnabled: row['scim_enabled'] === 1,
+    disabledAt: (row['disabled_at'] as number | null) ?? undefined,
+    settings: JSON.parse(row['settings'] as string) as OrgSettings,
+    userCount: row['user_count'] as number,
+    activeUserCount: row['active_user_count'] as number,
+    groupCount: row['group_count'] as number,
+    schemaVersion: row['schema_version'] as string,
+    isImporting: row['importing'] !== null,
+    notBefore: (row['not_before'] as number | null) ?? undefined,
+    createdAt: row['created_at'] as number,
+  };
+}

@@ -705,7 +705,8 @@ describe('what a bulk request costs', () => {
     expect(new Set(statuses(answer))).toEqual(new Set(['201']));
     expect(meter.roundTrips).toBeLessThanOrEqual(BATCHES);
     expect(perBatch()).toBeLessThanOrEqual(400);
-    expect(meter.rowsRead).toBeLessThanOrEqual(45 * 1_000);
+    // One of them is the outbox's row in sqlite_sequence, once anything was ever published.
+    expect(meter.rowsRead).toBeLessThanOrEqual(46 * 1_000);
     expect(meter.rowsWritten).toBeLessThanOrEqual(12 * 1_000);
     ids = operations.map((_, i) => idIn(answer, i));
     await expectCounted(at);

@@ -14,8 +14,11 @@ import {
 } from '../store/directory/removal';
 import { OrgStore } from '../store/org/open';
 
-/** Of one run: far below D1's 1,000 queries of an invocation, and below the 30 s that work after an answer has. */
-const MAX_PORTIONS = 200;
+/**
+ * Of one run: a portion has six statements at most, and D1 may count each of them among the 1,000 queries of an
+ * invocation, which the cron's other work shares. Work after an answer has 30 s.
+ */
+const MAX_PORTIONS = 100;
 const MAX_TIME = 20_000;
 
 /** What a run may still use. */

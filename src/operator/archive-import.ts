@@ -8,7 +8,8 @@ import type { ResourceType } from '../scim/attribute';
 import { conflict } from '../scim/bulk';
 import { invalidValue, ScimError, shown } from '../scim/error';
 import { unassignBlank } from '../scim/identifying';
-import { isSame, type Json, type JsonObject, type Resource } from '../scim/resource';
+import { isEmptied } from '../scim/quirks';
+import { isObject, isSame, type Json, type JsonObject, type Resource } from '../scim/resource';
 import { MAX_EXTENSIONS, readExtension, sameOrNested } from '../scim/schema/extension';
 import { allTypes, type Extension, type Types, typesWith } from '../scim/schema/types';
 import { readResource } from '../scim/validate';
@@ -133,9 +134,17 @@ function checkResource(type: ResourceType, resource: JsonObject): void {
     if (!(error instanceof ScimError)) throw error;
     throw invalidValue(`resource: ${error.detail}`);
   }
-  // An older version has kept what identifies nobody.
+  // An older version has kept what identifies nobody, and labels without a value.
   const kept = structuredClone(resource);
   unassignBlank(kept);
+  for (const attribute of type.attributes) {
+    const elements = kept[attribute.name];
+    if (!attribute.multiValued || !Array.isArray(elements)) continue;
+    const left = elements.filter((element) => !isObject(element) || !isEmptied(attribute, element as JsonObject));
+    if (left.length === elements.length) continue;
+    if (left.length > 0) kept[attribute.name] = left;
+    else delete kept[attribute.name];
+  }
   const names = [...Object.keys(kept), ...Object.keys(made)];
   const other = names.find((name) => !isSame(made[name], kept[name]));
   if (other !== undefined) throw invalidValue(`resource.${shown(other)}: it is not as a ${type.name} keeps it`);

@@ -4,7 +4,7 @@ import type { Actor, EventType } from '../events';
 import { takeOut } from './brake';
 import { endSessions, only } from './epoch';
 import { erasure, forget } from './erase';
-import { count, recordAs } from './events';
+import { beforeIn, count, recordAs } from './events';
 import { atOneOf, expect } from './expect';
 import type { OrgStore } from './open';
 import { leaveAllGroups } from './related';
@@ -22,7 +22,7 @@ function deletion(store: OrgStore, id: string, actor: Actor) {
   return {
     type: sql<EventType>`iif(${isErased}, 'user.erased', 'user.deleted')`,
     details: sql`(SELECT iif(${isErased}, json_object('erased', json('true'), 'cause', 'deleted', ${more}),
-      json_object('before', json(resource), ${more})) FROM users WHERE ${live(store, id)})`,
+      json_patch(json_object(${more}), ${beforeIn(sql`resource`, sql`json_object('userName', resource -> '$.userName')`)})) FROM users WHERE ${live(store, id)})`,
     erased: sql`SELECT ${id} AS id WHERE ${isErased}`,
   };
 }

@@ -13,7 +13,7 @@ import type { Row } from './batch';
 import type { Columns } from './columns';
 import { membersOfGroups } from './derived';
 import { signedOut, signOut } from './epoch';
-import { count, record, recordAs } from './events';
+import { beforeIn, count, record, recordAs } from './events';
 import { atOneOf, expect, expectOneChange } from './expect';
 import { type Before, type List, listOf, readList } from './list';
 import type { OrgStore } from './open';
@@ -423,11 +423,12 @@ export async function deleteGroup(
       store,
       actor,
       happening,
-      sql`(SELECT json_object('before', json(resource), 'left', json(${noted(store, seq)}), 'leftCount', member_count,
+      sql`(SELECT json_patch(json_object('left', json(${noted(store, seq)}), 'leftCount', member_count,
         'permissions', json(${permissionsIn(store, seq)}),
         'wasDefaultGroup', json(CASE WHEN id = ${defaultGroup(store)} THEN 'true' ELSE 'false' END),
         'wasSignOutGroup', json(CASE WHEN EXISTS (${isSignOutGroup(store, id)}) THEN 'true' ELSE 'false' END),
-        'client', ${actor.client ?? null}) FROM groups WHERE ${which(store, id)})`,
+        'client', ${actor.client ?? null}), ${beforeIn(sql`resource`, sql`json_object('displayName', resource -> '$.displayName')`)})
+        FROM groups WHERE ${which(store, id)})`,
     ),
   ];
   const results = await store.write(

@@ -67,12 +67,19 @@ export interface Happening {
 }
 
 export interface Details {
-  /** Attributes whose value changed; null stands for unassigned. */
-  readonly changed?: Record<string, { readonly before: Json; readonly after: Json }>;
+  /** Attributes whose value changed, by their names: `emails`, `name.givenName`. */
+  readonly changed?: Record<string, Changed>;
+  /** Attributes that changed, and whose values were too much for an event, with how many bytes they were. */
+  readonly leftOut?: Record<string, number>;
   /** Where the client's message had to be read against the RFC's letter (scim/quirks.ts). */
   readonly bends?: readonly string[];
   readonly [more: string]: unknown;
 }
+
+/** The value before and after; null stands for unassigned. Of a large list what is there now that was not, and the reverse. */
+export type Changed =
+  | { readonly before: Json; readonly after: Json }
+  | { readonly added: readonly Json[]; readonly removed: readonly Json[] };
 
 /** Who did it. The credential itself is noted by the store. */
 export interface Actor {

@@ -1,4 +1,5 @@
 /** Events of a user as sentences: who did what, what it was before and after. Pure; it knows no table. */
+import type { Changed, Details } from '../events';
 
 /** An event, as far as it is told. */
 export interface Told {
@@ -127,16 +128,31 @@ function inGroup({ type, details }: Told, userId: string, group: string, by: str
 /** Attribute by attribute; of a group's event they are the group's. */
 function changes({ type, details }: Told): string {
   if (!type.startsWith('user.')) return '';
-  const changed = Object.entries((details['changed'] ?? {}) as Record<string, { before: unknown; after: unknown }>);
-  const told = changed.map(([name, { before, after }]) =>
-    before === null ? `${name} ${short(after)}` : `${name} ${short(before)} → ${short(after)}`,
-  );
+  const changed = Object.entries((details['changed'] ?? {}) as NonNullable<Details['changed']>);
+  const told = changed.map(([name, change]) => `${name} ${changeOf(change)}`);
+  const leftOut = Object.keys((details['leftOut'] ?? {}) as NonNullable<Details['leftOut']>);
   // What an erasure has left of the others is which they were.
   const untold = listOf(details['attributes'])?.filter((name) => !changed.some(([known]) => known === name)) ?? [];
-  const all = [...told, ...untold.map((name) => `${name} (erased)`)];
+  const all = [
+    ...told,
+    ...leftOut.map((name) => `${name} (too large for the journal)`),
+    ...untold.map((name) => `${name} (erased)`),
+  ];
   return [...all.slice(0, MAX_CHANGES), ...(all.length > MAX_CHANGES ? [`${all.length - MAX_CHANGES} more`] : [])].join(
     ', ',
   );
+}
+
+function changeOf(change: Changed): string {
+  if ('before' in change) {
+    return change.before === null ? short(change.after) : `${short(change.before)} → ${short(change.after)}`;
+  }
+  const { added, removed } = change;
+  const parts = [
+    ...(added.length > 0 ? [`${short(added)} added`] : []),
+    ...(removed.length > 0 ? [`${short(removed)} removed`] : []),
+  ];
+  return parts.length > 0 ? parts.join(' and ') : 'in another order';
 }
 
 const MAX_CHANGES = 20;

@@ -1,7 +1,8 @@
 /** What a change of a user means: active before x active after -> created, updated, deactivated, … Pure. */
 import type { Details, EventType } from '../events';
 import type { Bends } from '../scim/quirks';
-import { isSame, type Json, type Resource } from '../scim/resource';
+import type { Resource } from '../scim/resource';
+import { differenceOf } from './changed';
 
 export interface Change {
   readonly type: EventType;
@@ -28,11 +29,7 @@ export function restoration(isActive: boolean): Change {
 }
 
 /** What the event says of a change: each attribute that differs, and the bends that its message needed. */
-export function detailsOf(before: Resource, after: Resource, bends: Bends): Details {
-  const changed: Record<string, { before: Json; after: Json }> = {};
-  for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
-    if (isSame(before[name], after[name])) continue;
-    changed[name] = { before: before[name] ?? null, after: after[name] ?? null };
-  }
-  return { changed, ...(bends.size > 0 && { bends: [...bends] }) };
-}
+export const detailsOf = (before: Resource, after: Resource, bends: Bends): Details => ({
+  ...differenceOf(before, after),
+  ...(bends.size > 0 && { bends: [...bends] }),
+});

@@ -77,6 +77,21 @@ describe('a user’s history says', () => {
       { changed: { title: { before: 'Head', after: null } } },
       'Changed by the identity provider; title "Head" → nothing',
     ],
+    [
+      'user.updated',
+      {
+        changed: {
+          emails: { added: [{ value: 'a@x' }], removed: [{ value: 'b@x' }] },
+          photos: { added: [], removed: [] },
+        },
+      },
+      'Changed by the identity provider; emails [{"value":"a@x"}] added and [{"value":"b@x"}] removed, photos in another order',
+    ],
+    [
+      'user.updated',
+      { changed: { title: { before: null, after: 'Head' } }, leftOut: { x509Certificates: 91_000 } },
+      'Changed by the identity provider; title "Head", x509Certificates (too large for the journal)',
+    ],
     ['user.restored', {}, 'Brought back by the identity provider, under the id from before'],
     [
       'user.deleted',

@@ -3,7 +3,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, EventType } from '../../events';
 import { atOneOf, expect } from '../d1/expect';
 import { endSessions, only } from '../journal/end-sessions';
-import { count, recordAs } from '../journal/record';
+import { beforeIn, count, recordAs } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import { takeOut } from './deactivation-limit';
 import { erasure, forget } from './erase-user';
@@ -22,7 +22,7 @@ function deletion(store: OrgStore, id: string, actor: Actor) {
   return {
     type: sql<EventType>`iif(${isErased}, 'user.erased', 'user.deleted')`,
     details: sql`(SELECT iif(${isErased}, json_object('erased', json('true'), 'cause', 'deleted', ${more}),
-      json_object('before', json(resource), ${more})) FROM users WHERE ${live(store, id)})`,
+      json_patch(json_object(${more}), ${beforeIn(sql`resource`, sql`json_object('userName', resource -> '$.userName')`)})) FROM users WHERE ${live(store, id)})`,
     erased: sql`SELECT ${id} AS id WHERE ${isErased}`,
   };
 }

@@ -31,8 +31,8 @@ const KEPT = [
 /** What a patch leaves out when it is NULL. */
 const KEPT_OF_DETAILS = `json_patch('{"erased":true}', json_object(
   ${KEPT.map((name) => `'${name}', details -> '$.${name}'`).join(', ')},
-  'attributes', iif(json_type(details, '$.changed') = 'object',
-    json((SELECT json_group_array(key) FROM json_each(details, '$.changed'))), NULL)))`;
+  'attributes', iif(json_type(details, '$.changed') = 'object', json((SELECT json_group_array(key) FROM (
+    SELECT key FROM json_each(details, '$.changed') UNION ALL SELECT key FROM json_each(details, '$.leftOut')))), NULL)))`;
 
 /**
  * `details` without a value of anybody: of attributes only which they were, and whether the user was active. The latter is

@@ -14,7 +14,7 @@ import type { Row } from '../d1/batch';
 import { atOneOf, expect, expectOneChange } from '../d1/expect';
 import { jsonPortions } from '../d1/json-parameters';
 import { signedOut, signOut } from '../journal/end-sessions';
-import { count, record, recordAs, toldBy } from '../journal/record';
+import { beforeIn, count, record, recordAs, toldBy } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import type { Columns } from './columns';
 import { membersOfGroups } from './derived';
@@ -476,11 +476,12 @@ export async function deleteGroup(
       store,
       actor,
       happening,
-      sql`(SELECT json_object('before', json(resource), 'left', json(${noted(store, seq)}), 'leftCount', member_count,
+      sql`(SELECT json_patch(json_object('left', json(${noted(store, seq)}), 'leftCount', member_count,
         'permissions', json(${permissionsIn(store, seq)}),
         'wasDefaultGroup', json(CASE WHEN id = ${defaultGroup(store)} THEN 'true' ELSE 'false' END),
         'wasSignOutGroup', json(CASE WHEN EXISTS (${isSignOutGroup(store, id)}) THEN 'true' ELSE 'false' END),
-        'client', ${actor.client ?? null}) FROM groups WHERE ${which(store, id)})`,
+        'client', ${actor.client ?? null}), ${beforeIn(sql`resource`, sql`json_object('displayName', resource -> '$.displayName')`)})
+        FROM groups WHERE ${which(store, id)})`,
     ),
   ];
   const results = await store.write(

@@ -118,6 +118,19 @@ export function recordBefore(store: OrgStore, actor: Actor, happenings: readonly
   );
 }
 
+/** Bytes of a whole resource that the event of its deletion keeps. */
+const MAX_BEFORE = 16_384;
+
+/**
+ * Of the event of a deletion, what was deleted: `{"before": …}`. Of a large one its name, and how many bytes are left out.
+ *
+ * @param resource the column.
+ * @param named what is kept of a large one.
+ */
+export const beforeIn = (resource: SQL, named: SQL): SQL =>
+  sql`iif(octet_length(${resource}) <= ${MAX_BEFORE}, json_object('before', json(${resource})),
+    json_object('before', ${named}, 'leftOut', json_object('before', octet_length(${resource}))))`;
+
 const COLUMNS = sql.raw(
   'events (org_id, seq, at, type, actor, credential_id, target_id, request_id, details, publishes)',
 );

@@ -44,15 +44,17 @@ export default defineConfig(async () => ({
           setupFiles: ['./test/support/setup.ts'],
           // One Worker for all files: a start costs more than most files take. Each file begins with empty storage.
           isolate: false,
-          testTimeout: 20_000,
+          // Not a measure of speed: on a busy machine a test may wait long for its turn.
+          testTimeout: 90_000,
+          hookTimeout: 90_000,
         },
       },
       {
         test: {
           name: 'http',
           include: ['test/http/**/*.test.ts', 'test/scripts/**/*.test.mjs'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
         },
       },
     ],

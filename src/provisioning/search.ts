@@ -69,7 +69,8 @@ async function find(org: TypedOrg, search: Search, types: readonly ResourceType[
   const counted = take(totals).map((rows) => rows[0]!['total'] as number);
   if (parts.some(({ list }) => isBeyond(list, org.store.tenant))) throw tooCostlyHere();
   const pages = await Promise.all(parts.map(({ list }) => list.read(take(list.page))));
-  const sum = [...counted, ...pages.map(({ total }) => total ?? 0)].reduce((all, one) => all + one, 0);
+  const said = pages.map(({ total }, i) => (parts[i]!.list.total ? 0 : (total ?? 0)));
+  const sum = [...counted, ...said].reduce((all, one) => all + one, 0);
   const total = isCounted ? claim.place.total! : sum;
   // What follows a page that was cut is for the next one.
   const end = pages.findIndex(({ isCut }) => isCut);

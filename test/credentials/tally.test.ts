@@ -55,7 +55,6 @@ describe('refusals of one isolate', () => {
     const meter = new Meter();
     const from = Date.now();
     await tally.add(meter.binding, seen());
-    expect(Date.now() - from).toBeLessThan(1_000);
     expect(meter.roundTrips).toBe(1);
     await Promise.all(Array.from({ length: 500 }, (_, i) => tally.add(meter.binding, seen({ client: `c${i % 3}` }))));
     expect(Date.now() - from).toBeGreaterThanOrEqual(1_000);

@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Env } from '../../src/env';
 import worker from '../../src/index';
 import { removeWaiting } from '../../src/provisioning/removal';
+import { sweep } from '../../src/sessions/sweep';
 import * as tables from '../../src/store/d1/tables';
 import { PORTION, ROWS_OF_ORG, removeRows } from '../../src/store/directory/removal';
 import { deleteOrg } from '../../src/store/operations/orgs';
@@ -81,7 +82,13 @@ describe('an org that is deleted', () => {
     );
     const answer = await admin('DELETE', '/orgs/everything?confirm=everything');
     expect(answer.body).toEqual({ deleted: 'everything', id: idp.orgId, users: 20 });
-    expect(await rowsOf(idp.orgId)).toEqual({ deleted_orgs: 1 });
+    // The flags of its users end by a last publication: until then they wait in the outbox.
+    await expect
+      .poll(async () => {
+        await sweep(env);
+        return rowsOf(idp.orgId);
+      })
+      .toEqual({ deleted_orgs: 1 });
     expect(await flagOf(idp.orgId)).toMatchObject({ active: false });
     const alarm = runInDurableObject(coordinatorOf(idp.orgId), (_, state) => state.storage.getAlarm());
     expect(await alarm).toBe(null);

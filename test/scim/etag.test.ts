@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { etagOf, hasTag, parseTags } from '../../src/scim/etag';
+import { expectLinear } from '../support/growth';
 
 it('a version is a weak entity-tag', () => {
   expect(etagOf(7)).toBe('W/"7"');
@@ -40,8 +41,7 @@ it('without the header there is no condition', () => {
   expect(parseTags(undefined)).toBeUndefined();
 });
 
-it('a hostile header of 100,000 characters is read at once', () => {
-  const start = Date.now();
-  for (const part of ['"', 'W/"', 'W/', ' ', '*,']) parseTags(part.repeat(100_000 / part.length));
-  expect(Date.now() - start).toBeLessThan(500);
+it('a hostile header of 100,000 characters is read in linear time', () => {
+  for (const part of ['"', 'W/"', 'W/', ' ', '*,'])
+    expectLinear((n) => parseTags(part.repeat(n / part.length)), 100_000, part);
 });

@@ -10,8 +10,12 @@ export interface Columns {
   column(path: string): SQL | undefined;
   /** Of the column: an index finds a value in it, at most once or several times; or there is none; or it reads another row. */
   kindOf(path: string): 'unique' | 'indexed' | 'own' | 'joined' | undefined;
-  /** A condition on the row for "one value of this attribute equals", answered by an index. */
-  lookup(path: string, value: SQL): SQL | undefined;
+  /**
+   * A condition on the row for "one value of this attribute equals", answered by an index.
+   *
+   * @param isNarrow only a few rows are asked: undefined where it costs less to ask each of them.
+   */
+  lookup(path: string, value: SQL, isNarrow?: boolean): SQL | undefined;
   /** A top-level attribute whose list stands in no document. */
   derived(attribute: string): DerivedList | undefined;
 }

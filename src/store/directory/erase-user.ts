@@ -12,7 +12,6 @@ import { leaveAllGroups } from './memberships';
 
 /** Of an event's details, what names no person and tells what happened. */
 const KEPT = [
-  'bends',
   'cause',
   'by',
   'client',
@@ -28,9 +27,13 @@ const KEPT = [
   'until',
 ];
 
+/** The names of the quirks. That of an unknown path is followed by the client's own text (scim/quirks.ts). */
+const BENDS = `iif(json_type(details, '$.bends') = 'array', json((SELECT json_group_array(
+  iif(value LIKE 'unknown-path:%', 'unknown-path', value)) FROM json_each(details, '$.bends'))), NULL)`;
+
 /** What a patch leaves out when it is NULL. */
 const KEPT_OF_DETAILS = `json_patch('{"erased":true}', json_object(
-  ${KEPT.map((name) => `'${name}', details -> '$.${name}'`).join(', ')},
+  'bends', ${BENDS}, ${KEPT.map((name) => `'${name}', details -> '$.${name}'`).join(', ')},
   'attributes', iif(json_type(details, '$.changed') = 'object', json((SELECT json_group_array(key) FROM (
     SELECT key FROM json_each(details, '$.changed') UNION ALL SELECT key FROM json_each(details, '$.leftOut')))), NULL)))`;
 

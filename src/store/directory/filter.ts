@@ -151,9 +151,8 @@ class Compiler {
         return this.#present(scope, condition.path);
       case 'compare': {
         const value = this.#value(condition.value);
-        const isDerived = scope.columns?.derived(condition.path[0].name) !== undefined;
-        const isLookup = condition.operator === 'eq' && !(isDerived && scope.isNarrow);
-        const lookup = isLookup && scope.columns?.lookup(pathKey(condition.path), value);
+        const lookup =
+          condition.operator === 'eq' && scope.columns?.lookup(pathKey(condition.path), value, scope.isNarrow === true);
         return lookup || this.#compare(scope, condition.path, condition.operator, value, condition.value);
       }
       case 'element':

@@ -170,8 +170,9 @@ function columnsOf(store: OrgStore, baseUrl: string): Columns {
       if (path === 'externalId') return 'indexed';
       return Object.hasOwn(expressions, path) ? 'own' : undefined;
     },
-    lookup: (path, value) => {
-      if (path === 'groups.value') return sql`users.seq IN (${usersInGroup(store, value)})`;
+    lookup: (path, value, isNarrow) => {
+      // A group may hold everybody: of a few users their own groups are read instead.
+      if (path === 'groups.value') return isNarrow ? undefined : sql`users.seq IN (${usersInGroup(store, value)})`;
       return path === 'emails.value'
         ? sql`users.seq IN (SELECT user_seq FROM user_emails WHERE org_id = ${store.org} AND value_key = ${value})`
         : undefined;

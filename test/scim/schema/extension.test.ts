@@ -103,7 +103,7 @@ describe('a schema file', () => {
     [
       'too much text',
       file(many(100).map((it) => ({ ...it, description: 'x'.repeat(900) }))),
-      'The schema is larger than 65536 characters',
+      'The schema is larger than 65536 bytes',
     ],
     ['a name twice', file([{ name: 'badge' }, { name: 'Badge' }]), 'Badge: is there twice'],
     ['no name', file([{ type: 'string' }]), /^attributes\[0\]\.name: a letter/],

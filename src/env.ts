@@ -1,5 +1,6 @@
 /** The Worker's bindings, and its variables checked and typed once. */
 import type { OrgCoordinator } from './coordinator';
+import type { CountedQueries } from './store/d1/query-budget';
 import type { Region } from './store/org/open';
 
 export interface Env {
@@ -24,6 +25,8 @@ export interface Env {
   readonly REGION_URLS?: string;
   /** Where Durable Objects run and store (`eu`, `us`, …); unset: anywhere. Another one means other objects. */
   readonly DO_JURISDICTION?: string;
+  /** What counts towards D1's 1,000 queries of a request: `batches` (unset) or `statements`. */
+  readonly D1_QUERY_LIMIT_COUNTS?: string;
   /** Unset: /admin/v1 does not exist. At least 32 characters, and not HOST_TOKEN. */
   readonly ADMIN_TOKEN?: string;
   /** Unset: /sessions/v1 does not exist. At least 32 characters, and not ADMIN_TOKEN. */
@@ -59,6 +62,7 @@ export interface Settings {
   readonly adminToken: ApiToken | undefined;
   readonly hostToken: ApiToken | undefined;
   readonly allowsLoopbackJwks: boolean;
+  readonly countedQueries: CountedQueries;
 }
 
 /** As part of a host name would be written. */
@@ -79,6 +83,7 @@ export function settings(env: Env): Settings {
     adminToken: tokenOf(env, 'ADMIN_TOKEN'),
     hostToken: tokenOf(env, 'HOST_TOKEN'),
     allowsLoopbackJwks: allowsLoopbackJwks(env),
+    countedQueries: countedQueriesOf(env),
   };
 }
 
@@ -140,6 +145,12 @@ export function coordinatorOf(
 }
 
 const addressOf = (url: string) => new URL(url).href.replace(/\/+$/, '');
+
+function countedQueriesOf({ D1_QUERY_LIMIT_COUNTS: label }: Env): CountedQueries {
+  if (!label || label === 'batches') return 'batches';
+  if (label === 'statements') return label;
+  throw new Misconfigured('D1_QUERY_LIMIT_COUNTS', 'batches or statements was expected');
+}
 
 function pageOf(text: string): string {
   if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;

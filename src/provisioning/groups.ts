@@ -28,7 +28,7 @@ export async function getGroup(org: Org, id: string, projection: Projection): Pr
 export async function createGroup(org: TypedOrg, body: unknown, projection: Projection): Promise<StoredGroup> {
   const bends: Bends = new Set();
   const { resource, memberIds } = split(readResource(org.types.group, body, bends, org));
-  const id = crypto.randomUUID();
+  const id = org.newId ?? crypto.randomUUID();
   const { now } = org.store;
   const details = { ...detailsOf({}, resource, bends), ...joined(memberIds) };
   try {

@@ -21,6 +21,8 @@ export interface Org {
   publishPending(): Promise<void>;
   /** The same, of however many: it is begun, and goes on after the answer. */
   publishSoon(): Promise<void>;
+  /** The id of a resource that the request makes; absent: a random one. */
+  readonly newId?: string;
   /** Counts a request that a policy of the org has refused, for its administrator. */
   noteRefusal(reason: Reason): void;
   /**

@@ -33,18 +33,22 @@ export async function getUser(org: Org, id: string): Promise<StoredUser> {
  * @throws ScimError 400; 403 when the plan has no seat for them, or they are protected; 409 uniqueness when the userName or
  *   the externalId is somebody else's; 429 when they would be taken out and the brake holds that.
  */
-export async function createUser(org: TypedOrg, body: unknown): Promise<StoredUser> {
+export async function createUser(org: TypedOrg, body: unknown, mayBeKnownAlready = false): Promise<StoredUser> {
   const bends: Bends = new Set();
   const said = readResource(org.types.user, body, bends, org);
   const resource = withActive(said, true); // an IdP waits for `active` in the answer
   const passedOver = new Set<string>();
   let notLinked: readonly string[] = [];
+  let isTried = !mayBeKnownAlready;
   return retried(async () => {
-    try {
-      return await insert(org, resource, bends, notLinked, [...passedOver]);
-    } catch (error) {
-      if (!mayBeKnown(error)) return refused(org, error);
+    if (isTried) {
+      try {
+        return await insert(org, resource, bends, notLinked, [...passedOver]);
+      } catch (error) {
+        if (!mayBeKnown(error)) return refused(org, error);
+      }
     }
+    isTried = true;
     const alike = await store.readAlike(org.store, said, [...passedOver]);
     const meaning = meaningOf(said, alike, org.store.tenant.settings);
     switch (meaning.is) {
@@ -76,7 +80,7 @@ async function insert(
   notLinked: readonly string[],
   passedOver: readonly string[],
 ): Promise<StoredUser> {
-  const id = crypto.randomUUID();
+  const id = org.newId ?? crypto.randomUUID();
   const { now } = org.store;
   const isActive = resource['active'] === true;
   const change = creation(isActive);

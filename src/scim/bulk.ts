@@ -7,16 +7,24 @@ import { checkSchemas } from './validate';
 /** authentik sends as many operations as ServiceProviderConfig says, so the number is not small. */
 export const MAX_BULK_OPERATIONS = 1_000;
 
+const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE'] as const;
+export type BulkMethod = (typeof METHODS)[number];
+
 export interface BulkOperation {
-  readonly method: 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** undefined: none that a bulk request can have, and the operation is refused. */
+  readonly method: BulkMethod | undefined;
   /** As sent: `/Users`, `/Users/42`, `/Users/bulkId:ada`. */
   readonly path: string;
   readonly bulkId?: string;
   readonly version?: string;
   readonly data: unknown;
-  /** Places of the operations that must be over before this one. */
-  readonly after: readonly number[];
-  /** Its turn: that of the request, but that what an operation waits for comes before it. */
+  /** What the answer repeats of it, so far as it was sent as text. */
+  readonly sent: { readonly method?: string; readonly path?: string };
+  /** Places of the POSTs whose resources it refers to. */
+  readonly refersTo: readonly number[];
+  /** The place of the operation before it on the same resource. */
+  readonly follows?: number;
+  /** Its turn: that of the request, except that an operation comes after those that it refers to or follows. */
   readonly turn: number;
   /** What was found wrong with the operation itself; it is not carried out. */
   readonly refusal?: ScimError;
@@ -28,13 +36,18 @@ export interface BulkRequest {
   readonly operations: readonly BulkOperation[];
 }
 
-/** @throws ScimError 400, 413 about the request as a whole. */
+/**
+ * What is wrong with one operation is told as its outcome. Of the request as a whole only that is refused without which it
+ * cannot be told what is asked for.
+ *
+ * @throws ScimError 400, 413 about the request as a whole.
+ */
 export function parseBulk(body: unknown): BulkRequest {
   if (!isObject(body)) throw invalidSyntax('A JSON object with a BulkRequest was expected as the body');
   checkSchemas(body, BULK_REQUEST, new Set());
   const failOnErrors = member(body, 'failOnErrors') ?? undefined;
-  if (failOnErrors !== undefined && !(Number.isInteger(failOnErrors) && (failOnErrors as number) > 0)) {
-    throw invalidValue('failOnErrors: an integer above 0 was expected');
+  if (failOnErrors !== undefined && !(Number.isInteger(failOnErrors) && (failOnErrors as number) >= 0)) {
+    throw invalidValue('failOnErrors: an integer, 0 or above, was expected');
   }
   const list = member(body, 'Operations');
   if (!Array.isArray(list) || list.length === 0) {
@@ -45,30 +58,44 @@ export function parseBulk(body: unknown): BulkRequest {
   }
   const parsed = list.map((operation, i) => parseOperation(operation, `Operations[${i}]`));
   return {
-    ...(failOnErrors !== undefined && { failOnErrors: failOnErrors as number }),
+    // §3.7: how many errors are accepted before the request ends. With 0, as with 1, the first one ends it.
+    ...(failOnErrors !== undefined && { failOnErrors: Math.max(failOnErrors as number, 1) }),
     operations: withOrder(parsed),
   };
 }
 
-type Parsed = Omit<BulkOperation, 'after' | 'turn'>;
+type Parsed = Omit<BulkOperation, 'refersTo' | 'follows' | 'turn'>;
 
+/** @throws ScimError 400 for what is no operation at all. */
 function parseOperation(operation: unknown, name: string): Parsed {
   if (!isObject(operation)) throw invalidSyntax(`${name}: an object was expected`);
+  let refusal: ScimError | undefined;
+  const refuse = (member: string, expected: string) => {
+    refusal ??= invalidSyntax(`${name}.${member}: ${expected}`);
+  };
   const text = (key: string) => {
     const value = member(operation, key) ?? undefined;
-    if (value !== undefined && typeof value !== 'string') throw invalidSyntax(`${name}.${key}: a string was expected`);
-    return value;
+    if (value === undefined || typeof value === 'string') return value;
+    refuse(key, 'a string was expected');
+    return undefined;
   };
-  const method = text('method')?.toUpperCase();
-  if (method !== 'POST' && method !== 'PUT' && method !== 'PATCH' && method !== 'DELETE') {
-    throw invalidSyntax(`${name}.method: POST, PUT, PATCH or DELETE was expected`);
-  }
-  const path = text('path');
-  if (!path?.startsWith('/')) throw invalidSyntax(`${name}.path: a path such as /Users was expected`);
-  const bulkId = text('bulkId');
-  if (method === 'POST' && !bulkId) throw invalidSyntax(`${name}.bulkId: POST needs one`);
-  const version = text('version');
-  return { method, path, data: member(operation, 'data'), ...(bulkId && { bulkId }), ...(version && { version }) };
+  const [sentMethod, path, bulkId, version] = [text('method'), text('path'), text('bulkId'), text('version')];
+  const method = METHODS.find((one) => one === sentMethod?.toUpperCase());
+  if (method === undefined) refuse('method', 'POST, PUT, PATCH or DELETE was expected');
+  if (!path?.startsWith('/')) refuse('path', 'a path such as /Users was expected');
+  if (method === 'POST' && !bulkId) refuse('bulkId', 'POST needs one');
+  return {
+    method,
+    path: path ?? '',
+    data: member(operation, 'data'),
+    sent: {
+      ...(sentMethod !== undefined && { method: method ?? shown(sentMethod) }),
+      ...(path?.startsWith('/') && { path }),
+    },
+    ...(bulkId && { bulkId }),
+    ...(version && { version }),
+    ...(refusal && { refusal }),
+  };
 }
 
 const REFERENCE = /bulkId:([^"\s\])/]+)/g;
@@ -99,31 +126,41 @@ export function resolveReferences(value: unknown, idOf: (bulkId: string) => stri
   return Object.fromEntries(Object.entries(value).map(([name, element]) => [name, resolveReferences(element, idOf)]));
 }
 
-/** What each operation waits for: those it refers to, and earlier ones on the same resource. */
+/** What each operation refers to, and the one before it on the same resource. */
 function withOrder(operations: readonly Parsed[]): BulkOperation[] {
   const places = new Map<string, number>();
   operations.forEach(({ bulkId, method }, i) => {
     if (!bulkId || method !== 'POST') return;
+    // Of the whole request: what refers to it could mean either, and its answers could not be told apart.
     if (places.has(bulkId)) throw invalidValue(`Operations[${i}].bulkId: the bulkId of another operation`);
     places.set(bulkId, i);
   });
-  const referred = operations.map(({ path, data }) =>
-    [...referencesIn([path, data])].flatMap((bulkId) => places.get(bulkId) ?? []),
+  const referred = operations.map(({ path, data, refusal }) =>
+    refusal ? [] : [...referencesIn([path, data])].flatMap((bulkId) => places.get(bulkId) ?? []),
   );
   const circular = onCircles(referred);
   const lastOn = new Map<string, number>();
-  const after = operations.map(({ path, method }, i) => {
-    const earlier = method === 'POST' ? undefined : lastOn.get(path);
-    if (method !== 'POST') lastOn.set(path, i);
-    return earlier === undefined ? referred[i]! : [...referred[i]!, earlier];
+  const followed = operations.map(({ path, method, refusal }, i) => {
+    if (method === 'POST' || refusal) return undefined;
+    const earlier = lastOn.get(path);
+    lastOn.set(path, i);
+    return earlier;
   });
-  const turns = turnsOf(after.map((places, i) => (circular.has(i) ? [] : places)));
-  return operations.map((operation, i) => ({
-    ...operation,
-    after: after[i]!,
-    turn: turns[i]!,
-    ...refusalOf(operation, i),
-  }));
+  const after = referred.map((others, i) => {
+    const earlier = followed[i];
+    return [...(circular.has(i) ? [] : others), ...(earlier === undefined || circular.has(i) ? [] : [earlier])];
+  });
+  const turns = turnsOf(after);
+  return operations.map((operation, i) => {
+    const follows = followed[i];
+    return {
+      ...operation,
+      refersTo: referred[i]!,
+      ...(follows !== undefined && { follows }),
+      turn: turns[i]!,
+      ...(operation.refusal === undefined && refusalOf(operation, i)),
+    };
+  });
 
   function refusalOf({ path, data }: Parsed, i: number): { refusal?: ScimError } {
     // §3.7.1 lets a service refuse what it cannot resolve.
@@ -166,18 +203,20 @@ function turnsOf(after: readonly (readonly number[])[]): number[] {
 /** RFC 7644 §3.7.1: 409 for references that cannot be resolved. */
 export const conflict = (detail: string) => new ScimError(409, undefined, detail);
 
-/** Places that can be reached from themselves; found without recursion, for a thousand may stand in one chain. */
+/**
+ * Places on a circle, and those that wait for one. Each reference is looked at once (Kahn's algorithm), and without
+ * recursion: a thousand operations may stand in one chain.
+ */
 function onCircles(after: readonly (readonly number[])[]): Set<number> {
-  // Whatever waits for nothing is over; whatever then waits for nothing, too; what is left waits in a circle, or for one.
-  const waiting = new Map(after.map((places, i) => [i, new Set(places)]));
-  for (let isChanged = true; isChanged; ) {
-    isChanged = false;
-    for (const [i, places] of waiting) {
-      for (const place of places) if (!waiting.has(place)) places.delete(place);
-      if (places.size > 0) continue;
-      waiting.delete(i);
-      isChanged = true;
-    }
+  const waiting = after.map((places) => places.length);
+  const waitedForBy: number[][] = after.map(() => []);
+  after.forEach((places, i) => {
+    for (const place of places) waitedForBy[place]!.push(i);
+  });
+  const free = [...after.keys()].filter((i) => waiting[i] === 0);
+  // Grows while it is gone through.
+  for (const place of free) {
+    for (const i of waitedForBy[place]!) if (--waiting[i]! === 0) free.push(i);
   }
-  return new Set(waiting.keys());
+  return new Set([...after.keys()].filter((i) => waiting[i]! > 0));
 }

@@ -4,17 +4,34 @@
  */
 
 import type { SQL } from 'drizzle-orm';
+import { unavailable } from '../../scim/error';
 import { type Row, Taken, Unmet } from '../d1/batch';
+import type { QueryBudget } from '../d1/query-budget';
 import type { OrgStore } from './open';
 
 /** Requests in one batch: ten statements each, and D1 gives a batch 30 seconds. */
 const MAX_GATHERED = 50;
 
+/** Statements that lead every batch (open.ts). */
+const LEADING = 2;
+
+const USED_UP = 'The request asks for more than one request can do. This operation was not carried out: send it again';
+
 /** The operation must not be carried out any more: too many before it have failed. */
 export class Stopped extends Error {}
 
+/** What an operation builds on: that another one, of this turn, makes a resource with this id. */
+export interface Presumption {
+  readonly turn: number;
+  readonly id: string;
+}
+
+/** What an operation was built on has not come true: nothing of it was written. */
+export class NotAsPresumed extends Error {}
+
 interface Request {
   readonly turn: number;
+  readonly presumed: readonly Presumption[];
   readonly statements: SQL[];
   resolve(rows: Row[][]): void;
   reject(error: unknown): void;
@@ -29,27 +46,45 @@ export class Gathering {
   #succeeded = MAX_GATHERED;
   #isFlushing = false;
   readonly #open: Set<number>;
+  /** Of operations that are over: the id of what they made, if they made something. */
+  readonly #made = new Map<number, string | undefined>();
 
   /**
    * @param base does the work, and holds what was found of the caller.
    * @param count of operations; their turns are 0, 1, …, and each is run or skipped.
+   * @param budget what the request may still ask of D1: beyond it, operations are refused before they do anything.
    * @param mayWrite whether the operation of this turn may still be carried out.
    */
   constructor(
     private readonly base: OrgStore,
     count: number,
+    private readonly budget: QueryBudget,
     private readonly mayWrite: (turn: number) => boolean,
   ) {
     this.#open = new Set(Array(count).keys());
   }
 
-  /** Runs one operation with a seat. Of operations begun in the same turn, all are awaited before a batch goes off. */
-  async run<T>(turn: number, operation: (store: OrgStore) => Promise<T>): Promise<T> {
+  /**
+   * Runs one operation with a seat. Of operations begun in the same turn, all are awaited before a batch goes off.
+   *
+   * @param presumed writes only where that comes true.
+   * @param idOf the id of what it has made.
+   */
+  async run<T>(
+    turn: number,
+    presumed: readonly Presumption[],
+    operation: (store: OrgStore) => Promise<T>,
+    idOf: (result: T) => string | undefined,
+  ): Promise<T> {
     this.#live++;
+    let made: string | undefined;
     try {
-      return await operation(this.base.seat((kind, statements) => this.#ask(kind, turn, statements)));
+      const result = await operation(this.base.seat((kind, statements) => this.#ask(kind, turn, presumed, statements)));
+      made = idOf(result);
+      return result;
     } finally {
       this.#live--;
+      this.#made.set(turn, made);
       this.skip(turn);
     }
   }
@@ -60,9 +95,14 @@ export class Gathering {
     this.#flushIfAllWait();
   }
 
-  #ask(kind: 'read' | 'write', turn: number, statements: SQL[]): Promise<Row[][]> {
+  /** The operation of this turn goes on, after another one that it waits for. */
+  reopen(turn: number): void {
+    this.#open.add(turn);
+  }
+
+  #ask(kind: 'read' | 'write', turn: number, presumed: readonly Presumption[], statements: SQL[]): Promise<Row[][]> {
     return new Promise((resolve, reject) => {
-      (kind === 'read' ? this.#reads : this.#writes).push({ turn, statements, resolve, reject });
+      (kind === 'read' ? this.#reads : this.#writes).push({ turn, presumed, statements, resolve, reject });
       this.#flushIfAllWait();
     });
   }
@@ -90,6 +130,12 @@ export class Gathering {
     this.#writes = this.#writes.filter((request) => !stopped.includes(request)).sort((a, b) => a.turn - b.turn);
     for (const request of stopped) request.reject(new Stopped());
     if (stopped.length > 0) return;
+    const vain = this.#writes.filter(({ presumed }) =>
+      presumed.some(({ turn, id }) => this.#made.has(turn) && this.#made.get(turn) !== id),
+    );
+    this.#writes = this.#writes.filter((request) => !vain.includes(request));
+    for (const request of vain) request.reject(new NotAsPresumed());
+    if (vain.length > 0) return;
     this.#writes.unshift(...(await this.#write(this.#writes.splice(0, Math.min(this.#due(), this.#together)))));
   }
 
@@ -101,9 +147,10 @@ export class Gathering {
   }
 
   async #read(requests: Request[]): Promise<void> {
+    const statements = requests.flatMap((request) => request.statements);
+    if (!this.#spend(requests, statements.length)) return;
     try {
-      const rows = await this.base.read(...requests.flatMap(({ statements }) => statements));
-      hand(requests, rows);
+      hand(requests, await this.base.read(...statements));
     } catch (error) {
       for (const request of requests) request.reject(error);
     }
@@ -117,8 +164,10 @@ export class Gathering {
    */
   async #write(requests: Request[]): Promise<Request[]> {
     if (requests.length === 0) return [];
+    const statements = requests.flatMap((request) => request.statements);
+    if (!this.#spend(requests, statements.length)) return [];
     try {
-      hand(requests, await this.base.write(...requests.flatMap(({ statements }) => statements)));
+      hand(requests, await this.base.write(...statements));
       this.#succeeded += requests.length;
       this.#together = Math.min(Math.max(2 * requests.length, this.#together), MAX_GATHERED);
       return [];
@@ -134,6 +183,17 @@ export class Gathering {
     // The second half goes off with a later flush, when a failed operation of the first has been counted.
     const middle = Math.ceil(requests.length / 2);
     return [...(await this.#write(requests.slice(0, middle))), ...requests.slice(middle)];
+  }
+
+  /** @returns false: there is no room for them any more, and they are refused. */
+  #spend(requests: readonly Request[], statements: number): boolean {
+    const all = LEADING + statements;
+    if (!this.budget.hasRoomFor(all)) {
+      for (const { reject } of requests) reject(unavailable(USED_UP, 1));
+      return false;
+    }
+    this.budget.spend(all);
+    return true;
   }
 }
 

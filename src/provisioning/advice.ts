@@ -1,7 +1,8 @@
 /** What an operator should do about the state of an org, each with the command that helps. Pure. */
 import type { Health } from '../store/health';
 import type { Tenant } from '../store/open';
-import { isInPlan } from '../store/policy';
+import { isInPlan, storageOf } from '../store/policy';
+import { sizeText } from '../store/size';
 
 const DAY = 86_400_000;
 const WARN_EXPIRY = 20;
@@ -101,6 +102,13 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
     seats !== undefined && org.activeUserCount >= NEARLY_FULL * seats,
     `${org.activeUserCount} of ${seats} seats are taken${isFull ? ': nobody can become active' : ''}.`,
     `org set ${slug} plan.seats=none`,
+  );
+  const storage = storageOf(settings);
+  const isStorageFull = org.storedBytes >= storage;
+  say(
+    org.storedBytes >= NEARLY_FULL * storage,
+    `${sizeText(org.storedBytes)} of ${sizeText(storage)} are stored${isStorageFull ? ': the identity provider can add nothing' : ''}.`,
+    `org set ${slug} retainEvents=90d`,
   );
   const quiet = silence(health, now);
   say(

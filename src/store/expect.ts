@@ -21,6 +21,7 @@ export type Expectation =
   | 'plan'
   | 'sso'
   | 'seats'
+  | 'storage'
   | 'linkable'
   | 'linking'
   | 'protected'

@@ -19,7 +19,16 @@ import { isNobodysAddress, sameAddress } from './link';
 import { type Before, type List, listOf, readList } from './list';
 import type { OrgStore } from './open';
 import { publishLater } from './outbox';
-import { defaultGroup, expectAllowed, hasSeat, joinDefaultGroup, signedOutByRename, takeSeat } from './policy';
+import {
+  defaultGroup,
+  expectAllowed,
+  hasRoom,
+  hasSeat,
+  isRoomy,
+  joinDefaultGroup,
+  signedOutByRename,
+  takeSeat,
+} from './policy';
 import { GROUPS_OF_USER, groupsIn, usersInGroup } from './related';
 
 /** A user with what the product knows besides. */
@@ -168,6 +177,7 @@ function columnsOf(store: OrgStore, baseUrl: string): Columns {
   };
   return {
     document: sql`users.folded`,
+    seq: sql`users.seq`,
     column: (path) => (Object.hasOwn(expressions, path) ? expressions[path]!() : undefined),
     kindOf: (path) => {
       if (Object.hasOwn(unique, path)) return 'unique';
@@ -176,9 +186,9 @@ function columnsOf(store: OrgStore, baseUrl: string): Columns {
       return Object.hasOwn(expressions, path) ? 'own' : undefined;
     },
     lookup: (path, value) => {
-      if (path === 'groups.value') return sql`users.seq IN (${usersInGroup(store, value)})`;
+      if (path === 'groups.value') return usersInGroup(store, value);
       return path === 'emails.value'
-        ? sql`users.seq IN (SELECT user_seq FROM user_emails WHERE org_id = ${store.org} AND value_key = ${value})`
+        ? sql`SELECT user_seq FROM user_emails WHERE org_id = ${store.org} AND value_key = ${value}`
         : undefined;
     },
     derived: (attribute) => (attribute === 'groups' ? groupsOfUsers(store, baseUrl) : undefined),
@@ -242,8 +252,8 @@ const isNameTaken = (store: OrgStore, userNameKey: string) =>
  *
  * @param isNew whether it is known that nobody unlinked with one of the addresses is meant.
  * @throws Unmet `allowed_roles`: the org does not know one of the roles. Unmet `no_tombstone`: a deleted user with this
- *   userName or externalId is there to be restored. Unmet `linkable`: somebody unlinked may be meant. Unmet `seats`: the
- *   plan has none left.
+ *   userName or externalId is there to be restored. Unmet `linkable`: somebody unlinked may be meant. Unmet `seats`,
+ *   `storage`: the plan has none left.
  * @throws Taken: the userName is a live user's.
  */
 export async function insertUser(
@@ -270,6 +280,7 @@ export async function insertUser(
         : [['linkable', sql`${isNobodysAddress(store, emails)} OR ${isNameTaken(store, userNameKey)}`] as const]),
       // That the userName is a live user's is said first, seat or not: the insert will say it.
       ...(seat ? [['seats', sql`${hasSeat(store)} OR ${isNameTaken(store, userNameKey)}`] as const] : []),
+      ['storage', sql`${hasRoom(store, resource, folded)} OR ${isNameTaken(store, userNameKey)}`],
     ),
     sql`INSERT INTO users (org_id, id, user_name_key, external_id, active, version, created_at, modified_at, resource, folded)
       VALUES (${store.org}, ${draft.id}, ${userNameKey}, ${externalId}, ${active}, ${draft.version},
@@ -323,7 +334,7 @@ export interface Replaced {
  *
  * @param endsSessions those issued until now; the happening has to publish it.
  * @throws Unmet `version`: it has changed since it was read. Unmet `allowed_roles`: a role that it did not have before is
- *   none that the org knows. Unmet `seats`: it would be active, and the plan has none left. Unmet `protected`, `rejected`,
+ *   none that the org knows. Unmet `seats`: it would be active, and the plan has none left. Unmet `storage`. Unmet `protected`, `rejected`,
  *   `brake`: it would be inactive (brake.ts).
  * @throws Taken: the userName is another live user's.
  */
@@ -345,14 +356,16 @@ export async function replaceUser(
   const hasOtherEmails = before.isDeleted || JSON.stringify(was.emails) !== JSON.stringify(emails);
   // Taking an account over moves no version by itself: two that do so at once must not both have done it.
   const [linked, unlinked] = isLinked ? [sql`, linked_at = ${store.now}`, sql` AND linked_at IS NULL`] : [sql``, sql``];
+  const isOut = before.isActive && !draft.isActive;
   const change = [
     // First, for whether the user is active still is asked.
-    ...(before.isActive && !draft.isActive ? takeOut(store, draft.id, isBraked) : []),
+    ...(isOut ? takeOut(store, draft.id, isBraked) : []),
     sql`UPDATE users SET user_name_key = ${userNameKey}, external_id = ${externalId}, active = ${active},
         version = ${draft.version}, modified_at = ${draft.modifiedAt}, deleted_at = NULL,
         resource = ${resource}, folded = ${folded}${linked}
       WHERE org_id = ${store.org} AND id = ${before.id} AND version = ${before.version} AND ${deleted}${unlinked}`,
-    expectOneChange('version'),
+    // A change that takes somebody out needs no room.
+    isOut ? expectOneChange('version') : expectEach(['version', sql`changes()`], ['storage', isRoomy(store)]),
     ...expectAllowed(
       store,
       roles.filter((role) => !was.roles.includes(role)),

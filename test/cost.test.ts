@@ -30,7 +30,7 @@ beforeAll(async () => {
   await fillDirectory(idp, SIZE, DELETED);
   await fillDirectory(beside, BESIDE);
   meter.reset();
-});
+}, 60_000);
 
 afterEach(() => meter.reset());
 
@@ -91,7 +91,7 @@ describe('rows read in an org of 20,000', () => {
     ['count=0', 6, () => search({ count: '0' }), ({ body }) => body.totalResults >= SIZE],
     [
       'POST',
-      65,
+      70,
       () =>
         idp.post(
           '/Users',
@@ -102,7 +102,7 @@ describe('rows read in an org of 20,000', () => {
     ],
     [
       'POST without externalId',
-      50,
+      60,
       () => idp.post('/Users', { userName: 'bare@big.example' }, metered),
       ({ status }) => status === 201,
     ],
@@ -121,7 +121,7 @@ describe('rows read in an org of 20,000', () => {
     ['PATCH', 40, () => replaceTitle(779, 'Changed'), ({ status }) => status === 200],
     [
       'PATCH of an address',
-      55,
+      60,
       () =>
         idp.patch(
           `/Users/${idOf(779)}`,

@@ -279,7 +279,7 @@ describe('someone in 100 groups', () => {
     const gone = await cost(() => idp.delete(`/Users/${userId(1)}`, metered));
     expect([gone.status, gone.trips]).toEqual([204, 1]);
     expect(gone.written).toBeLessThanOrEqual(330);
-    expect(gone.read).toBeLessThanOrEqual(1_150);
+    expect(gone.read).toBeLessThanOrEqual(1_300);
     const counts = await rows('SELECT DISTINCT member_count, version FROM groups WHERE org_id = ?', idp.orgId);
     expect(counts).toEqual([{ member_count: 9, version: 2 }]);
   });

@@ -108,11 +108,31 @@ describe('the rows that a search reads:', () => {
     };
     const one = await read(times(1, 'groups.display co #'));
     const four = await read(times(4, 'groups.display co #'));
-    expect(one).toBeLessThan(5 * GROUPS + 50);
+    expect(one).toBeLessThan(USERS + 5 * GROUPS + 50);
     expect(four).toBeLessThan(USERS + 4 * (5 * GROUPS) + 50);
     const memberships = GROUPS * (USERS / 10);
     expect(await read('groups.display co "team"')).toBeLessThan(3 * memberships + 5 * (USERS / 10) + 100);
   });
+});
+
+it('two look-ups that find many users are not tried each with each', async () => {
+  const other = await newIdp('shared');
+  await fillUsers(other, USERS);
+  const groups = [await fillGroup(other, 'One', USERS), await fillGroup(other, 'Two', USERS)];
+  for (const address of ['one@shared.test', 'two@shared.test']) {
+    await rows('INSERT INTO user_emails SELECT org_id, ?, seq FROM users WHERE org_id = ?', address, other.orgId);
+  }
+  for (const filter of [
+    'emails eq "one@shared.test" and emails eq "two@shared.test"',
+    'emails eq "one@shared.test" and (active eq true and emails[value eq "two@shared.test" and value pr])',
+    groups.map((id) => `groups.value eq "${id}"`).join(' and '),
+    'groups.display eq "one" and groups.display eq "two"',
+  ]) {
+    meter.reset();
+    const { status } = await other.get(`/Users?${new URLSearchParams({ filter, count: '1' })}`, metered);
+    expect(status).toBe(200);
+    expect(meter.rowsRead, filter).toBeLessThan(15 * USERS);
+  }
 });
 
 it('an org with more users than the limit is for may ask for less at once', async () => {

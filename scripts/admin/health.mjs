@@ -13,12 +13,15 @@ export const healthCommands = [
   },
 ];
 
+const megabytes = (bytes) => (bytes / 1_000_000).toFixed(1);
+
 function show({
   scimEnabled,
   disabledAt,
   users,
   activeUsers,
   seats,
+  storage,
   clients,
   changes,
   refusals,
@@ -40,6 +43,7 @@ function show({
     columns([
       [['dim', 'scim'], disabledAt ? ['red', 'org disabled'] : scimEnabled ? ['green', 'on'] : ['yellow', 'off']],
       [['dim', 'active users'], `${activeUsers} of ${users}${seats === null ? '' : `, ${seats} seats`}`],
+      [['dim', 'storage'], `${megabytes(storage.used)} of ${megabytes(storage.limit)} MB`],
       [['dim', 'last change'], changes.lastAt ?? 'none in 14 days'],
       [
         ['dim', `changes in ${changes.days.length} days`],

@@ -177,6 +177,8 @@ function sentence({ reason, hint, credential, successor }: Refusal): string {
       return "SCIM is not part of this org's plan: org set plan.scim=true lets its identity provider in";
     case 'seats':
       return 'nobody could become active, for all seats of the plan were taken: deactivate people, or raise plan.seats';
+    case 'storage':
+      return 'the storage of the plan is full: delete what is not needed, shorten retainEvents, or raise plan.storage';
     case 'protected':
       return 'somebody would have been deactivated or deleted who is protected: "user unprotect" lets the identity provider do it';
     case 'brake':

@@ -1,8 +1,9 @@
 /** What an operator should do about the state of an org, each with the command that helps. Pure. */
 
-import { isInPlan } from '../store/directory/policy';
+import { isInPlan, storageOf } from '../store/directory/policy';
 import type { Health } from '../store/operations/health';
 import type { Tenant } from '../store/org/open';
+import { sizeText } from '../store/org/size';
 
 const DAY = 86_400_000;
 const WARN_EXPIRY = 20;
@@ -102,6 +103,13 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
     seats !== undefined && org.activeUserCount >= NEARLY_FULL * seats,
     `${org.activeUserCount} of ${seats} seats are taken${isFull ? ': nobody can become active' : ''}.`,
     `org set ${slug} plan.seats=none`,
+  );
+  const storage = storageOf(settings);
+  const isStorageFull = org.storedBytes >= storage;
+  say(
+    org.storedBytes >= NEARLY_FULL * storage,
+    `${sizeText(org.storedBytes)} of ${sizeText(storage)} are stored${isStorageFull ? ': the identity provider can add nothing' : ''}.`,
+    `org set ${slug} retainEvents=90d`,
   );
   const quiet = silence(health, now);
   say(

@@ -1,5 +1,5 @@
-/** The cron's work on what an org does not want to keep for ever: tombstones and events, by age. */
-import { parseDuration } from '../credentials/duration';
+/** The cron's work on what is not kept for ever: events, and tombstones where the org says so, by age. */
+import { DAY, parseDuration } from '../credentials/duration';
 import type { Env } from '../env';
 import { ScimError } from '../scim/error';
 import { type Due, eraseOld, type Limit, pruneEvents, rest, takeDue } from '../store/operations/retention';
@@ -16,8 +16,7 @@ export async function retain({ DB }: Pick<Env, 'DB'>, now = Date.now()): Promise
   const failed: unknown[] = [];
   for (const due of await takeDue(DB, now - HOUR, ORGS_PER_SWEEP)) {
     try {
-      // An hour, or as long as the shortest of its ages if that is less.
-      if (!(await retainOne(DB, due, now))) await rest(DB, due.id, now - HOUR + Math.min(HOUR, shortestOf(due)));
+      if (!(await retainOne(DB, due, now))) await rest(DB, due.id, now - HOUR + restOf(due));
     } catch (error) {
       const isGone = error instanceof ScimError && error.status === 404; // deleted meanwhile
       if (!isGone) failed.push(error);
@@ -36,9 +35,15 @@ async function retainOne(db: D1Database, due: Due, now: number): Promise<boolean
   return hasMore || erased === TOMBSTONES_PER_SWEEP;
 }
 
-/** Milliseconds. */
-const shortestOf = ({ retainDeleted, retainEvents }: Due): number =>
-  Math.min(...[retainDeleted, retainEvents].flatMap((text) => (text === undefined ? [] : (parseDuration(text) ?? []))));
+/**
+ * Milliseconds until the org is looked at again: an hour, or as long as the shortest of its ages if that is less. A day
+ * where nothing is set: of these orgs there may be thousands.
+ */
+function restOf({ retainDeleted, retainEvents, isSet }: Due): number {
+  if (!isSet) return DAY;
+  const ages = [retainDeleted, retainEvents].flatMap((text) => (text === undefined ? [] : (parseDuration(text) ?? [])));
+  return Math.min(HOUR, ...ages);
+}
 
 function limitOf(setting: Limit['setting'], due: Due, now: number): Limit | undefined {
   const text = due[setting];

@@ -15,6 +15,7 @@ import type { GroupBefore, StoredGroup } from '../store/directory/groups';
 import * as store from '../store/directory/groups';
 import { detailsOf } from './lifecycle';
 import { type Org, publishAll, type TypedOrg } from './org';
+import { isUnmet, noRoom } from './policy-errors';
 import { retried } from './retry';
 
 /** @throws ScimError 404, also for another org's group; 400 tooMany when it has more members than are shown. */
@@ -38,7 +39,7 @@ export async function createGroup(org: TypedOrg, body: unknown, projection: Proj
     const withMembers = isWanted(projection, 'members') ? 'all' : 'none';
     return await store.insertGroup(org.store, org.types.group, draft, memberIds, org.actor, happening, withMembers);
   } catch (error) {
-    throw refusal(error);
+    throw await refusal(org, error);
   }
 }
 
@@ -162,7 +163,7 @@ async function changeGroup(
     return changed.group;
   } catch (error) {
     if (error instanceof Unmet && error.expectation === 'version') return undefined;
-    throw refusal(error);
+    throw await refusal(org, error);
   }
 }
 
@@ -200,7 +201,8 @@ const joined = (memberIds: readonly string[]) =>
 
 const unknownMembers = () => invalidValue('members.value: ids of users and groups of this organization were expected');
 
-function refusal(error: unknown): unknown {
+async function refusal(org: Org, error: unknown): Promise<unknown> {
+  if (isUnmet(error, 'storage')) return noRoom(org);
   if (error instanceof Taken && error.columns.includes('display_name_key')) return uniqueness('displayName');
   if (error instanceof Unmet && error.expectation === 'known_members') return unknownMembers();
   if (error instanceof Unmet && error.expectation === 'no_cycle') {

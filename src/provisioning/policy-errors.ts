@@ -3,7 +3,8 @@ import { forbidden, invalidValue, type ScimError, tooManyRequests, uniqueness } 
 import { Unmet } from '../store/d1/batch';
 import type { Expectation } from '../store/d1/expect';
 import { hold, type Operation, recordProtectedIdentity, recordProtection } from '../store/directory/deactivation-limit';
-import { withContact } from '../store/directory/policy';
+import { storageOf, withContact } from '../store/directory/policy';
+import { sizeText } from '../store/org/size';
 import type { Org } from './org';
 
 export const isUnmet = (error: unknown, expectation: Expectation) =>
@@ -24,6 +25,7 @@ export async function refused(
 ): Promise<undefined> {
   if (isUnmet(error, 'allowed_roles')) throw await unknownRole(org);
   if (isUnmet(error, 'seats')) return noSeat(org);
+  if (isUnmet(error, 'storage')) throw await noRoom(org);
   if (isUnmet(error, 'linking')) throw await notLinked(org);
   if (isUnmet(error, 'protected')) throw await protectedUser(org, id, operation);
   if (isUnmet(error, 'rejected')) throw await rejected(org);
@@ -49,6 +51,14 @@ async function noSeat(org: Org): Promise<undefined> {
   org.noteRefusal('seats');
   const sentence = `The limit of active users in the plan of this organization (plan.seats: ${seats}) is reached: deactivate somebody first, or ask for more.`;
   throw forbidden(withContact(sentence, settings));
+}
+
+/** As without a seat: 403, for nothing that the identity provider sends again makes room. */
+export async function noRoom(org: Org): Promise<ScimError> {
+  const { settings } = await org.store.found();
+  org.noteRefusal('storage');
+  const sentence = `The storage in the plan of this organization (plan.storage: ${sizeText(storageOf(settings))}) is full: delete what is not needed, or ask for more.`;
+  return forbidden(withContact(sentence, settings));
 }
 
 /** Roles that a refusal lists. */

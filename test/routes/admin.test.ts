@@ -111,6 +111,7 @@ describe('an org', () => {
       settings: {},
       users: 0,
       activeUsers: 0,
+      storage: { used: expect.any(Number), limit: 1_000_000_000 },
       disabledAt: null,
       notBefore: null,
       createdAt: expect.stringMatching(/^\d{4}-.*Z$/),

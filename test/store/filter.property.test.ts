@@ -330,7 +330,7 @@ async function expectAgreement(filter: string, type: ResourceType = userType): P
   return inMemory.length;
 }
 
-describe('the SQL evaluator and the one in memory agree', () => {
+describe('the SQL evaluator and the one in memory agree', { timeout: 60_000 }, () => {
   it(`on ${FILTERS} generated filters over ${USERS} generated users`, async () => {
     let some = 0;
     let done = 0;

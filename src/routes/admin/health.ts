@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import { advise, silence } from '../../operator/advice';
 import { DAYS, type Requests, readHealth } from '../../store/operations/health';
 import type { App } from '../context';
-import { iso, orgOf, shownSettings } from './respond';
+import { iso, orgOf, shownSettings, storageUsed } from './respond';
 
 const DAY = 86_400_000;
 
@@ -42,6 +42,7 @@ health.get('/', async (c) => {
     users: tenant.userCount,
     activeUsers: tenant.activeUserCount,
     seats: tenant.settings['plan.seats'] ?? null,
+    storage: storageUsed(tenant),
     settings: shownSettings(tenant.settings),
     clients: found.clients.map(({ client, address, at }) => ({
       client: client || null,

@@ -16,6 +16,7 @@ import { isInPlan, outOfPlan, withContact } from '../../store/directory/policy';
 import { WHOLE_ORG } from '../../store/journal/outbox';
 import { changeOrg, deleteOrg, insertOrg, listOrgs, signOutOrg, switchOrg } from '../../store/operations/orgs';
 import { IDPS, type OrgSettings, RATES, type SettingsChange } from '../../store/org/open';
+import { parseSize } from '../../store/org/size';
 import { type App, actorOf, inBackground, orgFor } from '../context';
 import { GRACE, isGrace } from './credentials';
 import { body, by, orgOf, pageAsked, pageOf, reason, scimBaseUrl, shownOrg, shownSettings } from './respond';
@@ -49,6 +50,10 @@ const MAX_DOMAINS = 100;
 const MAX_AGE = 3_650 * DAY;
 const MIN_WINDOW = 60_000;
 const MAX_WINDOW = 30 * DAY;
+/** A smaller one is a mistyped unit; a database of D1 holds the other, for all its orgs. */
+const MIN_STORAGE = 100_000;
+const MAX_STORAGE = 10_000_000_000;
+const STORAGE = 'a size from 100KB to 10GB was expected: 500MB, 5GB';
 const WINDOW = 'a duration from 60s to 30d was expected: 15m, 1h, 1d';
 const AGE = 'a duration of at most 3650d was expected: 90d, 365d';
 
@@ -75,6 +80,10 @@ const settable = z.strictObject({
     .string()
     .regex(/^[1-9]\d{0,6}$/, 'a whole number from 1 to 9999999 was expected')
     .transform(Number),
+  'plan.storage': z
+    .string()
+    .transform((text) => parseSize(text) ?? 0)
+    .refine((bytes) => bytes >= MIN_STORAGE && bytes <= MAX_STORAGE, STORAGE),
   sso: z
     .string()
     .trim()

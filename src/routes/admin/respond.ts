@@ -5,8 +5,9 @@ import * as z from 'zod';
 import { settings } from '../../env';
 import type { Org } from '../../provisioning/org';
 import { invalidValue, ScimError } from '../../scim/error';
-import { isInPlan } from '../../store/directory/policy';
+import { isInPlan, storageOf } from '../../store/directory/policy';
 import type { SettingsChange, Tenant } from '../../store/org/open';
+import { sizeText } from '../../store/org/size';
 import { type App, actorOf, orgFor, publicUrl } from '../context';
 
 /** The org that the path names; whether it exists, the first batch says. */
@@ -46,12 +47,16 @@ export const shownOrg = (c: Context<App>, tenant: Tenant) => ({
   settings: shownSettings(tenant.settings),
   users: tenant.userCount,
   activeUsers: tenant.activeUserCount,
+  storage: storageUsed(tenant),
   createdAt: iso(tenant.createdAt),
   notices: noticesOf(tenant),
 });
 
+/** Bytes. */
+export const storageUsed = ({ storedBytes, settings }: Tenant) => ({ used: storedBytes, limit: storageOf(settings) });
+
 /** What an operator should know of how the settings meet the org as it is. */
-function noticesOf({ slug, settings, isScimEnabled, isImporting, activeUserCount }: Tenant): string[] {
+function noticesOf({ slug, settings, isScimEnabled, isImporting, activeUserCount, storedBytes }: Tenant): string[] {
   const seats = settings['plan.seats'] ?? Number.POSITIVE_INFINITY;
   return [
     ...(isImporting
@@ -63,6 +68,11 @@ function noticesOf({ slug, settings, isScimEnabled, isImporting, activeUserCount
     ...(activeUserCount > seats
       ? [
           `plan.seats: ${activeUserCount} users are active, and ${seats} may be: they stay, and nobody else becomes active before there are fewer`,
+        ]
+      : []),
+    ...(storedBytes > storageOf(settings)
+      ? [
+          `plan.storage: ${sizeText(storedBytes)} are stored, and ${sizeText(storageOf(settings))} may be: nothing is added before there is less`,
         ]
       : []),
   ];

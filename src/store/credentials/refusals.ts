@@ -16,6 +16,7 @@ export type Reason =
   | 'plan'
   /** Of a good credential, too: somebody would have become active, and the plan has no seat left. */
   | 'seats'
+  | 'storage'
   /** Somebody would have been deactivated or deleted whom the vendor protects, or the brake holds. */
   | 'protected'
   | 'brake'

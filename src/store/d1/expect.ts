@@ -23,6 +23,7 @@ export type Expectation =
   | 'plan'
   | 'sso'
   | 'seats'
+  | 'storage'
   | 'linkable'
   | 'linking'
   | 'protected'
@@ -50,6 +51,13 @@ export function expect(expectation: Expectation, condition: SQL): SQL {
  */
 export const expectNone = (org: SQL, why: SQL): SQL =>
   sql`INSERT INTO expect (is_met, name) SELECT why IS NULL, ifnull(why, '') FROM (SELECT ${why} AS why FROM orgs WHERE orgs.id = ${org})`;
+
+/** Several in one statement, in this order. */
+export const expectEach = (...insisted: (readonly [Expectation, SQL])[]): SQL =>
+  sql`INSERT INTO expect (is_met, name) ${sql.join(
+    insisted.map(([expectation, condition]) => sql`SELECT ${condition}, ${expectation}`),
+    sql` UNION ALL `,
+  )}`;
 
 /** The statement before this one changed exactly one row. */
 export const expectOneChange = (expectation: Expectation): SQL => expect(expectation, sql.raw('changes()'));

@@ -17,6 +17,8 @@ export const orgs = sqliteTable(
     userCount: integer('user_count').notNull().default(0),
     activeUserCount: integer('active_user_count').notNull().default(0),
     groupCount: integer('group_count').notNull().default(0),
+    /** Bytes that its users, groups, members and events take, about: triggers count them (migration 0015). */
+    storedBytes: integer('stored_bytes').notNull().default(0),
     /** The number of the org's latest event. */
     eventSeq: integer('event_seq').notNull().default(0),
     /** Sessions issued until then are dead, whoever's they are. */
@@ -40,11 +42,8 @@ export const orgs = sqliteTable(
   (t) => [
     uniqueIndex('orgs_slug').on(t.slug),
     index('orgs_unflagged').on(t.id).where(sql`flag_published_at IS NULL`),
-    // Those that the cron has to look at for what is too old.
-    index('orgs_retained')
-      .on(t.retainedAt)
-      .where(sql`settings ->> '$.retainEvents' IS NOT NULL
-      OR settings ->> '$.retainDeleted' IS NOT NULL`),
+    // The cron looks at each of them now and then for what is too old.
+    index('orgs_retained').on(t.retainedAt),
   ],
 );
 

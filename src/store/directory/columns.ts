@@ -10,12 +10,10 @@ export interface Columns {
   column(path: string): SQL | undefined;
   /** Of the column: an index finds a value in it, at most once or several times; or there is none; or it reads another row. */
   kindOf(path: string): 'unique' | 'indexed' | 'own' | 'joined' | undefined;
-  /**
-   * A condition on the row for "one value of this attribute equals", answered by an index.
-   *
-   * @param isNarrow only a few rows are asked: undefined where it costs less to ask each of them.
-   */
-  lookup(path: string, value: SQL, isNarrow?: boolean): SQL | undefined;
+  /** The number of the row, by which look-ups find it. */
+  readonly seq: SQL;
+  /** A query for the numbers of the rows of which one value of this attribute equals, answered by an index. */
+  lookup(path: string, value: SQL): SQL | undefined;
   /** A top-level attribute whose list stands in no document. */
   derived(attribute: string): DerivedList | undefined;
 }
@@ -24,6 +22,8 @@ export interface Columns {
 export type Element = Readonly<Record<string, SQL>>;
 
 export interface DerivedList {
+  /** That of a single row may be as long as the org is large. Who is in it, an index says. */
+  readonly isLong: boolean;
   /**
    * A condition on the row: one of the elements passes the test.
    *
@@ -40,6 +40,7 @@ export const inside = (columns: Columns, path: AttributePath): Columns => {
   const prefix = `${pathKey(path)}.`;
   return {
     document: columns.document,
+    seq: columns.seq,
     column: (path) => columns.column(prefix + path),
     kindOf: (path) => columns.kindOf(prefix + path),
     lookup: (path, value) => columns.lookup(prefix + path, value),
@@ -52,6 +53,7 @@ export const columnsOfElement = (element: Element): Columns => {
   const column = (path: string) => (Object.hasOwn(element, path) ? element[path] : undefined);
   return {
     document: sql`NULL`,
+    seq: sql`NULL`,
     column,
     kindOf: (path) => (column(path) ? 'own' : undefined),
     lookup: () => undefined,

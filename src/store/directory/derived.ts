@@ -2,6 +2,8 @@
  * Lists that stand in no document: the groups of a user, the members of a group. Here they are conditions on the row of
  * the user or the group. A filter goes through the memberships once for all rows, however long the list of each row is.
  * Only where few rows are left, each row is asked by itself.
+ *
+ * The "+" keeps SQLite from finding rows by two such sets at once: it would try each of one with each of the other.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { groupType, userType } from '../../scim/schema/types';
@@ -20,27 +22,28 @@ export function groupsOfUsers(store: OrgStore, baseUrl: string): DerivedList {
     type,
   });
   const groups = (test: SQL) => sql`groups AS g WHERE g.org_id = ${store.org} AND ${test}`;
-  const belowOneOf = (test: SQL) => sql`users.seq IN (
+  const belowOneOf = (test: SQL) => sql`+users.seq IN (
     WITH RECURSIVE down (is_group, seq) AS (
       SELECT 1, g.seq FROM ${groups(test)}
-      UNION SELECT m.is_group, m.member_seq FROM down JOIN memberships AS m
+      UNION SELECT m.is_group, m.member_seq FROM down CROSS JOIN memberships AS m
         ON down.is_group = 1 AND m.org_id = ${store.org} AND m.group_seq = down.seq)
     SELECT seq FROM down WHERE is_group = 0)`;
-  const directlyIn = (test: SQL) => sql`users.seq IN (
+  const directlyIn = (test: SQL) => sql`+users.seq IN (
     SELECT m.member_seq FROM groups AS g CROSS JOIN memberships AS m
       ON m.org_id = g.org_id AND m.group_seq = g.seq AND m.is_group = 0
     WHERE g.org_id = ${store.org} AND ${test})`;
   /** Below one of these groups, and not directly in that one. */
-  const indirectlyIn = (test: SQL) => sql`users.seq IN (
+  const indirectlyIn = (test: SQL) => sql`+users.seq IN (
     WITH RECURSIVE down (root, seq) AS (
       SELECT g.seq, g.seq FROM ${groups(test)}
-      UNION SELECT down.root, m.member_seq FROM down JOIN memberships AS m
+      UNION SELECT down.root, m.member_seq FROM down CROSS JOIN memberships AS m
         ON m.org_id = ${store.org} AND m.group_seq = down.seq AND m.is_group = 1)
     SELECT m.member_seq FROM down CROSS JOIN memberships AS m
       ON m.org_id = ${store.org} AND m.group_seq = down.seq AND m.is_group = 0
     WHERE down.seq <> down.root AND NOT EXISTS (SELECT 1 FROM memberships AS d
       WHERE d.org_id = m.org_id AND d.group_seq = down.root AND d.is_group = 0 AND d.member_seq = m.member_seq))`;
   return {
+    isLong: false,
     some: (test, isNarrow, asks) => {
       if (isNarrow) {
         const type = sql.raw("iif(its.is_direct, 'direct', 'indirect')");
@@ -70,7 +73,7 @@ export function membersOfGroups(store: OrgStore, baseUrl: string): DerivedList {
   };
   const [no, yes] = [sql.raw('0'), sql.raw('1')];
   /** From the members to their groups. */
-  const holding = (members: SQL, memberSeq: SQL, isGroup: SQL, test: SQL) => sql`groups.seq IN (
+  const holding = (members: SQL, memberSeq: SQL, isGroup: SQL, test: SQL) => sql`+groups.seq IN (
     SELECT m.group_seq FROM ${members} CROSS JOIN memberships AS m
       ON m.org_id = ${store.org} AND m.is_group = ${isGroup} AND m.member_seq = ${memberSeq}
     WHERE ${test})`;
@@ -79,6 +82,7 @@ export function membersOfGroups(store: OrgStore, baseUrl: string): DerivedList {
     SELECT 1 FROM memberships AS m CROSS JOIN ${member}
     WHERE m.org_id = groups.org_id AND m.group_seq = groups.seq AND m.is_group = ${isGroup} AND ${test})`;
   return {
+    isLong: true,
     some: (test, isNarrow) => {
       const [ofUser, ofGroup] = [test(user), test(group)];
       if (isNarrow) {

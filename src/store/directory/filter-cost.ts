@@ -24,7 +24,7 @@ const COST = {
   /** A list in the document: it is taken apart for each term about it, and each element is compared. */
   list: 20,
   element: 10,
-  /** The members of one group. */
+  /** All members of one group. */
   members: 20,
   /** `groups` and `members`: all memberships may be gone through. */
   derived: 80,
@@ -75,8 +75,22 @@ function isIndexed(condition: Condition, columns: Columns): boolean {
       const key = pathKey(condition.path);
       const kind = columns.kindOf(key);
       if (kind === 'unique' || kind === 'indexed') return condition.operator === 'eq' || condition.operator === 'sw';
-      return condition.operator === 'eq' && isLookup(key, columns);
+      return condition.operator === 'eq' && isLookupOf(key, columns);
     }
+    default:
+      return false;
+  }
+}
+
+/** Whether a query of another table finds the rows that it leaves: `emails eq "…"`. */
+export function isLookup(condition: Condition, columns: Columns): boolean {
+  switch (condition.kind) {
+    case 'and':
+      return condition.terms.some((term) => isLookup(term, columns));
+    case 'element':
+      return isIndexedElement(condition.filter, pathKey(condition.path), columns);
+    case 'compare':
+      return condition.operator === 'eq' && isLookupOf(pathKey(condition.path), columns);
     default:
       return false;
   }
@@ -85,10 +99,12 @@ function isIndexed(condition: Condition, columns: Columns): boolean {
 /** `emails[type eq "work" and value eq "…"]` */
 function isIndexedElement(filter: Condition, list: string, columns: Columns): boolean {
   if (filter.kind === 'and') return filter.terms.some((term) => isIndexedElement(term, list, columns));
-  return filter.kind === 'compare' && filter.operator === 'eq' && isLookup(`${list}.${pathKey(filter.path)}`, columns);
+  return (
+    filter.kind === 'compare' && filter.operator === 'eq' && isLookupOf(`${list}.${pathKey(filter.path)}`, columns)
+  );
 }
 
-const isLookup = (key: string, columns: Columns): boolean => columns.lookup(key, columns.document) !== undefined;
+const isLookupOf = (key: string, columns: Columns): boolean => columns.lookup(key, columns.document) !== undefined;
 
 /**
  * Of a search, in units, when all users or groups of the org are gone through once.
@@ -109,7 +125,7 @@ export function costOf(condition: Condition, columns: Columns): number {
     case 'and': {
       const narrow = condition.terms.filter((term) => isNarrow(term, columns));
       if (narrow.length === 0) return sum(condition.terms.map((term) => costOf(term, columns)));
-      return sum(narrow.map((term) => costOf(term, columns))) + COST.column;
+      return sum(condition.terms.map((term) => (narrow.includes(term) ? costOf : costOfRow)(term, columns)));
     }
     case 'or':
       return sum(condition.terms.map((term) => costOf(term, columns)));
@@ -127,10 +143,25 @@ export function costOf(condition: Condition, columns: Columns): number {
     case 'present':
       return costOfValue(condition.path, columns);
     case 'compare':
-      if (condition.operator === 'eq' && isLookup(pathKey(condition.path), columns)) {
-        return columns.derived(condition.path[0].name) ? COST.members : COST.column;
+      if (condition.operator === 'eq' && isLookupOf(pathKey(condition.path), columns)) {
+        return columns.derived(condition.path[0].name)?.isLong === false ? COST.members : COST.column;
       }
       return costOfValue(condition.path, columns);
+  }
+}
+
+/** Where only a few rows are asked: nothing, but for lists that are long in a single row. */
+function costOfRow(condition: Condition, columns: Columns): number {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return sum(condition.terms.map((term) => costOfRow(term, columns)));
+    case 'not':
+      return costOfRow(condition.term, columns);
+    case 'nothing':
+      return 0;
+    default:
+      return columns.derived(condition.path[0].name)?.isLong ? costOf(condition, columns) : 0;
   }
 }
 

@@ -11,7 +11,7 @@ import type { AttributePath } from '../../scim/path';
 import type { Query } from '../../scim/query';
 import { lengthOf } from '../d1/batch';
 import { type Columns, columnsOfElement, inside, pathKey } from './columns';
-import { costOf, isNarrow } from './filter-cost';
+import { costOf, isLookup, isNarrow } from './filter-cost';
 
 /**
  * SQLite on D1 takes expressions nested to 100; what else stands around the condition has room above this. The most stands
@@ -121,6 +121,8 @@ interface Scope {
   readonly columns?: Columns;
   /** An index has left only a few rows. */
   readonly isNarrow?: boolean;
+  /** A look-up beside this condition finds the rows. */
+  readonly isFound?: boolean;
 }
 
 class Compiler {
@@ -138,11 +140,14 @@ class Compiler {
       case 'and':
       case 'or': {
         const isNarrowed = condition.kind === 'and' && scope.columns && isNarrow(condition, scope.columns);
-        const inner = isNarrowed ? { ...scope, isNarrow: true } : scope;
-        return this.#joined(
-          condition.kind,
-          cheapFirst(condition.terms, scope.columns).map((term) => this.#in(inner, term)),
-        );
+        let inner = isNarrowed ? { ...scope, isNarrow: true } : scope;
+        const terms = cheapFirst(condition.terms, scope.columns).map((term) => {
+          const compiled = this.#in(inner, term);
+          const finds = condition.kind === 'and' && scope.columns && isLookup(term, scope.columns);
+          if (finds) inner = { ...inner, isFound: true };
+          return compiled;
+        });
+        return this.#joined(condition.kind, terms);
       }
       case 'not':
         // SQL's NULL is "unknown", and not unknown is unknown: here it is false, and not false is true.
@@ -151,9 +156,12 @@ class Compiler {
         return this.#present(scope, condition.path);
       case 'compare': {
         const value = this.#value(condition.value);
-        const lookup =
-          condition.operator === 'eq' && scope.columns?.lookup(pathKey(condition.path), value, scope.isNarrow === true);
-        return lookup || this.#compare(scope, condition.path, condition.operator, value, condition.value);
+        // Of the few groups of one user each is quicker asked than found among the users of a group.
+        const isAsked = scope.isNarrow && scope.columns?.derived(condition.path[0].name)?.isLong === false;
+        const isEqual = condition.operator === 'eq' && !isAsked;
+        const lookup = isEqual && scope.columns?.lookup(pathKey(condition.path), value);
+        if (lookup) return this.#found(scope, lookup);
+        return this.#compare(scope, condition.path, condition.operator, value, condition.value);
       }
       case 'element':
         return this.#element(scope, condition.path, condition.filter);
@@ -175,6 +183,11 @@ class Compiler {
     const index = this.#values.push(value) - 1;
     const all = sql.param(this.#values, { mapToDriverValue: (values) => JSON.stringify(values) });
     return sql`json_extract(${all}, ${sql.raw(`'$[${index}]'`)})`;
+  }
+
+  /** The "+" keeps SQLite from finding rows by two look-ups at once: it would try each of one with each of the other. */
+  #found(scope: Scope, query: SQL): SQL {
+    return sql`${sql.raw(scope.isFound ? '+' : '')}${scope.columns!.seq} IN (${query})`;
   }
 
   #present(scope: Scope, path: AttributePath): SQL {
@@ -256,9 +269,10 @@ class Compiler {
       return sql`(${object} IS NOT NULL AND ${this.#in({ ...scope, document: object, ...(columns && { columns }) }, filter)})`;
     }
     const lookup = scope.columns && this.#narrowed(scope.columns, pathKey(path), filter);
-    if (lookup && filter.kind === 'compare') return lookup; // there is nothing more to it
+    const found = lookup && this.#found(scope, lookup);
+    if (found && filter.kind === 'compare') return found; // there is nothing more to it
     const holds = this.#some(scope, path, (element) => this.#in({ document: element }, filter));
-    return lookup ? sql`(${lookup} AND ${holds})` : holds;
+    return found ? sql`(${found} AND ${holds})` : holds;
   }
 
   /** `emails[type eq "work" and value eq "…"]`: the index finds the few rows that the whole condition is tried on. */

@@ -11,7 +11,7 @@ import { schemasOf } from '../../scim/representation';
 import type { JsonObject, Related, Resource, Stored } from '../../scim/resource';
 import { groupType } from '../../scim/schema/types';
 import type { Row } from '../d1/batch';
-import { atOneOf, expect, expectOneChange } from '../d1/expect';
+import { atOneOf, expect, expectEach, expectOneChange } from '../d1/expect';
 import { jsonPortions } from '../d1/json-parameters';
 import { signedOut, signOut } from '../journal/end-sessions';
 import { beforeIn, count, record, recordAs, toldBy } from '../journal/record';
@@ -20,7 +20,7 @@ import type { Columns } from './columns';
 import { membersOfGroups } from './derived';
 import { type Before, type List, listed, listOf, readList, withLarge } from './list';
 import { groupsWithMember, leaveAllGroups, memberOf, permissionsIn, selectMembers } from './memberships';
-import { defaultGroup, forgetGroup, isSignOutGroup, signedOutBy } from './policy';
+import { defaultGroup, forgetGroup, hasRoom, isRoomy, isSignOutGroup, signedOutBy } from './policy';
 import { removeLater, removeMemberships } from './removal';
 
 export interface StoredGroup extends Stored {
@@ -172,14 +172,14 @@ function columnsOf(store: OrgStore, baseUrl: string): Columns {
   };
   return {
     document: sql`groups.folded`,
+    seq: sql`groups.seq`,
     column: (path) => (Object.hasOwn(expressions, path) ? expressions[path]!() : undefined),
     kindOf: (path) => {
       if (Object.hasOwn(unique, path)) return 'unique';
       if (path === 'externalId') return 'indexed';
       return Object.hasOwn(expressions, path) ? 'own' : undefined;
     },
-    lookup: (path, value) =>
-      path === 'members.value' ? sql`groups.seq IN (${groupsWithMember(store, value)})` : undefined,
+    lookup: (path, value) => (path === 'members.value' ? groupsWithMember(store, value) : undefined),
     derived: (attribute) => (attribute === 'members' ? membersOfGroups(store, baseUrl) : undefined),
   };
 }
@@ -267,7 +267,7 @@ function groupAfter(results: Row[][], withMembers: 'all' | 'few' | 'none'): Stor
  * A new group, in one round trip. Ids of nobody are left out and noted in the event, or refused, as the org's
  * `unknownMembers` says.
  *
- * @throws Taken: the displayName is another group's. Unmet `known_members`.
+ * @throws Taken: the displayName is another group's. Unmet `known_members`, `storage`.
  */
 export async function insertGroup(
   store: OrgStore,
@@ -289,9 +289,12 @@ export async function insertGroup(
       'joined', json(nullif(${list(sql`${asked} WHERE value IN (${known})`)}, '[]')),
       'joinedCount', nullif((SELECT count(*) FROM (${known})), 0)) ELSE '{}' END)`;
   const results = await store.write(
-    ...(memberIds.length > 0
-      ? [expect('known_members', sql`NOT (${rejectsStrangers(store)} AND EXISTS (${strangers}))`)]
-      : []),
+    expectEach(
+      ...(memberIds.length > 0
+        ? [['known_members', sql`NOT (${rejectsStrangers(store)} AND EXISTS (${strangers}))`] as const]
+        : []),
+      ['storage', hasRoom(store, resource, folded)],
+    ),
     sql`INSERT INTO groups (org_id, id, display_name_key, external_id, version, created_at, modified_at, resource, folded)
       VALUES (${store.org}, ${draft.id}, ${displayNameKey}, ${externalId}, 1, ${draft.createdAt}, ${draft.modifiedAt},
         ${resource}, ${folded})`,
@@ -388,7 +391,7 @@ export interface Changed {
 /**
  * One round trip; rows written are those of the change.
  *
- * @throws Unmet `version`: it, or who is in it, has changed since it was read. Unmet `no_cycle`; Taken: the displayName is another group's.
+ * @throws Unmet `version`: it, or who is in it, has changed since it was read. Unmet `no_cycle`, `storage`; Taken: the displayName is another group's.
  */
 export async function changeGroup(
   store: OrgStore,
@@ -409,7 +412,10 @@ export async function changeGroup(
   const change = [
     sql`UPDATE groups SET version = version + 1, modified_at = max(modified_at, ${store.now})${sets}
       WHERE ${which(store, id)}${sameVersion}`,
-    expectOneChange('version'),
+    // A change by which somebody leaves needs no room: it may take away what they are allowed to.
+    leaving.length > 0
+      ? expectOneChange('version')
+      : expectEach(['version', sql`changes()`], ['storage', isRoomy(store)]),
     ...(groupIds.length > 0 ? [expect('no_cycle', isNoCycle(store, id, groupIds))] : []),
     ...deleteMembers(store, id, 'User', leaving),
     ...deleteMembers(store, id, 'Group', leaving),

@@ -110,7 +110,7 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
         SELECT ${column('seq')} AS seq, ${lasting} AS lasting, ${value} AS value FROM ${table} WHERE ${where}),
       page AS MATERIALIZED (SELECT * FROM found${last === undefined ? sql`` : sql` WHERE ${isNext(sql`value`, sql`lasting`)}`}
         ORDER BY ${by(sql`value`, sql`lasting`)} ${limit(1)})
-      SELECT ${select}, page.value AS sort_value, (SELECT count(*) FROM found) AS total
+      SELECT ${select}, page.value AS sort_value, ${filter ? sql`(SELECT count(*) FROM found)` : sql`NULL`} AS total
       FROM (SELECT 1) LEFT JOIN page ON true LEFT JOIN ${table} ON ${column('seq')} = page.seq ORDER BY ${ordered}`;
   };
   const total = filter === undefined ? known : isNone ? sql`SELECT 0 AS total` : count;
@@ -155,7 +155,7 @@ function isNever(condition: Condition): boolean {
 export const readList = (rows: readonly Row[]): { readonly found: Row[]; readonly total: number | undefined } => ({
   // One row stands for an empty page, to carry the total.
   found: rows.filter((row) => row['id'] !== null),
-  total: rows[0]?.['total'] as number | undefined,
+  total: (rows[0]?.['total'] as number | null | undefined) ?? undefined,
 });
 
 /**

@@ -4,11 +4,14 @@ import type { Related } from '../../scim/resource';
 import type { Row } from '../d1/batch';
 import type { OrgStore } from '../org/open';
 
-/** The groups of the user in the row, direct and through other groups. */
+/**
+ * The groups of the user in the row, direct and through other groups. CROSS JOIN: each step goes from a group to those that
+ * it is in, and never through all of the org's memberships.
+ */
 export const UP = `WITH RECURSIVE up (seq, is_direct) AS (
     SELECT group_seq, 1 FROM memberships
       WHERE org_id = users.org_id AND is_group = 0 AND member_seq = users.seq
-    UNION SELECT m.group_seq, 0 FROM up JOIN memberships AS m
+    UNION SELECT m.group_seq, 0 FROM up CROSS JOIN memberships AS m
       ON m.org_id = users.org_id AND m.is_group = 1 AND m.member_seq = up.seq)`;
 
 /** The groups of the user in the row as one JSON list. */
@@ -58,7 +61,7 @@ export const groupsWithMember = (store: OrgStore, id: SQL): SQL => sql`
 export const usersInGroup = (store: OrgStore, id: SQL): SQL => sql`
   WITH RECURSIVE down (is_group, seq) AS (
     SELECT 1, seq FROM groups WHERE org_id = ${store.org} AND id = ${id}
-    UNION SELECT m.is_group, m.member_seq FROM down JOIN memberships AS m
+    UNION SELECT m.is_group, m.member_seq FROM down CROSS JOIN memberships AS m
       ON down.is_group = 1 AND m.org_id = ${store.org} AND m.group_seq = down.seq)
   SELECT seq FROM down WHERE is_group = 0`;
 

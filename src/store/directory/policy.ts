@@ -60,6 +60,26 @@ export const takeSeat = (actor: Actor): { readonly count: Count; readonly warnin
   },
 });
 
+/**
+ * Bytes that an org may store where `plan.storage` is not set. D1 holds 10 GB for all orgs of a deployment. With the journal
+ * of a year this is room for about 100,000 users.
+ */
+export const DEFAULT_STORAGE = 1_000_000_000;
+export const storageOf = (settings: OrgSettings): number => settings['plan.storage'] ?? DEFAULT_STORAGE;
+
+const isWithin = (store: OrgStore, more: number): SQL =>
+  sql`(SELECT stored_bytes + ${more} <= ifnull(settings ->> '$."plan.storage"', ${DEFAULT_STORAGE}) FROM orgs WHERE id = ${store.org})`;
+
+/** Before documents are written, so many characters in all: there is room for them. */
+export const hasRoom = (store: OrgStore, ...documents: readonly string[]): SQL =>
+  isWithin(
+    store,
+    documents.reduce((sum, { length }) => sum + length, 0),
+  );
+
+/** After a change: what the org stores is no more than it may. */
+export const isRoomy = (store: OrgStore): SQL => isWithin(store, 0);
+
 /** The id of the group that new users join, or NULL. */
 export const defaultGroup = (store: OrgStore): SQL =>
   sql`(SELECT json_extract(settings, '$.defaultGroup') FROM orgs WHERE id = ${store.org})`;

@@ -10,7 +10,7 @@ import type { JsonObject, Resource, Stored } from '../../scim/resource';
 import { userType } from '../../scim/schema/types';
 import { ENTERPRISE_USER } from '../../scim/urns';
 import type { Row } from '../d1/batch';
-import { expect, expectNone, expectOneChange } from '../d1/expect';
+import { expect, expectEach, expectNone, expectOneChange } from '../d1/expect';
 import { endSessions, only, signedOut, signOut } from '../journal/end-sessions';
 import { publishLater } from '../journal/outbox';
 import { count, record, recordAs, toldBy } from '../journal/record';
@@ -21,7 +21,16 @@ import { groupsOfUsers } from './derived';
 import { likenessOf, restorable, strangers, whyKnown, whyNotKnownAs, withAddress, withExternalId } from './identity';
 import { type Before, type List, listed, listOf, readList, withLarge } from './list';
 import { GROUPS_OF_USER, groupsIn, usersInGroup } from './memberships';
-import { defaultGroup, expectAllowed, hasSeat, joinDefaultGroup, signedOutByRename, takeSeat } from './policy';
+import {
+  defaultGroup,
+  expectAllowed,
+  hasRoom,
+  hasSeat,
+  isRoomy,
+  joinDefaultGroup,
+  signedOutByRename,
+  takeSeat,
+} from './policy';
 
 /** A user with what the product knows besides. */
 export interface StoredUser extends Stored {
@@ -163,6 +172,7 @@ function columnsOf(store: OrgStore, baseUrl: string): Columns {
   };
   return {
     document: sql`users.folded`,
+    seq: sql`users.seq`,
     column: (path) => (Object.hasOwn(expressions, path) ? expressions[path]!() : undefined),
     kindOf: (path) => {
       if (Object.hasOwn(unique, path)) return 'unique';
@@ -170,11 +180,10 @@ function columnsOf(store: OrgStore, baseUrl: string): Columns {
       if (path === 'externalId') return 'indexed';
       return Object.hasOwn(expressions, path) ? 'own' : undefined;
     },
-    lookup: (path, value, isNarrow) => {
-      // A group may hold everybody: of a few users their own groups are read instead.
-      if (path === 'groups.value') return isNarrow ? undefined : sql`users.seq IN (${usersInGroup(store, value)})`;
+    lookup: (path, value) => {
+      if (path === 'groups.value') return usersInGroup(store, value);
       return path === 'emails.value'
-        ? sql`users.seq IN (SELECT user_seq FROM user_emails WHERE org_id = ${store.org} AND value_key = ${value})`
+        ? sql`SELECT user_seq FROM user_emails WHERE org_id = ${store.org} AND value_key = ${value}`
         : undefined;
     },
     derived: (attribute) => (attribute === 'groups' ? groupsOfUsers(store, baseUrl) : undefined),
@@ -229,7 +238,7 @@ export const deleteEmails = (store: OrgStore, id: string): SQL =>
  * @param passedOver accounts that it may look like, and is known not to be.
  * @throws Unmet `allowed_roles`: the org does not know one of the roles. Unmet `no_tombstone`, `same_external_id`, `linkable`:
  *   it may be somebody who was deleted, is there under another userName, or was there before the identity provider. Unmet
- *   `unique_external_id`: the org wants it to be. Unmet `seats`: the plan has none left.
+ *   `unique_external_id`: the org wants it to be. Unmet `seats`: `storage`: the plan has none left.
  * @throws Taken: the userName is a live user's.
  */
 export async function insertUser(
@@ -250,6 +259,12 @@ export async function insertUser(
   const results = await store.write(
     ...expectAllowed(store, roles),
     expectNone(store.org, whyKnown(likeness, passedOver, draft.isActive)),
+    // That the userName is a live user's is said first: the insert will say it.
+    expect(
+      'storage',
+      sql`${hasRoom(store, resource, folded)} OR EXISTS (SELECT 1 FROM users
+        WHERE org_id = ${store.org} AND deleted_at IS NULL AND user_name_key = ${userNameKey})`,
+    ),
     sql`INSERT INTO users (org_id, id, user_name_key, external_id, active, version, created_at, modified_at, resource, folded)
       VALUES (${store.org}, ${draft.id}, ${userNameKey}, ${externalId}, ${active}, ${draft.version},
         ${draft.createdAt}, ${draft.modifiedAt}, ${resource}, ${folded})`,
@@ -348,7 +363,7 @@ export interface Replaced {
  * @throws Unmet `version`: it has changed since it was read. Unmet `allowed_roles`: a role that it did not have before is
  *   none that the org knows. Unmet `seats`: it would be active, and the plan has none left. Unmet `protected`, `rejected`,
  *   `brake`: it would be inactive (brake.ts). Unmet `protected_identity`: it would be known by something else. Unmet
- *   `unique_external_id`.
+ *   `unique_external_id`, `storage`.
  * @throws Taken: the userName is another live user's.
  */
 export async function replaceUser(
@@ -380,14 +395,16 @@ export async function replaceUser(
   const hasOtherEmails = before.isDeleted || JSON.stringify(was.emails) !== JSON.stringify(emails);
   // Taking an account over moves no version by itself: two that do so at once must not both have done it.
   const [linked, unlinked] = isLinked ? [sql`, linked_at = ${store.now}`, sql` AND linked_at IS NULL`] : [sql``, sql``];
+  const isOut = before.isActive && !draft.isActive;
   const change = [
     // First, for whether the user is active still is asked.
-    ...(before.isActive && !draft.isActive ? takeOut(store, draft.id, isBraked) : []),
+    ...(isOut ? takeOut(store, draft.id, isBraked) : []),
     sql`UPDATE users SET user_name_key = ${userNameKey}, external_id = ${externalId}, active = ${active},
         version = ${draft.version}, modified_at = ${draft.modifiedAt}, deleted_at = NULL,
         resource = ${resource}, folded = ${folded}${linked}
       WHERE org_id = ${store.org} AND id = ${before.id} AND version = ${before.version} AND ${deleted}${unlinked}`,
-    expectOneChange('version'),
+    // A change that takes somebody out needs no room.
+    isOut ? expectOneChange('version') : expectEach(['version', sql`changes()`], ['storage', isRoomy(store)]),
     ...expectAllowed(
       store,
       roles.filter((role) => !was.roles.includes(role)),

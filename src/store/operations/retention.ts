@@ -1,6 +1,6 @@
 /**
- * What time does to tombstones and to the journal of an org that has set how long they are kept; across orgs and for the
- * cron. How long that is, the caller reads from the settings; a setting that is another one by then stops it.
+ * What time does to the journal of each org, and to the tombstones of one that has set how long they are kept; across orgs
+ * and for the cron. How long that is, the caller reads from the settings; a setting that is another one by then stops it.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
@@ -10,9 +10,15 @@ import { publishLater } from '../journal/outbox';
 import { recordEach } from '../journal/record';
 import type { OrgSettings, OrgStore } from '../org/open';
 
+/** How long events are kept where it is not set: an audit asks for the last year, and comes some time after its end. */
+export const DEFAULT_RETAIN_EVENTS = '400d';
+
 /** An org to be looked at: as it was set, and how far its journal has been gone through. */
-export interface Due extends Pick<OrgSettings, 'retainDeleted' | 'retainEvents'> {
+export interface Due extends Pick<OrgSettings, 'retainDeleted'> {
   readonly id: string;
+  readonly retainEvents: string;
+  /** The org has set one of them. */
+  readonly isSet: boolean;
   readonly prunedThrough: number;
 }
 
@@ -24,9 +30,11 @@ export interface Limit {
   readonly until: number;
 }
 
-/** As the index `orgs_retained` has it. */
-const IS_RETAINED = sql.raw(`(settings ->> '$.retainEvents' IS NOT NULL
-      OR settings ->> '$.retainDeleted' IS NOT NULL)`);
+/** Of a row of `orgs`: the setting, or its default. */
+const asSet = (setting: Limit['setting']): SQL =>
+  setting === 'retainEvents'
+    ? sql.raw(`ifnull(settings ->> '$.retainEvents', '${DEFAULT_RETAIN_EVENTS}')`)
+    : sql.raw(`settings ->> '$.retainDeleted'`);
 
 /**
  * Those that have waited longest, which go behind all others by this: one that fails, or has much to do, is in nobody's way.
@@ -35,15 +43,17 @@ const IS_RETAINED = sql.raw(`(settings ->> '$.retainEvents' IS NOT NULL
  */
 export async function takeDue(db: D1Database, before: number, limit: number): Promise<Due[]> {
   const [rows] = await runBatch(db, [
-    sql`UPDATE orgs SET retained_at = ${before} WHERE id IN (SELECT id FROM orgs WHERE ${IS_RETAINED}
-        AND retained_at <= ${before} AND importing IS NULL ORDER BY retained_at LIMIT ${limit})
-      RETURNING id, pruned_through, settings ->> '$.retainDeleted' AS deleted, settings ->> '$.retainEvents' AS events`,
+    sql`UPDATE orgs SET retained_at = ${before} WHERE id IN (SELECT id FROM orgs
+        WHERE retained_at <= ${before} AND importing IS NULL ORDER BY retained_at LIMIT ${limit})
+      RETURNING id, pruned_through, ${asSet('retainDeleted')} AS deleted, ${asSet('retainEvents')} AS events,
+        settings ->> '$.retainEvents' IS NOT NULL OR settings ->> '$.retainDeleted' IS NOT NULL AS is_set`,
   ]);
   return rows!.map((row) => ({
     id: row['id'] as string,
     prunedThrough: row['pruned_through'] as number,
     ...(typeof row['deleted'] === 'string' && { retainDeleted: row['deleted'] }),
-    ...(typeof row['events'] === 'string' && { retainEvents: row['events'] }),
+    retainEvents: row['events'] as string,
+    isSet: row['is_set'] === 1,
   }));
 }
 
@@ -57,7 +67,7 @@ export async function rest(db: D1Database, orgId: string, at: number): Promise<v
 
 /** NULL, which nothing is older than, when the setting is another one by now. */
 const still = (store: OrgStore, { setting, text, until }: Limit): SQL =>
-  sql`(SELECT iif(settings ->> ${`$.${setting}`} IS ${text}, ${until}, NULL) FROM orgs WHERE id = ${store.org})`;
+  sql`(SELECT iif(${asSet(setting)} IS ${text}, ${until}, NULL) FROM orgs WHERE id = ${store.org})`;
 
 /**
  * Erases tombstones, the oldest first, each with its event. One who is restored at the same moment is a tombstone or is

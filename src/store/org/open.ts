@@ -35,6 +35,8 @@ export interface Tenant {
   readonly userCount: number;
   readonly activeUserCount: number;
   readonly groupCount: number;
+  /** Bytes, about. */
+  readonly storedBytes: number;
   readonly schemaVersion: string;
   /** Its import is not finished. */
   readonly isImporting: boolean;
@@ -69,6 +71,8 @@ export interface OrgSettings {
   readonly 'plan.scim'?: boolean;
   /** How many users may be active; absent: any number. */
   readonly 'plan.seats'?: number;
+  /** How many bytes the org may store; absent: the default (policy.ts). */
+  readonly 'plan.storage'?: number;
   /** Whether the org has SSO, or what its connection is called; absent: it has none. */
   readonly sso?: boolean | string;
   /** SCIM may be on only where there is SSO. */
@@ -93,8 +97,9 @@ export interface OrgSettings {
   readonly onDelete?: 'deactivate' | 'erase';
   /** Of one whom it deactivates; absent: the account stays as it is, and inactive. */
   readonly onDeactivate?: 'deactivate' | 'erase';
-  /** How long tombstones and events are kept: durations (credentials/duration.ts); absent: for ever. */
+  /** How long tombstones are kept: a duration (credentials/duration.ts); absent: for ever. */
   readonly retainDeleted?: string;
+  /** How long events are kept: a duration; absent: the default (retention.ts). */
   readonly retainEvents?: string;
   /** How many the identity provider may deactivate or delete in a window; absent: any number. */
   readonly 'brake.deactivations'?: number;
@@ -459,6 +464,7 @@ export function tenantOf(row: Row): Tenant {
     userCount: row['user_count'] as number,
     activeUserCount: row['active_user_count'] as number,
     groupCount: row['group_count'] as number,
+    storedBytes: row['stored_bytes'] as number,
     schemaVersion: row['schema_version'] as string,
     isImporting: row['importing'] !== null,
     notBefore: (row['not_before'] as number | null) ?? undefined,

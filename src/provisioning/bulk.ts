@@ -8,6 +8,7 @@ import { locationOf } from '../scim/representation';
 import type { Stored } from '../scim/resource';
 import { allTypes, type Types } from '../scim/schema/types';
 import { Busy } from '../store/d1/batch';
+import { newest, type Publication } from '../store/journal/outbox';
 import { SchemasChanged } from '../store/org/open';
 import { Gathering, Stopped } from '../store/org/shared-batches';
 import { createGroup, deleteGroup, patchGroup, replaceGroup } from './groups';
@@ -44,7 +45,8 @@ export async function performBulk(
   const gathering = new Gathering(org.store, operations.length, mayGoOn);
   let isBegun = false;
   let busy: Busy | undefined;
-  const published = new Set<string>();
+  /** By user: of several states of one, the last. */
+  const published = new Map<string, string | Publication>();
   let hasMany = false;
   const results: Promise<BulkResult | undefined>[] = [];
 
@@ -73,8 +75,9 @@ export async function performBulk(
         const seat: TypedOrg = {
           ...org,
           store,
-          publish: async (userId) => {
-            published.add(userId);
+          publish: async (subject) => {
+            const userId = typeof subject === 'string' ? subject : subject.userId;
+            published.set(userId, newest(published.get(userId), subject));
             return false; // when all is over, with the others
           },
           publishPending: async () => {
@@ -111,7 +114,7 @@ export async function performBulk(
 
   const settled = await Promise.allSettled(operations.map((_, index) => begin(index)));
   // Whatever became of the others: who is deactivated is out before anybody is told of it (promise 2).
-  await Promise.all([...published].map((userId) => org.publish(userId)));
+  await Promise.all([...published.values()].map((subject) => org.publish(subject)));
   if (hasMany) await org.publishPending();
   if (busy && !isBegun) throw busy;
   const all = settled.map((result) => {

@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { BULK_REQUEST, BULK_RESPONSE, ENTERPRISE_USER, ERROR } from '../../src/scim/urns';
 import { type Answer, type Ask, BASE, type Idp, newIdp } from '../support/client';
-import { flagOf, waiting } from '../support/coordinator';
+import { flagOf, settled } from '../support/coordinator';
 import { counters, dump, journal, rows } from '../support/database';
 import { Meter } from '../support/meter';
 import { Random } from '../support/random';
@@ -610,7 +610,7 @@ describe('people who are deactivated in bulk', () => {
     for (const { id } of [...people, { id: idIn(answer, 13) }]) {
       expect(await flagOf(at.orgId, id)).toMatchObject({ active: false });
     }
-    expect(await waiting(at.orgId)).toBe(0);
+    await settled(at.orgId);
     expect(await counters(at.orgId)).toMatchObject({ kept: { users: 9, active: 0 } });
   });
 
@@ -629,7 +629,7 @@ describe('people who are deactivated in bulk', () => {
     expect(await flagOf(at.orgId, a.id)).toMatchObject({ active: true, notBefore: expect.any(Number) });
     expect(await flagOf(at.orgId, b.id)).toMatchObject({ active: false });
     expect(await flagOf(at.orgId, c.id)).toBeNull();
-    expect(await waiting(at.orgId)).toBe(0);
+    await settled(at.orgId);
   });
 });
 
@@ -669,7 +669,7 @@ describe('a database that fails on the way', () => {
       expect((await idp.get(`/Users/${id}`)).body.active).toBe(!isOut);
       expect((await flagOf(idp.orgId, id))?.active).toBe(isOut ? false : undefined);
     }
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
   });
 
   it('from the first batch on is 503 for the whole, with Retry-After, and changes nothing', async () => {

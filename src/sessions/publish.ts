@@ -1,4 +1,8 @@
-/** D1 state -> KV flag. By state, not by event: a retry writes what is true by then. */
+/**
+ * D1 state -> KV flag. By state, not by event: a retry writes what is true by then. A flag is published when KV acknowledges it:
+ * from then on it is visible where it was written, and elsewhere usually within about a minute. The coordinator keeps the order
+ * (written-states.ts).
+ */
 import { type Publication, WHOLE_ORG } from '../store/journal/outbox';
 import { type Flag, flagKey } from './flag.ts';
 

@@ -19,8 +19,10 @@ import {
 import { hashOf } from './credentials/secret';
 import { type Env, settings } from './env';
 import type { Actor } from './events';
-import { publishState } from './sessions/publish';
+import { type FlagWrite, flagWriteOf } from './sessions/publish';
 import { Streams } from './sessions/push';
+import { Settlement } from './sessions/settlement';
+import { WrittenStates } from './sessions/written-states';
 import {
   type Credential,
   type Ended,
@@ -30,7 +32,7 @@ import {
   retirePredecessor,
   revokeCredentials,
 } from './store/credentials/credentials';
-import { pendingPublications } from './store/journal/outbox';
+import { type Publication, pendingPublications, readPublication, settle, WHOLE_ORG } from './store/journal/outbox';
 import { OrgStore } from './store/org/open';
 
 /** KV takes one write per second and key; a second one sooner may be refused (Cloudflare, «KV limits»). */
@@ -41,7 +43,7 @@ const RETRY_LONGEST = 60_000;
 const PORTION = 100;
 /**
  * An invocation may make 1,000 operations of KV and 1,000 queries of D1 (Cloudflare, «KV limits», «D1 limits»); a
- * publication takes two and three of them.
+ * publication takes one of KV and, where D1 counts each statement of a batch, two of D1.
  */
 const PORTIONS_PER_ALARM = 3;
 /** Milliseconds after which an alarm begins no further portion, and leaves the rest to the next one. */
@@ -49,12 +51,32 @@ const ALARM_TIME = 20_000;
 /** Publications of a portion under way at once. What is asked for by itself waits behind no more than these. */
 const PARALLEL = 10;
 
+/** What a publication is to start from. */
+interface Wanted {
+  /** The state as the caller committed it; undefined: D1 is to be read. */
+  readonly told: Publication | undefined;
+  /** The flag is written even if KV holds it already. */
+  readonly isForced: boolean;
+}
+
+/** A publication that waits until the one before it is over. What it starts from may still change. */
+interface Turn {
+  wanted: Wanted;
+  done: Promise<void>;
+}
+
 export class OrgCoordinator extends DurableObject<Env> {
   #tokens: Promise<unknown> = Promise.resolve();
   readonly #running = new Map<string, Promise<void>>();
-  readonly #waiting = new Map<string, Promise<void>>();
+  readonly #waiting = new Map<string, Turn>();
   readonly #writtenAt = new Map<string, number>();
   #failures = 0;
+  readonly #written = new WrittenStates(this.ctx.storage.kv);
+  readonly #settlement = new Settlement(
+    (published) => settle(this.env.DB, this.#orgId, published),
+    (work) => this.ctx.waitUntil(work),
+    () => this.#retryLater(),
+  );
   readonly #streams = new Streams(this.ctx, () => ({
     orgId: this.#orgId,
     db: this.env.DB,
@@ -102,14 +124,21 @@ export class OrgCoordinator extends DurableObject<Env> {
   }
 
   /**
-   * Publishes the present state of a user. By the time it is true, the flag is in KV.
+   * Publishes the state of a user or of the org. When it returns true, KV has acknowledged this state or a newer one.
    *
+   * @param subject the state as it was committed, so that D1 need not be read; or an id, whose state is read from D1. States may
+   *   arrive late, twice and in any order: an older one is never written after a newer one.
    * @returns false when KV or D1 failed: the outbox still holds the intent, and the alarm tries again.
    */
-  async publish(userId: string): Promise<boolean> {
+  async publish(subject: string | Publication): Promise<boolean> {
     this.#streams.pump(); // before KV, and whatever becomes of KV
-    const isPublished = await this.#try(userId);
+    const isPublished =
+      typeof subject === 'string'
+        ? await this.#try(subject, { told: undefined, isForced: true })
+        : await this.#try(subject.userId, { told: subject, isForced: false });
     if (!isPublished) await this.#retryLater();
+    // An operator waits for this one, and asks next which orgs have a flag.
+    else if (subject === WHOLE_ORG) await this.#settlement.flushNow();
     return isPublished;
   }
 
@@ -117,6 +146,7 @@ export class OrgCoordinator extends DurableObject<Env> {
   async drain(): Promise<number> {
     const { failed, last } = await this.#publishPortion(undefined);
     if (last !== undefined) await this.#wakeAt(Date.now());
+    await this.#settlement.flushNow();
     return failed;
   }
 
@@ -145,6 +175,7 @@ export class OrgCoordinator extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     try {
       await this.#goOn();
+      await this.#settlement.flushNow();
     } catch (error) {
       // The platform gives up an alarm that has failed six times; this one goes on for as long as something waits.
       console.error(JSON.stringify({ message: 'the outbox could not be read yet', error: String(error) }));
@@ -166,21 +197,22 @@ export class OrgCoordinator extends DurableObject<Env> {
 
   /** @returns how many failed, and the last of the portion where it is worth going on behind it. */
   async #publishPortion(after: string | undefined): Promise<{ failed: number; last: string | undefined }> {
+    await this.#settlement.flush(); // what is published already must not be read again
     const pending = await pendingPublications(this.env.DB, this.#orgId, after, PORTION);
     this.#streams.pump();
     let failed = 0;
     const queue = pending.values();
     const work = async () => {
-      for (const userId of queue) if (!(await this.#try(userId))) failed++;
+      for (const userId of queue) if (!(await this.#try(userId, { told: undefined, isForced: false }))) failed++;
     };
     await Promise.all(Array.from({ length: PARALLEL }, work));
     if (failed > 0) await this.#retryLater();
     return { failed, last: failed < PORTION && pending.length === PORTION ? pending.at(-1) : undefined };
   }
 
-  async #try(userId: string): Promise<boolean> {
+  async #try(userId: string, wanted: Wanted): Promise<boolean> {
     try {
-      await this.#publishInLine(userId);
+      await this.#publishInLine(userId, wanted);
       this.#failures = 0;
       return true;
     } catch (error) {
@@ -201,29 +233,70 @@ export class OrgCoordinator extends DurableObject<Env> {
   }
 
   /**
-   * One write at a time per user, and one that waits: whoever asks while one waits shares it, because it will read the
-   * state only when its turn comes. So fifty changes in ten seconds are ten writes, and the last state wins.
+   * One write at a time per user, and one that waits. Further requests share the one that waits, which writes the newest
+   * state of them all. So fifty changes in ten seconds are ten writes, and the last state wins.
    */
-  #publishInLine(userId: string): Promise<void> {
+  #publishInLine(userId: string, wanted: Wanted): Promise<void> {
     const waiting = this.#waiting.get(userId);
-    if (waiting !== undefined) return waiting;
-    const turn = this.#takeTurn(userId);
+    if (waiting !== undefined) {
+      waiting.wanted = both(waiting.wanted, wanted);
+      return waiting.done;
+    }
+    const turn: Turn = { wanted, done: Promise.resolve() };
     this.#waiting.set(userId, turn);
-    return turn;
+    turn.done = this.#takeTurn(userId, turn);
+    return turn.done;
   }
 
-  async #takeTurn(userId: string): Promise<void> {
-    await this.#running.get(userId)?.catch(() => undefined); // its own caller hears of its failure
+  async #takeTurn(userId: string, turn: Turn): Promise<void> {
+    await this.#running.get(userId)?.catch(() => undefined); // its own caller is told of its failure
     const pause = (this.#writtenAt.get(userId) ?? Number.NEGATIVE_INFINITY) + KEY_INTERVAL - performance.now();
-    if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
-    this.#running.set(userId, this.#waiting.get(userId)!);
+    if (pause > 0 && !this.#isWritten(turn.wanted)) await new Promise((resolve) => setTimeout(resolve, pause));
+    this.#running.set(userId, turn.done);
     this.#waiting.delete(userId);
     try {
-      const { sessionMaxAge } = settings(this.env);
-      await publishState(this.env, sessionMaxAge, this.#orgId, userId, () => this.#remember(userId));
+      await this.#publishNow(userId, turn.wanted);
     } finally {
       this.#running.delete(userId);
     }
+  }
+
+  async #publishNow(userId: string, { told, isForced }: Wanted): Promise<void> {
+    const { highest } = this.#written;
+    const isNews = told !== undefined && this.#written.isNews(told);
+    const isKnown = isNews || this.#isWritten({ told, isForced });
+    const publication = told && isKnown ? told : await readPublication(this.env.DB, this.#orgId, userId);
+    if (isNews || isForced || !this.#holds(publication)) {
+      // What D1 was asked includes everything up to the highest number, whichever rows are left.
+      await this.#write(publication, isNews ? publication.through : Math.max(publication.through, highest));
+    }
+    this.#settlement.add(userId, publication.through);
+  }
+
+  async #write(publication: Publication, order: number): Promise<void> {
+    const { userId } = publication;
+    const { key, value, options } = this.#flagWriteOf(publication);
+    this.#written.begin(userId, order);
+    this.#remember(userId);
+    try {
+      // Acknowledged is written: to read it back would ask this place's cache.
+      await this.env.REVOCATIONS.put(key, value, options);
+      this.#written.end(userId, textOf({ value, options }));
+    } finally {
+      this.#remember(userId);
+    }
+  }
+
+  #flagWriteOf = (publication: Publication) => flagWriteOf(this.#orgId, publication, settings(this.env).sessionMaxAge);
+
+  /** Whether KV holds the flag of this state. */
+  #holds(publication: Publication): boolean {
+    return this.#written.holds(publication, textOf(this.#flagWriteOf(publication)));
+  }
+
+  /** Whether this was published already: it is a repetition. */
+  #isWritten({ told, isForced }: Wanted): boolean {
+    return told !== undefined && !isForced && this.#holds(told);
   }
 
   /**
@@ -248,3 +321,13 @@ export class OrgCoordinator extends DurableObject<Env> {
     if (planned === null || planned > at) await this.ctx.storage.setAlarm(at);
   }
 }
+
+/** The newest state that either was told; where one was told nothing, D1 is read. */
+function both(a: Wanted, b: Wanted): Wanted {
+  const isForced = a.isForced || b.isForced;
+  if (a.told === undefined || b.told === undefined) return { told: undefined, isForced };
+  return { told: a.told.through >= b.told.through ? a.told : b.told, isForced };
+}
+
+/** A flag with its end, to compare. */
+const textOf = ({ value, options }: Pick<FlagWrite, 'value' | 'options'>) => `${value} ${options.expirationTtl ?? ''}`;

@@ -9,6 +9,7 @@ import type { Stored } from '../scim/resource';
 import { allTypes, type Types } from '../scim/schema/types';
 import { Busy } from '../store/d1/batch';
 import { type CountedQueries, QueryBudget } from '../store/d1/query-budget';
+import { newest, type Publication } from '../store/journal/outbox';
 import type { OrgStore } from '../store/org/open';
 import { SchemasChanged } from '../store/org/open';
 import { Gathering, NotAsPresumed, type Presumption, Stopped } from '../store/org/shared-batches';
@@ -49,7 +50,8 @@ export async function performBulk(
   const gathering = new Gathering(org.store, operations.length, new QueryBudget(counted), mayGoOn);
   let isBegun = false;
   let busy: Busy | undefined;
-  const published = new Set<string>();
+  /** By user: of several states of one, the last. */
+  const published = new Map<string, string | Publication>();
   let hasMany = false;
   const results: Promise<BulkResult | undefined>[] = [];
   /** Of a PATCH that is carried out with an earlier one. */
@@ -119,8 +121,9 @@ export async function performBulk(
         ...org,
         store,
         ...(newId !== undefined && { newId }),
-        publish: async (userId) => {
-          published.add(userId);
+        publish: async (subject) => {
+          const userId = typeof subject === 'string' ? subject : subject.userId;
+          published.set(userId, newest(published.get(userId), subject));
           return false; // when all is over, with the others
         },
         publishPending: async () => {
@@ -175,7 +178,7 @@ export async function performBulk(
 
   const settled = await Promise.allSettled(operations.map((_, index) => begin(index)));
   // Whatever became of the others: who is deactivated is out before anybody is told of it (promise 2).
-  await publishAll(org, [...published]);
+  await publishAll(org, [...published.values()]);
   if (hasMany) await org.publishPending();
   if (busy && !isBegun) throw busy;
   const all = settled.map((result) => {

@@ -3,6 +3,7 @@ import type { Actor } from '../events';
 import type { Types } from '../scim/schema/types';
 import type { Reason } from '../store/credentials/refusals';
 import { FEW } from '../store/journal/end-sessions';
+import type { Publication } from '../store/journal/outbox';
 import type { OrgStore, Registered } from '../store/org/open';
 
 export interface Org {
@@ -14,9 +15,10 @@ export interface Org {
    * Publishes what is true of a user's sessions now. Never throws: the change is committed, and its intent to publish
    * with it, so the client must hear of the change and the retry is not its business.
    *
+   * @param subject the state as the batch of the change committed it; or an id, whose state the coordinator reads from D1.
    * @returns whether it has been published.
    */
-  publish(userId: string): Promise<boolean>;
+  publish(subject: string | Publication): Promise<boolean>;
   /** The same of whoever waits for it: as many as a request can wait for, the others after it. */
   publishPending(): Promise<void>;
   /** The same, of however many: it is begun, and goes on after the answer. */
@@ -34,10 +36,10 @@ export interface Org {
   brakeSearch?(cost: number): Promise<void>;
 }
 
-/** @param userIds whose sessions have been ended; more than FEW stand for many. */
-export async function publishAll(org: Org, userIds: readonly string[]): Promise<void> {
-  if (userIds.length > FEW) await org.publishPending();
-  else await Promise.all(userIds.map((userId) => org.publish(userId)));
+/** @param subjects users whose sessions have been ended, or their states; more than FEW stand for many. */
+export async function publishAll(org: Org, subjects: readonly (string | Publication)[]): Promise<void> {
+  if (subjects.length > FEW) await org.publishPending();
+  else await Promise.all(subjects.map((subject) => org.publish(subject)));
 }
 
 /** An org whose schemas are known, to a store that makes sure of it (schemas.ts). */

@@ -39,7 +39,7 @@ export function restoreUser(org: TypedOrg, id: string, details: Details): Promis
     const manner = { endsSessions, isOneExternalId: true };
     try {
       const { user } = await store.replaceUser(org.store, org.types.user, before, draft, org.actor, happening, manner);
-      return { user, isPublished: await org.publish(id) };
+      return { user, isPublished: await org.publish(store.publicationOf(user)) };
     } catch (error) {
       if (isUnmet(error, 'version')) return undefined;
       if (error instanceof Taken) throw uniqueness('userName');

@@ -13,6 +13,7 @@ import { buryUser, eraseUser } from '../store/directory/delete-user';
 import { mayLink } from '../store/directory/linking';
 import type { StoredUser } from '../store/directory/users';
 import * as store from '../store/directory/users';
+import type { Publication } from '../store/journal/outbox';
 import { type LinkedBy, meaningOf } from './identity';
 import { creation, detailsOf, replacement, restoration } from './lifecycle';
 import type { Org, TypedOrg } from './org';
@@ -88,7 +89,7 @@ async function insert(
   const happening = { type: change.type, targetId: id, details, publishes: change.isPublished };
   const draft = { id, isActive, resource, version: 1, createdAt: now, modifiedAt: now };
   const user = await store.insertUser(org.store, org.types.user, draft, org.actor, happening, passedOver);
-  if (change.isPublished) await org.publish(id);
+  if (change.isPublished) await org.publish(store.publicationOf(user));
   return user;
 }
 
@@ -188,7 +189,7 @@ function wantsActive(
  * change whose publication was lost in a crash is published before the repetition hears 2xx.
  */
 async function unchanged(org: Org, before: StoredUser): Promise<StoredUser> {
-  if (before.isUnpublished) await org.publish(before.id);
+  if (before.unpublished !== undefined) await org.publish(store.publicationOf(before));
   return before;
 }
 
@@ -235,13 +236,12 @@ async function save(
   try {
     const { endsSessions } = change;
     if (change.type === 'user.deactivated' && org.store.tenant.settings.onDeactivate === 'erase') {
-      await eraseUser(org.store, before, org.actor, true);
-      await org.publish(before.id);
+      await org.publish(await eraseUser(org.store, before, org.actor, true));
       return { ...before, ...draft, groups: [] }; // the last that is seen of them
     }
     const manner = { endsSessions, isLinked: linked !== undefined, withdraws };
     const saved = await store.replaceUser(org.store, org.types.user, before, draft, org.actor, happening, manner);
-    if (change.isPublished || saved.isSignedOut) await org.publish(before.id);
+    if (change.isPublished || saved.isSignedOut) await org.publish(store.publicationOf(saved.user));
     return saved.user;
   } catch (error) {
     if (isUnmet(error, 'version')) return undefined;
@@ -264,13 +264,14 @@ const isNameTaken = (error: unknown) => error instanceof Taken && error.columns.
  */
 export async function deleteUser(org: Org, id: string, ifMatch: TagCondition | undefined): Promise<void> {
   const versions = ifMatch === '*' ? undefined : ifMatch;
+  let buried: Publication;
   try {
-    await buryUser(org.store, id, versions, org.actor);
+    buried = await buryUser(org.store, id, versions, org.actor);
   } catch (error) {
     if (!isUnmet(error, 'found')) return refused(org, error, id, 'delete');
     if (versions === undefined) throw notFound('User');
     await getUser(org, id); // 404, unless it is the version that does not match
     throw preconditionFailed();
   }
-  await org.publish(id);
+  await org.publish(buried);
 }

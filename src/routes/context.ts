@@ -91,7 +91,7 @@ export function orgFor(
     store,
     actor,
     baseUrl,
-    publish: async (userId) => (await confirmed(() => coordinator().publish(userId))) === true,
+    publish: async (subject) => (await confirmed(() => coordinator().publish(subject))) === true,
     publishPending: async () => void (await confirmed(() => coordinator().drain())),
     publishSoon: async () => void (await confirmed(() => coordinator().publishSoon())),
     noteRefusal,

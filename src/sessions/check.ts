@@ -69,7 +69,7 @@ export type OnMissingOrgFlag = 'deny' | 'allow';
  * session of an org without one is refused. A user's flag may be missing: then nothing was ever revoked, or it was longer ago
  * than any session lives. That there is such a user, KV cannot say.
  *
- * How instant: at once where the flag was written; elsewhere usually within about a minute and with no upper bound,
+ * How instant: at once where the flag was written, which is where the org's coordinator runs; elsewhere usually within about a minute and with no upper bound,
  * because KV caches a missing key too, just where the user is active. For the same reason the first sessions of a new org
  * may be `unknown` elsewhere for about a minute.
  *

@@ -1,5 +1,9 @@
-/** D1 state -> KV flag. By state, not by event: a late retry writes what is true now, and cannot bring back the past. */
-import { type Publication, readPublication, settle, WHOLE_ORG } from '../store/journal/outbox';
+/**
+ * D1 state -> KV flag. By state, not by event: a retry writes what is true by then. A flag is published when KV acknowledges it:
+ * from then on it is visible where it was written, and elsewhere usually within about a minute. The coordinator keeps the order
+ * (written-states.ts).
+ */
+import { type Publication, WHOLE_ORG } from '../store/journal/outbox';
 import { type Flag, flagKey } from './flag.ts';
 
 function flagOf({ isActive, notBefore }: Publication): Flag {
@@ -21,32 +25,20 @@ function lifeOf({ userId, isActive, isGone }: Publication, sessionMaxAge: number
   return isActive || isGone ? sessionMaxAge : undefined;
 }
 
-/**
- * Publishes what is true of one user (or WHOLE_ORG) now, and settles the outbox rows that asked for it once the flag can
- * be read back. Two D1 round trips, a KV write and a read.
- *
- * @param sessionMaxAge seconds.
- * @param onWrite called when the write to KV begins, and when it has ended, well or not: KV takes one a second of a key.
- * @throws whatever D1 or KV throws, and when what was written is not what is read; the outbox rows then stay.
- */
-export async function publishState(
-  { DB: db, REVOCATIONS: flags }: { readonly DB: D1Database; readonly REVOCATIONS: KVNamespace },
-  sessionMaxAge: number,
-  orgId: string,
-  userId: string,
-  onWrite: () => void,
-): Promise<void> {
-  const publication = await readPublication(db, orgId, userId);
-  const key = userId === WHOLE_ORG ? flagKey(orgId) : flagKey(orgId, userId);
+/** A flag as KV takes it. */
+export interface FlagWrite {
+  readonly key: string;
+  readonly value: string;
+  readonly options: KVNamespacePutOptions;
+}
+
+/** @param sessionMaxAge seconds. */
+export function flagWriteOf(orgId: string, publication: Publication, sessionMaxAge: number): FlagWrite {
+  const { userId } = publication;
   const expirationTtl = lifeOf(publication, sessionMaxAge);
-  const text = JSON.stringify(flagOf(publication));
-  onWrite();
-  try {
-    await flags.put(key, text, expirationTtl === undefined ? {} : { expirationTtl });
-  } finally {
-    onWrite();
-  }
-  // KV shows a write at once where it was made: what is not there was lost, and a retry is cheap.
-  if ((await flags.get(key)) !== text) throw new Error('KV does not show the flag that was written to it');
-  await settle(db, orgId, publication);
+  return {
+    key: userId === WHOLE_ORG ? flagKey(orgId) : flagKey(orgId, userId),
+    value: JSON.stringify(flagOf(publication)),
+    options: expirationTtl === undefined ? {} : { expirationTtl },
+  };
 }

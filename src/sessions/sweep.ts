@@ -11,7 +11,7 @@ const FLAGS_PER_SWEEP = 200;
 
 /**
  * A publication that is under way just now is asked for a second time, which is harmless: the coordinator has one line
- * per user, and writes what is true.
+ * per user, and writes what is true. One that is only not settled yet is settled, and not written again.
  *
  * @throws Error when an org could not be reached, after all others were; the next sweep tries again.
  */

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Env } from '../../src/env';
 import { BULK_REQUEST, BULK_RESPONSE, ENTERPRISE_USER, ERROR } from '../../src/scim/urns';
 import { type Answer, type Ask, BASE, type Idp, newIdp } from '../support/client';
-import { flagOf, waiting } from '../support/coordinator';
+import { flagOf, settled } from '../support/coordinator';
 import { counters, dump, journal, rows } from '../support/database';
 import { Meter } from '../support/meter';
 import { Random } from '../support/random';
@@ -642,7 +642,7 @@ describe('people who are deactivated in bulk', () => {
     for (const { id } of [...people, { id: idIn(answer, 13) }]) {
       expect(await flagOf(at.orgId, id)).toMatchObject({ active: false });
     }
-    expect(await waiting(at.orgId)).toBe(0);
+    await settled(at.orgId);
     expect(await counters(at.orgId)).toMatchObject({ kept: { users: 9, active: 0 } });
   });
 
@@ -661,7 +661,7 @@ describe('people who are deactivated in bulk', () => {
     expect(await flagOf(at.orgId, a.id)).toMatchObject({ active: true, notBefore: expect.any(Number) });
     expect(await flagOf(at.orgId, b.id)).toMatchObject({ active: false });
     expect(await flagOf(at.orgId, c.id)).toBeNull();
-    expect(await waiting(at.orgId)).toBe(0);
+    await settled(at.orgId);
   });
 });
 
@@ -701,7 +701,7 @@ describe('a database that fails on the way', { timeout: 60_000 }, () => {
       expect((await idp.get(`/Users/${id}`)).body.active).toBe(!isOut);
       expect((await flagOf(idp.orgId, id))?.active).toBe(isOut ? false : undefined);
     }
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
   });
 
   it('from the first batch on is 503 for the whole, with Retry-After, and changes nothing', async () => {

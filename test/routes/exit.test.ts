@@ -55,6 +55,7 @@ describe('the state of an exit', () => {
     await idp.delete(`/Users/${(await idp.user('gone@x')).id}`, unheard);
     await admin('POST', org('/oauth/clients'), { body: {} });
     await admin('POST', org('/basic'), { body: {} });
+    await vi.waitFor(async () => expect(await waiting(idp.orgId)).toBe(1));
     expect(await exit()).toMatchObject({
       slug: idp.slug,
       scimEnabled: true,

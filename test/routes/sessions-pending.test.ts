@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { admin, type Idp, newIdp } from '../support/client';
-import { brokenKv, coordinatorOf, rebind } from '../support/coordinator';
+import { brokenKv, coordinatorOf, rebind, settled } from '../support/coordinator';
 
 const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
 afterAll(() => log.mockRestore());
@@ -18,6 +18,7 @@ const pending = (slug: string) => admin('GET', `/orgs/${slug}/sessions/pending`)
 it('nothing waits while all is well', async () => {
   const { id } = await idp.user('calm');
   await idp.delete(`/Users/${id}`);
+  await settled(idp.orgId);
   expect((await pending('pending')).body).toEqual({ total: 0, pending: [] });
 });
 

@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers';
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Env } from '../../src/env';
 import { type Answer, admin, type Idp, newIdp } from '../support/client';
-import { coordinatorOf, flagOf, userRow, waiting } from '../support/coordinator';
+import { coordinatorOf, flagOf, settled, userRow, waiting } from '../support/coordinator';
 import { journal, rows } from '../support/database';
 import { fillGroup, fillUsers, userId } from '../support/fill';
 import { Meter } from '../support/meter';
@@ -55,7 +55,7 @@ describe('a new userName', () => {
     const at = await notBefore(id);
     expect(at).toBeGreaterThanOrEqual(before);
     expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: true, notBefore: at });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
     const [updated, ended] = (await journal(idp.orgId, id)).slice(-2);
     expect([updated!.type, ended!.type]).toEqual(['user.updated', 'user.signed_out']);
     expect(ended).toMatchObject({ actor: 'idp', seq: updated!.seq + 1, details: { cause: 'rename' } });
@@ -197,7 +197,7 @@ describe('leaving a named group', () => {
     const at = await notBefore(ada);
     expect(at).toBeGreaterThanOrEqual(before);
     expect(await flagOf(idp.orgId, ada)).toEqual({ v: 1, active: true, notBefore: at });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
     expect(await notBefore(grace)).toBeNull();
     const [updated, ended] = (await journal(idp.orgId)).slice(-2);
     expect(updated).toMatchObject({ type: 'group.updated', target_id: group, details: { left: [ada] } });
@@ -223,7 +223,7 @@ describe('leaving a named group', () => {
       expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: true, notBefore: at });
     }
     expect((await signedOut()).map(({ target_id }) => target_id).sort()).toEqual([ada, grace].sort());
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
     const events = await journal(idp.orgId);
     expect(events.map(({ seq }) => seq)).toEqual(events.map((_, i) => i + 1));
   });
@@ -346,7 +346,7 @@ describe('when many leave at once', () => {
     const second = noting();
     await idp.delete(`/Groups/${many}`, { env: second.env });
     expect(second.calls).toEqual(['drain']);
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
     expect(await flagOf(idp.orgId, userId(51))).toMatchObject({ active: true, notBefore: await notBefore(userId(51)) });
   });
 

@@ -4,7 +4,7 @@ import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { checkSession } from '../../src/sessions/check';
 import { sweep } from '../../src/sessions/sweep';
 import { admin, ask, BASE, type Idp, newIdp } from '../support/client';
-import { brokenKv, flagOf, rebind, userRow, waiting } from '../support/coordinator';
+import { brokenKv, flagOf, rebind, settled, userRow } from '../support/coordinator';
 import { dump, journal, rows } from '../support/database';
 import { fillUsers, userId } from '../support/fill';
 import { Meter } from '../support/meter';
@@ -54,7 +54,7 @@ describe('signing a user out', () => {
     expect(at).toBeGreaterThanOrEqual(before);
     expect(at).toBeLessThanOrEqual(Date.now());
     expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: true, notBefore: at });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
     expect([await check(before), await check(at)]).toEqual([both('revoked'), both('revoked')]);
     expect(await check(at + 1)).toEqual(both('good'));
   });
@@ -127,7 +127,7 @@ describe('signing a user out', () => {
     await rebind(idp.orgId, {});
     await sweep(env);
     expect(await check(before)).toEqual(both('revoked'));
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
   });
 
   it('takes one D1 round trip, and few rows in an org of any size', async () => {
@@ -271,7 +271,7 @@ describe('an org that the vendor has disabled', () => {
     const again = await ofOrg('disable');
     expect(again.body).toEqual({ ...first.body, published: true });
     expect(await typesSince(length)).toEqual([]);
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
     expect(await check(Date.now() + 1_000)).toEqual(both('inactive'));
   });
 

@@ -18,6 +18,7 @@ const bindings = (config) => ({
   crons: config.triggers.crons,
   migrations: config.migrations,
   observability: config.observability,
+  placement: config.placement,
 });
 const ENVIRONMENTS = ['us', 'eu', 'dedicated'];
 
@@ -27,6 +28,7 @@ describe.each(ENVIRONMENTS)('the environment %s', (name) => {
 
   it('can do what the service without a region can', () => {
     expect(plain.d1_databases).toHaveLength(1);
+    expect(plain.placement).toEqual({ mode: 'smart' });
     expect(bindings(config)).toEqual(bindings(plain));
     expect(SESSION_MAX_AGE).toBe(plain.vars.SESSION_MAX_AGE);
   });

@@ -9,7 +9,7 @@ import { CLOCK } from '../../src/store/journal/end-sessions';
 import { signOutOrg } from '../../src/store/operations/orgs';
 import { OrgStore } from '../../src/store/org/open';
 import { type Answer, admin, type Idp, newIdp } from '../support/client';
-import { flagOf, userRow, waiting } from '../support/coordinator';
+import { flagOf, settled, userRow } from '../support/coordinator';
 import { journal, rows } from '../support/database';
 import { fillGroup, fillUsers, userId } from '../support/fill';
 import { forbidLowering, publications, unreachable } from '../support/outbox';
@@ -156,7 +156,7 @@ describe('not-before', () => {
     }
     await env.ORG_COORDINATOR.getByName(idp.orgId).drain();
     expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: false, notBefore: before });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
   });
 
   it('of the org is raised by its sign-out and its disabling, and kept by its enabling', async () => {
@@ -286,7 +286,7 @@ describe('at once with other changes of the same person', () => {
     expect(row.not_before).toBeGreaterThanOrEqual(started);
     await env.ORG_COORDINATOR.getByName(idp.orgId).drain();
     expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: row.active === 1, notBefore: row.not_before });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
   });
 });
 

@@ -6,7 +6,7 @@ import type { Env } from '../../src/env';
 import worker from '../../src/index';
 import { sweep } from '../../src/sessions/sweep';
 import { admin, ask, BASE, newIdp } from '../support/client';
-import { brokenKv, coordinatorOf, flagOf, rebind, waiting } from '../support/coordinator';
+import { brokenKv, coordinatorOf, flagOf, rebind, settled, waiting } from '../support/coordinator';
 import { unreachable } from '../support/outbox';
 
 const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
@@ -37,7 +37,7 @@ describe('the flag of an org', () => {
     const { orgId } = await newIdp(slug);
     expect(await flagOf(orgId)).toEqual(NEW);
     expect(await lifeOf(`rev:v1:${orgId}`)).toBeUndefined();
-    expect(await waiting(orgId)).toBe(0);
+    await settled(orgId);
   });
 
   it('never ends either after a sign-out, or switched off and on, or with the org', async () => {
@@ -137,7 +137,7 @@ describe('the flag of somebody', () => {
     expect(await lifeOf(`rev:v1:${idp.orgId}:${out.id}`)).toBeUndefined();
     await admin('DELETE', `/orgs/${slug}?confirm=${slug}`);
     await cron();
-    await vi.waitFor(async () => expect(await waiting(idp.orgId)).toBe(0), { timeout: 10_000 });
+    await settled(idp.orgId);
     for (const { id } of [out, back]) {
       expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
       expect(await lifeOf(`rev:v1:${idp.orgId}:${id}`)).toSatisfy(isAboutMaxAge);
@@ -158,7 +158,7 @@ describe('the flag of somebody', () => {
     await env.DB.prepare('UPDATE users SET deleted_at = 1 WHERE org_id = ? AND id = ?').bind(idp.orgId, aged.id).run();
     await cron(); // erases
     await cron(); // publishes
-    await vi.waitFor(async () => expect(await waiting(idp.orgId)).toBe(0), { timeout: 10_000 });
+    await settled(idp.orgId);
     for (const { id } of [asked, deleted, aged]) {
       expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
       expect(await lifeOf(`rev:v1:${idp.orgId}:${id}`)).toSatisfy(isAboutMaxAge);

@@ -6,7 +6,7 @@ import type { Env } from '../../src/env';
 import { checkSession } from '../../src/sessions/check';
 import { sweep } from '../../src/sessions/sweep';
 import { type Answer, admin, type Idp, newIdp } from '../support/client';
-import { brokenKv, coordinatorOf, flagOf, NotedKv, rebind, userRow, waiting } from '../support/coordinator';
+import { brokenKv, coordinatorOf, flagOf, NotedKv, rebind, settled, userRow, waiting } from '../support/coordinator';
 
 const active = (value: boolean) => [{ op: 'replace', path: 'active', value }];
 const check = (orgId: string, user: string, issuedAt: number) =>
@@ -63,7 +63,7 @@ describe.concurrent('by the time the IdP hears of it, the flag is in KV and noth
     expect(row.active).toBe(0);
     expect(flag!.notBefore).toBeGreaterThanOrEqual(before);
     expect(flag!.notBefore).toBeLessThanOrEqual(Date.now());
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
     expect(await check(idp.orgId, id, Date.now())).toEqual({ valid: false, reason: 'inactive' });
     // The flag of someone inactive has no end.
     const { keys } = await env.REVOCATIONS.list({ prefix: `rev:v1:${idp.orgId}:` });
@@ -74,7 +74,7 @@ describe.concurrent('by the time the IdP hears of it, the flag is in KV and noth
     const idp = await newIdp('created-off');
     const { body } = await idp.post('/Users', off);
     expect(await flagOf(idp.orgId, body.id)).toEqual({ v: 1, active: false, notBefore: 0 });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
   });
 
   it.each<[name: string, act: (idp: Idp, path: string) => Promise<Answer>]>([
@@ -94,7 +94,7 @@ describe.concurrent('by the time the IdP hears of it, the flag is in KV and noth
     expect(await check(idp.orgId, id, old)).toEqual({ valid: false, reason: 'revoked' });
     expect(await check(idp.orgId, id, notBefore)).toEqual({ valid: false, reason: 'revoked' });
     expect(await check(idp.orgId, id, notBefore + 1)).toEqual({ valid: true, reason: 'good' });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
     // It is needed while a session from before may live.
     const [key] = (await env.REVOCATIONS.list({ prefix: `rev:v1:${idp.orgId}:` })).keys;
     const month = Date.now() / 1000 + Number(env.SESSION_MAX_AGE);
@@ -109,7 +109,7 @@ describe.concurrent('by the time the IdP hears of it, the flag is in KV and noth
     const { notBefore } = (await flagOf(idp.orgId, id))!;
     expect((await idp.post('/Users', person)).body.id).toBe(id);
     expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: true, notBefore });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
   });
 
   it('who comes back inactive stays out', async () => {
@@ -118,7 +118,7 @@ describe.concurrent('by the time the IdP hears of it, the flag is in KV and noth
     await idp.delete(`/Users/${id}`);
     expect((await idp.post('/Users', off)).body).toMatchObject({ id, active: false });
     expect(await flagOf(idp.orgId, id)).toMatchObject({ v: 1, active: false });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
   });
 
   it('a second deactivation moves not-before on, never back', async () => {
@@ -159,7 +159,7 @@ describe.concurrent('by the time the IdP hears of it, the flag is in KV and noth
     await idp.patch(`/Users/${id}`, [{ op: 'add', path: 'title', value: 'Head' }]);
     await idp.put(`/Users/${id}`, { ...person, userName: 'eve@x.example' });
     expect(await flagOf(idp.orgId, id)).toBeNull();
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
   });
 
   it('a deleted org leaves a flag under which every session is dead, those of tomorrow too', async () => {
@@ -169,7 +169,7 @@ describe.concurrent('by the time the IdP hears of it, the flag is in KV and noth
     expect([status, body]).toEqual([200, { deleted: 'closed', id: idp.orgId, users: 1 }]);
     expect(await flagOf(idp.orgId)).toMatchObject({ v: 1, active: false });
     expect(await check(idp.orgId, id, Date.now() + 86_400_000)).toEqual({ valid: false, reason: 'inactive' });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
   });
 
   it('keys and values hold ids, a word and an instant: nothing about the person or the org', async () => {
@@ -213,7 +213,7 @@ describe.concurrent('when KV fails,', () => {
     await rebind(idp.orgId, {});
     expect(await runDurableObjectAlarm(coordinatorOf(idp.orgId))).toBe(true);
     expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
   });
 
   it('and an org is deleted, its flag is written by the alarm, though nothing of the org is left', async () => {
@@ -225,7 +225,7 @@ describe.concurrent('when KV fails,', () => {
     await rebind(idp.orgId, {});
     await runDurableObjectAlarm(coordinatorOf(idp.orgId));
     expect(await flagOf(idp.orgId)).toMatchObject({ v: 1, active: false });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
   });
 
   it('a late retry writes what is true by then, and cannot bring back an old state', async () => {
@@ -242,7 +242,7 @@ describe.concurrent('when KV fails,', () => {
     expect(noted.puts.map(({ flag }) => flag)).toEqual([{ v: 1, active: true, notBefore }]);
     expect(await check(idp.orgId, id, notBefore!)).toEqual({ valid: false, reason: 'revoked' });
     expect(await check(idp.orgId, id, notBefore! + 1)).toEqual({ valid: true, reason: 'good' });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
     // And once more, long after: the same.
     expect(await coordinatorOf(idp.orgId).publish(id)).toBe(true);
     expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: true, notBefore });
@@ -261,7 +261,7 @@ describe('what a crash left between the commit and the publication', () => {
     await letWait(idp.orgId);
     await sweep(env);
     expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
   });
 
   it('of a request that died with its answer is published by the sweep', async () => {
@@ -274,7 +274,7 @@ describe('what a crash left between the commit and the publication', () => {
     await letWait(idp.orgId);
     await sweep(env);
     expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
   });
 
   it.each<[string, (idp: Idp, id: string) => Promise<Answer>]>([
@@ -289,7 +289,7 @@ describe('what a crash left between the commit and the publication', () => {
     const answer = await again(idp, id);
     expect(answer.body).toMatchObject({ id, active: false, meta: { created: meta.created, version: 'W/"2"' } });
     expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
   });
 });
 
@@ -313,7 +313,7 @@ describe.concurrent('someone switched off and on twenty times at once', () => {
     expect(await Promise.all(publications)).toEqual(Array.from({ length: 20 }, () => true));
     const { not_before: notBefore } = await userRow(idp.orgId, id);
     expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: true, notBefore });
-    expect(await waiting(idp.orgId)).toBe(0);
+    await settled(idp.orgId);
     expect(noted.puts.length).toBeGreaterThanOrEqual(1);
     expect(noted.puts.length).toBeLessThanOrEqual(5);
     noted.puts.slice(1).forEach(({ at }, i) => {

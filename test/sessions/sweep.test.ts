@@ -5,7 +5,7 @@ import type { Env } from '../../src/env';
 import worker from '../../src/index';
 import { sweep } from '../../src/sessions/sweep';
 import { type Idp, newIdp } from '../support/client';
-import { brokenKv, coordinatorOf, flagOf, rebind, waiting } from '../support/coordinator';
+import { brokenKv, coordinatorOf, flagOf, rebind, settled, waiting } from '../support/coordinator';
 
 const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
 afterAll(() => log.mockRestore());
@@ -42,7 +42,7 @@ it('the cron publishes what waits, of every org', async () => {
   ] as const) {
     expect(await flagOf(idp.orgId, id)).toMatchObject({ v: 1, active: false });
   }
-  expect([await waiting(one.orgId), await waiting(two.orgId)]).toEqual([0, 0]);
+  await Promise.all([settled(one.orgId), settled(two.orgId)]);
 });
 
 it('with nothing left behind it wakes nobody', async () => {
@@ -75,5 +75,5 @@ it('with KV still down nothing is lost, and the next sweep after it publishes', 
   await rebind(two.orgId, {});
   await sweep(env);
   expect(await flagOf(two.orgId, id)).toMatchObject({ active: false });
-  expect(await waiting(two.orgId)).toBe(0);
+  await settled(two.orgId);
 });

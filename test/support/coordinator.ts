@@ -1,6 +1,7 @@
 /** An org's coordinator with other bindings than its own, and what it leaves behind in D1 and KV. */
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
+import { expect, vi } from 'vitest';
 import type { Env } from '../../src/env';
 import type { Flag } from '../../src/sessions/flag';
 
@@ -39,6 +40,10 @@ export const flagOf = (orgId: string, userId?: string) =>
 /** How many publications wait. */
 export const waiting = async (orgId: string): Promise<number> =>
   (await env.DB.prepare('SELECT count(*) AS n FROM outbox WHERE org_id = ?').bind(orgId).first<number>('n'))!;
+
+/** Waits until nothing waits any more: the coordinator settles what it has published after the answer. */
+export const settled = (orgId: string): Promise<void> =>
+  vi.waitFor(async () => expect(await waiting(orgId)).toBe(0), { timeout: 20_000, interval: 20 });
 
 export async function userRow(orgId: string, userId: string) {
   const row = await env.DB.prepare('SELECT active, not_before, deleted_at FROM users WHERE org_id = ? AND id = ?')

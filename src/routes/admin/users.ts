@@ -9,7 +9,7 @@ import { project } from '../../scim/projection';
 import { searchFromUrl } from '../../scim/query';
 import { represent } from '../../scim/representation';
 import { Unmet } from '../../store/d1/batch';
-import { findUser, type StoredUser, signOutUser } from '../../store/directory/users';
+import { findUser, publicationOf, type StoredUser, signOutUser } from '../../store/directory/users';
 import type { App } from '../context';
 import { body, by, iso, orgOf } from './respond';
 
@@ -42,7 +42,7 @@ users.post('/:user/sign-out', body(z.strictObject({ by })), async (c) => {
   const { by = c.var.by } = c.req.valid('json');
   try {
     const user = await signOutUser(org.store, c.req.param('user'), org.actor, { cause: 'operator', by });
-    const published = await org.publish(user.id);
+    const published = await org.publish(publicationOf(user));
     const { userName } = user.resource;
     return c.json({ id: user.id, userName, active: user.isActive, notBefore: iso(user.notBefore), published });
   } catch (error) {

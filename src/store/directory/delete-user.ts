@@ -3,6 +3,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, EventType } from '../../events';
 import { atOneOf, expect } from '../d1/expect';
 import { endSessions, only } from '../journal/end-sessions';
+import { committedState, type Publication, selectCommitted } from '../journal/outbox';
 import { beforeIn, count, recordAs } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import { takeOut } from './deactivation-limit';
@@ -35,6 +36,7 @@ function deletion(store: OrgStore, id: string, actor: Actor) {
  * @param isBraked false: the operator has released it from the brake.
  * @throws Unmet `found`: there is no such user at such a version. Unmet `linking`: it is the host app's own. Unmet
  *   `protected`, `rejected`, `brake`: it may not go, or not yet.
+ * @returns what is to be published.
  */
 export async function buryUser(
   store: OrgStore,
@@ -42,10 +44,10 @@ export async function buryUser(
   versions: readonly string[] | undefined,
   actor: Actor,
   isBraked = true,
-): Promise<void> {
+): Promise<Publication> {
   const meant = sql`${live(store, id)}${atOneOf(versions, sql`users.version`)}`;
   const { type, details, erased } = deletion(store, id, actor);
-  await store.write(
+  const results = await store.write(
     expect('found', sql`EXISTS (SELECT 1 FROM users WHERE ${meant})`),
     ...takeOut(store, id, isBraked),
     count(store, { users: -1, activeUsers: sql`-(SELECT active FROM users WHERE ${live(store, id)})` }),
@@ -57,21 +59,31 @@ export async function buryUser(
       WHERE ${live(store, id)}`,
     ...endSessions(store, only(id)),
     ...forget(store, erased),
+    selectCommitted(store, id),
   );
+  return committedState(results.at(-1));
 }
 
 /**
  * Somebody whom the identity provider deactivates, in an org where then nothing but the id is to stay (`onDeactivate`).
  *
  * @throws Unmet as `replaceUser` does.
+ * @returns what is to be published.
  */
-export async function eraseUser(store: OrgStore, before: StoredUser, actor: Actor, isBraked: boolean): Promise<void> {
-  await store.write(
+export async function eraseUser(
+  store: OrgStore,
+  before: StoredUser,
+  actor: Actor,
+  isBraked: boolean,
+): Promise<Publication> {
+  const results = await store.write(
     expect(
       'version',
       sql`EXISTS (SELECT 1 FROM users WHERE ${live(store, before.id)} AND version = ${before.version})`,
     ),
     ...takeOut(store, before.id, isBraked),
     ...erasure(store, before.id, actor, 'deactivated'),
+    selectCommitted(store, before.id),
   );
+  return committedState(results.at(-1));
 }

@@ -12,7 +12,7 @@ import { ENTERPRISE_USER } from '../../scim/urns';
 import type { Row } from '../d1/batch';
 import { expect, expectEach, expectNone, expectOneChange } from '../d1/expect';
 import { endSessions, only, signedOut, signOut } from '../journal/end-sessions';
-import { publishLater } from '../journal/outbox';
+import { type Publication, publishLater } from '../journal/outbox';
 import { count, record, recordAs, toldBy } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import type { Columns } from './columns';
@@ -41,8 +41,8 @@ export interface StoredUser extends Stored {
   readonly isActive: boolean;
   /** Sessions issued until then are dead; epoch milliseconds. */
   readonly notBefore: number | undefined;
-  /** A change of it is committed, but not yet published. */
-  readonly isUnpublished: boolean;
+  /** The number of its latest outbox row; undefined: no change of its state waits to be published. */
+  readonly unpublished: number | undefined;
   /** Who brought the account, and since when an imported one is the identity provider's; epoch milliseconds. */
   readonly origin: 'idp' | 'host';
   readonly linkedAt: number | undefined;
@@ -62,7 +62,7 @@ const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.r
 const columnsWith = (resource: string) =>
   sql.raw(`users.seq, users.id, users.version, users.created_at, users.modified_at,
   users.not_before, users.deleted_at, users.active, users.origin, users.linked_at, users.protected, ${resource}, ${MANAGER} AS manager, ${GROUPS_OF_USER} AS groups,
-  EXISTS (SELECT 1 FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS is_unpublished,
+  (SELECT max(outbox.seq) FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS unpublished,
   EXISTS (SELECT 1 FROM brake_held WHERE brake_held.org_id = users.org_id AND brake_held.user_id = users.id) AS is_held`);
 const SELECT = sql`SELECT ${columnsWith('users.resource')} FROM users`;
 const LISTED = columnsWith(listed('users'));
@@ -80,7 +80,7 @@ function userOf(row: Row): StoredUser {
     isDeleted: row['deleted_at'] !== null,
     isActive: row['active'] === 1,
     groups: groupsIn(row['groups']),
-    isUnpublished: row['is_unpublished'] === 1,
+    unpublished: (row['unpublished'] as number | null) ?? undefined,
     origin: row['origin'] as 'idp' | 'host',
     linkedAt: (row['linked_at'] as number | null) ?? undefined,
     isUnlinked: row['origin'] === 'host' && row['linked_at'] === null,
@@ -88,6 +88,12 @@ function userOf(row: Row): StoredUser {
     isHeld: row['is_held'] === 1,
     ...(manager && { manager }),
   };
+}
+
+/** What is to be published of a user as a batch has found it, or only the id where no row waits. */
+export function publicationOf({ id, isActive, isDeleted, notBefore, unpublished }: StoredUser): string | Publication {
+  if (unpublished === undefined) return id;
+  return { userId: id, isActive: isActive && !isDeleted, notBefore, isGone: false, through: unpublished };
 }
 
 /** A condition on `users`. */

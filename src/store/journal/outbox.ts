@@ -1,6 +1,6 @@
 /** Work that must follow a commit: publishing the state of a user or an org as a revocation flag (promise 2). */
 import { type SQL, sql } from 'drizzle-orm';
-import { runBatch } from '../d1/batch';
+import { type Row, runBatch } from '../d1/batch';
 import type { OrgStore } from '../org/open';
 
 /** Stands for the org itself where a user's id is expected. */
@@ -11,7 +11,7 @@ export function publishLater(store: OrgStore, whose: SQL): SQL {
   return sql`INSERT INTO outbox (org_id, user_id, requested_at) SELECT ${store.org}, id, ${store.now} FROM (${whose})`;
 }
 
-/** What a flag must say, as of now, and which outbox rows it settles. */
+/** A state of a user or an org as one batch of D1 has found it, which is what a flag must say. */
 export interface Publication {
   /** A user of the org, or WHOLE_ORG. */
   readonly userId: string;
@@ -19,8 +19,35 @@ export interface Publication {
   readonly notBefore: number | undefined;
   /** A user who cannot come back: erased, or of an org that is gone. */
   readonly isGone: boolean;
-  /** Rows up to this one are settled by publishing this state. */
+  /**
+   * The number of the subject's latest outbox row: publishing this state settles the rows up to it. Each change of a state adds a
+   * row, and numbers only grow, so of two states of a subject the one with the higher number is the newer one. 0: no row waits.
+   */
   readonly through: number;
+}
+
+/** The state of a user that the batch has changed, for `committedState`. It must follow all changes of the batch. */
+export const selectCommitted = (store: OrgStore, userId: string): SQL =>
+  sql`SELECT max(outbox.seq) AS through, users.id, users.active, users.deleted_at, users.erased_at, users.not_before
+    FROM outbox JOIN users ON users.org_id = outbox.org_id AND users.id = outbox.user_id
+    WHERE outbox.org_id = ${store.org} AND outbox.user_id = ${userId}`;
+
+/** @param rows what `selectCommitted` has found. */
+export const committedState = (rows: readonly Row[] | undefined): Publication =>
+  publicationOf(rows![0]!['id'] as string, rows![0]!, rows![0]!['through'] as number);
+
+const publicationOf = (userId: string, row: Row, through: number): Publication => ({
+  userId,
+  isActive: row['active'] === 1 && row['deleted_at'] === null,
+  notBefore: (row['not_before'] as number | null) ?? undefined,
+  isGone: row['erased_at'] !== null,
+  through,
+});
+
+/** Of two publications of one subject, the one that includes the other. One that is but an id is read later, and includes both. */
+export function newest(a: string | Publication | undefined, b: string | Publication): string | Publication {
+  if (a === undefined || typeof b === 'string') return b;
+  return typeof a === 'string' || a.through > b.through ? a : b;
 }
 
 /** The state of one subject of the org. One round trip. Who is not there any more is inactive since it was asked for. */
@@ -40,16 +67,19 @@ export async function readPublication(db: D1Database, orgId: string, userId: str
     const requestedAt = (pending?.[0]?.['requested_at'] as number | null) ?? undefined;
     return { userId, isActive: false, notBefore: requestedAt, isGone: userId !== WHOLE_ORG, through };
   }
-  const isActive = row['active'] === 1 && row['deleted_at'] === null;
-  const notBefore = (row['not_before'] as number | null) ?? undefined;
-  return { userId, isActive, notBefore, isGone: row['erased_at'] !== null, through };
+  return publicationOf(userId, row, through);
 }
 
-/** The publication has reached KV. A change that came meanwhile has a later row, and stays. */
-export async function settle(db: D1Database, orgId: string, { userId, through }: Publication): Promise<void> {
+/**
+ * These publications have reached KV: their rows go. A change that came meanwhile has a later row, and stays. One round trip.
+ *
+ * @param published a few thousand subjects at most, each with the number of the latest row that its flag includes.
+ */
+export async function settle(db: D1Database, orgId: string, published: ReadonlyMap<string, number>): Promise<void> {
   await runBatch(db, [
-    sql`DELETE FROM outbox WHERE org_id = ${orgId} AND user_id = ${userId} AND seq <= ${through}`,
-    ...(userId === WHOLE_ORG
+    sql`DELETE FROM outbox WHERE seq IN (SELECT outbox.seq FROM json_each(${JSON.stringify([...published])}) AS one
+      CROSS JOIN outbox ON outbox.org_id = ${orgId} AND outbox.user_id = one.value ->> 0 AND outbox.seq <= one.value ->> 1)`,
+    ...(published.has(WHOLE_ORG)
       ? [
           sql`UPDATE orgs SET flag_published_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) WHERE id = ${orgId} AND flag_published_at IS NULL`,
         ]

@@ -8,7 +8,7 @@ import { locationOf } from '../scim/representation';
 import type { Stored } from '../scim/resource';
 import { allTypes, type Types } from '../scim/schema/types';
 import { Busy } from '../store/d1/batch';
-import { SchemasChanged } from '../store/org/open';
+import { ProfileChanged } from '../store/org/profile';
 import { Gathering, Stopped } from '../store/org/shared-batches';
 import { createGroup, deleteGroup, patchGroup, replaceGroup } from './groups';
 import type { TypedOrg } from './org';
@@ -32,7 +32,7 @@ const NO_MEMBERS = { without: new Map([['members', new Map()]]) };
  *
  * @returns what was carried out, in the order of the request; less than was asked for when `failOnErrors` was reached.
  * @throws what is no refusal of an operation, when all that was begun is over and published: a credential that died on
- *   the way, a bug. Busy, SchemasChanged: nothing is done.
+ *   the way, a bug. Busy, ProfileChanged: nothing is done.
  */
 export async function performBulk(
   org: TypedOrg,
@@ -61,7 +61,7 @@ export async function performBulk(
       if (error instanceof Stopped) return undefined;
       // Too late to begin the whole request again: the client repeats what it hears was not done.
       const refusal =
-        error instanceof SchemasChanged && isBegun ? changing() : error instanceof Busy ? tryAgain() : error;
+        error instanceof ProfileChanged && isBegun ? changing() : error instanceof Busy ? tryAgain() : error;
       if (error instanceof Busy) busy = error;
       if (!(refusal instanceof ScimError) || org.store.refusal !== undefined) throw refusal;
       failed.push(operation.turn);

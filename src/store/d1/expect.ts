@@ -44,12 +44,12 @@ export function expect(expectation: Expectation, condition: SQL): SQL {
 }
 
 /**
- * Several in one statement, about the caller's org.
+ * Several in one statement.
  *
- * @param why an expression beside the org's row of `orgs`: the expectation that is not met, or NULL.
+ * @param why an expression: the expectation that is not met, or NULL.
  */
-export const expectNone = (org: SQL, why: SQL): SQL =>
-  sql`INSERT INTO expect (is_met, name) SELECT why IS NULL, ifnull(why, '') FROM (SELECT ${why} AS why FROM orgs WHERE orgs.id = ${org})`;
+export const expectNone = (why: SQL): SQL =>
+  sql`INSERT INTO expect (is_met, name) SELECT why IS NULL, ifnull(why, '') FROM (SELECT ${why} AS why)`;
 
 /** The statement before this one changed exactly one row. */
 export const expectOneChange = (expectation: Expectation): SQL => expect(expectation, sql.raw('changes()'));

@@ -20,7 +20,7 @@ import type { Columns } from './columns';
 import { membersOfGroups } from './derived';
 import { type Before, type List, listed, listOf, readList, withLarge } from './list';
 import { groupsWithMember, leaveAllGroups, memberOf, permissionsIn, selectMembers } from './memberships';
-import { defaultGroup, forgetGroup, isSignOutGroup, signedOutBy } from './policy';
+import { forgetGroup, isSignOutGroup, leaving as usersLeaving } from './policy';
 import { removeLater, removeMemberships } from './removal';
 
 export interface StoredGroup extends Stored {
@@ -289,8 +289,8 @@ export async function insertGroup(
       'joined', json(nullif(${list(sql`${asked} WHERE value IN (${known})`)}, '[]')),
       'joinedCount', nullif((SELECT count(*) FROM (${known})), 0)) ELSE '{}' END)`;
   const results = await store.write(
-    ...(memberIds.length > 0
-      ? [expect('known_members', sql`NOT (${rejectsStrangers(store)} AND EXISTS (${strangers}))`)]
+    ...(memberIds.length > 0 && store.profile.settings.unknownMembers === 'reject'
+      ? [expect('known_members', sql`NOT EXISTS (${strangers})`)]
       : []),
     sql`INSERT INTO groups (org_id, id, display_name_key, external_id, version, created_at, modified_at, resource, folded)
       VALUES (${store.org}, ${draft.id}, ${displayNameKey}, ${externalId}, 1, ${draft.createdAt}, ${draft.modifiedAt},
@@ -315,9 +315,6 @@ export async function insertGroup(
 
 /** Ids that an event names; it counts the rest. */
 export const MAX_NOTED = 1_000;
-
-const rejectsStrangers = (store: OrgStore) =>
-  sql`ifnull((SELECT json_extract(settings, '$.unknownMembers') FROM orgs WHERE id = ${store.org}), 'skip') = 'reject'`;
 
 /** Of a group before it is changed: itself, and what the change would come to. */
 export interface GroupBefore {
@@ -426,8 +423,8 @@ export async function changeGroup(
     count(store),
     record(store, actor, happening),
   ];
-  const mayEnd = userIds.length > 0 && store.tenant.settings.signOutGroups?.includes(id);
-  const ended = mayEnd ? signOut(store, actor, signedOutBy(store, id, userIds), causedBy(id)) : [];
+  const ends = userIds.length > 0 && isSignOutGroup(store, id);
+  const ended = ends ? signOut(store, actor, usersLeaving(store, id, userIds), causedBy(id)) : [];
   const results = await store.write(...change, ...ended, ...selectAfter(store, id, withMembers));
   return {
     group: groupAfter(results, withMembers),
@@ -465,12 +462,12 @@ export async function deleteGroup(
 ): Promise<readonly string[]> {
   const meant = sql`${which(store, id)}${atOneOf(versions, sql`groups.version`)}`;
   const seq = seqOf(store, id);
+  const ends = isSignOutGroup(store, id);
   const told = [
     expect('found', sql`EXISTS (SELECT 1 FROM groups WHERE ${meant})`),
-    expect(
-      'sign_outs',
-      sql`NOT EXISTS (SELECT 1 FROM groups WHERE ${meant} AND NOT ${IS_SHOWN_WHOLE}) OR NOT EXISTS (${isSignOutGroup(store, id)})`,
-    ),
+    ...(ends
+      ? [expect('sign_outs', sql`NOT EXISTS (SELECT 1 FROM groups WHERE ${meant} AND NOT ${IS_SHOWN_WHOLE})`)]
+      : []),
     count(store, { groups: -1 }),
     recordAs(
       store,
@@ -478,14 +475,13 @@ export async function deleteGroup(
       happening,
       sql`(SELECT json_object('before', json(resource), 'left', json(${noted(store, seq)}), 'leftCount', member_count,
         'permissions', json(${permissionsIn(store, seq)}),
-        'wasDefaultGroup', json(CASE WHEN id = ${defaultGroup(store)} THEN 'true' ELSE 'false' END),
-        'wasSignOutGroup', json(CASE WHEN EXISTS (${isSignOutGroup(store, id)}) THEN 'true' ELSE 'false' END),
+        'wasDefaultGroup', json(${JSON.stringify(store.profile.settings.defaultGroup === id)}), 'wasSignOutGroup', json(${JSON.stringify(ends)}),
         'client', ${actor.client ?? null}) FROM groups WHERE ${which(store, id)})`,
     ),
   ];
   const results = await store.write(
     ...told,
-    ...signOut(store, actor, signedOutBy(store, id), causedBy(id)),
+    ...(ends ? signOut(store, actor, usersLeaving(store, id), causedBy(id)) : []),
     ...leaveAllGroups(store, 'Group', seq),
     sql`DELETE FROM memberships WHERE org_id = ${store.org}
       AND group_seq = (SELECT seq FROM groups WHERE ${which(store, id)} AND member_count <= ${MAX_REMOVED_AT_ONCE})`,
@@ -502,7 +498,7 @@ export async function deleteGroup(
     ...forgetGroup(store, id),
     sql`DELETE FROM groups WHERE ${which(store, id)}`,
   );
-  return signedOut(results[told.length]);
+  return ends ? signedOut(results[told.length]) : [];
 }
 
 /** The ids of a group's members, as many as an event names. */

@@ -20,8 +20,8 @@ import { isUnmet, notLinked, protectedIdentity, refused } from './policy-errors'
 import { retried } from './retry';
 
 /** @throws ScimError 404, also for another org's user. */
-export async function getUser(org: Org, id: string): Promise<StoredUser> {
-  const user = await store.getUser(org.store, id);
+export async function getUser(org: Org, id: string, toChange = false): Promise<StoredUser> {
+  const user = await store.getUser(org.store, id, toChange);
   if (user === undefined) throw notFound('User');
   return user;
 }
@@ -156,7 +156,7 @@ function changeUser(
   compute: (before: Pick<StoredUser, 'resource' | 'isActive'>, bends: Bends) => Resource,
 ): Promise<Stored> {
   return retried(async () => {
-    const before = await getUser(org, id);
+    const before = await getUser(org, id, true);
     if (ifMatch !== undefined && !hasTag(ifMatch, before.version)) throw preconditionFailed();
     if (before.isUnlinked && !mayLink(org.store.profile.settings)) throw await notLinked(org);
     const bends: Bends = new Set();

@@ -1,7 +1,7 @@
 /** Conditions that abort the batch they stand in: D1's batch is atomic, and has no other "if" (migrations/0001). */
 import { type SQL, sql } from 'drizzle-orm';
 
-/** What a batch can insist on. Every write insists on the caller: its credential, and the schemas it works under (open.ts). */
+/** What a batch can insist on. Every write insists on the caller: its credential, and the profile it works under (org/open.ts). */
 export type Expectation =
   | 'caller'
   | 'version'

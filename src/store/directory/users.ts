@@ -32,7 +32,7 @@ export interface StoredUser extends Stored {
   readonly isActive: boolean;
   /** Sessions issued until then are dead; epoch milliseconds. */
   readonly notBefore: number | undefined;
-  /** A change of it is committed, but not yet published. */
+  /** A change of it is committed, but not yet published. False where it was not read to be changed. */
   readonly isUnpublished: boolean;
   /** Who brought the account, and since when an imported one is the identity provider's; epoch milliseconds. */
   readonly origin: 'idp' | 'host';
@@ -41,7 +41,7 @@ export interface StoredUser extends Stored {
   readonly isUnlinked: boolean;
   /** The identity provider can neither deactivate nor delete it. */
   readonly isProtected: boolean;
-  /** The identity provider wants it out, and the org's brake holds that. */
+  /** The identity provider wants it out, and the org's brake holds that. False where it was not read to be changed. */
   readonly isHeld: boolean;
 }
 
@@ -52,10 +52,13 @@ const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.r
 
 const columnsWith = (resource: string) =>
   sql.raw(`users.seq, users.id, users.version, users.created_at, users.modified_at,
-  users.not_before, users.deleted_at, users.active, users.origin, users.linked_at, users.protected, ${resource}, ${MANAGER} AS manager, ${GROUPS_OF_USER} AS groups,
-  EXISTS (SELECT 1 FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS is_unpublished,
+  users.not_before, users.deleted_at, users.active, users.origin, users.linked_at, users.protected, ${resource}, ${MANAGER} AS manager, ${GROUPS_OF_USER} AS groups`);
+/** What a change has to know besides. */
+const PENDING =
+  sql.raw(`EXISTS (SELECT 1 FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS is_unpublished,
   EXISTS (SELECT 1 FROM brake_held WHERE brake_held.org_id = users.org_id AND brake_held.user_id = users.id) AS is_held`);
-const SELECT = sql`SELECT ${columnsWith('users.resource')} FROM users`;
+const SHOWN = sql`SELECT ${columnsWith('users.resource')} FROM users`;
+const SELECT = sql`SELECT ${columnsWith('users.resource')}, ${PENDING} FROM users`;
 const LISTED = columnsWith(listed('users'));
 
 function userOf(row: Row): StoredUser {
@@ -85,9 +88,9 @@ function userOf(row: Row): StoredUser {
 export const live = (store: OrgStore, id: string): SQL =>
   sql`users.org_id = ${store.org} AND users.id = ${id} AND users.deleted_at IS NULL`;
 
-/** One round trip. */
-export async function getUser(store: OrgStore, id: string): Promise<StoredUser | undefined> {
-  const [rows] = await store.read(sql`${SELECT} WHERE ${live(store, id)}`);
+/** One round trip. @param toChange whether `isUnpublished` and `isHeld` are read, too. */
+export async function getUser(store: OrgStore, id: string, toChange = false): Promise<StoredUser | undefined> {
+  const [rows] = await store.read(sql`${toChange ? SELECT : SHOWN} WHERE ${live(store, id)}`);
   return rows![0] && userOf(rows![0]);
 }
 

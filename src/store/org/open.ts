@@ -1,7 +1,8 @@
 /**
- * A store opened for one caller. Whoever calls, each batch is led by the statement that finds the caller's org, and
- * every further statement takes its org from the same condition: a bad credential reads and writes nothing, no method
- * can be given another org, and no moment lies between the check and the work (promises 1 and 3).
+ * A store opened for one caller. The first statement of each batch finds the caller's org. In a read every further
+ * statement takes its org from the credential, if that is good; in a write a guard stands before them. So a bad credential
+ * reads and writes nothing, no method can be given another org, and no moment lies between the check and the work
+ * (promises 1 and 3).
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { conflict } from '../../scim/bulk';

@@ -297,22 +297,26 @@ export async function readAlike(
   const likeness = likenessOf(resource);
   const { userNameKey, externalId } = likeness;
   const most = sql.raw(`LIMIT ${MAX_ALIKE}`);
-  const select = (found: SQL | undefined, also = sql``) =>
-    sql`${SELECT} WHERE ${found ? sql`users.seq IN (${found})` : sql`false`}${also}`;
-  const address = withAddress(store, likeness);
+  const select = (found: SQL, also = sql``) => sql`${SELECT} WHERE users.seq IN (${found})${also}`;
   const isNew = sql` AND users.id NOT IN (SELECT value FROM json_each(${JSON.stringify(passedOver)}))`;
-  const [named, same, buried, addressed] = await store.read(
+  const [tombstones, address] = [restorable(store, likeness), withAddress(store, likeness)];
+  const results = await store.read(
     sql`${SELECT} WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL AND users.user_name_key = ${userNameKey}`,
     select(sql`SELECT users.seq ${withExternalId(store, likeness)} LIMIT 2`),
-    sql`${select(restorable(store, likeness), isNew)}
-      ORDER BY ifnull(users.external_id = ${externalId}, 0) DESC, users.deleted_at DESC, users.seq DESC ${most}`,
-    select(address && sql`SELECT users.seq ${address} ${most}`),
+    ...(tombstones
+      ? [
+          sql`${select(tombstones, isNew)}
+            ORDER BY ifnull(users.external_id = ${externalId}, 0) DESC, users.deleted_at DESC, users.seq DESC ${most}`,
+        ]
+      : []),
+    ...(address ? [select(sql`SELECT users.seq ${address} ${most}`)] : []),
   );
+  const found = results.map((rows) => rows.map(userOf));
   return {
-    named: named![0] && userOf(named![0]),
-    sameExternalId: same!.map(userOf),
-    tombstones: buried!.map(userOf),
-    addressed: addressed!.map(userOf),
+    named: found[0]![0],
+    sameExternalId: found[1]!,
+    tombstones: tombstones ? found[2]! : [],
+    addressed: address ? found.at(-1)! : [],
   };
 }
 

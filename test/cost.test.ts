@@ -301,7 +301,7 @@ describe('D1 round trips', () => {
     ],
     [
       'a write with a well-formed token of nobody',
-      2,
+      1,
       401,
       async () =>
         beside.ask('DELETE', person(7), {

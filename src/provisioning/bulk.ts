@@ -11,7 +11,7 @@ import { Busy } from '../store/d1/batch';
 import { type CountedQueries, QueryBudget } from '../store/d1/query-budget';
 import { newest, type Publication } from '../store/journal/outbox';
 import type { OrgStore } from '../store/org/open';
-import { SchemasChanged } from '../store/org/open';
+import { ProfileChanged } from '../store/org/profile';
 import { Gathering, NotAsPresumed, type Presumption, Stopped } from '../store/org/shared-batches';
 import { joinedBody, type Planned, partsOf, planBulk } from './bulk-plan';
 import { createGroup, deleteGroup, patchGroup, replaceGroup } from './groups';
@@ -36,7 +36,7 @@ const NO_MEMBERS = { without: new Map([['members', new Map()]]) };
  *
  * @returns what was carried out, in the order of the request; less than was asked for when `failOnErrors` was reached.
  * @throws what is no refusal of an operation, when all that was begun is over and published: a credential that died on
- *   the way, a bug. Busy, SchemasChanged: nothing is done.
+ *   the way, a bug. Busy, ProfileChanged: nothing is done.
  */
 export async function performBulk(
   org: TypedOrg,
@@ -155,7 +155,7 @@ export async function performBulk(
     if (error instanceof NotAsPresumed) throw error;
     // Too late to begin the whole request again: the client repeats what was not done.
     const refusal =
-      error instanceof SchemasChanged && isBegun ? changing() : error instanceof Busy ? tryAgain() : error;
+      error instanceof ProfileChanged && isBegun ? changing() : error instanceof Busy ? tryAgain() : error;
     if (error instanceof Busy) busy = error;
     if (!(refusal instanceof ScimError) || org.store.refusal !== undefined) throw refusal;
     failed.push(operation.turn);

@@ -92,7 +92,7 @@ export function patchGroup(
   return retried(async () => {
     const before = await readBefore(org, id, mustKnow ? replacedBy(asked.members.add) : asked.members);
     // Only a filter that asks more of the members than who they are has to see them.
-    const options = { baseUrl, budget: new Budget(), unknownAttributes: org.store.tenant.settings.unknownAttributes };
+    const options = { baseUrl, budget: new Budget(), unknownAttributes: org.store.profile.settings.unknownAttributes };
     const { operations, members } = mustKnow ? splitMembership(type, all, folded(org, before), bends, options) : asked;
     const compute = (resource: Resource) => ({ after: applyPatch(type, resource, operations, bends, options), bends });
     const narrowed = mustKnow ? narrow(before, members) : before;
@@ -136,7 +136,7 @@ async function changeGroup(
   const { group, joining, leaving, unknown } = before;
   const { id } = group;
   if (ifMatch !== undefined && !hasTag(ifMatch, group.version)) throw preconditionFailed();
-  if (unknown.length > 0 && org.store.tenant.settings.unknownMembers === 'reject') throw unknownMembers();
+  if (unknown.length > 0 && org.store.profile.settings.unknownMembers === 'reject') throw unknownMembers();
   const { after, bends } = compute(group.resource);
   const isChanged = !isSame(group.resource, after);
   if (!isChanged && joining.length === 0 && leaving.length === 0) {
@@ -212,7 +212,7 @@ async function refusal(org: Org, error: unknown): Promise<unknown> {
 }
 
 /** @throws ScimError 404, 412; 400 tooMany when it would sign out too many at once. */
-export async function deleteGroup(org: Org, id: string, ifMatch: TagCondition | undefined): Promise<void> {
+export async function deleteGroup(org: TypedOrg, id: string, ifMatch: TagCondition | undefined): Promise<void> {
   const versions = ifMatch === '*' ? undefined : ifMatch;
   try {
     const signedOut = await store.deleteGroup(org.store, id, versions, org.actor, {

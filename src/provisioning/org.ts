@@ -4,7 +4,8 @@ import type { Types } from '../scim/schema/types';
 import type { Reason } from '../store/credentials/refusals';
 import { FEW } from '../store/journal/end-sessions';
 import type { Publication } from '../store/journal/outbox';
-import type { OrgStore, Registered } from '../store/org/open';
+import type { OrgStore } from '../store/org/open';
+import type { Registered } from '../store/org/profile';
 
 export interface Org {
   readonly store: OrgStore;
@@ -42,7 +43,7 @@ export async function publishAll(org: Org, subjects: readonly (string | Publicat
   else await Promise.all(subjects.map((subject) => org.publish(subject)));
 }
 
-/** An org whose schemas are known, to a store that makes sure of it (schemas.ts). */
+/** An org whose profile is known, to a store that makes sure of it (schemas.ts). */
 export interface TypedOrg extends Org {
   readonly types: Types;
   /** Its own, in the order in which they were added. */

@@ -25,7 +25,7 @@ export async function releaseUser(org: TypedOrg, id: string, operation: Operatio
         await org.store.write(letGo(org.store, id));
       } else if (operation === 'delete') {
         await buryUser(org.store, id, [String(before.version)], org.actor, false);
-      } else if (org.store.tenant.settings.onDeactivate === 'erase') {
+      } else if (org.store.profile.settings.onDeactivate === 'erase') {
         await eraseUser(org.store, before, org.actor, false);
       } else {
         const after = { ...before.resource, active: false };

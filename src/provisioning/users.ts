@@ -5,7 +5,7 @@ import { identityChanges } from '../scim/identifying';
 import { applyPatch } from '../scim/patch/apply';
 import { parsePatch } from '../scim/patch/parse';
 import type { Bends } from '../scim/quirks';
-import { isSame, type Resource } from '../scim/resource';
+import { isSame, type Resource, type Stored } from '../scim/resource';
 import { readResource } from '../scim/validate';
 import { Taken } from '../store/d1/batch';
 import { withdraw } from '../store/directory/deactivation-limit';
@@ -21,8 +21,8 @@ import { isUnmet, notLinked, protectedIdentity, refused } from './policy-errors'
 import { retried } from './retry';
 
 /** @throws ScimError 404, also for another org's user. */
-export async function getUser(org: Org, id: string): Promise<StoredUser> {
-  const user = await store.getUser(org.store, id);
+export async function getUser(org: Org, id: string, toChange = false): Promise<StoredUser> {
+  const user = await store.getUser(org.store, id, toChange);
   if (user === undefined) throw notFound('User');
   return user;
 }
@@ -34,7 +34,7 @@ export async function getUser(org: Org, id: string): Promise<StoredUser> {
  * @throws ScimError 400; 403 when the plan has no seat for them, or they are protected; 409 uniqueness when the userName or
  *   the externalId is somebody else's; 429 when they would be taken out and the brake holds that.
  */
-export async function createUser(org: TypedOrg, body: unknown, mayBeKnownAlready = false): Promise<StoredUser> {
+export async function createUser(org: TypedOrg, body: unknown, mayBeKnownAlready = false): Promise<Stored> {
   const bends: Bends = new Set();
   const said = readResource(org.types.user, body, bends, org);
   const resource = withActive(said, true); // an IdP waits for `active` in the answer
@@ -51,7 +51,7 @@ export async function createUser(org: TypedOrg, body: unknown, mayBeKnownAlready
     }
     isTried = true;
     const alike = await store.readAlike(org.store, said, [...passedOver]);
-    const meaning = meaningOf(said, alike, org.store.tenant.settings);
+    const meaning = meaningOf(said, alike, org.store.profile.settings);
     switch (meaning.is) {
       case 'taken':
         throw uniqueness('userName');
@@ -80,7 +80,7 @@ async function insert(
   bends: Bends,
   notLinked: readonly string[],
   passedOver: readonly string[],
-): Promise<StoredUser> {
+): Promise<Stored> {
   const id = org.newId ?? crypto.randomUUID();
   const { now } = org.store;
   const isActive = resource['active'] === true;
@@ -89,12 +89,12 @@ async function insert(
   const happening = { type: change.type, targetId: id, details, publishes: change.isPublished };
   const draft = { id, isActive, resource, version: 1, createdAt: now, modifiedAt: now };
   const user = await store.insertUser(org.store, org.types.user, draft, org.actor, happening, passedOver);
-  if (change.isPublished) await org.publish(store.publicationOf(user));
+  if (change.isPublished) await org.publish(id);
   return user;
 }
 
 /** The account that was deactivated, as the POST says. @returns undefined when another request was quicker. */
-function comeBack(org: TypedOrg, before: StoredUser, said: Resource, bends: Bends): Promise<StoredUser | undefined> {
+function comeBack(org: TypedOrg, before: StoredUser, said: Resource, bends: Bends): Promise<Stored | undefined> {
   const resource = withActive(said, true);
   if (isSame(before.resource, resource)) return unchanged(org, before);
   return save(org, before, resource, resource['active'] === true, bends, { isFromRead: true });
@@ -111,7 +111,7 @@ function link(
   said: Resource,
   bends: Bends,
   by: LinkedBy,
-): Promise<StoredUser | undefined> {
+): Promise<Stored | undefined> {
   const { emails } = before.resource;
   const isKept = emails !== undefined || before.isProtected;
   const { emails: _, ...others } = said;
@@ -130,7 +130,7 @@ export function replaceUser(
   id: string,
   body: unknown,
   ifMatch: TagCondition | undefined,
-): Promise<StoredUser> {
+): Promise<Stored> {
   return changeUser(org, id, ifMatch, (before, bends) =>
     withActive(readResource(org.types.user, body, bends, org), before.isActive),
   );
@@ -142,12 +142,12 @@ export function patchUser(
   id: string,
   body: unknown,
   ifMatch: TagCondition | undefined,
-): Promise<StoredUser> {
+): Promise<Stored> {
   const messageBends: Bends = new Set();
   const operations = parsePatch(body, messageBends);
   return changeUser(org, id, ifMatch, (before, bends) => {
     for (const bend of messageBends) bends.add(bend);
-    const { unknownAttributes } = org.store.tenant.settings;
+    const { unknownAttributes } = org.store.profile.settings;
     const options = { baseUrl: org.baseUrl, unknownAttributes };
     return withActive(applyPatch(org.types.user, before.resource, operations, bends, options), before.isActive);
   });
@@ -159,11 +159,11 @@ function changeUser(
   id: string,
   ifMatch: TagCondition | undefined,
   compute: (before: Pick<StoredUser, 'resource' | 'isActive'>, bends: Bends) => Resource,
-): Promise<StoredUser> {
+): Promise<Stored> {
   return retried(async () => {
-    const before = await getUser(org, id);
+    const before = await getUser(org, id, true);
     if (ifMatch !== undefined && !hasTag(ifMatch, before.version)) throw preconditionFailed();
-    if (before.isUnlinked && !mayLink(org.store.tenant.settings)) throw await notLinked(org);
+    if (before.isUnlinked && !mayLink(org.store.profile.settings)) throw await notLinked(org);
     const bends: Bends = new Set();
     const after = compute(before, bends);
     const withdraws = before.isHeld && wantsActive(before, compute);
@@ -188,7 +188,7 @@ function wantsActive(
  * RFC 7644 §3.5.2.1: what changes nothing moves no version and no timestamp. But an IdP repeats what failed half-way: a
  * change whose publication was lost in a crash is published before the repetition hears 2xx.
  */
-async function unchanged(org: Org, before: StoredUser): Promise<StoredUser> {
+async function unchanged(org: Org, before: StoredUser): Promise<Stored> {
   if (before.unpublished !== undefined) await org.publish(store.publicationOf(before));
   return before;
 }
@@ -218,7 +218,7 @@ async function save(
   isActive: boolean,
   bends: Bends,
   { linked, withdraws = false, isFromRead = false }: Saving,
-): Promise<StoredUser | undefined> {
+): Promise<Stored | undefined> {
   const change = before.isDeleted ? restoration(isActive) : replacement(before.isActive, isActive);
   // To be taken over moves neither.
   const isAnother = before.isDeleted || !isSame(before.resource, after);
@@ -235,7 +235,7 @@ async function save(
   const happening = { type, targetId: before.id, details, publishes: change.isPublished };
   try {
     const { endsSessions } = change;
-    if (change.type === 'user.deactivated' && org.store.tenant.settings.onDeactivate === 'erase') {
+    if (change.type === 'user.deactivated' && org.store.profile.settings.onDeactivate === 'erase') {
       await org.publish(await eraseUser(org.store, before, org.actor, true));
       return { ...before, ...draft, groups: [] }; // the last that is seen of them
     }
@@ -262,7 +262,7 @@ const isNameTaken = (error: unknown) => error instanceof Taken && error.columns.
  *
  * @throws ScimError 403, 404, 412, 429.
  */
-export async function deleteUser(org: Org, id: string, ifMatch: TagCondition | undefined): Promise<void> {
+export async function deleteUser(org: TypedOrg, id: string, ifMatch: TagCondition | undefined): Promise<void> {
   const versions = ifMatch === '*' ? undefined : ifMatch;
   let buried: Publication;
   try {

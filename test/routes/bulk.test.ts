@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Env } from '../../src/env';
 import { BULK_REQUEST, BULK_RESPONSE, ENTERPRISE_USER, ERROR } from '../../src/scim/urns';
 import { type Answer, type Ask, BASE, type Idp, newIdp } from '../support/client';
-import { flagOf, settled } from '../support/coordinator';
+import { flagOf, settled, waiting } from '../support/coordinator';
 import { counters, dump, journal, rows } from '../support/database';
 import { Meter } from '../support/meter';
 import { Random } from '../support/random';

@@ -163,6 +163,7 @@ describe('the default group', () => {
     };
     await post('without');
     await set(group);
+    await idp.get('/Users?count=0'); // the isolate knows the new profile
     const first = await post('first');
     for (let i = 0; i < 30; i++) {
       await idp.user(`more${i}`);

@@ -3,7 +3,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { removeWaiting } from '../../src/provisioning/removal';
-import { knownSchemas } from '../../src/provisioning/schemas';
+import { knownProfiles } from '../../src/store/org/profile';
 import { type Answer, admin, type Idp, newIdp } from '../support/client';
 import { rows } from '../support/database';
 import { fillGroup, fillUsers, groupId, userId } from '../support/fill';
@@ -132,7 +132,7 @@ it('twenty schemas of an org fit into what each request may read of them', async
     admin('POST', '/orgs/twenty/schemas?type=User', { body: schema(i, length) });
   expect((await add(0, 30)).status).toBe(400);
   for (let i = 0; i < 20; i++) expect((await add(i, 19)).status).toBe(201);
-  knownSchemas.clear();
+  knownProfiles.clear();
   expect((await idp.get('/Users')).status).toBe(200);
 });
 

@@ -24,6 +24,7 @@ import { buryUser } from '../../src/store/directory/delete-user';
 import { insertGroup, listGroups } from '../../src/store/directory/groups';
 import { insertUser, listUsers, type StoredUser } from '../../src/store/directory/users';
 import { OrgStore } from '../../src/store/org/open';
+import { GUESS } from '../../src/store/org/profile';
 import { newIdp } from '../support/client';
 import { Random } from '../support/random';
 
@@ -128,7 +129,7 @@ const ask = async (type: ResourceType, filter: Condition) => {
 
 beforeAll(async () => {
   await newIdp('property');
-  store = new OrgStore(env.DB, { kind: 'slug', slug: 'property' }, Date.now());
+  store = new OrgStore(env.DB, { kind: 'slug', slug: 'property' }, Date.now()).assuming(GUESS);
   const ids: string[] = [];
   for (let i = 0; i < USERS; i++) {
     const id = crypto.randomUUID();

@@ -7,6 +7,7 @@ import { createMiddleware } from 'hono/factory';
 import { BRAKED, faultOf } from '../../credentials/refusal';
 import { hashOf, recognise, type SecretKind } from '../../credentials/secret';
 import { coordinatorOf } from '../../env';
+import { underTypes } from '../../provisioning/schemas';
 import { tooManyRequests } from '../../scim/error';
 import { isNoteworthy, type Line, noteUse } from '../../store/credentials/credentials';
 import type { Reason } from '../../store/credentials/refusals';
@@ -124,14 +125,15 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
       seconds,
     );
   };
-  const org = orgFor(c, { kind: 'credential', hash, slug }, actorOf(c, 'idp'), baseUrl, note);
+  const org = orgFor(c, { kind: 'credential', hash, orgId: secret.orgId, slug }, actorOf(c, 'idp'), baseUrl, note);
   c.set('org', { ...org, brakeSearch });
   const { store } = c.var.org;
   let fault: unknown;
   let isCounted = known !== undefined;
   try {
     if (known === undefined && (hasLargeBody(c.req) || wasTooFast(secret.orgId))) {
-      const { id: orgId, settings } = await store.verify();
+      await underTypes(org, () => undefined); // so that the profile is known to the work
+      const { id: orgId, settings } = store.tenant;
       isCounted = true;
       const wait = await orgTooFast(c, { orgId, rate: settings.rateLimit ?? RATE_DEFAULT });
       if (wait !== undefined) {

@@ -4,7 +4,7 @@ import { removeWaiting } from '../../provisioning/removal';
 import { addSchema, removeSchema, schemaOf, underTypes } from '../../provisioning/schemas';
 import { invalidValue } from '../../scim/error';
 import { readExtension } from '../../scim/schema/extension';
-import type { Registered } from '../../store/org/open';
+import type { Registered } from '../../store/org/profile';
 import { readJson } from '../body';
 import { type App, inBackground } from '../context';
 import { iso, orgOf } from './respond';

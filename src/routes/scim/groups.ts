@@ -62,8 +62,10 @@ groups.patch('/:id', async (c) => {
     return answerPatch(c, org, await patchGroup(org, c.req.param('id'), body, ifMatch(c), projection), projection);
   });
 });
-groups.delete('/:id', async (c) => {
-  await deleteGroup(c.var.org, c.req.param('id'), ifMatch(c));
-  return c.body(null, 204);
-});
+groups.delete('/:id', (c) =>
+  underTypes(c.var.org, async (org) => {
+    await deleteGroup(org, c.req.param('id'), ifMatch(c));
+    return c.body(null, 204);
+  }),
+);
 groups.all('/:id', allowOnly('GET', 'PUT', 'PATCH', 'DELETE'));

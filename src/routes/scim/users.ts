@@ -50,8 +50,10 @@ users.patch('/:id', async (c) => {
     answer(c, org, await patchUser(org, c.req.param('id'), body, ifMatch(c))),
   );
 });
-users.delete('/:id', async (c) => {
-  await deleteUser(c.var.org, c.req.param('id'), ifMatch(c));
-  return c.body(null, 204);
-});
+users.delete('/:id', (c) =>
+  underTypes(c.var.org, async (org) => {
+    await deleteUser(org, c.req.param('id'), ifMatch(c));
+    return c.body(null, 204);
+  }),
+);
 users.all('/:id', allowOnly('GET', 'PUT', 'PATCH', 'DELETE'));

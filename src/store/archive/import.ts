@@ -13,7 +13,6 @@ import { jsonPortions, portionsOf } from '../d1/json-parameters';
 import { columnValues as groupColumns } from '../directory/groups';
 import { expectSso } from '../directory/policy';
 import { isRemoving } from '../directory/removal';
-import { changeVersion } from '../directory/schemas';
 import { columnValues as userColumns } from '../directory/users';
 import { only } from '../journal/end-sessions';
 import { publishLater, WHOLE_ORG } from '../journal/outbox';
@@ -153,7 +152,7 @@ function moveOn(store: OrgStore, after: number, runs: readonly Run[]): SQL[] {
 function insertRun(store: OrgStore, types: Types, { kind, lines }: Run): SQL[] {
   switch (kind) {
     case 'schema':
-      return [...each(lines.map(schemaRow), (rows) => [insertSchemas(store, rows)]), changeVersion(store)];
+      return each(lines.map(schemaRow), (rows) => [insertSchemas(store, rows)]);
     case 'user':
       return each(
         lines.map((line) => userRow(types.user, line as UserLine)),

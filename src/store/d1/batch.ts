@@ -1,36 +1,59 @@
 /** SQL -> D1: statements are written with drizzle's `sql`, and run as one batch, which is one round trip and atomic. */
-import type { SQL } from 'drizzle-orm';
+import { is, Placeholder, type SQL, sql } from 'drizzle-orm';
 import { SQLiteSyncDialect } from 'drizzle-orm/sqlite-core';
 
 export type Row = Record<string, unknown>;
 
 const dialect = new SQLiteSyncDialect();
 
+/**
+ * Stands in a statement for the id of the caller's org. What it becomes is decided when the batch is sent: a bound id
+ * after the guard of a write, a look-up that proves the credential in a read (store/org/open.ts).
+ */
+export const ORG: SQL = sql`${sql.placeholder('org')}`;
+
+/** A place for ORG takes at most so many characters. */
+const LONGEST_ORG = 250;
+
 /** Characters of the statement that this part of one becomes; D1 takes 100,000 in all. */
-export const lengthOf = (part: SQL): number => dialect.sqlToQuery(part).sql.length;
+export function lengthOf(part: SQL): number {
+  const { sql: text, params } = dialect.sqlToQuery(part);
+  return text.length + LONGEST_ORG * params.filter((value) => is(value, Placeholder)).length;
+}
 
 /**
- * A statement for D1. Equal parameters are bound once (`?1` … ), for D1 takes 100 of them and the credential stands in
- * every statement several times.
+ * A statement for D1. Equal parameters are bound once (`?1` … ), for D1 takes 100 of them.
+ *
+ * @param org what ORG becomes.
  */
-export function prepare(db: D1Database, statement: SQL): D1PreparedStatement {
-  const { sql: text, params } = dialect.sqlToQuery(statement);
-  const distinct = [...new Set(params)];
-  let i = 0;
-  // A question mark in a literal would be mistaken for a parameter; ours are JSON paths and words, which have none.
-  const numbered = text.replace(/\?/g, () => `?${distinct.indexOf(params[i++]) + 1}`);
-  return db.prepare(numbered).bind(...distinct);
+export function prepare(db: D1Database, statement: SQL, org?: SQL): D1PreparedStatement {
+  const places = new Map<unknown, number>();
+  const numbered = ({ sql: text, params }: ReturnType<typeof dialect.sqlToQuery>): string => {
+    let i = 0;
+    // A question mark in a literal would be mistaken for a parameter; ours are JSON paths and words, which have none.
+    return text.replace(/\?/g, () => {
+      const value = params[i++];
+      if (is(value, Placeholder)) {
+        if (org === undefined) throw new Error('a statement about the org of a caller was sent without one');
+        return numbered(dialect.sqlToQuery(org));
+      }
+      if (!places.has(value)) places.set(value, places.size + 1);
+      return `?${places.get(value)}`;
+    });
+  };
+  return db.prepare(numbered(dialect.sqlToQuery(statement))).bind(...places.keys());
 }
 
 /**
  * One round trip, all or nothing.
  *
+ * @param org what ORG becomes in all of them.
  * @returns the rows of each statement, in order.
  * @throws Unmet when an expectation aborted the batch, Taken when a value that must be unique is taken.
  */
-export async function runBatch(db: D1Database, statements: readonly SQL[]): Promise<Row[][]> {
+export async function runBatch(db: D1Database, statements: readonly SQL[], org?: SQL): Promise<Row[][]> {
   try {
-    const results = await db.batch<Row>(statements.map((statement) => prepare(db, statement)));
+    const results = await db.batch<Row>(statements.map((statement) => prepare(db, statement, org)));
     return results.map((result) => result.results);
   } catch (error) {
     throw meaning(error);

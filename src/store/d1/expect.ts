@@ -1,7 +1,7 @@
 /** Conditions that abort the batch they stand in: D1's batch is atomic, and has no other "if" (migrations/0001). */
 import { type SQL, sql } from 'drizzle-orm';
 
-/** What a batch can insist on. Every write insists on the caller: its credential, and the schemas it works under (open.ts). */
+/** What a batch can insist on. Every write insists on the caller: its credential, and the profile it works under (org/open.ts). */
 export type Expectation =
   | 'caller'
   | 'version'
@@ -45,12 +45,12 @@ export function expect(expectation: Expectation, condition: SQL): SQL {
 }
 
 /**
- * Several in one statement, about the caller's org.
+ * Several in one statement.
  *
- * @param why an expression beside the org's row of `orgs`: the expectation that is not met, or NULL.
+ * @param why an expression: the expectation that is not met, or NULL.
  */
-export const expectNone = (org: SQL, why: SQL): SQL =>
-  sql`INSERT INTO expect (is_met, name) SELECT why IS NULL, ifnull(why, '') FROM (SELECT ${why} AS why FROM orgs WHERE orgs.id = ${org})`;
+export const expectNone = (why: SQL): SQL =>
+  sql`INSERT INTO expect (is_met, name) SELECT why IS NULL, ifnull(why, '') FROM (SELECT ${why} AS why)`;
 
 /** Several in one statement, in this order. */
 export const expectEach = (...insisted: (readonly [Expectation, SQL])[]): SQL =>

@@ -27,8 +27,10 @@ export const orgs = sqliteTable(
     disabledAt: integer('disabled_at'),
     /** Signs the org's cursors: 32 random bytes, hexadecimal, that a trigger puts in the place of ''. */
     cursorKey: text('cursor_key').notNull().default(''),
-    /** Which set of extension schemas the org has: another random text with each change of it, '' without any. */
+    /** Unused since `revision`, which moves with the schemas too. */
     schemaVersion: text('schema_version').notNull().default(''),
+    /** Which profile the org has (store/org/profile.ts): triggers move it with each change of it, and choose the first. */
+    revision: integer('revision').notNull().default(0),
     /** Events up to this number have been through retention: those that are missing among them are gone. */
     prunedThrough: integer('pruned_through').notNull().default(0),
     /** When retention had nothing left to do for the org. */

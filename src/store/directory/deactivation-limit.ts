@@ -11,7 +11,7 @@ import { foldCase } from '../../scim/fold';
 import type { Row } from '../d1/batch';
 import { count, record, recordEach } from '../journal/record';
 import type { OrgStore } from '../org/open';
-import { IS_OPEN } from './linking';
+import { IS_UNLINKED } from './linking';
 import { milliseconds } from './policy';
 
 const SPANS = 60;
@@ -37,43 +37,52 @@ const limit = (store: OrgStore) =>
 
 const itsHeld = (store: OrgStore, id: string) => sql`brake_held WHERE org_id = ${store.org} AND user_id = ${id}`;
 
-/** A live user beside its org, to select from; nothing of anybody else. */
-const person = (store: OrgStore, id: string) =>
-  sql`orgs JOIN users ON users.org_id = orgs.id AND users.id = ${id} AND users.deleted_at IS NULL WHERE orgs.id = ${store.org}`;
+const isBrakeSet = ({ profile: { settings } }: OrgStore): boolean =>
+  settings['brake.deactivations'] !== undefined || settings['brake.percentage'] !== undefined;
+
+/** How somebody is taken out. */
+export interface Leaving {
+  /** A further condition on the live user: without one that meets it, the batch is refused by this name. */
+  readonly only?: SQL;
+  readonly otherwise: 'found' | 'version';
+  /** False: the operator does it. */
+  readonly isBraked: boolean;
+}
 
 /**
  * Somebody live is about to be deactivated or deleted by the identity provider, or by the operator for it: it may be. One
  * statement, which names what is in the way: `linking`, `protected`, `rejected` or `brake`. To come before the change.
  */
-function expectMayLeave(store: OrgStore, id: string, isBraked: boolean): SQL {
-  const limits = sql`
-      WHEN EXISTS (SELECT 1 FROM brake_held WHERE org_id = orgs.id AND user_id = users.id AND rejected_until > ${store.now}) THEN 'rejected'
-      WHEN users.active = 1 AND ${IS_SET} AND ${used(store)} >= ${limit(store)} THEN 'brake'`;
-  return sql`INSERT INTO expect (is_met, name) SELECT why IS NULL, ifnull(why, '') FROM (SELECT CASE
-      WHEN NOT ${IS_OPEN} THEN 'linking'
-      WHEN users.protected = 1 THEN 'protected'${isBraked ? limits : sql``} END AS why
-    FROM ${person(store, id)})`;
+function expectMayLeave(store: OrgStore, id: string, { only = sql``, otherwise, isBraked }: Leaving): SQL {
+  const isClosed = store.profile.settings.linking === 'off' ? sql`WHEN ${IS_UNLINKED} THEN 'linking' ` : sql``;
+  const isRejected = sql` WHEN EXISTS (SELECT 1 FROM ${itsHeld(store, id)} AND rejected_until > ${store.now}) THEN 'rejected'`;
+  const isOver = sql` WHEN active = 1 AND (SELECT ${used(store)} >= ${limit(store)} FROM orgs WHERE id = ${store.org}) THEN 'brake'`;
+  const limits = isBraked ? sql`${isRejected}${isBrakeSet(store) ? isOver : sql``}` : sql``;
+  return sql`INSERT INTO expect (is_met, name) SELECT why = '', why FROM (SELECT ifnull((
+    SELECT CASE ${isClosed}WHEN protected = 1 THEN 'protected'${limits} ELSE '' END FROM users
+    WHERE org_id = ${store.org} AND id = ${id} AND deleted_at IS NULL${only}), ${otherwise}) AS why)`;
 }
 
 /** Who leaves is counted, and waits no more. To come before the change, too. */
 const leave = (store: OrgStore, id: string, isBraked: boolean): SQL[] => [
-  ...(isBraked
+  ...(isBraked && isBrakeSet(store)
     ? [
         sql`DELETE FROM brake_counts WHERE org_id = ${store.org} AND at <= (
           SELECT ${store.now} - ${WINDOW} - ${SPAN} FROM orgs WHERE id = ${store.org})`,
         sql`INSERT INTO brake_counts (org_id, at, count)
-          SELECT orgs.id, CAST(${store.now} / ${SPAN} AS INTEGER) * ${SPAN}, 1 FROM ${person(store, id)}
-            AND ${IS_SET} AND users.active = 1
+          SELECT orgs.id, CAST(${store.now} / ${SPAN} AS INTEGER) * ${SPAN}, 1
+          FROM orgs JOIN users ON users.org_id = orgs.id AND users.id = ${id} AND users.deleted_at IS NULL
+          WHERE orgs.id = ${store.org} AND users.active = 1
           ON CONFLICT (org_id, at) DO UPDATE SET count = count + 1`,
       ]
     : []),
   letGo(store, id),
 ];
 
-/** Before somebody is taken out, by whichever way. @param isBraked false: the operator does it. */
-export const takeOut = (store: OrgStore, id: string, isBraked: boolean): SQL[] => [
-  expectMayLeave(store, id, isBraked),
-  ...leave(store, id, isBraked),
+/** Before somebody is taken out, by whichever way. */
+export const takeOut = (store: OrgStore, id: string, how: Leaving): SQL[] => [
+  expectMayLeave(store, id, how),
+  ...leave(store, id, how.isBraked),
 ];
 
 /** Who is out, or wanted back, is held no more. */

@@ -1,9 +1,9 @@
 /** How a user goes: a tombstone that keeps the account, or erasure, as the org's policies say. */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Actor, EventType } from '../../events';
-import { atOneOf, expect } from '../d1/expect';
-import { endSessions, only } from '../journal/end-sessions';
-import { committedState, type Publication, selectCommitted } from '../journal/outbox';
+import type { Actor } from '../../events';
+import { atOneOf } from '../d1/expect';
+import { only, raised } from '../journal/end-sessions';
+import { committedState, type Publication, publishLater, selectCommitted } from '../journal/outbox';
 import { beforeIn, count, recordAs } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import { takeOut } from './deactivation-limit';
@@ -16,15 +16,17 @@ const directGroups = (store: OrgStore): SQL => sql`(SELECT json_group_array(g.id
   JOIN groups AS g ON g.seq = m.group_seq
   WHERE m.org_id = ${store.org} AND m.is_group = 0 AND m.member_seq = users.seq)`;
 
-/** What `onDelete` makes of a deletion: its name and its details, and the user if nothing but its id is to stay. */
+/** What `onDelete` makes of a deletion: its name and its details. */
 function deletion(store: OrgStore, id: string, actor: Actor) {
-  const isErased = sql`(SELECT ifnull(settings ->> '$.onDelete', '') = 'erase' FROM orgs WHERE id = ${store.org})`;
+  const isErased = store.profile.settings.onDelete === 'erase';
   const more = sql`'leftGroups', json(${directGroups(store)}), 'client', ${actor.client ?? null}`;
   return {
-    type: sql<EventType>`iif(${isErased}, 'user.erased', 'user.deleted')`,
-    details: sql`(SELECT iif(${isErased}, json_object('erased', json('true'), 'cause', 'deleted', ${more}),
-      json_patch(json_object(${more}), ${beforeIn(sql`resource`, sql`json_object('userName', resource -> '$.userName')`)})) FROM users WHERE ${live(store, id)})`,
-    erased: sql`SELECT ${id} AS id WHERE ${isErased}`,
+    isErased,
+    type: isErased ? ('user.erased' as const) : ('user.deleted' as const),
+    details: isErased
+      ? sql`(SELECT json_object('erased', json('true'), 'cause', 'deleted', ${more}) FROM users WHERE ${live(store, id)})`
+      : sql`(SELECT json_patch(json_object(${more}), ${beforeIn(sql`resource`, sql`json_object('userName', resource -> '$.userName')`)})
+          FROM users WHERE ${live(store, id)})`,
   };
 }
 
@@ -45,20 +47,18 @@ export async function buryUser(
   actor: Actor,
   isBraked = true,
 ): Promise<Publication> {
-  const meant = sql`${live(store, id)}${atOneOf(versions, sql`users.version`)}`;
-  const { type, details, erased } = deletion(store, id, actor);
+  const { isErased, type, details } = deletion(store, id, actor);
   const results = await store.write(
-    expect('found', sql`EXISTS (SELECT 1 FROM users WHERE ${meant})`),
-    ...takeOut(store, id, isBraked),
+    ...takeOut(store, id, { only: atOneOf(versions, sql`users.version`), otherwise: 'found', isBraked }),
     count(store, { users: -1, activeUsers: sql`-(SELECT active FROM users WHERE ${live(store, id)})` }),
     recordAs(store, actor, { type, targetId: id, publishes: true }, details),
     deleteEmails(store, id),
     ...leaveAllGroups(store, 'User', seqOf(store, id)),
     sql`UPDATE users SET deleted_at = ${store.now}, active = 0, version = version + 1, modified_at = max(modified_at, ${store.now}),
-        linked_at = iif(origin = 'host', ifnull(linked_at, ${store.now}), NULL)
+        linked_at = iif(origin = 'host', ifnull(linked_at, ${store.now}), NULL), not_before = ${raised(store)}
       WHERE ${live(store, id)}`,
-    ...endSessions(store, only(id)),
-    ...forget(store, erased),
+    publishLater(store, only(id)),
+    ...(isErased ? forget(store, only(id)) : []),
     selectCommitted(store, id),
   );
   return committedState(results.at(-1));
@@ -77,11 +77,7 @@ export async function eraseUser(
   isBraked: boolean,
 ): Promise<Publication> {
   const results = await store.write(
-    expect(
-      'version',
-      sql`EXISTS (SELECT 1 FROM users WHERE ${live(store, before.id)} AND version = ${before.version})`,
-    ),
-    ...takeOut(store, before.id, isBraked),
+    ...takeOut(store, before.id, { only: sql` AND version = ${before.version}`, otherwise: 'version', isBraked }),
     ...erasure(store, before.id, actor, 'deactivated'),
     selectCommitted(store, before.id),
   );

@@ -20,7 +20,7 @@ import type { Columns } from './columns';
 import { membersOfGroups } from './derived';
 import { type Before, type List, listed, listOf, readList, withLarge } from './list';
 import { groupsWithMember, leaveAllGroups, memberOf, permissionsIn, selectMembers } from './memberships';
-import { defaultGroup, forgetGroup, hasRoom, isRoomy, isSignOutGroup, signedOutBy } from './policy';
+import { forgetGroup, hasRoom, isRoomy, isSignOutGroup, leaving as usersLeaving } from './policy';
 import { removeLater, removeMemberships } from './removal';
 
 export interface StoredGroup extends Stored {
@@ -290,8 +290,8 @@ export async function insertGroup(
       'joinedCount', nullif((SELECT count(*) FROM (${known})), 0)) ELSE '{}' END)`;
   const results = await store.write(
     expectEach(
-      ...(memberIds.length > 0
-        ? [['known_members', sql`NOT (${rejectsStrangers(store)} AND EXISTS (${strangers}))`] as const]
+      ...(memberIds.length > 0 && store.profile.settings.unknownMembers === 'reject'
+        ? [['known_members', sql`NOT EXISTS (${strangers})`] as const]
         : []),
       ['storage', hasRoom(store, resource, folded)],
     ),
@@ -318,9 +318,6 @@ export async function insertGroup(
 
 /** Ids that an event names; it counts the rest. */
 export const MAX_NOTED = 1_000;
-
-const rejectsStrangers = (store: OrgStore) =>
-  sql`ifnull((SELECT json_extract(settings, '$.unknownMembers') FROM orgs WHERE id = ${store.org}), 'skip') = 'reject'`;
 
 /** Of a group before it is changed: itself, and what the change would come to. */
 export interface GroupBefore {
@@ -432,8 +429,8 @@ export async function changeGroup(
     count(store),
     record(store, actor, happening),
   ];
-  const mayEnd = userIds.length > 0 && store.tenant.settings.signOutGroups?.includes(id);
-  const ended = mayEnd ? signOut(store, actor, signedOutBy(store, id, userIds), causedBy(id)) : [];
+  const ends = userIds.length > 0 && isSignOutGroup(store, id);
+  const ended = ends ? signOut(store, actor, usersLeaving(store, id, userIds), causedBy(id)) : [];
   const results = await store.write(...change, ...ended, ...selectAfter(store, id, withMembers));
   return {
     group: groupAfter(results, withMembers),
@@ -471,12 +468,12 @@ export async function deleteGroup(
 ): Promise<readonly string[]> {
   const meant = sql`${which(store, id)}${atOneOf(versions, sql`groups.version`)}`;
   const seq = seqOf(store, id);
+  const ends = isSignOutGroup(store, id);
   const told = [
     expect('found', sql`EXISTS (SELECT 1 FROM groups WHERE ${meant})`),
-    expect(
-      'sign_outs',
-      sql`NOT EXISTS (SELECT 1 FROM groups WHERE ${meant} AND NOT ${IS_SHOWN_WHOLE}) OR NOT EXISTS (${isSignOutGroup(store, id)})`,
-    ),
+    ...(ends
+      ? [expect('sign_outs', sql`NOT EXISTS (SELECT 1 FROM groups WHERE ${meant} AND NOT ${IS_SHOWN_WHOLE})`)]
+      : []),
     count(store, { groups: -1 }),
     recordAs(
       store,
@@ -484,15 +481,14 @@ export async function deleteGroup(
       happening,
       sql`(SELECT json_patch(json_object('left', json(${noted(store, seq)}), 'leftCount', member_count,
         'permissions', json(${permissionsIn(store, seq)}),
-        'wasDefaultGroup', json(CASE WHEN id = ${defaultGroup(store)} THEN 'true' ELSE 'false' END),
-        'wasSignOutGroup', json(CASE WHEN EXISTS (${isSignOutGroup(store, id)}) THEN 'true' ELSE 'false' END),
+        'wasDefaultGroup', json(${JSON.stringify(store.profile.settings.defaultGroup === id)}), 'wasSignOutGroup', json(${JSON.stringify(ends)}),
         'client', ${actor.client ?? null}), ${beforeIn(sql`resource`, sql`json_object('displayName', resource -> '$.displayName')`)})
         FROM groups WHERE ${which(store, id)})`,
     ),
   ];
   const results = await store.write(
     ...told,
-    ...signOut(store, actor, signedOutBy(store, id), causedBy(id)),
+    ...(ends ? signOut(store, actor, usersLeaving(store, id), causedBy(id)) : []),
     ...leaveAllGroups(store, 'Group', seq),
     sql`DELETE FROM memberships WHERE org_id = ${store.org}
       AND group_seq = (SELECT seq FROM groups WHERE ${which(store, id)} AND member_count <= ${MAX_REMOVED_AT_ONCE})`,
@@ -509,7 +505,7 @@ export async function deleteGroup(
     ...forgetGroup(store, id),
     sql`DELETE FROM groups WHERE ${which(store, id)}`,
   );
-  return signedOut(results[told.length]);
+  return ends ? signedOut(results[told.length]) : [];
 }
 
 /** The ids of a group's members, as many as an event names. */

@@ -1,9 +1,8 @@
 /**
  * Whom a POST may mean, as conditions of the batch that would make a new account: an account that was deleted, a live one
  * with the same externalId, one of the host app with the same address. A condition may find too many; what is found is
- * judged one by one (provisioning/identity.ts), and passed over in the next attempt.
- *
- * All are conditions beside a row of `orgs`, which is looked up once for all of them.
+ * judged one by one (provisioning/identity.ts), and passed over in the next attempt. What the org's profile rules out is
+ * not asked.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { linkingAddress, storedForms } from '../../scim/address';
@@ -11,8 +10,8 @@ import { foldCase } from '../../scim/fold';
 import { externalIdOf } from '../../scim/identifying';
 import type { Resource } from '../../scim/resource';
 import type { Expectation } from '../d1/expect';
-import { IS_OPEN, IS_UNLINKED } from './linking';
-import { SEATS } from './policy';
+import type { OrgStore } from '../org/open';
+import { IS_UNLINKED, mayLink } from './linking';
 
 /** What a message says of who somebody is, in the forms that are indexed. */
 export interface Likeness {
@@ -31,82 +30,95 @@ export function likenessOf(resource: Resource): Likeness {
   };
 }
 
-const RESTORE = sql.raw(`ifnull(orgs.settings ->> '$.restore', 'same-person')`);
-const IS_UNIQUE = sql.raw(`orgs.settings ->> '$.uniqueExternalId' IS 1`);
-
 const some = (most: number): SQL => sql.raw(`LIMIT ${most}`);
 
 /** A condition on `users`: none of these. */
 const isNone = (ids: readonly string[]): SQL =>
   ids.length === 0 ? sql`` : sql` AND users.id NOT IN (SELECT value FROM json_each(${JSON.stringify(ids)}))`;
 
-const buried = (condition: SQL): SQL =>
-  sql`SELECT seq FROM users WHERE org_id = orgs.id AND deleted_at IS NOT NULL AND ${condition}`;
+const buried = (store: OrgStore, condition: SQL): SQL =>
+  sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NOT NULL AND ${condition}`;
 
 /**
  * The `seq`s of deleted accounts that may be restored (setting `restore`): by userName only where one of the two has no
  * externalId. Two look-ups: SQLite does not use a partial index inside an OR, and would read all tombstones of the org.
+ *
+ * @returns undefined when there can be none.
  */
-export function restorable({ userNameKey, externalId }: Likeness): SQL {
-  const byName = sql`user_name_key = ${userNameKey} AND ${RESTORE} = 'same-person'`;
-  if (externalId === null) return buried(byName);
-  return sql`${buried(sql`${byName} AND trim(ifnull(external_id, '')) = ''`)}
-    UNION ALL ${buried(sql`external_id = ${externalId} AND ${RESTORE} <> 'off'`)}`;
+export function restorable(store: OrgStore, { userNameKey, externalId }: Likeness): SQL | undefined {
+  const { restore = 'same-person' } = store.profile.settings;
+  if (restore === 'off') return undefined;
+  const byId = externalId === null ? [] : [buried(store, sql`external_id = ${externalId}`)];
+  if (restore === 'externalId') return byId[0];
+  const blank = externalId === null ? sql`` : sql` AND trim(ifnull(external_id, '')) = ''`;
+  return sql.join([buried(store, sql`user_name_key = ${userNameKey}${blank}`), ...byId], sql` UNION ALL `);
 }
 
 /** A part of a statement from FROM on: the live accounts with the externalId. */
-export const withExternalId = ({ externalId }: Likeness): SQL =>
-  sql`FROM users WHERE users.org_id = orgs.id AND users.deleted_at IS NULL AND users.external_id = ${externalId}`;
+export const withExternalId = (store: OrgStore, { externalId }: Likeness): SQL =>
+  sql`FROM users WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL AND users.external_id = ${externalId}`;
 
 /**
- * A part of a statement from FROM on: the live accounts that may have the address, where that links, in a verified domain
- * of the org. CROSS JOIN: an org without such a domain reads no address.
+ * A part of a statement from FROM on: the live accounts that may have the address.
+ *
+ * @returns undefined when addresses do not link, or not in this domain.
  */
-export function withAddress({ addressForms }: Likeness): SQL {
+export function withAddress(store: OrgStore, { addressForms }: Likeness): SQL | undefined {
+  const { linking = 'email', verifiedDomains = [] } = store.profile.settings;
   const domains = addressForms.map((form) => form.slice(form.lastIndexOf('@') + 1));
-  return sql`FROM (SELECT 1 WHERE ifnull(orgs.settings ->> '$.linking', 'email') = 'email'
-      AND EXISTS (SELECT 1 FROM json_each(orgs.settings, '$.verifiedDomains') AS verified
-        WHERE verified.value IN (SELECT value FROM json_each(${JSON.stringify(domains)}))))
-    CROSS JOIN json_each(${JSON.stringify(addressForms)}) AS asked
-    CROSS JOIN user_emails AS found ON found.org_id = orgs.id AND found.value_key = asked.value
+  if (linking !== 'email' || !verifiedDomains.some((verified) => domains.includes(verified))) return undefined;
+  return sql`FROM json_each(${JSON.stringify(addressForms)}) AS asked
+    CROSS JOIN user_emails AS found ON found.org_id = ${store.org} AND found.value_key = asked.value
     CROSS JOIN users ON users.seq = found.user_seq WHERE true`;
 }
 
-const isNameTaken = ({ userNameKey }: Likeness): SQL =>
-  sql`EXISTS (SELECT 1 FROM users WHERE org_id = orgs.id AND deleted_at IS NULL AND user_name_key = ${userNameKey})`;
-
 /** Exactly one live account has the externalId, and a POST may go on with it: deactivated, or the host app's own. */
-const isContinued = (likeness: Likeness, passedOver: readonly string[]): SQL =>
-  sql`iif((SELECT count(*) FROM (SELECT 1 ${withExternalId(likeness)} LIMIT 2)) = 1,
-    EXISTS (SELECT 1 ${withExternalId(likeness)} AND iif(${IS_UNLINKED}, ${IS_OPEN}, users.active = 0)${isNone(passedOver)}), 0)`;
+function isContinued(store: OrgStore, likeness: Likeness, passedOver: readonly string[]): SQL {
+  const found = withExternalId(store, likeness);
+  const mayGoOn = mayLink(store.profile.settings)
+    ? sql`(users.active = 0 OR ${IS_UNLINKED})`
+    : sql`users.active = 0 AND NOT ${IS_UNLINKED}`;
+  return sql`(SELECT count(*) FROM (SELECT 1 ${found} LIMIT 2)) = 1
+    AND EXISTS (SELECT 1 ${found} AND ${mayGoOn}${isNone(passedOver)})`;
+}
 
 /**
  * Why this may be no new account, or must not be one: an expression that is NULL if it is one.
  *
  * @param passedOver accounts that were looked at, and are somebody else's.
  * @param needsSeat it would be active.
+ * @returns undefined when nothing can be in the way.
  */
-export function whyKnown(likeness: Likeness, passedOver: readonly string[], needsSeat: boolean): SQL {
-  // That the userName is a live user's comes before all but a tombstone: the insert will say it.
-  const unlessTaken = (condition: SQL) => sql`${condition} AND NOT ${isNameTaken(likeness)}`;
-  const reasons: [condition: SQL, why: Expectation][] = [
-    [
-      sql`EXISTS (SELECT 1 FROM users WHERE users.seq IN (${restorable(likeness)})${isNone(passedOver)})`,
-      'no_tombstone',
-    ],
-  ];
+export function whyKnown(
+  store: OrgStore,
+  likeness: Likeness,
+  passedOver: readonly string[],
+  needsSeat: boolean,
+): SQL | undefined {
+  const reasons: [condition: SQL, why: Expectation][] = [];
+  const { uniqueExternalId, 'plan.seats': seats } = store.profile.settings;
   if (likeness.externalId !== null) {
-    const isShared = sql`${IS_UNIQUE} AND EXISTS (SELECT 1 ${withExternalId(likeness)})`;
-    reasons.push([unlessTaken(isContinued(likeness, passedOver)), 'same_external_id']);
-    reasons.push([unlessTaken(isShared), 'unique_external_id']);
+    reasons.push([isContinued(store, likeness, passedOver), 'same_external_id']);
+    if (uniqueExternalId)
+      reasons.push([sql`EXISTS (SELECT 1 ${withExternalId(store, likeness)})`, 'unique_external_id']);
   }
-  if (likeness.addressForms.length > 0) {
-    const isLinkable = sql`EXISTS (SELECT 1 ${withAddress(likeness)} AND ${IS_UNLINKED}${isNone(passedOver)})`;
-    reasons.push([unlessTaken(isLinkable), 'linkable']);
-  }
-  if (needsSeat) reasons.push([unlessTaken(sql`ifnull(orgs.active_user_count >= ${SEATS}, 0)`), 'seats']);
+  const addressed = withAddress(store, likeness);
+  if (addressed)
+    reasons.push([sql`EXISTS (SELECT 1 ${addressed} AND ${IS_UNLINKED}${isNone(passedOver)})`, 'linkable']);
+  if (needsSeat && seats !== undefined)
+    reasons.push([sql`(SELECT active_user_count >= ${seats} FROM orgs WHERE id = ${store.org})`, 'seats']);
+  const tombstones = restorable(store, likeness);
+  if (reasons.length === 0 && tombstones === undefined) return undefined;
   const cases = reasons.map(([condition, why]) => sql` WHEN ${condition} THEN ${sql.raw(`'${why}'`)}`);
-  return sql`CASE${sql.join(cases)} END`;
+  const isBuried = tombstones
+    ? sql` WHEN EXISTS (SELECT 1 FROM users WHERE seq IN (${tombstones})${isNone(passedOver)}) THEN 'no_tombstone'`
+    : sql``;
+  // That the userName is a live user's comes before all but a tombstone: the insert will say it.
+  const isNameTaken =
+    cases.length > 0
+      ? sql` WHEN EXISTS (SELECT 1 FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL AND user_name_key = ${likeness.userNameKey}) THEN NULL`
+      : sql``;
+  return sql`CASE${isBuried}${isNameTaken}${sql.join(cases)} END`;
 }
 
 /**
@@ -115,8 +127,8 @@ export function whyKnown(likeness: Likeness, passedOver: readonly string[], need
  * @param id the account's own.
  * @param also a further condition on the others.
  */
-const isTakenExternalId = (externalId: string, id: string, also: SQL): SQL =>
-  sql`EXISTS (SELECT 1 FROM users AS other WHERE other.org_id = orgs.id AND other.deleted_at IS NULL
+const isTakenExternalId = (store: OrgStore, externalId: string, id: string, also: SQL): SQL =>
+  sql`EXISTS (SELECT 1 FROM users AS other WHERE other.org_id = ${store.org} AND other.deleted_at IS NULL
     AND other.external_id = ${externalId} AND other.id <> ${id}${also})`;
 
 /** What a change of an account by the identity provider must not do to who it is. */
@@ -130,16 +142,16 @@ export interface IdentityChange {
 }
 
 /** Why not: an expression that is NULL if it may. @returns undefined when nothing can be in the way. */
-export function whyNotKnownAs({ id, isOther, externalId, isUnique }: IdentityChange): SQL | undefined {
+export function whyNotKnownAs(store: OrgStore, { id, isOther, externalId, isUnique }: IdentityChange): SQL | undefined {
   const cases: SQL[] = [];
   if (isOther) {
-    cases.push(sql` WHEN EXISTS (SELECT 1 FROM users WHERE users.org_id = orgs.id AND users.id = ${id} AND users.protected = 1)
+    cases.push(sql` WHEN EXISTS (SELECT 1 FROM users WHERE org_id = ${store.org} AND id = ${id} AND protected = 1)
       THEN 'protected_identity'`);
   }
-  if (externalId !== undefined && isUnique !== undefined) {
+  const isAsked = isUnique === 'always' || store.profile.settings.uniqueExternalId;
+  if (externalId !== undefined && isUnique !== undefined && isAsked) {
     const also = isUnique === 'among-active' ? sql` AND other.active = 1` : sql``;
-    const isAsked = isUnique === 'always' ? sql`` : sql`${IS_UNIQUE} AND `;
-    cases.push(sql` WHEN ${isAsked}${isTakenExternalId(externalId, id, also)} THEN 'unique_external_id'`);
+    cases.push(sql` WHEN ${isTakenExternalId(store, externalId, id, also)} THEN 'unique_external_id'`);
   }
   return cases.length > 0 ? sql`CASE${sql.join(cases)} END` : undefined;
 }
@@ -154,13 +166,14 @@ const idsOf = (accounts: SQL): SQL =>
  * For the event of a new account, each NULL where there are none: the deleted accounts that have its userName or externalId
  * and are not it, and the other live ones with its externalId.
  */
-export function strangers(likeness: Likeness, id: string) {
+export function strangers(store: OrgStore, likeness: Likeness, id: string) {
   const { userNameKey, externalId } = likeness;
-  const byName = buried(sql`user_name_key = ${userNameKey}`);
-  const alike = externalId === null ? byName : sql`${byName} UNION ALL ${buried(sql`external_id = ${externalId}`)}`;
+  const byName = buried(store, sql`user_name_key = ${userNameKey}`);
+  const alike =
+    externalId === null ? byName : sql`${byName} UNION ALL ${buried(store, sql`external_id = ${externalId}`)}`;
   return {
     notRestored: idsOf(sql`SELECT id FROM users WHERE seq IN (${alike}) ORDER BY deleted_at DESC, seq DESC`),
     sameExternalId:
-      externalId === null ? sql`NULL` : idsOf(sql`SELECT id ${withExternalId(likeness)} AND users.id <> ${id}`),
+      externalId === null ? sql`NULL` : idsOf(sql`SELECT id ${withExternalId(store, likeness)} AND users.id <> ${id}`),
   };
 }

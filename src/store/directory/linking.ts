@@ -6,6 +6,3 @@ import type { OrgSettings } from '../org/open';
 export const IS_UNLINKED = sql.raw(`(users.origin = 'host' AND users.linked_at IS NULL)`);
 
 export const mayLink = ({ linking }: OrgSettings): boolean => linking !== 'off';
-
-/** A condition on `users` beside `orgs`: as far as the org's settings are concerned, the identity provider may write to it. */
-export const IS_OPEN = sql`NOT (${IS_UNLINKED} AND ifnull(orgs.settings ->> '$.linking', '') = 'off')`;

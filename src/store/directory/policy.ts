@@ -1,6 +1,7 @@
-/** What an org's settings ask of a batch, as statements of it: the settings are not read first (promise 7). */
+/** What an org's settings ask of a batch: from the remembered profile, only the statements that this org needs. */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
+import { Unmet } from '../d1/batch';
 import { expect } from '../d1/expect';
 import type { Also, Count } from '../journal/record';
 import type { OrgSettings, OrgStore } from '../org/open';
@@ -40,25 +41,32 @@ export function milliseconds(setting: keyof OrgSettings, otherwise: string): SQL
 export const SEATS = sql.raw(`orgs.settings ->> '$."plan.seats"'`);
 
 /** 1 where this number of active users is the first to take nine tenths of the seats, else 0. */
-const isWarned = (active: SQL) =>
-  sql`ifnull(${active} * 10 >= ${SEATS} * 9 AND (${active} - 1) * 10 < ${SEATS} * 9, 0)`;
+const isWarned = (active: SQL, seats: number) =>
+  sql`(${active} * 10 >= ${seats} * 9 AND (${active} - 1) * 10 < ${seats} * 9)`;
 
 /**
  * Before a user becomes active: there is a seat. Who is active already needs none, so a limit that is lowered below their
  * number is in nobody's way but of who comes new.
  */
-export const hasSeat = (store: OrgStore): SQL =>
-  sql`(SELECT ifnull(active_user_count < ${SEATS}, 1) FROM orgs WHERE id = ${store.org})`;
+export function expectSeat(store: OrgStore): SQL[] {
+  const seats = store.profile.settings['plan.seats'];
+  if (seats === undefined) return [];
+  return [expect('seats', sql`(SELECT active_user_count < ${seats} FROM orgs WHERE id = ${store.org})`)];
+}
 
 /** How a user who becomes active is counted, and recorded: with a warning if nine tenths of the seats are taken by it. */
-export const takeSeat = (actor: Actor): { readonly count: Count; readonly warning: Also } => ({
-  count: { activeUsers: 1, moreEvents: isWarned(sql`(active_user_count + 1)`) },
-  warning: {
-    type: 'seats.warning',
-    details: sql`json_object('seats', ${SEATS}, 'activeUsers', active_user_count, 'client', ${actor.client ?? null})`,
-    condition: isWarned(sql`active_user_count`),
-  },
-});
+export function takeSeat(store: OrgStore, actor: Actor): { readonly count: Count; readonly warning?: Also } {
+  const seats = store.profile.settings['plan.seats'];
+  if (seats === undefined) return { count: { activeUsers: 1 } };
+  return {
+    count: { activeUsers: 1, moreEvents: isWarned(sql`(active_user_count + 1)`, seats) },
+    warning: {
+      type: 'seats.warning',
+      details: sql`json_object('seats', ${SEATS}, 'activeUsers', active_user_count, 'client', ${actor.client ?? null})`,
+      condition: isWarned(sql`active_user_count`, seats),
+    },
+  };
+}
 
 /**
  * Bytes that an org may store where `plan.storage` is not set. D1 holds 10 GB for all orgs of a deployment. With the journal
@@ -68,7 +76,7 @@ export const DEFAULT_STORAGE = 1_000_000_000;
 export const storageOf = (settings: OrgSettings): number => settings['plan.storage'] ?? DEFAULT_STORAGE;
 
 const isWithin = (store: OrgStore, more: number): SQL =>
-  sql`(SELECT stored_bytes + ${more} <= ifnull(settings ->> '$."plan.storage"', ${DEFAULT_STORAGE}) FROM orgs WHERE id = ${store.org})`;
+  sql`(SELECT stored_bytes + ${more} <= ${storageOf(store.profile.settings)} FROM orgs WHERE id = ${store.org})`;
 
 /** Before documents are written, so many characters in all: there is room for them. */
 export const hasRoom = (store: OrgStore, ...documents: readonly string[]): SQL =>
@@ -80,13 +88,11 @@ export const hasRoom = (store: OrgStore, ...documents: readonly string[]): SQL =
 /** After a change: what the org stores is no more than it may. */
 export const isRoomy = (store: OrgStore): SQL => isWithin(store, 0);
 
-/** The id of the group that new users join, or NULL. */
-export const defaultGroup = (store: OrgStore): SQL =>
-  sql`(SELECT json_extract(settings, '$.defaultGroup') FROM orgs WHERE id = ${store.org})`;
-
 /** To follow the insert of the user, who is in no group yet. Without a default group nothing happens. */
 export function joinDefaultGroup(store: OrgStore, userId: string): SQL[] {
-  const group = sql`groups.org_id = ${store.org} AND groups.id = ${defaultGroup(store)}`;
+  const { defaultGroup } = store.profile.settings;
+  if (defaultGroup === undefined) return [];
+  const group = sql`groups.org_id = ${store.org} AND groups.id = ${defaultGroup}`;
   return [
     sql`INSERT INTO memberships (org_id, group_seq, is_group, member_seq)
       SELECT groups.org_id, groups.seq, 0, users.seq FROM groups
@@ -96,46 +102,41 @@ export function joinDefaultGroup(store: OrgStore, userId: string): SQL[] {
   ];
 }
 
-/** The user, if the org ends the sessions of whom its identity provider renames. */
-export const signedOutByRename = (store: OrgStore, userId: string): SQL =>
-  sql`SELECT users.id AS id FROM orgs JOIN users ON users.org_id = orgs.id AND users.id = ${userId}
-    WHERE orgs.id = ${store.org} AND json_extract(orgs.settings, '$.signOutOnRename')`;
-
-/** A row if the org ends the sessions of who leaves this group, else none. */
-export const isSignOutGroup = (store: OrgStore, groupId: string): SQL =>
-  sql`SELECT 1 FROM orgs, json_each(orgs.settings, '$.signOutGroups') AS named
-    WHERE orgs.id = ${store.org} AND named.value = ${groupId}`;
+/** Whether the org ends the sessions of who leaves this group. */
+export const isSignOutGroup = ({ profile }: OrgStore, groupId: string): boolean =>
+  profile.settings.signOutGroups?.includes(groupId) ?? false;
 
 /**
- * Those of the users whom leaving this group signs out. CROSS JOIN: where it signs nobody out, nobody is read.
+ * A query for the ids of the users who leave the group.
  *
- * @param userIds those who leave; absent: all its direct members, while they are it.
+ * @param userIds absent: all its direct members, while they are it.
  */
-export function signedOutBy(store: OrgStore, groupId: string, userIds?: readonly string[]): SQL {
-  const leaving = userIds
-    ? sql`json_each(${JSON.stringify(userIds)}) AS asked
+export function leaving(store: OrgStore, groupId: string, userIds?: readonly string[]): SQL {
+  return userIds
+    ? sql`SELECT users.id AS id FROM json_each(${JSON.stringify(userIds)}) AS asked
         CROSS JOIN users ON users.org_id = ${store.org} AND users.id = asked.value AND users.deleted_at IS NULL`
-    : sql`memberships AS m ON m.org_id = ${store.org} AND m.is_group = 0
-          AND m.group_seq = (SELECT seq FROM groups WHERE org_id = ${store.org} AND id = ${groupId})
-        CROSS JOIN users ON users.seq = m.member_seq`;
-  return sql`SELECT users.id AS id FROM (${isSignOutGroup(store, groupId)}) CROSS JOIN ${leaving}`;
+    : sql`SELECT users.id AS id FROM memberships AS m CROSS JOIN users ON users.seq = m.member_seq
+        WHERE m.org_id = ${store.org} AND m.is_group = 0
+          AND m.group_seq = (SELECT seq FROM groups WHERE org_id = ${store.org} AND id = ${groupId})`;
 }
 
 /** A group that goes away is nobody's default any more, and nobody leaves it any more. */
-export const forgetGroup = (store: OrgStore, groupId: string): SQL[] => [
-  sql`UPDATE orgs SET settings = json_remove(settings, '$.defaultGroup')
-    WHERE id = ${store.org} AND json_extract(settings, '$.defaultGroup') = ${groupId}`,
-  sql`UPDATE orgs SET settings = json_remove(settings, CASE json_array_length(settings, '$.signOutGroups')
-      WHEN 1 THEN '$.signOutGroups'
-      ELSE (SELECT fullkey FROM json_each(settings, '$.signOutGroups') WHERE value = ${groupId}) END)
-    WHERE id = ${store.org} AND ${groupId} IN (SELECT value FROM json_each(settings, '$.signOutGroups'))`,
-];
+export function forgetGroup(store: OrgStore, groupId: string): SQL[] {
+  const { defaultGroup, signOutGroups = [] } = store.profile.settings;
+  const others = signOutGroups.filter((id) => id !== groupId);
+  const changes = {
+    ...(defaultGroup === groupId && { defaultGroup: null }),
+    ...(others.length < signOutGroups.length && { signOutGroups: others.length > 0 ? others : null }),
+  };
+  if (Object.keys(changes).length === 0) return [];
+  return [sql`UPDATE orgs SET settings = json_patch(settings, ${JSON.stringify(changes)}) WHERE id = ${store.org}`];
+}
 
-/** @param roles values that a user is about to get, folded. */
-export function expectAllowed(store: OrgStore, roles: readonly string[]): SQL[] {
-  if (roles.length === 0) return [];
-  const refused = sql`SELECT value FROM json_each(${JSON.stringify(roles)})
-    EXCEPT SELECT json_extract(value, '$.key') FROM json_each(settings, '$.roles')`;
-  const isMet = sql`json_type(settings, '$.roles') IS NULL OR NOT EXISTS (${refused})`;
-  return [expect('allowed_roles', sql`(SELECT ${isMet} FROM orgs WHERE id = ${store.org})`)];
+/**
+ * @param roles values that a user is about to get, folded.
+ * @throws Unmet `allowed_roles`: the org does not know one of them.
+ */
+export function expectAllowed({ profile }: OrgStore, roles: readonly string[]): void {
+  const allowed = profile.settings.roles?.map(({ key }) => key);
+  if (allowed && roles.some((role) => !allowed.includes(role))) throw new Unmet('allowed_roles');
 }

@@ -1,16 +1,11 @@
-/** The extension schemas of one org. What an org has comes with its first batch (open.ts); here is how that changes. */
-import { type SQL, sql } from 'drizzle-orm';
+/** The extension schemas of one org. What an org has is part of its profile (org/profile.ts); here is how that changes. */
+import { sql } from 'drizzle-orm';
 import type { Actor, Happening } from '../../events';
 import type { Extension } from '../../scim/schema/types';
 import { expect } from '../d1/expect';
 import { count, record, recordAs } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import { beginClearing, isRemoving } from './removal';
-
-/** Never the same again, in no org: whoever has seen another version has other schemas. */
-export const changeVersion = (store: OrgStore): SQL =>
-  sql`UPDATE orgs SET schema_version = iif(EXISTS (SELECT 1 FROM schemas WHERE org_id = orgs.id), ${crypto.randomUUID()}, '')
-    WHERE id = ${store.org}`;
 
 /**
  * A new schema, or another one in the place of that with the same URN. One round trip.
@@ -34,7 +29,6 @@ export async function putSchema(
       WHERE true ON CONFLICT (org_id, urn_key) DO UPDATE SET definition = excluded.definition`,
     count(store),
     record(store, actor, happening),
-    changeVersion(store),
   );
 }
 
@@ -64,8 +58,7 @@ export async function deleteSchema(
     later,
     sql`SELECT json_extract(details, '$.changed') AS changed, ${isRemoving(store.org, 'schema', schema.id)} AS removing
       FROM events WHERE org_id = ${store.org} AND seq = (SELECT event_seq FROM orgs WHERE id = ${store.org})`,
-    changeVersion(store),
   );
-  const row = results.at(-2)![0]!;
+  const row = results.at(-1)![0]!;
   return { changed: row['changed'] as number, isRemoving: row['removing'] === 1 };
 }

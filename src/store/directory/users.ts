@@ -11,8 +11,8 @@ import { userType } from '../../scim/schema/types';
 import { ENTERPRISE_USER } from '../../scim/urns';
 import type { Row } from '../d1/batch';
 import { expect, expectEach, expectNone, expectOneChange } from '../d1/expect';
-import { endSessions, only, signedOut, signOut } from '../journal/end-sessions';
-import { type Publication, publishLater } from '../journal/outbox';
+import { only, raised, signedOut, signOut } from '../journal/end-sessions';
+import { committedState, type Publication, publishLater, selectCommitted } from '../journal/outbox';
 import { count, record, recordAs, toldBy } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import type { Columns } from './columns';
@@ -21,16 +21,7 @@ import { groupsOfUsers } from './derived';
 import { likenessOf, restorable, strangers, whyKnown, whyNotKnownAs, withAddress, withExternalId } from './identity';
 import { type Before, type List, listed, listOf, readList, withLarge } from './list';
 import { GROUPS_OF_USER, groupsIn, usersInGroup } from './memberships';
-import {
-  defaultGroup,
-  expectAllowed,
-  hasRoom,
-  hasSeat,
-  isRoomy,
-  joinDefaultGroup,
-  signedOutByRename,
-  takeSeat,
-} from './policy';
+import { expectAllowed, expectSeat, hasRoom, isRoomy, joinDefaultGroup, takeSeat } from './policy';
 
 /** A user with what the product knows besides. */
 export interface StoredUser extends Stored {
@@ -41,7 +32,10 @@ export interface StoredUser extends Stored {
   readonly isActive: boolean;
   /** Sessions issued until then are dead; epoch milliseconds. */
   readonly notBefore: number | undefined;
-  /** The number of its latest outbox row; undefined: no change of its state waits to be published. */
+  /**
+   * The number of its latest outbox row; undefined: no change of its state waits to be published, or it was not read to be
+   * changed.
+   */
   readonly unpublished: number | undefined;
   /** Who brought the account, and since when an imported one is the identity provider's; epoch milliseconds. */
   readonly origin: 'idp' | 'host';
@@ -50,7 +44,7 @@ export interface StoredUser extends Stored {
   readonly isUnlinked: boolean;
   /** The identity provider can neither deactivate nor delete it. */
   readonly isProtected: boolean;
-  /** The identity provider wants it out, and the org's brake holds that. */
+  /** The identity provider wants it out, and the org's brake holds that. False where it was not read to be changed. */
   readonly isHeld: boolean;
 }
 
@@ -61,10 +55,13 @@ const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.r
 
 const columnsWith = (resource: string) =>
   sql.raw(`users.seq, users.id, users.version, users.created_at, users.modified_at,
-  users.not_before, users.deleted_at, users.active, users.origin, users.linked_at, users.protected, ${resource}, ${MANAGER} AS manager, ${GROUPS_OF_USER} AS groups,
-  (SELECT max(outbox.seq) FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS unpublished,
+  users.not_before, users.deleted_at, users.active, users.origin, users.linked_at, users.protected, ${resource}, ${MANAGER} AS manager, ${GROUPS_OF_USER} AS groups`);
+/** What a change has to know besides. */
+const PENDING =
+  sql.raw(`(SELECT max(outbox.seq) FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS unpublished,
   EXISTS (SELECT 1 FROM brake_held WHERE brake_held.org_id = users.org_id AND brake_held.user_id = users.id) AS is_held`);
-const SELECT = sql`SELECT ${columnsWith('users.resource')} FROM users`;
+const SHOWN = sql`SELECT ${columnsWith('users.resource')} FROM users`;
+const SELECT = sql`SELECT ${columnsWith('users.resource')}, ${PENDING} FROM users`;
 const LISTED = columnsWith(listed('users'));
 
 function userOf(row: Row): StoredUser {
@@ -100,9 +97,9 @@ export function publicationOf({ id, isActive, isDeleted, notBefore, unpublished 
 export const live = (store: OrgStore, id: string): SQL =>
   sql`users.org_id = ${store.org} AND users.id = ${id} AND users.deleted_at IS NULL`;
 
-/** One round trip. */
-export async function getUser(store: OrgStore, id: string): Promise<StoredUser | undefined> {
-  const [rows] = await store.read(sql`${SELECT} WHERE ${live(store, id)}`);
+/** One round trip. @param toChange whether `isUnpublished` and `isHeld` are read, too. */
+export async function getUser(store: OrgStore, id: string, toChange = false): Promise<StoredUser | undefined> {
+  const [rows] = await store.read(sql`${toChange ? SELECT : SHOWN} WHERE ${live(store, id)}`);
   return rows![0] && userOf(rows![0]);
 }
 
@@ -254,17 +251,20 @@ export async function insertUser(
   actor: Actor,
   happening: Happening,
   passedOver: readonly string[] = [],
-): Promise<StoredUser> {
+): Promise<Stored> {
   const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
+  expectAllowed(store, roles);
   const likeness = likenessOf(draft.resource);
-  const seat = draft.isActive ? takeSeat(actor) : undefined;
-  const { notRestored, sameExternalId } = strangers(likeness, draft.id);
+  const why = whyKnown(store, likeness, passedOver, draft.isActive);
+  const seat = draft.isActive ? takeSeat(store, actor) : undefined;
+  const { notRestored, sameExternalId } = strangers(store, likeness, draft.id);
+  const { defaultGroup } = store.profile.settings;
+  const isWhole = defaultGroup === undefined && managerOf(draft.resource) === undefined;
   // A NULL in the patch leaves the details as they are.
-  const details = sql`json_patch(${JSON.stringify(toldBy(actor, happening.details))},
-    json_object('defaultGroup', ${defaultGroup(store)}, 'notRestored', ${notRestored}, 'sameExternalId', ${sameExternalId}))`;
+  const details = sql`json_patch(${JSON.stringify({ ...toldBy(actor, happening.details), defaultGroup })},
+    json_object('notRestored', ${notRestored}, 'sameExternalId', ${sameExternalId}))`;
   const results = await store.write(
-    ...expectAllowed(store, roles),
-    expectNone(store.org, whyKnown(likeness, passedOver, draft.isActive)),
+    ...(why ? [expectNone(why)] : []),
     // That the userName is a live user's is said first: the insert will say it.
     expect(
       'storage',
@@ -279,10 +279,15 @@ export async function insertUser(
     count(store, { users: 1, ...seat?.count }),
     recordAs(store, actor, happening, details, seat?.warning),
     ...(happening.publishes ? [publishLater(store, only(draft.id))] : []),
-    sql`${SELECT} WHERE ${live(store, draft.id)}`,
+    // Of most new users all is known: they are in no group, and have no manager.
+    ...(isWhole ? [] : [sql`${SELECT} WHERE ${live(store, draft.id)}`]),
   );
-  return userOf(results.at(-1)![0]!);
+  return isWhole ? { ...draft, groups: [] } : userOf(results.at(-1)![0]!);
 }
+
+/** The id that the resource names as its manager. */
+const managerOf = ({ [ENTERPRISE_USER]: extension }: Resource): unknown =>
+  (extension as { manager?: { value?: unknown } } | undefined)?.manager?.value;
 
 /** Accounts of each kind that are read: of more of them none is chosen. */
 const MAX_ALIKE = 10;
@@ -308,21 +313,26 @@ export async function readAlike(
   const likeness = likenessOf(resource);
   const { userNameKey, externalId } = likeness;
   const most = sql.raw(`LIMIT ${MAX_ALIKE}`);
-  const select = (found: SQL, also = sql``) =>
-    sql`SELECT ${columnsWith('users.resource')} FROM orgs CROSS JOIN users ON users.seq IN (${found}) WHERE orgs.id = ${store.org}${also}`;
+  const select = (found: SQL, also = sql``) => sql`${SELECT} WHERE users.seq IN (${found})${also}`;
   const isNew = sql` AND users.id NOT IN (SELECT value FROM json_each(${JSON.stringify(passedOver)}))`;
-  const [named, same, buried, addressed] = await store.read(
+  const [tombstones, address] = [restorable(store, likeness), withAddress(store, likeness)];
+  const results = await store.read(
     sql`${SELECT} WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL AND users.user_name_key = ${userNameKey}`,
-    select(sql`SELECT users.seq ${withExternalId(likeness)} LIMIT 2`),
-    sql`${select(restorable(likeness), isNew)}
-      ORDER BY ifnull(users.external_id = ${externalId}, 0) DESC, users.deleted_at DESC, users.seq DESC ${most}`,
-    select(sql`SELECT users.seq ${withAddress(likeness)} ${most}`),
+    select(sql`SELECT users.seq ${withExternalId(store, likeness)} LIMIT 2`),
+    ...(tombstones
+      ? [
+          sql`${select(tombstones, isNew)}
+            ORDER BY ifnull(users.external_id = ${externalId}, 0) DESC, users.deleted_at DESC, users.seq DESC ${most}`,
+        ]
+      : []),
+    ...(address ? [select(sql`SELECT users.seq ${address} ${most}`)] : []),
   );
+  const found = results.map((rows) => rows.map(userOf));
   return {
-    named: named![0] && userOf(named![0]),
-    sameExternalId: same!.map(userOf),
-    tombstones: buried!.map(userOf),
-    addressed: addressed!.map(userOf),
+    named: found[0]![0],
+    sameExternalId: found[1]!,
+    tombstones: tombstones ? found[2]! : [],
+    addressed: address ? found.at(-1)! : [],
   };
 }
 
@@ -357,6 +367,7 @@ export interface Manner {
 }
 
 export interface Replaced {
+  /** As answers show it. Of a live user whose sessions were ended, `notBefore` is that of before. */
   readonly user: StoredUser;
   /** The org ends the sessions of who is renamed, and this one was. */
   readonly isSignedOut: boolean;
@@ -383,12 +394,12 @@ export async function replaceUser(
 ): Promise<Replaced> {
   const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
   const was = columnValues(type, before);
-  const seat = draft.isActive && !before.isActive ? takeSeat(actor) : undefined;
+  const seat = draft.isActive && !before.isActive ? takeSeat(store, actor) : undefined;
   const deleted = before.isDeleted ? sql`deleted_at IS NOT NULL` : sql`deleted_at IS NULL`;
   const isRenamed = !before.isDeleted && was.userNameKey !== userNameKey;
-  const mayEnd = isRenamed && !endsSessions && store.tenant.settings.signOutOnRename;
+  const mayEnd = isRenamed && !endsSessions && store.profile.settings.signOutOnRename;
   const isNewExternalId = before.isDeleted || was.externalId !== externalId;
-  const why = whyNotKnownAs({
+  const why = whyNotKnownAs(store, {
     id: draft.id,
     isOther: identityChanges(before.resource, draft.resource).length > 0,
     // Who only becomes active again shares it already: of those that have it, one may be active.
@@ -398,44 +409,55 @@ export async function replaceUser(
         isUnique: isOneExternalId ? 'always' : isNewExternalId ? 'among-all' : 'among-active',
       }),
   });
+  expectAllowed(
+    store,
+    roles.filter((role) => !was.roles.includes(role)),
+  );
   const hasOtherEmails = before.isDeleted || JSON.stringify(was.emails) !== JSON.stringify(emails);
   // Taking an account over moves no version by itself: two that do so at once must not both have done it.
   const [linked, unlinked] = isLinked ? [sql`, linked_at = ${store.now}`, sql` AND linked_at IS NULL`] : [sql``, sql``];
   const isOut = before.isActive && !draft.isActive;
+  const ended = endsSessions ? sql`, not_before = ${raised(store)}` : sql``;
   const change = [
     // First, for whether the user is active still is asked.
-    ...(isOut ? takeOut(store, draft.id, isBraked) : []),
+    ...(isOut ? takeOut(store, draft.id, { otherwise: 'version', isBraked }) : []),
     sql`UPDATE users SET user_name_key = ${userNameKey}, external_id = ${externalId}, active = ${active},
         version = ${draft.version}, modified_at = ${draft.modifiedAt}, deleted_at = NULL,
-        resource = ${resource}, folded = ${folded}${linked}
+        resource = ${resource}, folded = ${folded}${linked}${ended}
       WHERE org_id = ${store.org} AND id = ${before.id} AND version = ${before.version} AND ${deleted}${unlinked}`,
     // A change that takes somebody out needs no room.
     isOut ? expectOneChange('version') : expectEach(['version', sql`changes()`], ['storage', isRoomy(store)]),
-    ...expectAllowed(
-      store,
-      roles.filter((role) => !was.roles.includes(role)),
-    ),
-    ...(why ? [expectNone(store.org, why)] : []),
+    ...(why ? [expectNone(why)] : []),
     ...(withdraws ? withdrawal(store, draft.id, actor) : []),
     ...(hasOtherEmails ? [deleteEmails(store, draft.id), ...insertEmails(store, draft.id, emails)] : []),
-    ...(seat ? [expect('seats', hasSeat(store))] : []),
+    ...(seat ? expectSeat(store) : []),
     count(store, {
       users: before.isDeleted ? 1 : 0,
       activeUsers: active - (before.isActive ? 1 : 0),
       ...seat?.count,
     }),
     record(store, actor, happening, seat?.warning),
-    ...(endsSessions
-      ? endSessions(store, only(draft.id))
-      : happening.publishes
-        ? [publishLater(store, only(draft.id))]
-        : []),
+    ...(happening.publishes ? [publishLater(store, only(draft.id))] : []),
   ];
-  const ended = mayEnd ? signOut(store, actor, signedOutByRename(store, draft.id), { cause: 'rename' }) : [];
-  const results = await store.write(...change, ...ended, sql`${SELECT} WHERE ${live(store, draft.id)}`);
+  const renamed = mayEnd ? signOut(store, actor, only(draft.id), { cause: 'rename' }) : [];
+  // The groups and the manager came with the read, unless it has another manager now.
+  const manager = managerOf(draft.resource);
+  const isWhole = !before.isDeleted && manager === managerOf(before.resource) && manager !== draft.id;
+  const publishes = happening.publishes === true || mayEnd === true;
+  const read = isWhole
+    ? publishes
+      ? [selectCommitted(store, draft.id)]
+      : []
+    : [sql`${SELECT} WHERE ${live(store, draft.id)}`];
+  const results = await store.write(...change, ...renamed, ...read);
+  const last = results.at(-1);
+  // Where a rename signs nobody out, no row of the outbox waits.
+  const committed = isWhole && publishes && last?.[0]?.['id'] != null ? committedState(last) : undefined;
   return {
-    user: userOf(results.at(-1)![0]!),
-    isSignedOut: ended.length > 0 && signedOut(results[change.length]).length > 0,
+    user: isWhole
+      ? { ...before, ...draft, ...(committed && { notBefore: committed.notBefore, unpublished: committed.through }) }
+      : userOf(last![0]!),
+    isSignedOut: renamed.length > 0 && signedOut(results[change.length]).length > 0,
   };
 }
 

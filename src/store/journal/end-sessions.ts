@@ -16,7 +16,7 @@ export const CLOCK = sql.raw(`CAST(unixepoch('subsec') * 1000 AS INTEGER)`);
  * Never lowered, and not before the moment of the commit: a request may have waited since it began, and a session issued
  * meanwhile must die too. Nor before the request by its own clock, which may be ahead of D1's.
  */
-const raised = (store: OrgStore): SQL => sql`max(ifnull(not_before, 0), ${store.now}, ${CLOCK})`;
+export const raised = (store: OrgStore): SQL => sql`max(ifnull(not_before, 0), ${store.now}, ${CLOCK})`;
 
 /** One user, or WHOLE_ORG, where a query for ids is expected. */
 export const only = (userId: string): SQL => sql`SELECT ${userId} AS id`;

@@ -20,14 +20,18 @@ export async function insertOrg(
   now: number,
 ): Promise<Tenant> {
   const store = new OrgStore(db, { kind: 'id', id: org.id }, now);
-  const [, , , , rows] = await runBatch(db, [
-    sql`INSERT INTO orgs (id, slug, name, created_at) VALUES (${org.id}, ${org.slug}, ${org.name}, ${now})`,
-    count(store),
-    record(store, actor, { type: 'org.created', details: {} }),
-    // An org without a flag is unknown to hosts that ask KV.
-    publishLater(store, only(WHOLE_ORG)),
-    sql`SELECT * FROM orgs WHERE id = ${org.id}`,
-  ]);
+  const [, , , , rows] = await runBatch(
+    db,
+    [
+      sql`INSERT INTO orgs (id, slug, name, created_at) VALUES (${org.id}, ${org.slug}, ${org.name}, ${now})`,
+      count(store),
+      record(store, actor, { type: 'org.created', details: {} }),
+      // An org without a flag is unknown to hosts that ask KV.
+      publishLater(store, only(WHOLE_ORG)),
+      sql`SELECT * FROM orgs WHERE id = ${org.id}`,
+    ],
+    sql`${org.id}`,
+  );
   return tenantOf(rows![0]!);
 }
 

@@ -1,19 +1,25 @@
 /**
- * A store opened for one caller. Whoever calls, each batch is led by the statement that finds the caller's org, and
- * every further statement takes its org from the same condition: a bad credential reads and writes nothing, no method
- * can be given another org, and no moment lies between the check and the work (promises 1 and 3).
+ * A store opened for one caller. The first statement of each batch finds the caller's org. In a read every further
+ * statement takes its org from the credential, if that is good; in a write a guard stands before them. So a bad credential
+ * reads and writes nothing, no method can be given another org, and no moment lies between the check and the work
+ * (promises 1 and 3).
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { conflict } from '../../scim/bulk';
 import { forbidden, misdirected, notFound, type ScimError, unauthorized } from '../../scim/error';
-import type { Extension } from '../../scim/schema/types';
-import { Busy, type Row, runBatch, Taken, Unmet } from '../d1/batch';
+import { Busy, ORG, type Row, runBatch, Taken, Unmet } from '../d1/batch';
 import { expect } from '../d1/expect';
 import { IS_IN_PLAN, isInPlan, outOfPlan, withContact } from '../directory/policy';
+import { GUESS, isAsGuessed, knownProfiles, otherProfile, type Profile, ProfileChanged, profileOf } from './profile';
 
 export type Caller =
-  /** An IdP, by the hash of what it presented; with the slug of the address it used, if that names one. */
-  | { readonly kind: 'credential'; readonly hash: string; readonly slug?: string | undefined }
+  /** An IdP, by the hash of what it presented and the org that its text names; with the slug of the address it used, if any. */
+  | {
+      readonly kind: 'credential';
+      readonly hash: string;
+      readonly orgId: string;
+      readonly slug?: string | undefined;
+    }
   /** An OAuth client, by the hash of its secret; without one, its signature was checked by other means. */
   | { readonly kind: 'client'; readonly orgId: string; readonly id: string; readonly hash?: string | undefined }
   /** The administrator's door, which is checked by other means. */
@@ -37,7 +43,6 @@ export interface Tenant {
   readonly groupCount: number;
   /** Bytes, about. */
   readonly storedBytes: number;
-  readonly schemaVersion: string;
   /** Its import is not finished. */
   readonly isImporting: boolean;
   readonly notBefore: number | undefined;
@@ -126,28 +131,6 @@ export interface OrgSettings {
 /** null: back to the default. What is not named stays. */
 export type SettingsChange = { readonly [K in keyof OrgSettings]?: OrgSettings[K] | null };
 
-/** An extension schema of the org, and since when it has it. Epoch milliseconds. */
-export interface Registered extends Extension {
-  readonly addedAt: number;
-}
-
-/** The extension schemas of an org at one moment. */
-export interface Schemas {
-  /** Never that of another set, whichever org's; '' stands for none. */
-  readonly version: string;
-  readonly registered: readonly Registered[];
-}
-
-/**
- * The org has other schemas than those the work was begun under: nothing has been written, nothing that was read may be
- * used. Begin again under these.
- */
-export class SchemasChanged extends Error {
-  constructor(readonly schemas: Schemas) {
-    super('the schemas of the org are others');
-  }
-}
-
 /** Which region a host serves, and where the others are served. */
 export interface Region {
   readonly label: string;
@@ -175,8 +158,8 @@ export type Ask = (kind: 'read' | 'write', statements: SQL[]) => Promise<Row[][]
 
 /** How a store differs from the one that it was made of. */
 interface Variant {
-  /** The version of the schemas that its user works under; absent: they do not matter. */
-  readonly assumed?: string;
+  /** The profile that its user works under; absent: it does not matter. */
+  readonly assumed?: Profile;
   readonly ask?: Ask;
   /** Which region's orgs are served; absent: any. */
   readonly region?: Region | undefined;
@@ -185,14 +168,17 @@ interface Variant {
 }
 
 export class OrgStore {
-  /** An expression for the org's id; NULL, which equals nothing, when the caller may not work for it. */
-  readonly org: SQL;
+  /** Stands for the org's id: one that equals nothing, when the caller's credential is not good. */
+  readonly org: SQL = ORG;
   /** The credential's id, or NULL: for the journal. */
   readonly credential: SQL;
-  readonly #lookup: SQL;
-  /** Holds when the caller may work for the org, and under the schemas that are assumed. */
-  readonly #mayWork: SQL;
-  #overtaken: SchemasChanged | undefined;
+  /** A part of a statement from FROM on: the org's row, beside the credential's, where that is good. */
+  readonly #from: SQL;
+  /** What ORG becomes: in a read, where it proves the credential; in a write, after the guard. */
+  readonly #inReads: SQL;
+  readonly #inWrites: SQL;
+  #assumed: Profile | undefined;
+  #overtaken: ProfileChanged | undefined;
 
   constructor(
     private readonly db: D1Database,
@@ -201,61 +187,82 @@ export class OrgStore {
     private readonly variant: Variant = {},
     private readonly latest: Found = { isChecked: false },
   ) {
-    const { assumed, region, imports } = variant;
-    const of = (from: SQL, admitted: SQL, shown: SQL, writable = sql``) => {
-      const one = (what: string, condition = sql``) => sql`(SELECT ${sql.raw(what)} ${from}${admitted}${condition})`;
-      const schemas = assumed === undefined ? sql`NULL` : otherSchemas(assumed);
-      return {
-        lookup: sql`SELECT orgs.*, ${schemas} AS schemas${shown} ${from}`,
-        org: one('orgs.id'),
-        mayWork:
-          assumed === undefined
-            ? sql`${one('1', writable)} IS NOT NULL`
-            : sql`${one('orgs.schema_version', writable)} IS ${assumed}`,
-      };
-    };
-    // In brackets: as one more link of the chain it would take a level of depth from the filters that this stands in.
-    const isHere = region
-      ? sql` AND ifnull(json_extract(orgs.settings, '$.residency'), ${region.label}) = ${region.label}`
-      : sql``;
-    const isEnabled = sql` AND (orgs.scim_enabled = 1 AND orgs.disabled_at IS NULL AND ${IS_IN_PLAN}${isHere})`;
-    let its: ReturnType<typeof of>;
+    this.#assumed = variant.assumed;
+    this.credential = sql`NULL`;
     if (caller.kind === 'credential') {
+      const { hash, orgId } = caller;
       const slug = caller.slug === undefined ? sql`` : sql` AND orgs.slug = ${caller.slug}`;
-      const from = sql`FROM credentials JOIN orgs ON orgs.id = credentials.org_id
-        WHERE credentials.hash = ${caller.hash} AND credentials.kind IN ('token', 'basic', 'oauth_access')
-        AND ${isGood(now)}${slug}`;
-      its = of(from, isEnabled, PRESENTED);
-      this.credential = sql`(SELECT id FROM credentials WHERE hash = ${caller.hash})`;
+      const good = sql`FROM credentials WHERE hash = ${hash} AND org_id = ${orgId} AND kind IN ('token', 'basic', 'oauth_access') AND ${isGood(now)}`;
+      this.#from = sql`FROM credentials JOIN orgs ON orgs.id = org_id
+        WHERE hash = ${hash} AND org_id = ${orgId} AND kind IN ('token', 'basic', 'oauth_access') AND ${isGood(now)}${slug}`;
+      this.#inReads = sql`(SELECT org_id ${good})`;
+      this.#inWrites = sql`${orgId}`;
+      this.credential = sql`(SELECT id FROM credentials WHERE hash = ${hash})`;
     } else if (caller.kind === 'client') {
       const { orgId, id, hash } = caller;
-      const clients = sql`FROM oauth_clients JOIN orgs ON orgs.id = oauth_clients.org_id`;
       const named = sql`oauth_clients.org_id = ${orgId} AND oauth_clients.id = ${id}`;
+      const clients = sql`FROM oauth_clients JOIN orgs ON orgs.id = oauth_clients.org_id`;
       if (hash === undefined) {
-        its = of(sql`${clients} WHERE ${named}`, isEnabled, sql``);
-        this.credential = sql`NULL`;
+        this.#from = sql`${clients} WHERE ${named}`;
       } else {
-        const from = sql`${clients} JOIN credentials ON credentials.hash = ${hash} AND credentials.kind = 'oauth_client'
+        this.#from = sql`${clients} JOIN credentials ON credentials.hash = ${hash} AND credentials.kind = 'oauth_client'
           AND credentials.org_id = oauth_clients.org_id AND credentials.subject = oauth_clients.id
           WHERE ${named} AND ${isGood(now)}`;
-        its = of(from, isEnabled, PRESENTED);
         this.credential = sql`(SELECT id FROM credentials WHERE hash = ${hash})`;
       }
+      this.#inReads = sql`(SELECT orgs.id ${this.#from})`;
+      this.#inWrites = sql`${orgId}`;
     } else {
-      // A half imported org is nobody's yet: its import goes on, or it is deleted. An IdP finds it switched off anyway.
-      const writable =
-        imports === 'too' ? sql`` : sql` AND orgs.importing IS ${imports === 'only' ? sql`NOT NULL` : sql`NULL`}`;
-      its = of(sql`FROM orgs WHERE ${meantBy(caller)}`, sql``, sql``, writable);
-      this.credential = sql`NULL`;
+      this.#from = sql`FROM orgs WHERE ${meantBy(caller)}`;
+      this.#inReads = sql`(SELECT id ${this.#from})`;
+      this.#inWrites = caller.kind === 'id' ? sql`${caller.id}` : this.#inReads;
     }
-    this.#lookup = its.lookup;
-    this.org = its.org;
-    this.#mayWork = its.mayWork;
   }
 
-  /** The same, for work that is right only under this version of the org's schemas: each batch compares. */
-  assuming(version: string): OrgStore {
-    return new OrgStore(this.db, this.caller, this.now, { ...this.variant, assumed: version }, this.latest);
+  get #isGuest(): boolean {
+    return this.caller.kind === 'credential' || this.caller.kind === 'client';
+  }
+
+  /** Finds the org, and its profile if that is not the assumed one. */
+  get #lookup(): SQL {
+    const { kind } = this.caller;
+    const isPresented = kind === 'credential' || (kind === 'client' && this.caller.hash !== undefined);
+    const found =
+      this.#assumed === undefined ? sql`orgs.*` : sql`${FOUND}, ${otherProfile(this.#assumed.revision)} AS profile`;
+    return sql`SELECT ${found}${isPresented ? PRESENTED : sql``} ${this.#from}`;
+  }
+
+  /**
+   * Holds when the caller may work for the org, under the profile that is assumed. A profile that is remembered of a guest
+   * was answered to one that might work: while it is the org's, so may this one.
+   */
+  get #mayWork(): SQL {
+    const { region, imports } = this.variant;
+    let condition = sql``;
+    if (this.#assumed !== undefined) condition = sql` AND orgs.revision = ${this.#assumed.revision}`;
+    else if (this.#isGuest) {
+      const isHere = region
+        ? sql` AND ifnull(json_extract(orgs.settings, '$.residency'), ${region.label}) = ${region.label}`
+        : sql``;
+      condition = sql` AND orgs.scim_enabled = 1 AND orgs.disabled_at IS NULL AND ${IS_IN_PLAN}${isHere}`;
+    }
+    // A half imported org is nobody's yet: its import goes on, or it is deleted. An IdP finds it switched off anyway.
+    const writable =
+      this.#isGuest || imports === 'too'
+        ? sql``
+        : sql` AND orgs.importing IS ${imports === 'only' ? sql`NOT NULL` : sql`NULL`}`;
+    return sql`EXISTS (SELECT 1 ${this.#from}${condition}${writable})`;
+  }
+
+  /** The same, for work that is right only under this profile of the org: each batch compares. */
+  assuming(profile: Profile): OrgStore {
+    return new OrgStore(this.db, this.caller, this.now, { ...this.variant, assumed: profile }, this.latest);
+  }
+
+  /** That the work is decided by; what was decided under another one is neither written nor answered. */
+  get profile(): Profile {
+    if (this.#assumed === undefined) throw new Error('work is decided by a profile that no batch compares');
+    return this.#assumed;
   }
 
   /** The same, whose batches somebody else carries out. */
@@ -305,36 +312,38 @@ export class OrgStore {
     return this.latest.cursorKey;
   }
 
-  /** @throws ScimError 401, 403 or, at the administrator's door, 404. SchemasChanged. */
+  /** @throws ScimError 401, 403 or, at the administrator's door, 404. ProfileChanged. */
   async verify(): Promise<Tenant> {
     await this.read();
     return this.tenant;
   }
 
-  /** One round trip. @returns the rows of each statement. @throws SchemasChanged. */
+  /** One round trip. @returns the rows of each statement. @throws ProfileChanged. */
   async read(...statements: SQL[]): Promise<Row[][]> {
     if (this.variant.ask) return this.variant.ask('read', statements);
     if (this.#overtaken) throw this.#overtaken;
-    const [found, ...rows] = await runBatch(this.db, [this.#lookup, ...statements]);
+    const [found, ...rows] = await runBatch(this.db, [this.#lookup, ...statements], this.#inReads);
     this.#admit(found![0]);
     return rows;
   }
 
   /**
-   * One round trip, atomic; a caller who is no good changes nothing, and nothing is written under schemas of the past.
+   * One round trip, atomic; a caller who is no good changes nothing, and nothing is written under a profile of the past.
    *
    * @returns the rows of each statement.
-   * @throws Unmet, Taken (batch.ts); SchemasChanged.
+   * @throws Unmet, Taken (batch.ts); ProfileChanged.
    */
   async write(...statements: SQL[]): Promise<Row[][]> {
     if (this.variant.ask) return this.variant.ask('write', statements);
     if (this.#overtaken) throw this.#overtaken;
+    // No org is at the revision of a guess: the batch would only be aborted.
+    if (this.#assumed !== undefined && this.#assumed.revision === undefined) await this.verify();
     try {
-      const [found, , ...rows] = await runBatch(this.db, [
-        this.#lookup,
-        expect('caller', this.#mayWork),
-        ...statements,
-      ]);
+      const [found, , ...rows] = await runBatch(
+        this.db,
+        [this.#lookup, expect('caller', this.#mayWork), ...statements],
+        this.#inWrites,
+      );
       this.#admit(found![0]);
       return rows;
     } catch (error) {
@@ -345,16 +354,18 @@ export class OrgStore {
       const tenant = await this.verify(); // says which refusal it is
       this.#refuseImport(tenant);
       // All was good again a moment later: this request still was not.
-      if (this.variant.assumed !== undefined) throw new Busy('the schemas of the org are being changed');
+      if (this.#assumed !== undefined) throw new Busy('the profile of the org is being changed');
       throw this.#unauthorized();
     }
   }
 
   #admit(row: Row | undefined): void {
     this.latest.isChecked = true;
-    const isGuest = this.caller.kind === 'credential' || this.caller.kind === 'client';
+    const isGuest = this.#isGuest;
     if (row === undefined) throw isGuest ? this.#unauthorized() : notFound('Org');
-    const tenant = tenantOf(row);
+    const other = typeof row['profile'] === 'string' ? profileOf(row['revision'] as number, row['profile']) : undefined;
+    const profile = other ?? this.#assumed;
+    const tenant = profile ? { ...profile, ...countsOf(row) } : tenantOf(row);
     if (typeof row['credential_id'] === 'string') this.latest.presented = presentedOf(row);
     const { region } = this.variant;
     const { residency } = tenant.settings;
@@ -371,18 +382,21 @@ export class OrgStore {
       throw disabled(tenant);
     }
     this.latest.tenant = tenant;
-    this.latest.cursorKey = row['cursor_key'] as string;
-    if (typeof row['schemas'] !== 'string') return;
-    const registered = (JSON.parse(row['schemas']) as Registered[]).sort(inOrder);
-    this.#overtaken = new SchemasChanged({ version: tenant.schemaVersion, registered });
+    this.latest.cursorKey = profile?.cursorKey ?? (row['cursor_key'] as string);
+    if (other === undefined) return;
+    knownProfiles.keep(this.caller, other);
+    if (this.#assumed === GUESS && isAsGuessed(other)) {
+      this.#assumed = other;
+      return;
+    }
+    this.#overtaken = new ProfileChanged(other);
     throw this.#overtaken;
   }
 
   /** @throws ScimError 409: the org is being imported, or, for the import, is not. */
   #refuseImport({ slug, isImporting }: Tenant): void {
     const { imports } = this.variant;
-    const isGuest = this.caller.kind === 'credential' || this.caller.kind === 'client';
-    if (isGuest || imports === 'too' || isImporting === (imports === 'only')) return;
+    if (this.#isGuest || imports === 'too' || isImporting === (imports === 'only')) return;
     throw isImporting
       ? halfImported(slug)
       : conflict(`There is an org ${slug} already, and no import of it is under way`);
@@ -421,18 +435,6 @@ const presentedOf = (row: Row): Presented => ({
   retiresPredecessor: row['credential_retires'] === 1,
 });
 
-/**
- * The org's schemas if they are not those of this version, so that whoever was wrong need not ask for them. A range of
- * URNs: all of them, read by the key.
- */
-const otherSchemas = (assumed: string): SQL => sql`CASE WHEN orgs.schema_version IS NOT ${assumed} THEN (
-  SELECT json_group_array(json_object('resourceType', resource_type, 'schema', json(definition), 'addedAt', added_at))
-  FROM schemas WHERE org_id = orgs.id AND urn_key > '') END`;
-
-/** The oldest first. */
-const inOrder = (a: Registered, b: Registered) =>
-  a.addedAt - b.addedAt || (a.schema.id.toLowerCase() < b.schema.id.toLowerCase() ? -1 : 1);
-
 /** Said to an operator who would use it. */
 export const halfImported = (slug: string): ScimError =>
   conflict(`The import of ${slug} is not finished: org import with the same file goes on, org delete removes it`);
@@ -453,21 +455,28 @@ function elsewhere({ settings }: Tenant, url: string | undefined) {
   );
 }
 
-export function tenantOf(row: Row): Tenant {
-  return {
-    id: row['id'] as string,
-    slug: row['slug'] as string,
-    name: row['name'] as string,
-    isScimEnabled: row['scim_enabled'] === 1,
-    disabledAt: (row['disabled_at'] as number | null) ?? undefined,
-    settings: JSON.parse(row['settings'] as string) as OrgSettings,
-    userCount: row['user_count'] as number,
-    activeUserCount: row['active_user_count'] as number,
-    groupCount: row['group_count'] as number,
-    storedBytes: row['stored_bytes'] as number,
-    schemaVersion: row['schema_version'] as string,
-    isImporting: row['importing'] !== null,
-    notBefore: (row['not_before'] as number | null) ?? undefined,
-    createdAt: row['created_at'] as number,
-  };
-}
+/** Of a row of `orgs`. */
+export const tenantOf = (row: Row): Tenant => ({
+  slug: row['slug'] as string,
+  name: row['name'] as string,
+  isScimEnabled: row['scim_enabled'] === 1,
+  disabledAt: (row['disabled_at'] as number | null) ?? undefined,
+  settings: JSON.parse(row['settings'] as string) as OrgSettings,
+  createdAt: row['created_at'] as number,
+  ...countsOf(row),
+});
+
+/** What moves without the profile. */
+const FOUND =
+  sql.raw(`orgs.id, orgs.revision, orgs.user_count, orgs.active_user_count, orgs.group_count, orgs.stored_bytes, orgs.not_before,
+  orgs.importing IS NOT NULL AS importing`);
+
+const countsOf = (row: Row) => ({
+  id: row['id'] as string,
+  userCount: row['user_count'] as number,
+  activeUserCount: row['active_user_count'] as number,
+  groupCount: row['group_count'] as number,
+  storedBytes: row['stored_bytes'] as number,
+  isImporting: row['importing'] !== null && row['importing'] !== 0,
+  notBefore: (row['not_before'] as number | null) ?? undefined,
+});

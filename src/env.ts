@@ -1,6 +1,7 @@
 /** The Worker's bindings, and its variables checked and typed once. */
 import type { OrgCoordinator } from './coordinator';
 import type { Region } from './store/org/open';
+import { REGION_LABEL } from './store/org/settings';
 
 export interface Env {
   readonly DB: D1Database;
@@ -60,9 +61,6 @@ export interface Settings {
   readonly hostToken: ApiToken | undefined;
   readonly allowsLoopbackJwks: boolean;
 }
-
-/** As part of a host name would be written. */
-export const REGION_LABEL = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
 
 /** @throws Misconfigured. A token that is too weak is no reason to refuse identity providers: it shuts its own API alone. */
 export function settings(env: Env): Settings {

@@ -6,8 +6,10 @@ import { settings } from '../../env';
 import type { Org } from '../../provisioning/org';
 import { invalidValue, ScimError } from '../../scim/error';
 import { isInPlan } from '../../store/directory/policy';
-import type { SettingsChange, Tenant } from '../../store/org/open';
+import type { Tenant } from '../../store/org/open';
+import type { SettingsChange } from '../../store/org/settings';
 import { type App, actorOf, orgFor, publicUrl } from '../context';
+import { shownSettings } from './settings';
 
 /** The org that the path names; whether it exists, the first batch says. */
 export function orgOf(c: Context<App>): Org {
@@ -67,12 +69,6 @@ function noticesOf({ slug, settings, isScimEnabled, isImporting, activeUserCount
       : []),
   ];
 }
-
-/** Roles as the administrator wrote them. */
-export const shownSettings = (settings: SettingsChange) => ({
-  ...settings,
-  ...(settings.roles && { roles: settings.roles.map(({ value }) => value) }),
-});
 
 /** A JSON body of this shape, else a 400 that names the member and what was expected. None at all stands for `{}`. */
 export const body = <T extends z.ZodType>(schema: T) =>

@@ -268,7 +268,8 @@ export const SETTINGS = {
     schema: domains,
     default: undefined,
     unset: 'none',
-    about: 'Domains that you have verified to be the customer’s: a primary address in one of them links an account.',
+    about:
+      'Domains that you have verified to be those of the customer: a primary address in one of them links an account.',
     notes: [`At most ${MAX_DOMAINS}. They are kept as DNS knows them (\`xn--…\`).`],
   }),
   onDelete: setting({

@@ -5,7 +5,8 @@ import { DAY, parseDuration } from '../../credentials/duration';
 import { type Released, releaseUser } from '../../provisioning/release-held';
 import { underTypes } from '../../provisioning/schemas';
 import { invalidValue, notFound } from '../../scim/error';
-import { DEFAULT_WINDOW, type Held, heldFor, listHeld, reject } from '../../store/directory/deactivation-limit';
+import { type Held, heldFor, listHeld, reject } from '../../store/directory/deactivation-limit';
+import { settingOf } from '../../store/org/settings';
 import type { App } from '../context';
 import { body, by, iso, orgOf } from './respond';
 
@@ -42,7 +43,7 @@ brake.get('/', async (c) => {
     isSet: gauge.isSet,
     deactivations: settings['brake.deactivations'] ?? null,
     percentage: settings['brake.percentage'] ?? null,
-    window: settings['brake.window'] ?? DEFAULT_WINDOW,
+    window: settingOf(settings, 'brake.window'),
     limit: gauge.isSet ? gauge.limit : null,
     used: gauge.used,
     total,

@@ -8,6 +8,7 @@ import { findPeople, type Key } from '../../store/directory/sign-in';
 import { readSessionState } from '../../store/directory/users';
 import { readCurrent, readEvents } from '../../store/journal/read';
 import { OrgStore } from '../../store/org/open';
+import { settingOf } from '../../store/org/settings';
 import { iso } from '../admin/respond';
 import { page, refuseFuture, type ShownEvent, seq, shownEvent } from '../events';
 import { readInstant } from '../instant';
@@ -107,7 +108,7 @@ export async function resolve(env: Env, asked: unknown): Promise<Resolved> {
     userName: resource['userName'] as string,
     externalId: (resource['externalId'] as string | undefined) ?? null,
     active: person.isActive && disabledAt === undefined,
-    authentication: settings.authentication ?? 'sso',
+    authentication: settingOf(settings, 'authentication'),
     displayName: (resource['displayName'] as string | undefined) ?? null,
     groups: person.groups.map((group) => ({ id: group.id, displayName: group.display ?? '' })),
     roles: rolesOf(resource),

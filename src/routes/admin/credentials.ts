@@ -5,12 +5,13 @@ import { DAY, parseDuration } from '../../credentials/duration';
 import type { Refused } from '../../credentials/rotation';
 import { stateOf } from '../../credentials/state';
 import { coordinatorOf } from '../../env';
-import { invalidValue, ScimError } from '../../scim/error';
+import { ScimError } from '../../scim/error';
 import { type Credential, type Line, listCredentials } from '../../store/credentials/credentials';
 import { halfImported, type Tenant } from '../../store/org/open';
 import { SETTINGS, settingOf } from '../../store/org/settings';
 import { type App, actorOf } from '../context';
-import { body, by, iso, orgOf, WHO } from './respond';
+import { body, query } from '../validator';
+import { by, iso, orgOf } from './respond';
 
 const MAX_LIFE = 3_650 * DAY;
 const LIFE = 'a duration of at most 3650d was expected: 90d, 12h';
@@ -115,11 +116,11 @@ export function credentials(kind: Kind): Hono<App> {
     });
   }
 
-  routes.delete('/', async (c) => {
-    const asked = by.safeParse(c.req.query('by')); // several clients cannot send a body with a DELETE
-    if (!asked.success) throw invalidValue(`by: ${WHO}`);
+  // In the query, for several clients cannot send a body with a DELETE.
+  routes.delete('/', query(z.object({ by })), async (c) => {
+    const { by = c.var.by } = c.req.valid('query');
     const { actor, coordinator, line } = await lineOf(c);
-    const revoked = await answered(c, coordinator.revoke(line, asked.data ?? c.var.by, actor));
+    const revoked = await answered(c, coordinator.revoke(line, by, actor));
     revoked.sort((a, b) => b.generation - a.generation); // as in the list
     return c.json({ revoked: revoked.length, [`${name}s`]: revoked.map((one) => shownCredential(one)) });
   });

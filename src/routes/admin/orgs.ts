@@ -14,7 +14,8 @@ import { WHOLE_ORG } from '../../store/journal/outbox';
 import { changeOrg, deleteOrg, insertOrg, listOrgs, signOutOrg, switchOrg } from '../../store/operations/orgs';
 import { NAME, type OrgSettings } from '../../store/org/settings';
 import { type App, actorOf, inBackground, orgFor } from '../context';
-import { body, by, orgOf, pageAsked, pageOf, reason, scimBaseUrl, shownOrg } from './respond';
+import { body, query } from '../validator';
+import { by, confirmation, orgOf, pageAsked, pageOf, reason, scimBaseUrl, shownOrg } from './respond';
 import { named, namesGroups, settingsAsked, shownSettings, unknownGroup } from './settings';
 
 /** Okta forbids "_" anywhere in a base URL, and a slug stands in one. */
@@ -25,8 +26,8 @@ export const slug = z
   .regex(SLUG, 'small letters a-z, digits and single hyphens between them were expected');
 export const orgs = new Hono<App>();
 
-orgs.get('/', async (c) => {
-  const page = pageAsked(c, slug);
+orgs.get('/', query(pageAsked(slug)), async (c) => {
+  const page = c.req.valid('query');
   const found = await listOrgs(c.env.DB, page.after, page.limit);
   return pageOf(
     c,
@@ -140,10 +141,10 @@ orgs.post('/:slug/sign-out', body(z.strictObject({ by })), async (c) => {
   return c.json({ ...shownOrg(c, tenant), published: await org.publish(WHOLE_ORG) });
 });
 
-orgs.delete('/:slug', async (c) => {
+orgs.delete('/:slug', query(confirmation), async (c) => {
   const org = orgOf(c);
   const slug = c.req.param('slug');
-  if (c.req.query('confirm') !== slug) {
+  if (c.req.valid('query').confirm !== slug) {
     throw invalidValue('confirm: the slug of the org was expected, for its users, tokens and journal go with it');
   }
   const deleted = await deleteOrg(org.store);

@@ -23,10 +23,10 @@ interface Issue {
  * @param depth how much of the path is named; absent: all.
  */
 function fault({ issues: [issue] }: { readonly issues: readonly Issue[] }, whole: string, depth?: number): ScimError {
-  if (issue!.code === 'unrecognized_keys') {
-    return invalidValue(`${shown(String((issue!.keys as string[])[0]))} is not part of the ${whole}`);
-  }
-  return invalidValue(`${pathOf(issue!.path.slice(0, depth)) || whole}: ${issue!.message}`);
+  const where = pathOf(issue!.path.slice(0, depth)) || whole;
+  if (issue!.code !== 'unrecognized_keys') return invalidValue(`${where}: ${issue!.message}`);
+  const key = shown(String((issue!.keys as string[])[0]));
+  return invalidValue(whole === 'body' ? `${where}: Unrecognized key: "${key}"` : `${key} is not part of the ${whole}`);
 }
 
 /** A body may have members of any name. */

@@ -2,6 +2,7 @@
 import type { OrgCoordinator } from './coordinator';
 import type { CountedQueries } from './store/d1/query-budget';
 import type { Region } from './store/org/open';
+import { REGION_LABEL } from './store/org/settings';
 
 export interface Env {
   readonly DB: D1Database;
@@ -64,9 +65,6 @@ export interface Settings {
   readonly allowsLoopbackJwks: boolean;
   readonly countedQueries: CountedQueries;
 }
-
-/** As part of a host name would be written. */
-export const REGION_LABEL = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
 
 /** @throws Misconfigured. A token that is too weak is no reason to refuse identity providers: it shuts its own API alone. */
 export function settings(env: Env): Settings {

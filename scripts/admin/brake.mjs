@@ -64,7 +64,7 @@ function show({ isSet, limit, used, window, held, open }) {
   return [
     isSet
       ? `${used} of ${limit} in ${window} are used.`
-      : 'There is no brake: org set <slug> brake.deactivations=20 brake.window=1h sets one.',
+      : 'There is no limit: org set <slug> deactivationLimit.deactivations=20 deactivationLimit.window=1h sets one.',
     held.length === 0
       ? 'Nobody is held.'
       : columns([

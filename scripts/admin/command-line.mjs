@@ -133,7 +133,8 @@ function help(commands, some) {
     `${option.short ? `-${option.short}, ` : ''}${flag([name, option])}`,
     option.about,
   ]);
-  return [...about, '', ...table(flags)].join('\n');
+  const details = isAlone && some[0].details ? ['', some[0].details()] : [];
+  return [...about, ...details, '', ...table(flags)].join('\n');
 }
 
 /** What takes several lines stays in its column. */

@@ -7,6 +7,7 @@
  *   options   by name: `value` is what the help calls it, and without one it is a switch; `required` as it says
  *   run       (callAdmin, values) -> the API's answer
  *   show      (answer, values) -> text for people
+ *   details   () -> text that the help of this command alone adds
  *   stream    (callAdmin, values) -> in the place of both: lines as they come, if `values` want that; else undefined
  */
 import { columns, harmless, heading } from '../terminal.mjs';
@@ -22,6 +23,7 @@ import { journalCommands } from './journal.mjs';
 import { linkPreviewCommand } from './link-preview.mjs';
 import { oauthCommands } from './oauth.mjs';
 import { exitCommand } from './offboard.mjs';
+import { settingRows, settingsHelp } from './settings.mjs';
 import { AdminError } from './transport.mjs';
 
 const schemaOf = (slug, urn) => org(slug, `/schemas/${encodeURIComponent(urn)}`);
@@ -61,6 +63,7 @@ export const commands = [
     name: 'org set',
     about: 'Change settings of an org; key=none sets one back to its default.',
     args: ['slug', 'key=value…'],
+    details: settingsHelp,
     run: (callAdmin, { slug, 'key=value': pairs }) =>
       callAdmin(org(slug), { method: 'PATCH', body: { settings: settingsOf(pairs) } }),
     show: showOrg,
@@ -355,7 +358,7 @@ const onOff = (is) => (is ? ['green', 'on'] : ['yellow', 'off']);
 const scimOf = ({ disabledAt, scimEnabled }) => (disabledAt ? ['red', 'org disabled'] : onOff(scimEnabled));
 const yesNo = (is) => (is ? ['green', 'yes'] : ['yellow', 'no']);
 
-function showOrg({ slug, name, scimEnabled, scimBaseUrl, disabledAt, notices = [], ...rest }) {
+function showOrg({ slug, name, scimEnabled, scimBaseUrl, disabledAt, settings = {}, notices = [], ...rest }) {
   const table = columns([
     ...leaves({ slug, name }),
     ...(disabledAt
@@ -367,7 +370,9 @@ function showOrg({ slug, name, scimEnabled, scimBaseUrl, disabledAt, notices = [
         ]
       : []),
     [['dim', 'scim'], onOff(scimEnabled)],
-    ...leaves({ scimBaseUrl, ...rest }),
+    ...leaves({ scimBaseUrl }),
+    ...settingRows(settings),
+    ...leaves(rest),
   ]);
   return [table, ...notices.map((notice) => `\n${harmless(notice)}`)].join('\n');
 }

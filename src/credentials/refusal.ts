@@ -182,7 +182,7 @@ function sentence({ reason, hint, credential, successor }: Refusal): string {
     case 'protected':
       return 'somebody would have been deactivated or deleted who is protected: "user unprotect" lets the identity provider do it';
     case 'brake':
-      return 'more would have been deactivated or deleted than brake.* allows: "brake show" lists who waits for a decision';
+      return 'more would have been deactivated or deleted than deactivationLimit.* allows: "brake show" lists who waits for a decision';
     case 'misdirected':
       return 'sent to the host of another region than the setting residency: enter the base URL that org show prints';
     case 'wrong_org':

@@ -7,7 +7,7 @@ import { externalIdOf, isSameName } from '../scim/identifying';
 import type { Resource } from '../scim/resource';
 import { mayLink } from '../store/directory/linking';
 import type { Alike, StoredUser } from '../store/directory/users';
-import type { OrgSettings } from '../store/org/open';
+import { type OrgSettings, settingOf } from '../store/org/settings';
 
 /** As much of an account as decides it. */
 export type Account = Pick<StoredUser, 'id' | 'resource' | 'isUnlinked' | 'isActive' | 'isProtected'>;
@@ -74,10 +74,11 @@ const mayBe = (said: Resource, account: Account): boolean =>
   hasSameExternalId(said, account) || externalIdOf(said) === undefined || externalIdOf(account.resource) === undefined;
 
 /** Whether a deleted account is this person's, and the org restores it (setting `restore`). */
-export function isRestored(said: Resource, account: Account, { restore }: OrgSettings): boolean {
+export function isRestored(said: Resource, account: Account, settings: OrgSettings): boolean {
+  const restore = settingOf(settings, 'restore');
   if (restore === 'off') return false;
   if (hasSameExternalId(said, account)) return true;
-  return restore !== 'externalId' && mayBe(said, account) && isSameName(said, account.resource);
+  return restore === 'same-person' && mayBe(said, account) && isSameName(said, account.resource);
 }
 
 /** Whether addresses of this one's domain link. */
@@ -92,7 +93,7 @@ function meaningOfAddress<A extends Account>(
   settings: OrgSettings,
 ): Meaning<A> {
   const address = linkingAddress(said);
-  if (address === undefined || !isVerified(settings, address) || (settings.linking ?? 'email') !== 'email')
+  if (address === undefined || !isVerified(settings, address) || settingOf(settings, 'linking') !== 'email')
     return { is: 'new', notLinked: [] };
   const key = addressKey(address);
   const holders = addressed.filter(({ resource }) => addressesOf(resource).some((one) => addressKey(one) === key));

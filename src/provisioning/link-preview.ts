@@ -10,7 +10,7 @@ import type { Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
 import { listUnlinked, type Met, meet, type Unlinked } from '../store/directory/link-preview';
 import type { Alike } from '../store/directory/users';
-import type { OrgSettings } from '../store/org/open';
+import { type OrgSettings, settingOf } from '../store/org/settings';
 import type { Offered } from './account-import';
 import { isVerified, type LinkedBy, meaningOf } from './identity';
 import type { Org, TypedOrg } from './org';
@@ -21,7 +21,10 @@ interface Rules {
   readonly verifiedDomains: readonly string[];
 }
 
-const rulesOf = ({ linking = 'email', verifiedDomains = [] }: OrgSettings): Rules => ({ linking, verifiedDomains });
+const rulesOf = (settings: OrgSettings): Rules => ({
+  linking: settingOf(settings, 'linking'),
+  verifiedDomains: settings.verifiedDomains ?? [],
+});
 
 /** Why an account, or one of its addresses, does not link. */
 export interface Conflict {

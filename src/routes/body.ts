@@ -6,7 +6,7 @@ import { parseJson } from '../scim/json';
 import { mediaTypesOf } from '../scim/quirks';
 
 /** RFC 7644 §3.8: scim+json; json is what several clients send. A body without a media type is taken for JSON. */
-const JSON_TYPES = new Set(['application/scim+json', 'application/json']);
+export const JSON_TYPES = new Set(['application/scim+json', 'application/json']);
 
 /**
  * @param whenEmpty what a body without a byte means; absent: it is refused.

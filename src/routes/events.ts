@@ -3,25 +3,30 @@ import * as z from 'zod';
 import { invalidValue } from '../scim/error';
 import { DEFAULT_PAGE, MAX_PAGE } from '../scim/query';
 import type { Page, Recorded } from '../store/journal/read';
+import { digits, pageSize } from './validator';
 
 const SEQ = 'a whole number from 0 was expected';
 export const seq = z.int(SEQ).min(0, SEQ);
 
-const LIMIT = `a whole number from 1 to ${MAX_PAGE} was expected`;
+const types = z
+  .array(
+    z
+      .string()
+      .max(40)
+      .regex(/^[a-z]+\.(?:[a-z_]+|\*)$/, 'the name of an event, such as user.deleted or user.*, was expected'),
+    'a list was expected',
+  )
+  .max(20, 'at most 20 are accepted')
+  .default([]);
+
 /** Members of a question. */
-export const page = {
-  after: seq.default(0),
-  limit: z.int(LIMIT).min(1, LIMIT).max(MAX_PAGE, LIMIT).default(DEFAULT_PAGE),
-  types: z
-    .array(
-      z
-        .string()
-        .max(40)
-        .regex(/^[a-z]+\.(?:[a-z_]+|\*)$/, 'the name of an event, such as user.deleted or user.*, was expected'),
-      'a list was expected',
-    )
-    .max(20, 'at most 20 are accepted')
-    .default([]),
+export const page = { after: seq.default(0), limit: pageSize(MAX_PAGE).default(DEFAULT_PAGE), types };
+
+/** The same in a query, where `type` may be there several times: `query(…, 'type')`. */
+export const queriedPage = {
+  after: digits.pipe(seq).default(0),
+  limit: digits.pipe(pageSize(MAX_PAGE)).default(DEFAULT_PAGE),
+  type: types,
 };
 
 export interface ShownEvent {

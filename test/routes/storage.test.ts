@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { retain } from '../../src/operator/retention';
 import { BULK_REQUEST, GROUP } from '../../src/scim/urns';
-import { DEFAULT_STORAGE } from '../../src/store/directory/policy';
+import { SETTINGS } from '../../src/store/org/settings';
 import { parseSize, sizeText } from '../../src/store/org/size';
 import { type Answer, admin, type Idp, newIdp } from '../support/client';
 import { dump, journal, rows } from '../support/database';
@@ -84,7 +84,7 @@ describe('what an org stores', () => {
 
   it('is told by org show and org health, with advice from nine tenths on', async () => {
     await idp.user('ada@example.com');
-    expect((await show()).storage).toEqual({ used: expect.any(Number), limit: DEFAULT_STORAGE });
+    expect((await show()).storage).toEqual({ used: expect.any(Number), limit: SETTINGS['plan.storage'].default });
     const advice = async () => {
       const { body } = await admin('GET', `/orgs/${idp.slug}/health`);
       expect(body.storage).toEqual((await show()).storage);
@@ -191,7 +191,7 @@ describe('the setting plan.storage', () => {
     expect((await set({ 'plan.storage': '2.5 gb' })).body.settings).toEqual({ 'plan.storage': 2_500_000_000 });
     expect((await show()).storage.limit).toBe(2_500_000_000);
     expect((await set({ 'plan.storage': '5000000' })).body.settings).toEqual({ 'plan.storage': 5_000_000 });
-    expect((await set({ 'plan.storage': 'none' })).body.storage.limit).toBe(DEFAULT_STORAGE);
+    expect((await set({ 'plan.storage': 'none' })).body.storage.limit).toBe(SETTINGS['plan.storage'].default);
   });
 
   it.each([

@@ -4,11 +4,10 @@
  */
 import { type Context, Hono } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { hashOf } from '../../credentials/secret';
 import { Misconfigured, settings } from '../../env';
-import { invalidSyntax, notFound, ScimError, tooManyRequests, unavailable } from '../../scim/error';
+import { notFound, ScimError, tooManyRequests, unavailable } from '../../scim/error';
 import { Busy } from '../../store/d1/batch';
 import { type App, addressOf, everyResponse } from '../context';
 import { warnOnce } from '../warning';
@@ -84,9 +83,7 @@ export interface Refusal {
 export function known(error: unknown): ScimError | undefined {
   if (error instanceof ScimError) return error;
   if (error instanceof Busy) return unavailable('The directory is busy: try again in a moment', 2);
-  if (error instanceof Misconfigured) return misconfigured(error);
-  // Hono's validator, of a body that is no JSON.
-  return error instanceof HTTPException ? invalidSyntax('The body is not valid JSON') : undefined;
+  return error instanceof Misconfigured ? misconfigured(error) : undefined;
 }
 
 /** Says it in the log, too. The message names a variable, and not its value. */

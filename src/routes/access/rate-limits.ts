@@ -9,13 +9,13 @@
 import type { Context } from 'hono';
 import type { Env } from '../../env';
 import { weightOf } from '../../store/directory/filter-cost';
-import { RATES, type Rate } from '../../store/org/open';
+import { type Rate, SETTINGS } from '../../store/org/settings';
 import { type App, addressOf, inBackground, publicUrl } from '../context';
 
 /** Seconds: the periods of the bindings. Rounded up to one, for when it began is not known. */
 const ORG_PERIOD = 10;
 const FAILED_PERIOD = 60;
-export const RATE_DEFAULT: Rate = Math.max(...RATES) as Rate;
+export const RATE_DEFAULT: Rate = SETTINGS.rateLimit.default;
 
 interface Known {
   readonly orgId: string;

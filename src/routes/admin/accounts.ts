@@ -4,10 +4,9 @@ import * as z from 'zod';
 import { importAccounts, type Offered, protect } from '../../provisioning/account-import';
 import { type Preview, previewLinks, previewPeople } from '../../provisioning/link-preview';
 import { underTypes } from '../../provisioning/schemas';
-import { invalidValue } from '../../scim/error';
-import { readJson } from '../body';
 import type { App } from '../context';
-import { body, by, orgOf } from './respond';
+import { body, digits, pageSize, query } from '../validator';
+import { by, orgOf } from './respond';
 
 export const people = new Hono<App>();
 
@@ -16,7 +15,6 @@ const LINE = 'a whole number from 1 was expected';
 const ACCOUNTS = `a list of at most ${MAX_ACCOUNTS} accounts was expected`;
 const SEATS = 'a whole number was expected';
 const MAX_PAGE = 500;
-const LIMIT = `a whole number from 1 to ${MAX_PAGE} was expected`;
 const AFTER = 'the id of the last account of a page was expected';
 
 const accounts = z
@@ -31,41 +29,28 @@ const portion = z.strictObject({
 const listed = z.strictObject({ people: accounts });
 const page = z.strictObject({
   after: z.string(AFTER).min(1, AFTER).max(200, AFTER).optional(),
-  limit: z
-    .string()
-    .regex(/^[1-9]\d{0,2}$/, LIMIT)
-    .transform(Number)
-    .pipe(z.number().max(MAX_PAGE, LIMIT))
-    .default(200),
+  limit: digits.pipe(pageSize(MAX_PAGE)).default(200),
 });
-
-/** @throws ScimError 400 naming the member and what was expected. */
-function read<T extends z.ZodType>(schema: T, json: unknown): z.output<T> {
-  const parsed = schema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw invalidValue(`${issue!.path.join('.') || 'body'}: ${issue!.message}`);
-}
 
 const offeredIn = (list: z.output<typeof accounts>): Offered[] =>
   list.map(({ line, ...account }) => ({ line, account }));
 
-people.post('/import', async (c) => {
-  const { dryRun, activated, accounts } = read(portion, await readJson(c));
+people.post('/import', body(portion), async (c) => {
+  const { dryRun, activated, accounts } = c.req.valid('json');
   const report = await underTypes(orgOf(c), (org) => importAccounts(org, offeredIn(accounts), dryRun, activated));
   return c.json({ dryRun, ...report });
 });
 
 /** By what each account that is unlinked would link: a page, and after which id the next one begins. */
-people.get('/link-preview', async (c) => {
-  const { after, limit } = read(page, c.req.query());
+people.get('/link-preview', query(page), async (c) => {
+  const { after, limit } = c.req.valid('query');
   const { accounts, ...rest } = await previewLinks(orgOf(c), after, limit);
   return c.json({ ...rest, accounts: accounts.map(shownPreview) });
 });
 
 /** What would become of these people, if the identity provider brought them. */
-people.post('/link-preview', async (c) => {
-  const { people } = read(listed, await readJson(c));
+people.post('/link-preview', body(listed), async (c) => {
+  const { people } = c.req.valid('json');
   return c.json(await underTypes(orgOf(c), (org) => previewPeople(org, offeredIn(people))));
 });
 

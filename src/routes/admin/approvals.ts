@@ -5,7 +5,8 @@ import { APPROVAL_LIFE, hashOfApproval, newApprovalCode } from '../../credential
 import { putApproval } from '../../store/credentials/approvals';
 import { type App, actorOf } from '../context';
 import { endpoints } from '../oauth/metadata';
-import { body, by, iso, orgOf } from './respond';
+import { body } from '../validator';
+import { by, iso, orgOf } from './respond';
 
 export const approvals = new Hono<App>();
 

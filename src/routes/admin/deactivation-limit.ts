@@ -4,10 +4,12 @@ import * as z from 'zod';
 import { DAY, parseDuration } from '../../credentials/duration';
 import { type Released, releaseUser } from '../../provisioning/release-held';
 import { underTypes } from '../../provisioning/schemas';
-import { invalidValue, notFound } from '../../scim/error';
-import { DEFAULT_WINDOW, type Held, heldFor, listHeld, reject } from '../../store/directory/deactivation-limit';
+import { notFound } from '../../scim/error';
+import { type Held, heldFor, listHeld, reject } from '../../store/directory/deactivation-limit';
+import { settingOf } from '../../store/org/settings';
 import type { App } from '../context';
-import { body, by, iso, orgOf } from './respond';
+import { body, query } from '../validator';
+import { by, iso, orgOf } from './respond';
 
 const PAGE = 500;
 /** Of one call: each takes a few round trips. */
@@ -17,6 +19,9 @@ const LIFE = 'a duration of at most 30d was expected: 24h, 7d';
 
 const USER = 'the id or userName of a user was expected';
 const user = z.string(USER).min(1, USER).max(1_000, 'at most 1,000 characters are accepted').optional();
+const heldAsked = z.object({
+  after: z.string().max(100, 'the id at which the last page ended was expected').default(''),
+});
 const releaseBody = z.strictObject({ by, user, after: z.string().max(100).optional() });
 const rejectBody = z.strictObject({
   by,
@@ -32,17 +37,16 @@ const rejectBody = z.strictObject({
 
 export const brake = new Hono<App>();
 
-brake.get('/', async (c) => {
+brake.get('/', query(heldAsked), async (c) => {
   const { store } = orgOf(c);
-  const after = c.req.query('after') ?? '';
-  if (after.length > 100) throw invalidValue('after: the id at which the last page ended was expected');
+  const { after } = c.req.valid('query');
   const { gauge, total, open, held } = await listHeld(store, after, PAGE);
   const { settings } = store.tenant;
   return c.json({
     isSet: gauge.isSet,
     deactivations: settings['brake.deactivations'] ?? null,
     percentage: settings['brake.percentage'] ?? null,
-    window: settings['brake.window'] ?? DEFAULT_WINDOW,
+    window: settingOf(settings, 'brake.window'),
     limit: gauge.isSet ? gauge.limit : null,
     used: gauge.used,
     total,

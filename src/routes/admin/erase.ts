@@ -6,14 +6,15 @@ import { Unmet } from '../../store/d1/batch';
 import { eraseUser } from '../../store/directory/erase-user';
 import { findSubject } from '../../store/journal/read';
 import type { App } from '../context';
-import { body, by, orgOf, reason } from './respond';
+import { body, query } from '../validator';
+import { by, confirmation, orgOf, reason } from './respond';
 
 export const erase = new Hono<App>();
 
-erase.post('/', body(z.strictObject({ by, reason })), async (c) => {
+erase.post('/', query(confirmation), body(z.strictObject({ by, reason })), async (c) => {
   const org = orgOf(c);
   const user = c.req.param('user') ?? '';
-  if (c.req.query('confirm') !== user) {
+  if (c.req.valid('query').confirm !== user) {
     throw invalidValue('confirm: the id or userName that is to be erased was expected, for nobody can bring it back');
   }
   const { by = c.var.by, reason } = c.req.valid('json');

@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import * as z from 'zod';
 import { parseDuration } from '../../credentials/duration';
 import { groupsNamedIn, tell } from '../../operator/history';
-import { invalidValue, notFound, shown } from '../../scim/error';
+import { invalidValue, notFound } from '../../scim/error';
 import {
   type Asked,
   findSubject,
@@ -13,19 +13,22 @@ import {
   type Subject,
 } from '../../store/journal/read';
 import type { App } from '../context';
-import { outcomeOf, page, refuseFuture, shownEvent } from '../events';
+import { outcomeOf, queriedPage, refuseFuture, shownEvent } from '../events';
 import { queriedInstant } from '../instant';
+import { query } from '../validator';
 import { iso, orgOf } from './respond';
 
 const text = z.string().min(1, 'a value was expected').max(1_000, 'at most 1,000 characters are accepted');
-const historyAsked = z.strictObject({ ...page, since: text.optional(), until: text.optional() });
+const INSTANT = 'an instant was expected, as 2026-11-22T08:00:00Z, or how long ago, as 7d or 12h';
+const historyAsked = z.strictObject({ ...queriedPage, since: text.optional(), until: text.optional() });
 const eventsAsked = historyAsked.extend({ user: text.optional() });
 
 export const events = new Hono<App>();
 
-events.get('/', async (c) => {
+events.get('/', query(eventsAsked, 'type'), async (c) => {
   const { store } = orgOf(c);
-  const { user, ...asked } = read(eventsAsked, c.req.queries(), store.now);
+  const { user, ...question } = c.req.valid('query');
+  const asked = pageOf(question, store.now);
   const subject = user === undefined ? undefined : await findSubject(store, user);
   if (user !== undefined && subject === undefined) throw notFound('User');
   const found = await readEvents(store, { ...asked, user: subject?.id });
@@ -37,9 +40,9 @@ events.get('/', async (c) => {
 /** One user's events, each with a sentence that tells it. */
 export const history = new Hono<App>();
 
-history.get('/', async (c) => {
+history.get('/', query(historyAsked, 'type'), async (c) => {
   const { store } = orgOf(c);
-  const asked = read(historyAsked, c.req.queries(), store.now);
+  const asked = pageOf(c.req.valid('query'), store.now);
   const subject = await findSubject(store, c.req.param('user') ?? '');
   if (subject === undefined) throw notFound('User');
   const found = await readEvents(store, { ...asked, user: subject.id });
@@ -73,23 +76,9 @@ const shownSubject = ({ id, now }: Subject) => ({
   }),
 });
 
-type Question = z.output<typeof eventsAsked>;
-
-/** `type` may be there several times. @throws ScimError 400 naming the parameter and what was expected. */
-function read(question: z.ZodType, queries: Record<string, string[]>, now: number): Asked & Pick<Question, 'user'> {
-  const { type, ...rest } = queries;
-  const one = Object.entries(rest).map(([name, [value = '']]) => [
-    name,
-    (name === 'after' || name === 'limit') && /^\d{1,15}$/.test(value) ? Number(value) : value,
-  ]);
-  const parsed = question.safeParse({ ...Object.fromEntries(one), ...(type && { types: type }) });
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    if (issue.code === 'unrecognized_keys') throw invalidValue(`${shown(issue.keys[0]!)} is not part of the question`);
-    throw invalidValue(`${issue.path[0] === 'types' ? 'type' : issue.path.join('.')}: ${issue.message}`);
-  }
-  const { since, until, ...asked } = parsed.data as Question;
-  return { ...asked, since: instantOf('since', since, now), until: instantOf('until', until, now) };
+/** @throws ScimError 400 naming the parameter. */
+function pageOf({ type, since, until, ...page }: z.output<typeof historyAsked>, now: number): Asked {
+  return { ...page, types: type, since: instantOf('since', since, now), until: instantOf('until', until, now) };
 }
 
 /** An instant, or how long ago. @throws ScimError 400. */
@@ -100,6 +89,6 @@ function instantOf(name: string, text: string | undefined, now: number): number 
   try {
     return queriedInstant(name, text);
   } catch {
-    throw invalidValue(`${name}: an instant was expected, as 2026-11-22T08:00:00Z, or how long ago, as 7d or 12h`);
+    throw invalidValue(`${name}: ${INSTANT}`);
   }
 }

@@ -3,9 +3,7 @@
  * behind /admin/v1 when ADMIN_TOKEN is set.
  */
 import { Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
-import { MAX_BODY } from '../../scim/discovery';
-import { notFound, payloadTooLarge } from '../../scim/error';
+import { notFound } from '../../scim/error';
 import { PASSWORDS, TOKENS } from '../../store/credentials/credentials';
 import { guardedBy, refuse, unguardedForBindings } from '../access/guard';
 import type { App } from '../context';
@@ -29,14 +27,6 @@ import { users } from './users';
 
 const routes = new Hono<App>();
 
-const refuseSize = (): never => {
-  throw payloadTooLarge(`The body is larger than ${MAX_BODY} bytes`);
-};
-
-const limited = bodyLimit({ maxSize: MAX_BODY, onError: () => refuseSize() });
-/** They have a limit of their own (archive.ts). */
-const PORTIONS = /\/orgs\/[^/]+\/import\/(?:lines|check)$/;
-routes.use((c, next) => (PORTIONS.test(c.req.path) ? next() : limited(c, next)));
 routes.use(async (c, next) => {
   // A label for the journal, not a proof of who it is: the door itself is what is guarded.
   c.set('by', (c.req.header('X-Admin-By') || 'admin').slice(0, 100));

@@ -19,8 +19,9 @@ import {
 import { Unmet } from '../../store/d1/batch';
 import type { App } from '../context';
 import { endpoints } from '../oauth/metadata';
+import { body, query } from '../validator';
 import { credentials, expires, shownCredential } from './credentials';
-import { body, by, iso, orgOf, pageAsked, pageOf, scimBaseUrl } from './respond';
+import { by, confirmation, iso, orgOf, pageAsked, pageOf, scimBaseUrl } from './respond';
 
 const MAX_LENGTH = 2_000;
 export const MAX_URIS = 20;
@@ -67,11 +68,14 @@ const createBody = z.strictObject({
     .optional(),
 });
 
+/** Where a page of clients may begin. */
+const clientId = z.string().max(100, 'the id of a client was expected');
+
 export const clients = new Hono<App>();
 
 /** In the order of their ids from page to page, and on a page the oldest first. */
-clients.get('/', async (c) => {
-  const page = pageAsked(c, clientId);
+clients.get('/', query(pageAsked(clientId)), async (c) => {
+  const page = c.req.valid('query');
   const found = await listClients(orgOf(c).store, page);
   const ids = found.map(({ id }) => id).sort();
   return pageOf(c, page, found.map(shownClient), ids.at(-1));
@@ -115,9 +119,6 @@ const draftOf = async (secret: string, validFor: number | undefined) => ({
 /** What is entered in the identity provider, beside the client's id and secret. */
 const setUp = (c: Context<App>) => ({ scimBaseUrl: scimBaseUrl(c), ...endpoints(c) });
 
-/** Where a page of clients may begin. */
-const clientId = z.string().max(100, 'the id of a client was expected');
-
 const clientIdOf = (c: Context<App>) => c.req.param('client') ?? '';
 
 /** @throws ScimError 404. */
@@ -129,10 +130,10 @@ async function shown(c: Context<App>, id: string) {
 
 clients.get('/:client', async (c) => c.json(await shown(c, clientIdOf(c))));
 
-clients.delete('/:client', async (c) => {
+clients.delete('/:client', query(confirmation), async (c) => {
   const id = clientIdOf(c);
   const { store, actor } = orgOf(c);
-  if (c.req.query('confirm') !== id) {
+  if (c.req.valid('query').confirm !== id) {
     throw invalidValue('confirm: the id of the client was expected, for its access ends at once');
   }
   try {

@@ -1,12 +1,13 @@
 /** Leaving: what an org's set-up still holds, who is attached to it, and their deactivation. `org exit` goes through it. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { invalidValue, ScimError } from '../../scim/error';
+import { ScimError } from '../../scim/error';
 import { Unmet } from '../../store/d1/batch';
 import { type Attached, deactivateUsers, listAttached, readExit } from '../../store/operations/offboarding';
 import type { App } from '../context';
 import { seq } from '../events';
-import { body, by, iso, orgOf } from './respond';
+import { body, digits, query } from '../validator';
+import { by, iso, orgOf } from './respond';
 
 /** Deactivated, or listed, by one request. */
 const PORTION = 200;
@@ -40,10 +41,11 @@ exit.get('/', async (c) => {
   });
 });
 
-exit.get('/users', async (c) => {
-  const after = c.req.query('after') ?? '0';
-  if (!/^\d{1,15}$/.test(after)) throw invalidValue('after: the cursor of the page before was expected');
-  const { users, next } = await listAttached(orgOf(c).store, Number(after), PAGE);
+const attachedAsked = z.object({ after: digits.pipe(z.int('the cursor of the page before was expected')).default(0) });
+
+exit.get('/users', query(attachedAsked), async (c) => {
+  const { after } = c.req.valid('query');
+  const { users, next } = await listAttached(orgOf(c).store, after, PAGE);
   return c.json({ users: users.map(shown), next: next ?? null });
 });
 

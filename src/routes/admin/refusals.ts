@@ -1,16 +1,24 @@
 /** Why requests for an org were refused: what their senders were not told. */
 import { Hono } from 'hono';
+import * as z from 'zod';
 import { explain } from '../../credentials/refusal';
 import { listRefusals } from '../../store/credentials/refusals';
 import type { App } from '../context';
 import { queriedInstant } from '../instant';
+import { query } from '../validator';
 import { iso, orgOf } from './respond';
 
 export const refusals = new Hono<App>();
 
-refusals.get('/', async (c) => {
-  const asked = c.req.query('since');
-  const since = asked === undefined ? 0 : queriedInstant('since', asked);
+const asked = z.object({
+  since: z
+    .string()
+    .transform((text) => queriedInstant('since', text))
+    .optional(),
+});
+
+refusals.get('/', query(asked), async (c) => {
+  const { since = 0 } = c.req.valid('query');
   const listed = await listRefusals(orgOf(c).store, since);
   return c.json(
     listed.map((refusal) => ({

@@ -1,14 +1,15 @@
-/** What the administrator's door shows, and how it reads a body. */
-import { zValidator } from '@hono/zod-validator';
+/** What the administrator's door shows, and what its questions have in common. */
 import type { Context } from 'hono';
 import * as z from 'zod';
 import { settings } from '../../env';
 import type { Org } from '../../provisioning/org';
-import { invalidValue, ScimError } from '../../scim/error';
 import { isInPlan, storageOf } from '../../store/directory/policy';
-import type { SettingsChange, Tenant } from '../../store/org/open';
+import type { Tenant } from '../../store/org/open';
+import type { SettingsChange } from '../../store/org/settings';
 import { sizeText } from '../../store/org/size';
 import { type App, actorOf, orgFor, publicUrl } from '../context';
+import { digits, pageSize } from '../validator';
+import { shownSettings } from './settings';
 
 /** The org that the path names; whether it exists, the first batch says. */
 export function orgOf(c: Context<App>): Org {
@@ -23,7 +24,7 @@ export function scimBaseUrl(c: Context<App>, { residency }: SettingsChange = {})
 }
 
 /** For whom it is recorded; absent: the operator's label. */
-export const WHO = 'for whom it is recorded was expected, in at most 100 characters';
+const WHO = 'for whom it is recorded was expected, in at most 100 characters';
 export const by = z.string(WHO).trim().min(1, WHO).max(100, WHO).optional();
 
 /** Why, for the journal. */
@@ -78,28 +79,11 @@ function noticesOf({ slug, settings, isScimEnabled, isImporting, activeUserCount
   ];
 }
 
-/** Roles as the administrator wrote them. */
-export const shownSettings = (settings: SettingsChange) => ({
-  ...settings,
-  ...(settings.roles && { roles: settings.roles.map(({ value }) => value) }),
-});
-
-/** A JSON body of this shape, else a 400 that names the member and what was expected. None at all stands for `{}`. */
-export const body = <T extends z.ZodType>(schema: T) =>
-  zValidator('json', schema, async (result, c) => {
-    const type = c.req.header('Content-Type');
-    // Without the media type the validator takes the body for `{}`, and what was said would be lost.
-    if (!/^application\/(?:\w+\+)?json\b/i.test(type ?? '') && !(type === undefined && (await c.req.text()) === '')) {
-      throw new ScimError(415, undefined, 'Content-Type: application/json was expected');
-    }
-    if (result.success) return;
-    const [issue] = result.error.issues;
-    throw invalidValue(`${issue!.path.join('.') || 'body'}: ${issue!.message}`);
-  });
+/** What is to be confirmed, once more; the handler compares. */
+export const confirmation = z.object({ confirm: z.string().optional() });
 
 /** Elements of a list that are answered at once, and as many as may be asked for. */
 const MAX_PAGE = 200;
-const LIMIT = `a whole number from 1 to ${MAX_PAGE} was expected`;
 
 /** Which page of a list is asked for. */
 export interface PageAsked {
@@ -108,20 +92,12 @@ export interface PageAsked {
   readonly limit: number;
 }
 
-/** `?after=…&limit=…`. @throws ScimError 400 naming the parameter. */
-export function pageAsked(c: Context<App>, key: z.ZodType<string>): PageAsked {
-  const { after = '', limit = String(MAX_PAGE) } = c.req.query();
-  const parsed = z
-    .string()
-    .regex(/^\d{1,3}$/)
-    .transform(Number)
-    .pipe(z.int().min(1).max(MAX_PAGE))
-    .safeParse(limit);
-  if (!parsed.success) throw invalidValue(`limit: ${LIMIT}`);
-  if (after !== '' && !key.safeParse(after).success)
-    throw invalidValue('after: the last one of the page before was expected');
-  return { after, limit: parsed.data };
-}
+/** `?after=…&limit=…`. @param key of an element. */
+export const pageAsked = (key: z.ZodType<string, string>) =>
+  z.object({
+    after: z.union([z.literal(''), key], 'the last one of the page before was expected').default(''),
+    limit: digits.pipe(pageSize(MAX_PAGE)).default(MAX_PAGE),
+  });
 
 /** A list as it is, and in `Link` where it goes on (RFC 8288): absent, this was the last page. */
 export function pageOf(

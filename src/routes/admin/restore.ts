@@ -4,7 +4,8 @@ import * as z from 'zod';
 import { restoreUser } from '../../provisioning/restore';
 import { underTypes } from '../../provisioning/schemas';
 import type { App } from '../context';
-import { body, by, orgOf, reason } from './respond';
+import { body } from '../validator';
+import { by, orgOf, reason } from './respond';
 import { shownUser } from './users';
 
 export const restore = new Hono<App>();

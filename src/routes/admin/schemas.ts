@@ -1,29 +1,30 @@
 /** The org's own schemas: what its users and groups can hold beyond the standard. */
 import { Hono } from 'hono';
+import * as z from 'zod';
 import { removeWaiting } from '../../provisioning/removal';
 import { addSchema, removeSchema, schemaOf, underTypes } from '../../provisioning/schemas';
 import { invalidValue } from '../../scim/error';
 import { readExtension } from '../../scim/schema/extension';
 import type { Registered } from '../../store/org/profile';
-import { readJson } from '../body';
 import { type App, inBackground } from '../context';
-import { iso, orgOf } from './respond';
+import { body, query } from '../validator';
+import { confirmation, iso, orgOf } from './respond';
 
 export const schemas = new Hono<App>();
 
 schemas.get('/', (c) => underTypes(orgOf(c), ({ schemas: all }) => c.json(all.map(shownSchema))));
 
-schemas.post('/', async (c) => {
-  const extension = readExtension(await readJson(c), c.req.query('type'));
+schemas.post('/', query(z.object({ type: z.string().optional() })), body(z.unknown()), async (c) => {
+  const extension = readExtension(c.req.valid('json'), c.req.valid('query').type);
   return c.json(shownSchema(await underTypes(orgOf(c), (org) => addSchema(org, extension))), 201);
 });
 
 schemas.get('/:urn', (c) => underTypes(orgOf(c), (org) => c.json(shownSchema(schemaOf(org, c.req.param('urn'))))));
 
-schemas.delete('/:urn', (c) =>
+schemas.delete('/:urn', query(confirmation), (c) =>
   underTypes(orgOf(c), async (org) => {
     const { schema } = schemaOf(org, c.req.param('urn'));
-    if (c.req.query('confirm')?.toLowerCase() !== schema.id.toLowerCase()) {
+    if (c.req.valid('query').confirm?.toLowerCase() !== schema.id.toLowerCase()) {
       throw invalidValue('confirm: the URN of the schema was expected, for every value of it goes with it');
     }
     const { removed, changed, isRemoving } = await removeSchema(org, schema.id);

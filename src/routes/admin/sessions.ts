@@ -7,23 +7,31 @@
  * - `auto`: KV, and D1 unless KV has refused for good: as `strict` for whoever is let in.
  */
 import { type Context, Hono } from 'hono';
-import { invalidValue } from '../../scim/error';
+import * as z from 'zod';
 import { checkSession, decide, type Verdict } from '../../sessions/check';
 import { type Mode, sessionChecker } from '../../sessions/client/checker';
 import { readSessionState, type SessionState } from '../../store/directory/users';
 import { listPending, WHOLE_ORG } from '../../store/journal/outbox';
 import type { App } from '../context';
 import { queriedInstant } from '../instant';
+import { query } from '../validator';
 import { iso, orgOf } from './respond';
 
 export const sessions = new Hono<App>();
 
-sessions.get('/check', async (c) => {
+const USER = 'the id of a user was expected';
+const checkAsked = z.object({
+  user: z.string(USER).regex(/^[\w.-]{1,100}$/, USER),
+  issuedAt: z
+    .string()
+    .optional()
+    .transform((text = '') => queriedInstant('issuedAt', text)),
+  mode: z.enum(['strict', 'fast', 'auto'], 'fast, strict or auto was expected').default('strict'),
+});
+
+sessions.get('/check', query(checkAsked), async (c) => {
   const { store } = orgOf(c);
-  const user = c.req.query('user');
-  if (!user || !/^[\w.-]{1,100}$/.test(user)) throw invalidValue('user: the id of a user was expected');
-  const issuedAt = queriedInstant('issuedAt', c.req.query('issuedAt') ?? '');
-  const mode = readMode(c.req.query('mode'));
+  const { user, issuedAt, mode } = c.req.valid('query');
   // In every mode: it also says which org the slug is.
   const state = await readSessionState(store, user);
   const session = { org: store.tenant.id, user, issuedAt };
@@ -76,10 +84,4 @@ function strictVerdict({ isKnown, isActive, notBefore }: SessionState, issuedAt:
   return isKnown
     ? decide([{ active: isActive, notBefore: notBefore ?? 0 }], issuedAt)
     : { valid: false, reason: 'unknown' };
-}
-
-function readMode(text: string | undefined): Mode {
-  if (text === undefined || text === 'strict') return 'strict';
-  if (text === 'fast' || text === 'auto') return text;
-  throw invalidValue('mode: fast, strict or auto was expected');
 }

@@ -11,7 +11,8 @@ import { represent } from '../../scim/representation';
 import { Unmet } from '../../store/d1/batch';
 import { findUser, publicationOf, type StoredUser, signOutUser } from '../../store/directory/users';
 import type { App } from '../context';
-import { body, by, iso, orgOf } from './respond';
+import { body } from '../validator';
+import { by, iso, orgOf } from './respond';
 
 export const users = new Hono<App>();
 

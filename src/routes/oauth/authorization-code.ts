@@ -1,20 +1,28 @@
 /** The code of a grant becomes tokens (RFC 6749 §4.1.3, §4.1.4): once, by the client that it was given to. */
+import * as z from 'zod';
 import { isProof } from '../../credentials/pkce';
 import { hashOf } from '../../credentials/secret';
 import { findGrant, type Grant as Granted, redeemGrant, revokeGrant } from '../../store/credentials/grants';
 import { actorOf } from '../context';
-import { type Grant, OAuthError, type Params } from './grant';
+import { readParams } from './form';
+import { type Grant, OAuthError } from './grant';
 import { newTokens } from './tokens';
 
+const asked = z.object({
+  code: z.string('code is required'),
+  redirect_uri: z.string().optional(),
+  code_verifier: z.string().optional(),
+});
+type Asked = z.output<typeof asked>;
+
 export const authorizationCode: Grant = async (c, client, params) => {
-  const code = params.get('code');
-  if (code === undefined) throw new OAuthError('invalid_request', 'code is required');
+  const question = readParams(asked, params);
   const actor = actorOf(c, `client:${client.id}`);
-  const grant = await findGrant(client.store, client.id, await hashOf(code));
+  const grant = await findGrant(client.store, client.id, await hashOf(question.code));
   if (grant === undefined) throw invalidGrant();
   if (!grant.isRedeemed) {
     if (grant.isRevoked || grant.codeValidUntil <= client.store.now) throw invalidGrant();
-    if (!isAnsweredAt(grant, params) || !(await isProven(grant, params))) throw invalidGrant();
+    if (!isAnsweredAt(grant, question) || !(await isProven(grant, question))) throw invalidGrant();
     const { given, answer } = await newTokens(client, grant.id);
     if (await redeemGrant(client.store, grant, given, actor)) return answer;
   }
@@ -30,8 +38,7 @@ const invalidGrant = () =>
   new OAuthError('invalid_grant', 'The authorization code is unknown, expired, used, or not for this request');
 
 /** §4.1.3: the same URI as in the request; where that named none, the client may name the one it has registered. */
-function isAnsweredAt({ redirectUri, registeredUris }: Granted, params: Params): boolean {
-  const named = params.get('redirect_uri');
+function isAnsweredAt({ redirectUri, registeredUris }: Granted, { redirect_uri: named }: Asked): boolean {
   if (redirectUri !== undefined) return named === redirectUri;
   return named === undefined || registeredUris.includes(named);
 }
@@ -40,8 +47,7 @@ function isAnsweredAt({ redirectUri, registeredUris }: Granted, params: Params):
  * RFC 7636 §4.6. A verifier without a challenge is refused: somebody may have taken the challenge out of the request
  * (RFC 9700 §4.8.2).
  */
-async function isProven({ challenge }: Granted, params: Params): Promise<boolean> {
-  const verifier = params.get('code_verifier');
+async function isProven({ challenge }: Granted, { code_verifier: verifier }: Asked): Promise<boolean> {
   if (challenge === undefined) return verifier === undefined;
   return verifier !== undefined && isProof(verifier, challenge);
 }

@@ -1,5 +1,6 @@
 /** Body -> the members of a form (RFC 6749 appendix B), each once. */
 import type { Context } from 'hono';
+import type * as z from 'zod';
 import { readBytes } from '../body';
 import { invalidRequest, type Params } from './grant';
 
@@ -21,6 +22,13 @@ export async function readForm(c: Context): Promise<Params> {
   }
   // §3.2: without a value it counts as absent.
   return new Map([...params].filter(([, value]) => value !== ''));
+}
+
+/** The members that a request needs; others are ignored (§3.2). @throws OAuthError invalid_request: the schema's sentence. */
+export function readParams<T extends z.ZodType>(schema: T, params: Params): z.output<T> {
+  const parsed = schema.safeParse(Object.fromEntries(params));
+  if (parsed.success) return parsed.data;
+  throw invalidRequest(parsed.error.issues[0]!.message);
 }
 
 function textOf(bytes: Uint8Array): string {

@@ -3,15 +3,18 @@
  * too, and nobody can tell which of them is the client: all that came of the approval is revoked (RFC 9700 §4.14.2). So
  * of many uses at once one succeeds at most, and what it was answered with is dead a moment later.
  */
+import * as z from 'zod';
 import { hashOf } from '../../credentials/secret';
 import { exchangeRefresh, findRefresh, revokeGrant } from '../../store/credentials/grants';
 import { actorOf } from '../context';
+import { readParams } from './form';
 import { type Grant, OAuthError } from './grant';
 import { newTokens } from './tokens';
 
+const asked = z.object({ refresh_token: z.string('refresh_token is required') });
+
 export const refreshToken: Grant = async (c, client, params) => {
-  const token = params.get('refresh_token');
-  if (token === undefined) throw new OAuthError('invalid_request', 'refresh_token is required');
+  const { refresh_token: token } = readParams(asked, params);
   const { id, store } = client;
   const actor = actorOf(c, `client:${id}`);
   const hash = await hashOf(token);

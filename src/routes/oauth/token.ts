@@ -1,12 +1,13 @@
 /** The token endpoint (RFC 6749 §3.2): a client and its grant -> an access token. */
 import { Hono } from 'hono';
+import * as z from 'zod';
 import type { App } from '../context';
 import { allowOnly } from '../method';
 import { authorizationCode } from './authorization-code';
 import { asClient, authenticateClient } from './client';
 import { clientCredentials } from './client-credentials';
-import { readForm } from './form';
-import { type Grant, invalidRequest, OAuthError } from './grant';
+import { readForm, readParams } from './form';
+import { type Grant, OAuthError } from './grant';
 import { refreshToken } from './refresh-token';
 
 const grants: Record<string, Grant> = {
@@ -15,12 +16,13 @@ const grants: Record<string, Grant> = {
   refresh_token: refreshToken,
 };
 
+const asked = z.object({ grant_type: z.string('grant_type is required') });
+
 export const token = new Hono<App>();
 
 token.post('/', async (c) => {
   const params = await readForm(c);
-  const type = params.get('grant_type');
-  if (type === undefined) throw invalidRequest('grant_type is required');
+  const { grant_type: type } = readParams(asked, params);
   if (!Object.hasOwn(grants, type)) {
     throw new OAuthError('unsupported_grant_type', `grant_type: one of ${Object.keys(grants).join(', ')} was expected`);
   }

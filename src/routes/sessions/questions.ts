@@ -1,16 +1,18 @@
 /** What a host app asks, whichever way it comes: unknown input -> a question -> the answer. Each is one D1 round trip. */
 import * as z from 'zod';
 import type { Env } from '../../env';
-import { invalidValue, ScimError, shown } from '../../scim/error';
+import { invalidValue, ScimError } from '../../scim/error';
 import type { Resource } from '../../scim/resource';
 import { decide, type Verdict } from '../../sessions/check';
 import { findPeople, type Key } from '../../store/directory/sign-in';
 import { readSessionState } from '../../store/directory/users';
 import { readCurrent, readEvents } from '../../store/journal/read';
 import { OrgStore } from '../../store/org/open';
+import { settingOf } from '../../store/org/settings';
 import { iso } from '../admin/respond';
 import { page, refuseFuture, type ShownEvent, seq, shownEvent } from '../events';
 import { readInstant } from '../instant';
+import { readAs } from '../validator';
 
 const text = (most: number) =>
   z
@@ -48,7 +50,7 @@ export const NOBODY: Checked = { valid: false, reason: 'unknown', notBefore: nul
  * @throws ScimError 400.
  */
 export async function check(env: Env, asked: unknown): Promise<Checked> {
-  const question = read(checkAsked, asked);
+  const question = readAs(checkAsked, asked, 'question');
   const issuedAt = readInstant('issuedAt', question.issuedAt);
   const state = await ifThere(readSessionState(storeFor(env, question.org), question.user));
   if (!state?.isKnown) return NOBODY;
@@ -90,7 +92,7 @@ export type Resolved =
  * @throws ScimError 400.
  */
 export async function resolve(env: Env, asked: unknown): Promise<Resolved> {
-  const { org, ...keys } = read(resolveAsked, asked);
+  const { org, ...keys } = readAs(resolveAsked, asked, 'question');
   const given = Object.entries(keys).filter(([, value]) => value !== undefined) as [Key, string][];
   if (given.length !== 1) throw invalidValue('One of id, userName, email and externalId was expected');
   const store = storeFor(env, org);
@@ -107,7 +109,7 @@ export async function resolve(env: Env, asked: unknown): Promise<Resolved> {
     userName: resource['userName'] as string,
     externalId: (resource['externalId'] as string | undefined) ?? null,
     active: person.isActive && disabledAt === undefined,
-    authentication: settings.authentication ?? 'sso',
+    authentication: settingOf(settings, 'authentication'),
     displayName: (resource['displayName'] as string | undefined) ?? null,
     groups: person.groups.map((group) => ({ id: group.id, displayName: group.display ?? '' })),
     roles: rolesOf(resource),
@@ -134,7 +136,7 @@ export interface Events {
 
 /** The journal after a cursor, in order, and gapless but for what is gone by its age. @throws ScimError 400, 404. */
 export async function events(env: Env, asked: unknown): Promise<Events> {
-  const { org, after, limit, types } = read(eventsAsked, asked);
+  const { org, after, limit, types } = readAs(eventsAsked, asked, 'question');
   const found = await readEvents(storeFor(env, org), { after, limit, types });
   refuseFuture(after, found);
   return { events: found.events.map(shownEvent), next: found.next, current: found.current, pruned: found.pruned };
@@ -150,7 +152,7 @@ export interface Beginning {
 
 /** @throws ScimError 400, 404. */
 export async function streamFrom(env: Env, asked: unknown): Promise<Beginning> {
-  const { org, after } = read(streamAsked, asked);
+  const { org, after } = readAs(streamAsked, asked, 'question');
   const store = storeFor(env, org);
   const current = await readCurrent(store);
   if (after !== undefined) refuseFuture(after, { current });
@@ -167,13 +169,4 @@ async function ifThere<T>(answer: Promise<T>): Promise<T | undefined> {
     if (error instanceof ScimError && error.status === 404) return undefined;
     throw error;
   }
-}
-
-/** A caller is trusted to be a host, not to be right. @throws ScimError 400 naming the member and what was expected. */
-function read<T extends z.ZodType>(question: T, asked: unknown): z.output<T> {
-  const parsed = question.safeParse(asked);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  if (issue.code === 'unrecognized_keys') throw invalidValue(`${shown(issue.keys[0]!)} is not part of the question`);
-  throw invalidValue(`${issue.path.join('.') || 'question'}: ${issue.message}`);
 }

@@ -5,6 +5,7 @@ import { Unmet } from '../d1/batch';
 import { expect } from '../d1/expect';
 import type { Also, Count } from '../journal/record';
 import type { OrgSettings, OrgStore } from '../org/open';
+import { settingOf } from '../org/settings';
 
 /** A sentence for whoever is refused, and whom they may ask. */
 export const withContact = (sentence: string, { supportContact }: OrgSettings): string =>
@@ -68,12 +69,8 @@ export function takeSeat(store: OrgStore, actor: Actor): { readonly count: Count
   };
 }
 
-/**
- * Bytes that an org may store where `plan.storage` is not set. D1 holds 10 GB for all orgs of a deployment. With the journal
- * of a year this is room for about 100,000 users.
- */
-export const DEFAULT_STORAGE = 1_000_000_000;
-export const storageOf = (settings: OrgSettings): number => settings['plan.storage'] ?? DEFAULT_STORAGE;
+/** Bytes that the org may store. */
+export const storageOf = (settings: OrgSettings): number => settingOf(settings, 'plan.storage');
 
 const isWithin = (store: OrgStore, more: number): SQL =>
   sql`(SELECT stored_bytes + ${more} <= ${storageOf(store.profile.settings)} FROM orgs WHERE id = ${store.org})`;

@@ -9,9 +9,10 @@ import { forget } from '../directory/erase-user';
 import { publishLater } from '../journal/outbox';
 import { recordEach } from '../journal/record';
 import type { OrgSettings, OrgStore } from '../org/open';
+import { SETTINGS } from '../org/settings';
 
 /** How long events are kept where it is not set: an audit asks for the last year, and comes some time after its end. */
-export const DEFAULT_RETAIN_EVENTS = '400d';
+const DEFAULT_RETAIN_EVENTS = SETTINGS.retainEvents.default;
 
 /** An org to be looked at: as it was set, and how far its journal has been gone through. */
 export interface Due extends Pick<OrgSettings, 'retainDeleted'> {

@@ -6,7 +6,6 @@ import { atLine, checkEnd, checkLines, importLines, namedBy } from '../../../ope
 import { underTypes } from '../../../provisioning/schemas';
 import { conflict } from '../../../scim/bulk';
 import { invalidValue } from '../../../scim/error';
-import { parseJson } from '../../../scim/json';
 import { isSame, type Json } from '../../../scim/resource';
 import { standardTypes, typesWith } from '../../../scim/schema/types';
 import { beginExport, keyLength, type Place, readPage, STEPS } from '../../../store/archive/export';
@@ -15,10 +14,10 @@ import { finishImport, type Importing, insertImport, readImport, whatIsThere } f
 import { Taken, Unmet } from '../../../store/d1/batch';
 import { WHOLE_ORG } from '../../../store/journal/outbox';
 import { notUnderWay } from '../../../store/org/open';
-import { readBytes } from '../../body';
 import type { App } from '../../context';
+import { body, query } from '../../validator';
 import { slug as aSlug, withoutSso } from '../orgs';
-import { body, by, iso, orgOf, shownOrg } from '../respond';
+import { by, iso, orgOf, shownOrg } from '../respond';
 import { checkSigner, readEndLine, readLine, readOrgLine } from './lines';
 
 export const exports = new Hono<App>();
@@ -35,8 +34,8 @@ exports.post(
   },
 );
 
-exports.get('/', async (c) => {
-  const place = opened(c.req.query('after') ?? '');
+exports.get('/', query(z.object({ after: z.string().default('').transform(opened) })), async (c) => {
+  const { after: place } = c.req.valid('query');
   const { lines, next } = await untilCleared(readPage(orgOf(c).store, place));
   // They are JSON already, and many.
   const text = `{"lines":[${lines.join(',')}],"next":${JSON.stringify(next ? sealed(next) : null)}}`;
@@ -140,14 +139,17 @@ const begun = (slug: string, id: string | undefined, line: OrgLine, through: num
   through,
 });
 
-const LINES = 'lines: a list of lines was expected';
+/** Bytes of a portion: one event may have a resource before and after, beyond what other bodies may have. */
+const MAX_PORTION = 4 * 1_048_576;
+
+const LINES = 'a list of lines was expected';
 const linesAsked = z.strictObject({
-  after: z.int('after: a whole number was expected').min(1),
-  lines: z.array(z.unknown(), LINES).max(5_000, 'lines: at most 5,000 are accepted'),
+  after: z.int('a whole number was expected').min(1),
+  lines: z.array(z.unknown(), LINES).max(5_000, 'at most 5,000 are accepted'),
 });
 
-imports.post('/lines', async (c) => {
-  const { after, lines } = await readAsked(c, linesAsked);
+imports.post('/lines', body(linesAsked, MAX_PORTION), async (c) => {
+  const { after, lines } = c.req.valid('json');
   const read = await readLines(lines, after);
   return c.json({ through: await underTypes(importOf(c), (org) => importLines(org, after, read)) });
 });
@@ -167,8 +169,8 @@ const checkAsked = z.strictObject({
 });
 
 /** The same lines, of which nothing is kept: what is wrong with them, and what they have to do with others. */
-imports.post('/check', async (c) => {
-  const asked = await readAsked(c, checkAsked);
+imports.post('/check', body(checkAsked, MAX_PORTION), async (c) => {
+  const asked = c.req.valid('json');
   const before = asked.schemas.map((raw) => readLine(raw));
   const known = checkLines(standardTypes, [], { line: 0, kind: 0, seq: 0 }, before);
   const lines = await readLines(asked.lines, asked.place.line);
@@ -200,13 +202,3 @@ imports.post('/finish', body(z.strictObject({ end: z.unknown(), by })), async (c
     throw error;
   }
 });
-
-/** Bytes of a portion: one event may have a resource before and after, beyond what other bodies may have. */
-const MAX_PORTION = 4 * 1_048_576;
-
-async function readAsked<T>(c: Context<App>, schema: z.ZodType<T>): Promise<T> {
-  const parsed = schema.safeParse(parseJson(await readBytes(c.req.raw, MAX_PORTION)));
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  throw invalidValue(issue.path.length > 0 ? `${issue.path.join('.')}: ${issue.message}` : issue.message);
-}

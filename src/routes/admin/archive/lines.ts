@@ -6,9 +6,10 @@ import { invalidValue, shown } from '../../../scim/error';
 import { isId } from '../../../scim/id';
 import { isObject, isSame, type Json } from '../../../scim/resource';
 import { type EndLine, KINDS, type Kind, type Line, type OrgLine, VERSION } from '../../../store/archive/format';
+import { NAME } from '../../../store/org/settings';
 import { permission } from '../groups';
 import { address, MAX_URIS, redirectUri } from '../oauth';
-import { name, settingsKept } from '../orgs';
+import { settingsKept } from '../settings';
 
 const text = (longest: number) =>
   z.string('a string was expected').max(longest, `at most ${longest} characters are accepted`);
@@ -39,7 +40,7 @@ export const orgLine = z.strictObject({
   v: z.literal(VERSION, `version ${VERSION} was expected: the file was written by another version of the service`),
   id: z.string('an id was expected').regex(/^[0-9A-Za-z]{12}$/, 'the id of an org was expected'),
   slug: some(63),
-  name,
+  name: NAME.schema,
   settings: object,
   scimEnabled: boolean,
   disabledAt: orNull(instant),

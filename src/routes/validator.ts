@@ -1,0 +1,90 @@
+/** Queries and bodies of the admin, OAuth and sessions APIs: read by a zod schema, or refused by the member that is wrong. */
+import { zValidator } from '@hono/zod-validator';
+import type { MiddlewareHandler } from 'hono';
+import * as z from 'zod';
+import { MAX_BODY } from '../scim/discovery';
+import { invalidValue, ScimError, shown } from '../scim/error';
+import { parseJson } from '../scim/json';
+import { mediaTypesOf } from '../scim/quirks';
+import { JSON_TYPES, readBytes } from './body';
+import type { App } from './context';
+
+/** What zod says of a value, whichever of its versions. */
+interface Issue {
+  readonly code?: string | undefined;
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+  readonly keys?: unknown;
+}
+
+/**
+ * The first fault: the member that has it, and what was expected. No value of the request is in it.
+ *
+ * @param depth how much of the path is named; absent: all.
+ */
+function fault({ issues: [issue] }: { readonly issues: readonly Issue[] }, whole: string, depth?: number): ScimError {
+  const where = pathOf(issue!.path.slice(0, depth)) || whole;
+  if (issue!.code !== 'unrecognized_keys') return invalidValue(`${where}: ${issue!.message}`);
+  const key = shown(String((issue!.keys as string[])[0]));
+  return invalidValue(whole === 'body' ? `${where}: Unrecognized key: "${key}"` : `${key} is not part of the ${whole}`);
+}
+
+/** A body may have members of any name. */
+const pathOf = (path: readonly PropertyKey[]) => path.map((part) => shown(String(part))).join('.');
+
+/** @param whole what the value is called where no member is to blame. @throws ScimError 400. */
+export function readAs<T extends z.ZodType>(schema: T, value: unknown, whole: string): z.output<T> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw fault(parsed.error, whole);
+}
+
+/**
+ * The query: `c.req.valid('query')`. Of a parameter that is there several times the first counts, unless it is one of `lists`:
+ * those are always lists.
+ */
+export const query = <T extends z.ZodType>(schema: T, ...lists: readonly string[]) =>
+  zValidator(
+    'query',
+    z.preprocess((values) => {
+      const all = Object.entries(values as Record<string, string | string[]>);
+      return Object.fromEntries(
+        all.map(([name, value]) => [name, lists.includes(name) ? [value].flat() : [value].flat()[0]]),
+      );
+    }, schema),
+    (result) => {
+      if (!result.success) throw fault(result.error, 'question', 1);
+    },
+  );
+
+/**
+ * The JSON body: `c.req.valid('json')`. None at all stands for `{}`; one without a media type is refused, for it may have been
+ * meant as something else.
+ *
+ * @param limit bytes.
+ */
+export function body<T extends z.ZodType>(
+  schema: T,
+  limit = MAX_BODY,
+): MiddlewareHandler<App, string, { in: { json: z.input<T> }; out: { json: z.output<T> } }> {
+  return async (c, next) => {
+    const types = mediaTypesOf(c.req.header('Content-Type'));
+    if (!types.every((type) => JSON_TYPES.has(type))) throw notJson();
+    const bytes = await readBytes(c.req.raw, limit);
+    if (types.length === 0 && bytes.length > 0) throw notJson();
+    const json = types.length === 0 ? {} : parseJson(bytes);
+    c.req.addValidatedData('json', readAs(schema, json, 'body') as object);
+    await next();
+  };
+}
+
+const notJson = () => new ScimError(415, undefined, 'Content-Type: application/json was expected');
+
+/** A whole number as a query has it; NaN for other text, so that the schema behind it says what was expected. */
+export const digits = z.string().transform((text) => (/^\d{1,15}$/.test(text) ? Number(text) : Number.NaN));
+
+/** How many elements a page may have. */
+export function pageSize(most: number) {
+  const expected = `a whole number from 1 to ${most} was expected`;
+  return z.int(expected).min(1, expected).max(most, expected);
+}

@@ -84,13 +84,16 @@ async function measure(workload) {
   const taking = sides.filter(({ name }) => name !== 'small' || workload.growth);
   const measured = new Map(taking.map((side) => [side, { n: 0, durations: [], sent: 0, elapsed: 0, cpu: 0, all: 0 }]));
   for (const side of taking) await block(workload, side, measured.get(side), WARM_UP, 1);
-  for (const counts of measured.values()) Object.assign(counts, { durations: [], cpu: 0, all: 0 });
+  // Where one request takes a second and more, the first are no slower than the others.
+  for (const counts of measured.values()) {
+    if (timeOf(counts) < ENOUGH) Object.assign(counts, { durations: [], cpu: 0, all: 0 });
+  }
   for (let round = 0; round < rounds; round++) {
     // Another one begins each time: what a block leaves behind falls on everybody.
     for (const at of taking.keys()) {
       const side = taking[(at + round) % taking.length];
       const counts = measured.get(side);
-      if (counts.durations.reduce((a, b) => a + b, 0) > ENOUGH) continue;
+      if (timeOf(counts) > ENOUGH) continue;
       await block(workload, side, counts, BLOCK, 1);
       if (workload.isSerial || counts.elapsed > ENOUGH) continue;
       await block(workload, side, counts, BLOCK * 2, PARALLEL);
@@ -99,6 +102,8 @@ async function measure(workload) {
   for (const side of taking) await verify(workload, side, measured.get(side));
   return Object.fromEntries([...measured].map(([{ name }, counts]) => [name, figuresOfSide(counts)]));
 }
+
+const timeOf = ({ durations }) => durations.reduce((all, duration) => all + duration, 0);
 
 function figuresOfSide({ durations, sent, elapsed, cpu, all }) {
   return {

@@ -55,7 +55,7 @@ export function reportOf({ users, rounds, parallel, seconds, results }) {
         '÷ full',
         '÷ peer',
         'goal',
-        '',
+        'reached',
         'growth',
       ),
       ...results.map((result) => latencyOf(result, results)),

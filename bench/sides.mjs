@@ -1,7 +1,7 @@
 /** The sides of the bench, each with the same directory: our Worker, the floor in its two variants, the peer. */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -115,9 +115,10 @@ export async function openPeer({ users, members }) {
   };
 }
 
-/** Installs the peer's packages beside it where they are not: by its own lock, and without their scripts. */
+/** Installs the peer's packages beside it, unless they are there: by its own lock, and without their scripts. */
 function isPeerInstalled() {
-  if (existsSync(join(peerFolder, 'node_modules', '.package-lock.json'))) return true;
+  const writtenAt = (...path) => statSync(join(peerFolder, ...path), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (writtenAt('node_modules', '.package-lock.json') > writtenAt('package-lock.json')) return true;
   process.stderr.write('Installing the peer (bench/peer), once …\n');
   const npm = join(dirname(process.env.npm_execpath ?? ''), 'npm-cli.js');
   const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];

@@ -103,7 +103,9 @@ async function measure(workload) {
   return Object.fromEntries([...measured].map(([{ name }, counts]) => [name, figuresOfSide(counts)]));
 }
 
-const timeOf = ({ durations }) => durations.reduce((all, duration) => all + duration, 0);
+function timeOf({ durations }) {
+  return durations.reduce((all, duration) => all + duration, 0);
+}
 
 function figuresOfSide({ durations, sent, elapsed, cpu, all }) {
   return {

@@ -40,23 +40,22 @@ const say = (text) => process.stderr.write(`${text}\n`);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => cleanUp().then(() => process.exit(1)));
 }
+const results = [];
 try {
   await open();
-  const began = performance.now();
-  const results = [];
   for (const name of only) {
     say(`${WORKLOADS[name].title} …`);
     results.push(resultOf(name, WORKLOADS[name], await measure(WORKLOADS[name])));
   }
-  const seconds = Math.round((performance.now() - began) / 1_000);
-  const found = { users, rounds, parallel: PARALLEL, seconds, results };
-  console.log(json ? JSON.stringify(found) : reportOf(found));
 } catch (error) {
   console.error(error.stack ?? error);
   process.exitCode = 1;
 } finally {
   await cleanUp();
 }
+// What was measured before a failure, too.
+const found = { users, rounds, parallel: PARALLEL, seconds: Math.round(performance.now() / 1_000), results };
+if (results.length > 0) console.log(json ? JSON.stringify(found) : reportOf(found));
 
 async function open() {
   const began = performance.now();

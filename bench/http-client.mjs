@@ -9,7 +9,10 @@ export function clientOf(base, headers) {
 
   /** @returns the status, and the text of the body, once it is there as a whole. */
   function send(method, path, body) {
-    const payload = body === undefined ? undefined : JSON.stringify(body);
+    return exchange(method, path, body === undefined ? undefined : JSON.stringify(body));
+  }
+
+  function exchange(method, path, payload) {
     return new Promise((resolve, reject) => {
       const sent = request(
         {
@@ -33,7 +36,12 @@ export function clientOf(base, headers) {
           answer.once('error', reject);
         },
       );
-      sent.once('error', reject);
+      sent.once('error', (error) => {
+        // A server may close a connection that has waited, just when the next request is sent on it.
+        const isClosed = sent.reusedSocket && error.code === 'ECONNRESET';
+        if (isClosed) resolve(exchange(method, path, payload));
+        else reject(error);
+      });
       sent.end(payload);
     });
   }

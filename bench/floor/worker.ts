@@ -251,7 +251,7 @@ export const app = new Hono<App>();
 app.route('/plain', scim(false));
 app.route('/full', scim(true));
 
-/** Sent once, before anything is measured: `{ resources, members }`. */
+/** Sent before anything is measured: `{ users, group, members }`. */
 app.post('/fill', async (c) => {
   const { DB: db } = c.env;
   const { users, group, members } = await c.req.json();

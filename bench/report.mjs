@@ -39,7 +39,7 @@ function ratio(ours, theirs) {
 }
 
 export function reportOf({ users, rounds, parallel, seconds, results }) {
-  const title = `${users} users, ${rounds} rounds of interleaved blocks, in ${seconds} s. Milliseconds of this machine, with all that runs on it: read the ratios.`;
+  const title = `${users} users, ${rounds} rounds of interleaved blocks, in ${seconds} s with the filling. Milliseconds of this machine, with all that runs on it: read the ratios.`;
   return [
     paint('bold', title),
     '',

@@ -31,6 +31,7 @@ export default defineConfig(async () => ({
                 ADMIN_TOKEN: 'test-admin-token-0123456789abcdef',
                 HOST_TOKEN: 'test-host-token-0123456789abcdef',
                 PROPERTY_SEED: seed,
+                METER: process.env.METER ?? '',
               },
               outboundService: 'blocked',
               workers: [blocked],

@@ -7,6 +7,8 @@ declare global {
     interface Env extends Bindings {
       TEST_MIGRATIONS: D1Migration[];
       PROPERTY_SEED: string;
+      /** `1`: the meter prints its table. */
+      METER: string;
     }
     interface GlobalProps {
       mainModule: typeof import('../../src/index');

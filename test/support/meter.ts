@@ -9,7 +9,8 @@ interface Sent {
   readonly parameters: unknown[];
 }
 
-const NOTE = /^UPDATE credentials SET last_used_at/;
+/** The statement that notes a credential's use. */
+export const NOTE = /^UPDATE credentials SET last_used_at/;
 
 export class Meter {
   roundTrips = 0;

@@ -40,8 +40,14 @@ export class Invocation {
   connections = 0;
   #open = 0;
 
-  /** @param limits statements: absent, a batch counts as one query. */
-  constructor(private readonly limits: { readonly statements?: number } = {}) {}
+  /**
+   * @param limits statements: absent, a batch counts as one query.
+   * @param name of the method, where it is the coordinator's or the cron's.
+   */
+  constructor(
+    private readonly limits: { readonly statements?: number } = {},
+    readonly name = 'request',
+  ) {}
 
   /** The one that runs; undefined: a test does. */
   static get current(): Invocation | undefined {
@@ -73,6 +79,17 @@ export class Invocation {
     }
   }
 }
+
+/** Sees each call of an invocation of the service: a meter (cost-meter.ts). What a test does itself is not seen. */
+export interface Observer {
+  /** @param results one of each statement. */
+  queried(statements: readonly string[], results: readonly D1Result[], invocation: Invocation): void;
+  /** @param method `get`, `put`, … */
+  keptInKv(method: string): void;
+  objectCalled(): void;
+}
+
+export const observers = new Set<Observer>();
 
 const current = new AsyncLocalStorage<Invocation>();
 const encoder = new TextEncoder();
@@ -120,6 +137,10 @@ async function query<T>(statements: readonly Statement[], call: () => Promise<T>
     }
   }
   if (result > MAX_RESULT) throw new Error('D1_ERROR: D1 DB query result is too large.');
+  if (invocation && observers.size > 0) {
+    const texts = statements.map(({ statement }) => statement);
+    for (const observer of observers) observer.queried(texts, [answer].flat() as D1Result[], invocation);
+  }
   return answer;
 }
 
@@ -137,10 +158,10 @@ function checkWrite(key: string): void {
 const changed = Symbol('changed');
 
 /** Puts something around methods of a prototype, once: all test files share it. */
-function around(prototype: object, methods: Record<string, (method: Method) => Method>): void {
+function around(prototype: object, methods: Record<string, (method: Method, name: string) => Method>): void {
   const target = prototype as Record<string | symbol, unknown>;
   if (Object.hasOwn(target, changed)) return;
-  for (const [name, wrap] of Object.entries(methods)) target[name] = wrap(target[name] as Method);
+  for (const [name, wrap] of Object.entries(methods)) target[name] = wrap(target[name] as Method, name);
   target[changed] = true;
 }
 // biome-ignore lint/suspicious/noExplicitAny: methods of all kinds
@@ -160,15 +181,16 @@ export function enforceLimits(): void {
       },
   });
   around(Object.getPrototypeOf(env.DB.prepare('SELECT 1')) as object, { first: alone, all: alone, run: alone });
-  const counted = (method: Method): Method =>
+  const counted = (method: Method, name: string): Method =>
     async function (...parameters) {
       const invocation = current.getStore();
       invocation?.kvOperation();
+      if (invocation) for (const observer of observers) observer.keptInKv(name);
       const call = async () => method.apply(this, parameters);
       return invocation ? invocation.connection(call) : call();
     };
-  const written = (method: Method): Method => {
-    const inner = counted(method);
+  const written = (method: Method, name: string): Method => {
+    const inner = counted(method, name);
     return async function (key: string, ...rest) {
       checkWrite(key);
       return inner.call(this, key, ...rest);
@@ -181,9 +203,9 @@ export function enforceLimits(): void {
     put: written,
     delete: written,
   });
-  const invoked = (method: Method): Method =>
+  const invoked = (method: Method, name: string): Method =>
     function (...parameters) {
-      return new Invocation().run(() => method.apply(this, parameters));
+      return new Invocation({}, name).run(() => method.apply(this, parameters));
     };
   const methods = Object.getOwnPropertyNames(OrgCoordinator.prototype).filter(
     (name) =>
@@ -192,8 +214,8 @@ export function enforceLimits(): void {
   );
   around(OrgCoordinator.prototype, Object.fromEntries(methods.map((name) => [name, invoked])));
   around(worker, {
-    scheduled: (method) => {
-      const inner = invoked(method);
+    scheduled: (method, name) => {
+      const inner = invoked(method, name);
       return function (...parameters) {
         writtenAt.clear(); // it comes once a minute
         return inner.apply(this, parameters);
@@ -217,7 +239,10 @@ function countedStub(stub: object, invocation: Invocation): object {
       get: (_, name) => {
         if (typeof name === 'symbol' || name === 'then') return undefined;
         if (name === 'id' || name === 'name') return target[name];
-        return (...parameters: unknown[]) => invocation.connection(async () => target[name]!(...parameters));
+        return (...parameters: unknown[]) => {
+          for (const observer of observers) observer.objectCalled();
+          return invocation.connection(async () => target[name]!(...parameters));
+        };
       },
     },
   );

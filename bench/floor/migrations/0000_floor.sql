@@ -1,0 +1,13 @@
+CREATE TABLE users (
+  seq INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  user_name TEXT NOT NULL UNIQUE,
+  version INTEGER NOT NULL,
+  resource TEXT NOT NULL
+);
+CREATE TABLE emails (value TEXT, type TEXT, user_seq INTEGER, PRIMARY KEY (value, type, user_seq)) WITHOUT ROWID;
+CREATE INDEX emails_user ON emails (user_seq);
+CREATE TABLE groups (id TEXT PRIMARY KEY, version INTEGER NOT NULL, resource TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE members (group_id TEXT, user_id TEXT, PRIMARY KEY (group_id, user_id)) WITHOUT ROWID;
+CREATE TABLE events (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL, target TEXT NOT NULL, details TEXT NOT NULL);
+CREATE TABLE outbox (user_id TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;

@@ -1,0 +1,119 @@
+/**
+ * Promise 7, pinned: what each operation costs until its answer, in calls, statements and bytes of SQL. Nobody brings
+ * the cost back unseen.
+ *
+ * A number is an upper bound. To lower one: make the operation cheaper, run `METER=1 npx vitest run test/meter.test.ts`,
+ * which prints what was measured in the same form, and write the smaller number here.
+ * Raise one only with a reason in the commit.
+ */
+import { env } from 'cloudflare:workers';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Answer, type Ask, host, type Idp, newIdp } from './support/client';
+import { COLUMNS, type Cost, costOf, meteredIdp, parseBounds, tableOf } from './support/cost-meter';
+import { fillDirectory, idOf } from './support/directory';
+import { fillGroup } from './support/fill';
+
+const BOUNDS = parseBounds(`
+operation                        | trips | statements | SQL bytes | rows read | rows written | object calls | KV reads | KV writes | after
+user: POST                       |     1 |         10 |     13800 |        60 |           15 |            0 |        0 |         0 |     0
+user: GET                        |     1 |          2 |      2800 |        15 |            0 |            0 |        0 |         0 |     0
+users: page of 100               |     1 |          3 |      3400 |       825 |            0 |            0 |        0 |         0 |     0
+users: last page of 100          |     1 |          3 |      3400 |      2355 |            0 |            0 |        0 |         0 |     0
+users: userName eq               |     1 |          2 |      3300 |        20 |            0 |            0 |        0 |         0 |     0
+users: emails[type and value co] |     1 |          2 |      4000 |      6145 |            0 |            0 |        0 |         0 |     0
+user: PUT                        |     2 |         12 |     11200 |        65 |           15 |            0 |        0 |         0 |     0
+user: PATCH title                |     2 |          9 |      8100 |        40 |           10 |            0 |        0 |         0 |     0
+user: PATCH active false         |     4 |         18 |     15400 |        70 |           16 |            1 |        1 |         1 |     1
+user: PATCH active true          |     4 |         15 |     11500 |        60 |           15 |            1 |        1 |         1 |     1
+user: DELETE                     |     3 |         22 |     25200 |       130 |           21 |            1 |        1 |         1 |     1
+group: POST                      |     1 |         10 |     15900 |        75 |           18 |            0 |        0 |         0 |     0
+group: GET, no members           |     1 |          2 |      1500 |        10 |            0 |            0 |        0 |         0 |     0
+group: GET, 1,000 members        |     1 |          3 |      3100 |      3070 |            0 |            0 |        0 |         0 |     0
+group: add 100                   |     2 |         14 |     12500 |       670 |          209 |            0 |        0 |         0 |     0
+group: remove 100                |     2 |         14 |     11800 |      1070 |          109 |            0 |        0 |         0 |     0
+ServiceProviderConfig            |     1 |          2 |      2000 |        15 |            0 |            0 |        0 |         0 |     0
+session: check                   |     1 |          2 |       400 |        10 |            0 |            0 |        0 |         0 |     0
+`);
+
+const SIZE = 2_000;
+const MEMBERS = 1_000;
+let idp: Idp;
+let group: string;
+const measured = new Map<string, Cost>();
+
+beforeAll(async () => {
+  idp = await newIdp('metered');
+  await fillDirectory(idp, SIZE);
+  group = await fillGroup(idp, 'everyone', MEMBERS);
+  // The first requests of an isolate pay for what the later ones remember.
+  await idp.get(`/Users/${idOf(1)}`);
+  await idp.patch(`/Users/${idOf(1)}`, [{ op: 'replace', path: 'title', value: 'Warm' }]);
+  await idp.patch(`/Users/${idOf(1)}`, [{ op: 'replace', path: 'active', value: false }]);
+  await check({});
+});
+
+afterAll(() => {
+  if (env.METER === '1') console.log(tableOf(measured));
+});
+
+const user = (n: number) => `/Users/${idOf(n)}`;
+const name = (n: number) => `person-${n}@metered.example`;
+const list = (query: Record<string, string>) => `/Users?${new URLSearchParams(query)}`;
+const someone = (userName: string) => ({
+  schemas: ['urn:ietf:params:scim:schemas:core:2.0:User'],
+  userName,
+  externalId: `ext-${userName}`,
+  name: { givenName: 'New', familyName: 'Person' },
+  emails: [{ value: userName, type: 'work', primary: true }],
+  active: true,
+});
+const members = (from: number, count: number) => Array.from({ length: count }, (_, i) => ({ value: idOf(from + i) }));
+const check = (metered: Ask) =>
+  host('POST', '/check', { ...metered, body: { org: idp.orgId, user: idOf(2), issuedAt: Date.now() } });
+
+const OPERATIONS: Record<string, [status: number, run: (idp: Idp, metered: Ask) => Promise<Answer>]> = {
+  'user: POST': [201, (it) => it.post('/Users', someone('new@metered.example'))],
+  'user: GET': [200, (it) => it.get(user(10))],
+  'users: page of 100': [200, (it) => it.get(list({ count: '100' }))],
+  'users: last page of 100': [200, (it) => it.get(list({ count: '100', startIndex: String(SIZE - 99) }))],
+  'users: userName eq': [200, (it) => it.get(list({ filter: `userName eq "${name(11)}"` }))],
+  'users: emails[type and value co]': [
+    200,
+    (it) => it.get(list({ filter: `emails[type eq "work" and value co "${name(11)}"]` })),
+  ],
+  'user: PUT': [200, (it) => it.put(user(12), someone('put@metered.example'))],
+  'user: PATCH title': [200, (it) => it.patch(user(13), [{ op: 'replace', path: 'title', value: 'Head' }])],
+  'user: PATCH active false': [200, (it) => it.patch(user(14), [{ op: 'replace', path: 'active', value: false }])],
+  'user: PATCH active true': [200, (it) => it.patch(user(14), [{ op: 'replace', path: 'active', value: true }])],
+  'user: DELETE': [204, (it) => it.delete(user(15))],
+  'group: POST': [201, (it) => it.post('/Groups', { displayName: 'New', members: members(20, 2) })],
+  'group: GET, no members': [200, (it) => it.get(`/Groups/${group}?excludedAttributes=members`)],
+  'group: GET, 1,000 members': [200, (it) => it.get(`/Groups/${group}`)],
+  'group: add 100': [204, (it) => it.patch(`/Groups/${group}`, [addMembers()])],
+  'group: remove 100': [204, (it) => it.patch(`/Groups/${group}`, [removeMembers()])],
+  ServiceProviderConfig: [200, (it) => it.get('/ServiceProviderConfig')],
+  'session: check': [200, (_, metered) => check(metered)],
+};
+
+function addMembers() {
+  return { op: 'add', path: 'members', value: members(MEMBERS + 1, 100) };
+}
+function removeMembers() {
+  return { op: 'remove', path: 'members', value: members(MEMBERS + 1, 100) };
+}
+
+describe('each operation stays within its bounds:', () => {
+  it.each(Object.keys(OPERATIONS))('%s', async (operation) => {
+    const [status, run] = OPERATIONS[operation]!;
+    const { answer, cost } = await costOf((metered) => run(meteredIdp(idp, metered), metered));
+    expect(answer.status, answer.text).toBe(status);
+    measured.set(operation, cost);
+    const bounds = BOUNDS.get(operation)!;
+    const over = COLUMNS.filter((column) => !(cost[column] <= bounds[column]));
+    expect(over.map((column) => `${column}: ${cost[column]}, at most ${bounds[column]}`)).toEqual([]);
+  });
+
+  it('the table has a line for each operation, and for nothing else', () => {
+    expect([...BOUNDS.keys()].sort()).toEqual(Object.keys(OPERATIONS).sort());
+  });
+});

@@ -162,7 +162,7 @@ describe('the brake of an org', () => {
       callers.keep('busy', 'org');
     }
     expect(callers.get('h0')).toBeUndefined();
-    expect(callers.get('h5999')).toEqual({ orgId: 'o5999', rate: 500 });
+    expect(callers.get('h5999')).toEqual({ orgId: 'o5999', rate: 500, size: 0 });
     expect(callers.get('busy')).toBeDefined();
     for (let i = 0; i < 6_000; i++) callers.forget(`h${i}`);
   });

@@ -302,7 +302,7 @@ describe('a user with values of it', () => {
     const first = await idp.get(`/Users?sortBy=${URN}:level&count=1&cursor=`);
     const next = await idp.get(`/Users?sortBy=${URN}:level&count=1&cursor=${first.body.nextCursor}`);
     expect([...names(first), ...names(next)]).toEqual(['ada', 'bob']);
-    expectRefusal(await idp.get(`/Users?sortBy=${URN}:none`), 400, 'invalidPath');
+    expectRefusal(await idp.get(`/Users?sortBy=${URN}:none`), 400, 'invalidValue');
   });
 
   it('is projected by URN, by attribute and by part; what is asked for comes then only, what is always comes always', async () => {

@@ -193,7 +193,8 @@ describe('SCIM switched off', () => {
   const directory = async () => {
     const [, ...tables] = JSON.parse(await dump()) as [string, Record<string, unknown>[]][];
     const [org] = await rows('SELECT * FROM orgs WHERE id = ?', idp.orgId);
-    const { scim_enabled: _, event_seq: __, revision: ___, ...kept } = org!;
+    // The events of the switch have a number and take room.
+    const { scim_enabled: _, event_seq: __, stored_bytes: ___, ...kept } = org!;
     return [kept, tables.filter(([name]) => name !== 'events')];
   };
 

@@ -135,7 +135,7 @@ describe('signing a user out', () => {
     const meter = new Meter();
     expect((await signOut(userId(77), { env: { DB: meter.binding } })).status).toBe(200);
     expect(meter.roundTrips).toBe(1);
-    expect(meter.rowsRead).toBeLessThanOrEqual(50);
+    expect(meter.rowsRead).toBeLessThanOrEqual(55);
     expect(meter.rowsWritten).toBeLessThanOrEqual(12);
   });
 });

@@ -320,7 +320,7 @@ it('names at most a thousand members of a change, and counts all', async () => {
  * age and with their org.
  */
 const MAY_CHANGE = [
-  ['erase.ts', 'UPDATE'],
+  ['erase-user.ts', 'UPDATE'],
   ['retention.ts', 'DELETE'],
   ['retention.ts', 'DELETE'],
   ['retention.ts', 'UPDATE'],

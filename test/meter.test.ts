@@ -15,24 +15,24 @@ import { fillGroup } from './support/fill';
 
 const BOUNDS = parseBounds(`
 operation                        | trips | statements | SQL bytes | rows read | rows written | object calls | KV reads | KV writes | after
-user: POST                       |     1 |         10 |     13800 |        60 |           15 |            0 |        0 |         0 |     0
-user: GET                        |     1 |          2 |      2800 |        15 |            0 |            0 |        0 |         0 |     0
-users: page of 100               |     1 |          3 |      3400 |       825 |            0 |            0 |        0 |         0 |     0
-users: last page of 100          |     1 |          3 |      3400 |      2355 |            0 |            0 |        0 |         0 |     0
-users: userName eq               |     1 |          2 |      3300 |        20 |            0 |            0 |        0 |         0 |     0
-users: emails[type and value co] |     1 |          2 |      4000 |      6145 |            0 |            0 |        0 |         0 |     0
-user: PUT                        |     2 |         12 |     11200 |        65 |           15 |            0 |        0 |         0 |     0
-user: PATCH title                |     2 |          9 |      8100 |        40 |           10 |            0 |        0 |         0 |     0
-user: PATCH active false         |     4 |         18 |     15400 |        70 |           16 |            1 |        1 |         1 |     1
-user: PATCH active true          |     4 |         15 |     11500 |        60 |           15 |            1 |        1 |         1 |     1
-user: DELETE                     |     3 |         22 |     25200 |       130 |           21 |            1 |        1 |         1 |     1
-group: POST                      |     1 |         10 |     15900 |        75 |           18 |            0 |        0 |         0 |     0
-group: GET, no members           |     1 |          2 |      1500 |        10 |            0 |            0 |        0 |         0 |     0
-group: GET, 1,000 members        |     1 |          3 |      3100 |      3070 |            0 |            0 |        0 |         0 |     0
-group: add 100                   |     2 |         14 |     12500 |       670 |          209 |            0 |        0 |         0 |     0
-group: remove 100                |     2 |         14 |     11800 |      1070 |          109 |            0 |        0 |         0 |     0
-ServiceProviderConfig            |     1 |          2 |      2000 |        15 |            0 |            0 |        0 |         0 |     0
-session: check                   |     1 |          2 |       400 |        10 |            0 |            0 |        0 |         0 |     0
+user: POST                       |     1 |          8 |      4100 |        30 |           17 |            0 |        0 |         0 |     0
+user: GET                        |     1 |          2 |      2800 |        20 |            0 |            0 |        0 |         0 |     0
+users: page of 100               |     1 |          3 |      3300 |       835 |            0 |            0 |        0 |         0 |     0
+users: last page of 100          |     1 |          3 |      3300 |      2380 |            0 |            0 |        0 |         0 |     0
+users: userName eq               |     1 |          2 |      3300 |        25 |            0 |            0 |        0 |         0 |     0
+users: emails[type and value co] |     1 |          2 |      3800 |      6205 |            0 |            0 |        0 |         0 |     0
+user: PUT                        |     2 |         12 |      7400 |        50 |           17 |            0 |        0 |         0 |     0
+user: PATCH title                |     2 |          8 |      5400 |        35 |           12 |            0 |        0 |         0 |     0
+user: PATCH active false         |     2 |         12 |      6200 |        40 |           16 |            1 |        0 |         1 |     1
+user: PATCH active true          |     3 |         11 |      6000 |        50 |           18 |            1 |        0 |         1 |     1
+user: DELETE                     |     1 |         12 |      4400 |        50 |           21 |            1 |        0 |         1 |     1
+group: POST                      |     1 |         10 |      5700 |        55 |           21 |            0 |        0 |         0 |     0
+group: GET, no members           |     1 |          2 |      1700 |        10 |            0 |            0 |        0 |         0 |     0
+group: GET, 1,000 members        |     1 |          3 |      2900 |      3105 |            0 |            0 |        0 |         0 |     0
+group: add 100                   |     2 |         14 |      7400 |       655 |          211 |            0 |        0 |         0 |     0
+group: remove 100                |     2 |         14 |      7000 |      1065 |          111 |            0 |        0 |         0 |     0
+ServiceProviderConfig            |     1 |          2 |      1700 |        15 |            0 |            0 |        0 |         0 |     0
+session: check                   |     1 |          2 |       400 |        15 |            0 |            0 |        0 |         0 |     0
 `);
 
 const SIZE = 2_000;

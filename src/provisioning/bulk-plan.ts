@@ -62,9 +62,12 @@ export async function planBulk(
   );
   // A POST may bring back a deleted user; a DELETE or a new name may free a name for those after it.
   const restores = known.some(Boolean);
+  const isThere = ({ userId, groupId }: Claim) =>
+    userId !== undefined ? present?.userIds.has(userId) : groupId === undefined || present?.groupIds.has(groupId);
   const frees = operations.findIndex(
-    ({ method, data }) =>
-      method === 'DELETE' || ((method === 'PUT' || method === 'PATCH') && NAMES.test(JSON.stringify(data) ?? '')),
+    ({ method, data }, i) =>
+      (method === 'DELETE' && (restores || isThere(claims[i]!))) ||
+      ((method === 'PUT' || method === 'PATCH') && NAMES.test(JSON.stringify(data) ?? '')),
   );
   const firstFreeing = frees === -1 ? Number.POSITIVE_INFINITY : operations[frees]!.turn;
   const firstWith = new Map<string, number>();
@@ -148,15 +151,16 @@ function joined(operations: readonly BulkOperation[]): Map<number, number[]> {
   return rows;
 }
 
-/** Names are unique: what one PATCH of two does to them may be refused, and must be seen by the others. */
 const NAMES = /username|displayname|externalid/i;
+/** What a policy or a unique index may refuse is tried by each PATCH itself, so that it is refused, and recorded, once. */
+const ALONE = /username|displayname|externalid|emails|active|roles|members/i;
 
 /** How many operations a PATCH has, if it can be joined with others. */
 function sizeOf({ method, data, version, refusal, refersTo }: BulkOperation): number | undefined {
   if (method !== 'PATCH' || refusal || version !== undefined || refersTo.length > 0 || !isObject(data))
     return undefined;
   const list = member(data, 'Operations');
-  return Array.isArray(list) && !NAMES.test(JSON.stringify(list)) ? list.length : undefined;
+  return Array.isArray(list) && !ALONE.test(JSON.stringify(list)) ? list.length : undefined;
 }
 
 /** One PATCH body with the operations of several. */

@@ -878,7 +878,8 @@ describe('the cost', () => {
     const [{ pages, portions }] = costs as [{ pages: Record<string, number[]>; portions: number[][] }];
     expect(pages['user']![0]).toBe(1);
     expect(pages['user']![1]).toBeLessThan(6_000);
-    expect(portions[0]![0]).toBe(1);
+    // One more, where the isolate does not know what the org has set.
+    expect(portions[0]![0]).toBeLessThanOrEqual(2);
     expect(portions[2]).toEqual(portions[1]);
   });
 });

@@ -205,7 +205,7 @@ describe('the setting rateLimit', () => {
       expect({ wrong, status, detail: body.detail }).toEqual({
         wrong,
         status: 400,
-        detail: 'rateLimit: 25, 100, 500 (requests a second) was expected',
+        detail: 'rateLimit: 25, 100 or 500 (requests a second) was expected',
       });
     }
     expect((await set({ rateLimit: 'none' })).body.settings).toEqual({});

@@ -209,7 +209,7 @@ describe('the cost', () => {
     [
       'POST',
       () => idp.post('/Users', { userName: 'new', externalId: 'new', emails: [{ value: 'n@x.example' }] }, metered),
-      [7],
+      [8],
       4_000,
     ],
     [
@@ -218,7 +218,7 @@ describe('the cost', () => {
       [2, 6],
       5_300,
     ],
-    ['DELETE', (id) => idp.delete(`/Users/${id}`, metered), [11], 5_500],
+    ['DELETE', (id) => idp.delete(`/Users/${id}`, metered), [12], 5_500],
   ])('of %s is a few short statements where the org has set nothing', async (_, request, batches, bytes) => {
     const { id } = await idp.user('ada');
     meter.reset();

@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { BULK_REQUEST } from '../../src/scim/urns';
 import { type Answer, type Ask, admin, type Idp, newIdp } from '../support/client';
+import { settled } from '../support/coordinator';
 import { counters, dump, journal, rows } from '../support/database';
 import { Meter } from '../support/meter';
 import { expectRefusal } from '../support/refusal';
@@ -85,6 +86,7 @@ describe('a plan with seats', () => {
       post('idle', { externalId: 'idle' }),
       post('gone', { externalId: 'gone' }),
     ];
+    await settled(idp.orgId);
     const before = await dump();
     for (const answer of await Promise.all(ways())) full(answer);
     const { body } = await bulk([

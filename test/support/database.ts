@@ -37,8 +37,18 @@ export async function rows(statement: string, ...values: unknown[]): Promise<Row
  * Every row of every table as text: equal dumps mean that nothing was written in between. Without the refusals, for that
  * something was refused is counted.
  */
-export const dump = (): Promise<string> =>
-  textOf([...TABLES.map((table) => [table, 'rowid']), ...Object.entries(KEYED)]);
+export async function dump(): Promise<string> {
+  await published();
+  return textOf([...TABLES.map((table) => [table, 'rowid']), ...Object.entries(KEYED)]);
+}
+
+/** What was published is settled a moment after the answer. Where a fault keeps it waiting, the dump shows it. */
+async function published(): Promise<void> {
+  for (let i = 0; i < 30; i++) {
+    if ((await rows('SELECT 1 FROM outbox LIMIT 1')).length === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
 
 /** With them, for what must stand nowhere. */
 export const dumpAll = async (): Promise<string> =>

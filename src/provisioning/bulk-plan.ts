@@ -18,6 +18,8 @@ export interface Planned {
   readonly mayBeKnown: boolean;
   /** A DELETE, or a POST of a group: it cannot succeed, for there is no such resource, or the name is taken. */
   readonly isVain: boolean;
+  /** A POST of the request may bring a deleted user back: a second DELETE can find somebody. */
+  readonly mayComeBack: boolean;
   /** The place of an operation before it that asks for the same name or externalId. */
   readonly waitsFor: number | undefined;
   /** Places of the PATCHes that are carried out with it. */
@@ -62,13 +64,15 @@ export async function planBulk(
   );
   // A POST may bring back a deleted user; a DELETE or a new name may free a name for those after it.
   const restores = known.some(Boolean);
-  const isThere = ({ userId, groupId }: Claim) =>
-    userId !== undefined ? present?.userIds.has(userId) : groupId === undefined || present?.groupIds.has(groupId);
-  const frees = operations.findIndex(
-    ({ method, data }, i) =>
-      (method === 'DELETE' && (restores || isThere(claims[i]!))) ||
-      ((method === 'PUT' || method === 'PATCH') && NAMES.test(JSON.stringify(data) ?? '')),
-  );
+  const mayBeThere = (id: string) =>
+    present?.userIds.has(id) === true || (restores && present?.deletedIds.has(id) === true);
+  const frees = operations.findIndex(({ method, data }, i) => {
+    const { userId, groupId } = claims[i]!;
+    if (method === 'DELETE') {
+      return userId !== undefined ? mayBeThere(userId) : groupId === undefined || present?.groupIds.has(groupId);
+    }
+    return (method === 'PUT' || method === 'PATCH') && NAMES.test(JSON.stringify(data) ?? '');
+  });
   const firstFreeing = frees === -1 ? Number.POSITIVE_INFINITY : operations[frees]!.turn;
   const firstWith = new Map<string, number>();
   const together = mayJoin ? joined(operations) : new Map<number, number[]>();
@@ -98,9 +102,10 @@ export async function planBulk(
     return {
       mayBeKnown: isSettled && (known[i]! || (waitsFor !== undefined && displayName === undefined)),
       isVain:
-        (userId !== undefined && !restores && present?.userIds.has(userId) === false) ||
+        (userId !== undefined && !mayBeThere(userId)) ||
         (groupId !== undefined && present?.groupIds.has(groupId) === false) ||
         (isNameOfGroup && isSettled),
+      mayComeBack: restores,
       waitsFor,
       together: together.get(i) ?? [],
       newId: mayJoin && isNew(i) ? crypto.randomUUID() : undefined,
@@ -153,7 +158,7 @@ function joined(operations: readonly BulkOperation[]): Map<number, number[]> {
 
 const NAMES = /username|displayname|externalid/i;
 /** What a policy or a unique index may refuse is tried by each PATCH itself, so that it is refused, and recorded, once. */
-const ALONE = /username|displayname|externalid|emails|active|roles|members/i;
+const ALONE = /username|displayname|externalid|emails|active|roles/i;
 
 /** How many operations a PATCH has, if it can be joined with others. */
 function sizeOf({ method, data, version, refusal, refersTo }: BulkOperation): number | undefined {

@@ -104,6 +104,7 @@ export async function performBulk(
     // Deleted a moment ago: the second time it is not there.
     const isGone =
       operation.method === 'DELETE' &&
+      !plan[index]!.mayComeBack &&
       follows !== undefined &&
       operations[follows]!.method === 'DELETE' &&
       [204, 404].includes((await results[follows])?.status ?? 0);

@@ -31,7 +31,7 @@ it('and loads nothing for them but their own few files', async () => {
   `);
   const loaded = JSON.parse(stdout) as string[];
   expect(loaded.length).toBeGreaterThan(8);
-  expect(loaded.filter((url) => !/\/src\/sessions\/(?:host\/[\w-]+|check|flag)\.ts$/.test(url))).toEqual([]);
+  expect(loaded.filter((url) => !/\/src\/sessions\/(?:client\/[\w-]+|check|flag)\.ts$/.test(url))).toEqual([]);
 });
 
 it('a host with the types of a browser, strict settings and no types of Workers checks them without a complaint', async () => {

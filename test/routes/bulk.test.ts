@@ -194,6 +194,19 @@ describe('a bulk request', () => {
     expect(statuses(swapped)).toEqual(['409', '200', '200', '201']);
   });
 
+  it('deletes somebody who was deleted and has come back in the same request', async () => {
+    const { id, userName } = await idp.user(fresh());
+    const remove = { method: 'DELETE', path: `/Users/${id}` };
+    const answer = await bulk([remove, { method: 'POST', path: '/Users', bulkId: 'b', data: { userName } }, remove]);
+    expect(statuses(answer)).toEqual(['204', '201', '204']);
+    expect((await idp.get(`/Users/${id}`)).status).toBe(404);
+    const other = await idp.user(fresh());
+    const again = { method: 'POST', path: '/Users', bulkId: 'c', data: { userName: other.userName } };
+    const removed = { method: 'DELETE', path: `/Users/${other.id}` };
+    expect(statuses(await bulk([again, retitle(`/Users/${other.id}`, 'x'), removed]))).toEqual(['409', '200', '204']);
+    expect((await idp.get(`/Users/${other.id}`)).status).toBe(404);
+  });
+
   it('honours the version that an operation names, and 412 is its own', async () => {
     const { id, meta } = await idp.user(fresh());
     const path = `/Users/${id}`;

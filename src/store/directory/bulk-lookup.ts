@@ -12,7 +12,10 @@ export interface Named {
 }
 
 /** Of the names and ids, those that a user (deleted ones too, except for `userIds`) or a group of the org has. */
-export type Present = { readonly [K in keyof Named]: ReadonlySet<string> };
+export type Present = { readonly [K in keyof Named]: ReadonlySet<string> } & {
+  /** Of `userIds`, those of deleted users. */
+  readonly deletedIds: ReadonlySet<string>;
+};
 
 /** One round trip. */
 export async function lookUpNamed(store: OrgStore, named: Named): Promise<Present> {
@@ -24,12 +27,13 @@ export async function lookUpNamed(store: OrgStore, named: Named): Promise<Presen
   const either = (column: string, values: readonly string[]) =>
     sql`${among('users', column, values, ' AND deleted_at IS NULL')}
       UNION ${among('users', column, values, ' AND deleted_at IS NOT NULL')}`;
-  const [userNames, externalIds, displayNames, userIds, groupIds] = await store.read(
+  const [userNames, externalIds, displayNames, userIds, groupIds, deletedIds] = await store.read(
     either('user_name_key', named.userNames),
     either('external_id', named.externalIds),
     among('groups', 'display_name_key', named.displayNames, ''),
     among('users', 'id', named.userIds, ' AND deleted_at IS NULL'),
     among('groups', 'id', named.groupIds, ''),
+    among('users', 'id', named.userIds, ' AND deleted_at IS NOT NULL'),
   );
   const set = (rows: readonly Record<string, unknown>[] | undefined) =>
     new Set((rows ?? []).map((row) => row['name'] as string));
@@ -39,5 +43,6 @@ export async function lookUpNamed(store: OrgStore, named: Named): Promise<Presen
     displayNames: set(displayNames),
     userIds: set(userIds),
     groupIds: set(groupIds),
+    deletedIds: set(deletedIds),
   };
 }

@@ -13,12 +13,13 @@ const dialect = new SQLiteSyncDialect();
 export const ORG: SQL = sql`${sql.placeholder('org')}`;
 
 /** A place for ORG takes at most so many characters. */
-const LONGEST_ORG = 250;
+const LONGEST_ORG = 400;
 
 /** Characters of the statement that this part of one becomes; D1 takes 100,000 in all. */
 export function lengthOf(part: SQL): number {
   const { sql: text, params } = dialect.sqlToQuery(part);
-  return text.length + LONGEST_ORG * params.filter((value) => is(value, Placeholder)).length;
+  // Each parameter gets a number of one or two digits.
+  return text.length + 2 * params.length + LONGEST_ORG * params.filter((value) => is(value, Placeholder)).length;
 }
 
 /**

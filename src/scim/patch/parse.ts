@@ -1,5 +1,5 @@
 /** A PATCH body -> operations (RFC 7644 §3.5.2). Knows no schema: what the paths mean is decided by `apply.ts`. */
-import { invalidSyntax, invalidValue, noTarget, shown, tooMany } from '../error';
+import { invalidPath, invalidSyntax, invalidValue, noTarget, shown, tooMany } from '../error';
 import { type PathSyntax, parsePath } from '../filter/parse';
 import { type Bends, bendListOfOne } from '../quirks';
 import { isObject, member } from '../resource';
@@ -36,7 +36,8 @@ function parseOperation(operation: unknown, name: string, bends: Bends): Operati
   if (text !== undefined && text !== null && typeof text !== 'string') {
     throw invalidSyntax(`${name}.path: a string was expected`);
   }
-  const path = text?.trim() ? parsePath(text, bends) : undefined;
+  if (text && text.trim() === '') throw invalidPath(`${name}.path: the path of an attribute was expected`);
+  const path = text ? parsePath(text, bends) : undefined;
   // §3.5.2.2
   if (op === 'remove' && path === undefined) throw noTarget(`${name}: remove needs a path`);
   if (op !== 'remove' && value === undefined) throw invalidValue(`${name}: ${op} needs a value`);

@@ -54,6 +54,7 @@ describe('a message is refused', () => {
       'invalidSyntax',
       'schemas',
     ],
+    ['a path of blanks', { Operations: [{ op: 'add', path: ' ', value: 'x' }] }, 'invalidPath', 'Operations[0].path'],
     ['no Operations', { schemas: [PATCH_OP] }, 'invalidSyntax', 'Operations'],
     ['Operations as an object', { Operations: { op: 'remove', path: 'a' } }, 'invalidSyntax', 'Operations'],
     ['Operations null', { Operations: null }, 'invalidSyntax', 'Operations'],

@@ -46,7 +46,7 @@ afterAll(() => Promise.all(opened.map((stream) => stream.close())));
 
 function follow(org: string): RevocationStream {
   const stream = openRevocationStream({
-    ...{ url: BASE, token: 'test-host-token', orgs: [org], onUnavailable: 'deny', backoff: { base: 5, max: 50 } },
+    ...{ url: BASE, token: env.HOST_TOKEN!, orgs: [org], onUnavailable: 'deny', backoff: { base: 5, max: 50 } },
     WebSocket: DoorSocket,
     fetch: (url, init) => ask(url, init as RequestInit),
   });
@@ -158,7 +158,7 @@ describe('a session that no source lets in by not knowing:', () => {
     await first.close();
     await admin('DELETE', `/orgs/${idp.slug}?confirm=${idp.slug}`);
     const stream = openRevocationStream({
-      ...{ url: BASE, token: 'test-host-token', orgs: [idp.slug], after: { [idp.slug]: snapshot } },
+      ...{ url: BASE, token: env.HOST_TOKEN!, orgs: [idp.slug], after: { [idp.slug]: snapshot } },
       // Without the word of the service, everybody of a deleted org would be let in for ever.
       ...{ onUnavailable: 'allow', maxSilence: 20, heartbeat: 10, backoff: { base: 5, max: 50 } },
       WebSocket: DoorSocket,
@@ -172,7 +172,7 @@ describe('a session that no source lets in by not knowing:', () => {
   it('an org that a stream does not follow is no outage: no policy lets anybody in', async () => {
     const idp = await newIdp('followed');
     const stream = openRevocationStream({
-      ...{ url: BASE, token: 'test-host-token', orgs: [idp.orgId], onUnavailable: 'allow' },
+      ...{ url: BASE, token: env.HOST_TOKEN!, orgs: [idp.orgId], onUnavailable: 'allow' },
       WebSocket: DoorSocket,
     });
     opened.push(stream);

@@ -13,7 +13,7 @@ const dialect = new SQLiteSyncDialect();
 export const ORG: SQL = sql`${sql.placeholder('org')}`;
 
 /** A place for ORG takes at most so many characters. */
-const LONGEST_ORG = 400;
+const LONGEST_ORG = 340;
 
 /** Characters of the statement that this part of one becomes; D1 takes 100,000 in all. */
 export function lengthOf(part: SQL): number {

@@ -44,8 +44,14 @@ export async function dump(): Promise<string> {
 
 /** What was published is settled a moment after the answer. Where a fault keeps it waiting, the dump shows it. */
 async function published(): Promise<void> {
-  for (let i = 0; i < 30; i++) {
-    if ((await rows('SELECT 1 FROM outbox LIMIT 1')).length === 0) return;
+  let [left, since] = [-1, performance.now()];
+  for (;;) {
+    const [row] = await rows('SELECT count(*) AS n FROM outbox');
+    const now = row!['n'] as number;
+    if (now === 0) return;
+    if (now !== left) [left, since] = [now, performance.now()];
+    // While it gets less, it is being published.
+    else if (performance.now() - since > 1_500) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

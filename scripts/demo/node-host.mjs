@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 const pathOf = (name) => fileURLToPath(new URL(name, import.meta.url));
 const program = pathOf('../../examples/node-host/server.mjs');
-const leash = pathOf('../start/leash.mjs');
+const leash = pathOf('../start/exit-with-parent.mjs');
 
 /** `settings` are its environment variables, SCIM_URL and HOST_TOKEN at least. */
 export async function openNodeHost(settings) {

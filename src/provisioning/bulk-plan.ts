@@ -1,7 +1,7 @@
 /**
  * Before a bulk request is carried out: what its operations name is looked up in one read, operations on the same name wait
- * for each other, and PATCHes that follow each other on one resource become one. So the request needs about as many
- * batches as it has portions, whatever fails.
+ * for each other, and PATCHes that follow each other on one resource become one. So what is refused for a name or an id
+ * that is known at the start costs no batch of its own. What only D1 can refuse (a taken new name, a policy) still does.
  */
 import type { BulkOperation } from '../scim/bulk';
 import { foldCase } from '../scim/fold';

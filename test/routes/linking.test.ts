@@ -417,6 +417,20 @@ describe('somebody whom the vendor protects', () => {
     expect(history.text).toContain('To be changed by the identity provider in userName, and refused');
   });
 
+  /** The database, in which the user becomes protected right after the first batch. */
+  const protectedMeanwhile = (id: string): D1Database => {
+    let isFirst = true;
+    return {
+      prepare: (text: string) => env.DB.prepare(text),
+      batch: async (statements: D1PreparedStatement[]) => {
+        const results = await env.DB.batch(statements);
+        if (isFirst) await protect(idp, id);
+        isFirst = false;
+        return results;
+      },
+    } as unknown as D1Database;
+  };
+
   it('may be told what it has already, in other letters and another order', async () => {
     const emails = [...work('owner@acme.com'), { value: 'o@acme.com', type: 'home' }];
     const { id } = await idp.user('owner', { externalId: 'x', emails });
@@ -429,18 +443,13 @@ describe('somebody whom the vendor protects', () => {
 
   it('keeps them when the protection comes between the reading and the writing', async () => {
     const { id } = await idp.user('owner');
-    let isFirst = true;
-    const slow = {
-      prepare: (text: string) => env.DB.prepare(text),
-      batch: async (statements: D1PreparedStatement[]) => {
-        const results = await env.DB.batch(statements);
-        if (isFirst) await protect(idp, id);
-        isFirst = false;
-        return results;
-      },
-    } as unknown as D1Database;
     const rename = [{ op: 'replace', path: 'userName', value: 'mallory' }];
-    expectRefusal(await idp.patch(`/Users/${id}`, rename, { env: { DB: slow } }), 403, undefined, /userName/);
+    expectRefusal(
+      await idp.patch(`/Users/${id}`, rename, { env: { DB: protectedMeanwhile(id) } }),
+      403,
+      undefined,
+      /userName/,
+    );
     expect((await idp.get(`/Users/${id}`)).body.userName).toBe('owner');
   });
 
@@ -465,17 +474,12 @@ describe('somebody whom the vendor protects', () => {
 
   it('stays when the protection comes between the reading and the writing', async () => {
     const { id } = await idp.user('owner');
-    let isFirst = true;
-    const slow = {
-      prepare: (text: string) => env.DB.prepare(text),
-      batch: async (statements: D1PreparedStatement[]) => {
-        const results = await env.DB.batch(statements);
-        if (isFirst) await protect(idp, id);
-        isFirst = false;
-        return results;
-      },
-    } as unknown as D1Database;
-    expectRefusal(await idp.patch(`/Users/${id}`, off, { env: { DB: slow } }), 403, undefined, /protected/);
+    expectRefusal(
+      await idp.patch(`/Users/${id}`, off, { env: { DB: protectedMeanwhile(id) } }),
+      403,
+      undefined,
+      /protected/,
+    );
     expect((await idp.get(`/Users/${id}`)).body.active).toBe(true);
   });
 });

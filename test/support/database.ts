@@ -42,16 +42,22 @@ export async function dump(): Promise<string> {
   return textOf([...TABLES.map((table) => [table, 'rowid']), ...Object.entries(KEYED)]);
 }
 
+/** The newest row that did not move when a dump waited for it. The next dump does not wait for it again. */
+let stuck = '';
+
 /** What was published is settled a moment after the answer. Where a fault keeps it waiting, the dump shows it. */
 async function published(): Promise<void> {
   let [left, since] = [-1, performance.now()];
   for (;;) {
-    const [row] = await rows('SELECT count(*) AS n FROM outbox');
-    const now = row!['n'] as number;
-    if (now === 0) return;
+    const [row] = await rows("SELECT count(*) AS n, max(seq) || ' ' || max(requested_at) AS newest FROM outbox");
+    const [now, newest] = [row!['n'] as number, row!['newest'] as string];
+    if (now === 0 || newest === stuck) return;
     if (now !== left) [left, since] = [now, performance.now()];
     // While it gets less, it is being published.
-    else if (performance.now() - since > 1_500) return;
+    else if (performance.now() - since > 1_500) {
+      stuck = newest;
+      return;
+    }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -1,12 +1,12 @@
 /** The org's one line, as a real Durable Object: what it publishes, in which order, how often, and what it survives. */
-import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { OrgCoordinator } from '../src/coordinator';
 import { TOKENS } from '../src/store/credentials/credentials';
 import { pendingPublications } from '../src/store/journal/outbox';
 import { type Idp, newIdp } from './support/client';
-import { brokenKv, coordinatorOf, flagOf, NotedKv, rebind, settled, waiting } from './support/coordinator';
+import { brokenKv, coordinatorOf, evict, flagOf, NotedKv, rebind, settled, waiting } from './support/coordinator';
 import { Meter } from './support/meter';
 
 const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
@@ -25,7 +25,7 @@ let n = 0;
 beforeEach(async () => {
   idp = await newIdp(`line-${++n}`);
   // It has just written the flag of the org, which takes one write a second.
-  await evictDurableObject(coordinatorOf(idp.orgId));
+  await evict(idp.orgId);
   noted = new NotedKv();
   await rebind(idp.orgId, { REVOCATIONS: noted.binding });
 });
@@ -282,7 +282,7 @@ describe('what waits survives', () => {
 
   it('the eviction of the object', async () => {
     const id = await fail();
-    await evictDurableObject(coordinatorOf(idp.orgId));
+    await evict(idp.orgId);
     expect(await runDurableObjectAlarm(coordinatorOf(idp.orgId))).toBe(true);
     expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
     await settled(idp.orgId);
@@ -404,7 +404,10 @@ describe('draining', () => {
     noted.onPut = () => {
       if (noted.puts.at(-1)!.key === refused) throw new Error('KV PUT failed: 429 Too Many Requests');
     };
-    expect(await noting((coordinator) => coordinator.alarm())).toEqual([2]);
+    let planned = await noting((coordinator) => coordinator.alarm());
+    expect(planned[0]).toBe(2);
+    // On a busy machine the time of one alarm is over before all portions are done: the next alarm goes on.
+    while (planned.includes(0)) planned = await noting((coordinator) => coordinator.alarm());
     expect(await waiting(idp.orgId)).toBe(1);
     noted.onPut = () => undefined;
     await noting((coordinator) => coordinator.alarm());

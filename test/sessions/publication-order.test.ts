@@ -1,5 +1,5 @@
 /** Messages to the coordinator arrive late, twice, in any order or not at all, and the object ends at any moment. */
-import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test';
+import { abortAllDurableObjects, runDurableObjectAlarm } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Env } from '../../src/env';
@@ -7,7 +7,7 @@ import { sweep } from '../../src/sessions/sweep';
 import { WrittenStates } from '../../src/sessions/written-states';
 import type { Publication } from '../../src/store/journal/outbox';
 import { type Idp, newIdp } from '../support/client';
-import { coordinatorOf, flagOf, NotedKv, rebind, settled, userRow, waiting } from '../support/coordinator';
+import { coordinatorOf, evict, flagOf, NotedKv, rebind, settled, userRow, waiting } from '../support/coordinator';
 
 const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
 afterAll(() => log.mockRestore());
@@ -189,7 +189,7 @@ describe('when the object ends', () => {
     const [off] = await switched(1);
     await deliver(off!);
     await settled(idp.orgId);
-    await evictDurableObject(coordinatorOf(idp.orgId));
+    await evict(idp.orgId);
     const batch = () => Promise.reject(new Error('D1_ERROR: Network connection lost.'));
     const DB = { prepare: (text: string) => env.DB.prepare(text), batch } as unknown as D1Database;
     await rebind(idp.orgId, { DB, REVOCATIONS: noted.binding });

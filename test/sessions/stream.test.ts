@@ -1,11 +1,11 @@
 /** The stream: every revocation pushed to every host, in order, and none missed, whatever happens to the object between. */
-import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Env } from '../../src/env';
 import { sweep } from '../../src/sessions/sweep';
 import { admin, ask, BASE, host, type Idp, newIdp } from '../support/client';
-import { brokenKv, coordinatorOf, flagOf, NotedKv, rebind, userRow } from '../support/coordinator';
+import { brokenKv, coordinatorOf, evict, flagOf, NotedKv, rebind, userRow } from '../support/coordinator';
 import { deactivateUsers, fillUsers, userId } from '../support/fill';
 import { Meter } from '../support/meter';
 import { Random } from '../support/random';
@@ -336,7 +336,7 @@ describe('nothing is missed', () => {
     const ada = await person('ada');
     const stream = await synced();
     for (const value of [false, true]) {
-      await evictDurableObject(coordinatorOf(idp.orgId));
+      await evict(idp.orgId);
       stream.say('ping');
       await stream.until(({ words }) => words.length > 0);
       stream.ack(stream.synced!);
@@ -352,14 +352,14 @@ describe('nothing is missed', () => {
     const stream = await HostStream.openSilent(idp.slug);
     await revoke(1, 520);
     await stream.until(({ states }) => states.length === 500);
-    await evictDurableObject(coordinatorOf(idp.orgId));
+    await evict(idp.orgId);
     stream.ack(stream.states.at(-1)!.seq);
     await stream.until(({ states }) => states.length === 520);
     expect(new Set(stream.states.map(({ user }) => user)).size).toBe(520);
   });
 
   it.each([
-    ['evicted with its connections', () => evictDurableObject(coordinatorOf(idp.orgId), { webSockets: 'close' })],
+    ['evicted with its connections', () => evict(idp.orgId, { webSockets: 'close' })],
     ['aborted', () => abortAllDurableObjects()],
   ])('when the object is %s: hosts come back and hear of what has happened meanwhile', async (_, end) => {
     const [ada, bob] = [await person('ada'), await person('bob')];

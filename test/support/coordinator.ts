@@ -1,5 +1,5 @@
 /** An org's coordinator with other bindings than its own, and what it leaves behind in D1 and KV. */
-import { runInDurableObject } from 'cloudflare:test';
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, vi } from 'vitest';
 import type { Env } from '../../src/env';
@@ -12,6 +12,10 @@ export const rebind = (orgId: string, bindings: Partial<Env>): Promise<void> =>
   runInDurableObject(coordinatorOf(orgId), (instance) => {
     (instance as unknown as { env: Env }).env = { ...env, ...bindings };
   });
+
+/** Ends the object in memory, as soon as nothing of an earlier request is under way in it. */
+export const evict = (orgId: string, options?: Parameters<typeof evictDurableObject>[1]): Promise<void> =>
+  vi.waitFor(() => evictDurableObject(coordinatorOf(orgId), options), { timeout: 60_000, interval: 50 });
 
 export const brokenKv = { put: () => Promise.reject(new Error('KV PUT failed: 500')) } as unknown as KVNamespace;
 

@@ -5,7 +5,7 @@
  */
 import { type Attribute, findAttribute, type ResourceType } from './attribute';
 import { invalidValue } from './error';
-import type { Literal } from './filter/parse';
+import type { Literal } from './filter/syntax';
 import { isBlank } from './fold';
 import { derivedReference, referenced } from './reference';
 import { isObject, type Json, member } from './resource';

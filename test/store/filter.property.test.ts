@@ -5,13 +5,8 @@ import type { Attribute, ResourceType } from '../../src/scim/attribute';
 import type { ScimError } from '../../src/scim/error';
 import { type Condition, resolveFilter } from '../../src/scim/filter/condition';
 import { matches } from '../../src/scim/filter/match';
-import {
-  MAX_FILTER_LENGTH,
-  MAX_FILTER_TERMS,
-  OPERATORS,
-  type Operator,
-  parseFilter,
-} from '../../src/scim/filter/parse';
+import { MAX_FILTER_LENGTH, MAX_FILTER_TERMS, parseFilter } from '../../src/scim/filter/parse';
+import { OPERATORS, type Operator } from '../../src/scim/filter/syntax';
 import { foldObject } from '../../src/scim/fold';
 import { unassignBlank } from '../../src/scim/identifying';
 import { pathName, resolveAttribute } from '../../src/scim/path';

@@ -5,8 +5,8 @@ import { invalidFilter, shown } from '../error';
 import { foldString } from '../fold';
 import { type AttributePath, pathName, resolveAttribute, target, within } from '../path';
 import { booleanOf } from '../quirks';
-import type { Literal, Operator, Syntax } from './parse';
 import { referenceCondition, type Scope } from './reference';
+import type { Literal, Operator, Syntax } from './syntax';
 
 export type Condition =
   | { readonly kind: 'and' | 'or'; readonly terms: readonly Condition[] }

@@ -7,7 +7,7 @@ import { compareStrings } from '../fold';
 import type { AttributePath } from '../path';
 import type { Json, JsonObject } from '../resource';
 import type { Condition } from './condition';
-import type { Operator } from './parse';
+import type { Operator } from './syntax';
 
 /** Told how much work each comparison was: 1, and more for long texts. */
 export type Spend = (steps: number) => void;

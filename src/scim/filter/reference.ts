@@ -7,7 +7,7 @@ import { compareStrings, foldString } from '../fold';
 import { type AttributePath, target } from '../path';
 import { referenced } from '../reference';
 import type { Condition } from './condition';
-import type { Operator } from './parse';
+import type { Operator } from './syntax';
 
 /** Where a filter stands. */
 export interface Scope {

@@ -2,7 +2,8 @@
 import type { Attribute, ResourceType } from '../attribute';
 import { invalidPath, invalidSyntax, invalidValue, mutability, noTarget, shown } from '../error';
 import { namesUnknown, resolveElementFilter } from '../filter/condition';
-import { type PathSyntax, parsePath, type Syntax } from '../filter/parse';
+import { parsePath } from '../filter/parse';
+import type { PathSyntax, Syntax } from '../filter/syntax';
 import { foldObject } from '../fold';
 import { type AttributePath, isDottedUrn, pathName, prefixOf, resolveAttribute, target, within } from '../path';
 import {

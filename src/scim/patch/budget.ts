@@ -1,6 +1,7 @@
 /** What one PATCH may cost: the work of its operations, counted as they are carried out. */
 import { tooMany } from '../error';
-import { countTerms, type Syntax } from '../filter/parse';
+import { countTerms } from '../filter/parse';
+import type { Syntax } from '../filter/syntax';
 
 /** Terms in the filters of all paths of one PATCH. */
 export const MAX_PATH_TERMS = 5_000;

@@ -1,6 +1,7 @@
 /** A PATCH body -> operations (RFC 7644 §3.5.2). Knows no schema: what the paths mean is decided by `apply.ts`. */
 import { invalidPath, invalidSyntax, invalidValue, noTarget, shown, tooMany } from '../error';
-import { type PathSyntax, parsePath } from '../filter/parse';
+import { parsePath } from '../filter/parse';
+import type { PathSyntax } from '../filter/syntax';
 import { type Bends, bendListOfOne } from '../quirks';
 import { isObject, member } from '../resource';
 import { PATCH_OP } from '../urns';

@@ -6,7 +6,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import { invalidFilter } from '../../scim/error';
 import type { Condition } from '../../scim/filter/condition';
 import { isPlural } from '../../scim/filter/match';
-import type { Operator } from '../../scim/filter/parse';
+import type { Operator } from '../../scim/filter/syntax';
 import type { AttributePath } from '../../scim/path';
 import type { Query } from '../../scim/query';
 import { lengthOf } from '../d1/batch';

@@ -3,11 +3,10 @@ import {
   MAX_FILTER_DEPTH,
   MAX_FILTER_LENGTH,
   MAX_FILTER_TERMS,
-  OPERATORS,
   parseFilter,
   parsePath,
-  type Syntax,
 } from '../../../src/scim/filter/parse';
+import { OPERATORS, type Syntax } from '../../../src/scim/filter/syntax';
 import { expectLinear } from '../../support/growth';
 import { refusalOf } from '../../support/refusal';
 

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { resolveElementFilter, resolveFilter } from '../../../src/scim/filter/condition';
 import { matches } from '../../../src/scim/filter/match';
-import { OPERATORS, parseFilter } from '../../../src/scim/filter/parse';
+import { parseFilter } from '../../../src/scim/filter/parse';
+import { OPERATORS } from '../../../src/scim/filter/syntax';
 import { resolveAttribute, target } from '../../../src/scim/path';
 import { groupType, userType } from '../../../src/scim/schema/types';
 

@@ -1,8 +1,9 @@
 /** What a list or search asks for (RFC 7644 §3.4.2, §3.4.3; RFC 9865), from a query string or a SearchRequest body. */
 import type { ResourceType } from './attribute';
 import { invalidCount, invalidCursor, invalidSyntax, invalidValue, shown } from './error';
-import { type Condition, resolveFilter } from './filter/condition';
+import type { Condition } from './filter/condition';
 import { parseFilter } from './filter/parse';
+import { resolveFilter } from './filter/resolve';
 import { type AttributePath, pathName, resolveAttribute, target, within } from './path';
 import { type Projection, projection } from './projection';
 import { isObject } from './resource';

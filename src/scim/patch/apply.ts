@@ -1,8 +1,8 @@
 /** Operations x resource -> resource (RFC 7644 §3.5.2): pure, in order, all or nothing. */
 import type { Attribute, ResourceType } from '../attribute';
 import { invalidPath, invalidSyntax, invalidValue, mutability, noTarget, shown } from '../error';
-import { namesUnknown, resolveElementFilter } from '../filter/condition';
 import { parsePath } from '../filter/parse';
+import { namesUnknown, resolveElementFilter } from '../filter/resolve';
 import type { PathSyntax, Syntax } from '../filter/syntax';
 import { foldObject } from '../fold';
 import { type AttributePath, isDottedUrn, pathName, prefixOf, resolveAttribute, target, within } from '../path';

@@ -4,9 +4,10 @@
  */
 import type { Attribute, ResourceType } from '../attribute';
 import { invalidPath, invalidValue, mutability } from '../error';
-import { type Condition, resolveElementFilter } from '../filter/condition';
+import type { Condition } from '../filter/condition';
 import { matches } from '../filter/match';
 import { parsePath } from '../filter/parse';
+import { resolveElementFilter } from '../filter/resolve';
 import type { Syntax } from '../filter/syntax';
 import { pathName, resolveAttribute, target, within } from '../path';
 import { type Bends, bendMembers, type Reading, type ReadOptions } from '../quirks';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { attribute, type ResourceType } from '../../../src/scim/attribute';
-import { resolveFilter } from '../../../src/scim/filter/condition';
 import { matches } from '../../../src/scim/filter/match';
 import { parseFilter } from '../../../src/scim/filter/parse';
+import { resolveFilter } from '../../../src/scim/filter/resolve';
 import { foldObject } from '../../../src/scim/fold';
 import { searchable } from '../../../src/scim/representation';
 import type { JsonObject } from '../../../src/scim/resource';

@@ -1,8 +1,8 @@
 /** Filters on a `$ref` that is never stored: each holds exactly where it would hold of the URI written out. */
 import { describe, expect, it } from 'vitest';
-import { resolveElementFilter, resolveFilter } from '../../../src/scim/filter/condition';
 import { matches } from '../../../src/scim/filter/match';
 import { parseFilter } from '../../../src/scim/filter/parse';
+import { resolveElementFilter, resolveFilter } from '../../../src/scim/filter/resolve';
 import { OPERATORS } from '../../../src/scim/filter/syntax';
 import { resolveAttribute, target } from '../../../src/scim/path';
 import { groupType, userType } from '../../../src/scim/schema/types';

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Attribute, ResourceType } from '../../../src/scim/attribute';
 import { attribute } from '../../../src/scim/attribute';
-import { type Condition, resolveFilter } from '../../../src/scim/filter/condition';
+import type { Condition } from '../../../src/scim/filter/condition';
 import { parseFilter } from '../../../src/scim/filter/parse';
+import { resolveFilter } from '../../../src/scim/filter/resolve';
 import { OPERATORS, type Operator } from '../../../src/scim/filter/syntax';
 import { userType } from '../../../src/scim/schema/types';
 import { ENTERPRISE_USER, USER } from '../../../src/scim/urns';

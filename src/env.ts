@@ -1,7 +1,7 @@
 /** The Worker's bindings, and its variables checked and typed once. */
 import type { OrgCoordinator } from './coordinator';
+import type { Region } from './region';
 import type { CountedQueries } from './store/d1/query-budget';
-import type { Region } from './store/org/open';
 import { REGION_LABEL } from './store/org/settings';
 
 export interface Env {

@@ -1,9 +1,10 @@
 /** What an operator should do about the state of an org, each with the command that helps. Pure. */
 
-import { isInPlan, storageOf } from '../store/directory/policy';
+import { storageOf } from '../store/directory/policy';
 import type { Health } from '../store/operations/health';
-import type { Tenant } from '../store/org/open';
+import { isInPlan } from '../store/org/plan';
 import { sizeText } from '../store/org/size';
+import type { Tenant } from '../store/org/tenant';
 
 const DAY = 86_400_000;
 const WARN_EXPIRY = 20;

@@ -5,8 +5,7 @@
 
 import type { TypedOrg } from '../provisioning/org';
 import type { ResourceType } from '../scim/attribute';
-import { conflict } from '../scim/bulk';
-import { invalidValue, ScimError, shown } from '../scim/error';
+import { conflict, invalidValue, ScimError, shown } from '../scim/error';
 import { unassignBlank } from '../scim/identifying';
 import { isEmptied } from '../scim/quirks';
 import { isObject, isSame, type Json, type JsonObject, type Resource } from '../scim/resource';
@@ -34,7 +33,7 @@ import {
   userNameKeyOf,
 } from '../store/archive/import';
 import { Taken, Unmet } from '../store/d1/batch';
-import { notUnderWay } from '../store/org/open';
+import { notUnderWay } from '../store/org/refusals';
 
 /** How far a file has been read, as far as the next line has to do with it. */
 export interface Place {

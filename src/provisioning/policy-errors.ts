@@ -3,7 +3,8 @@ import { forbidden, invalidValue, type ScimError, tooManyRequests, uniqueness } 
 import { Unmet } from '../store/d1/batch';
 import type { Expectation } from '../store/d1/expect';
 import { hold, type Operation, recordProtectedIdentity, recordProtection } from '../store/directory/deactivation-limit';
-import { storageOf, withContact } from '../store/directory/policy';
+import { storageOf } from '../store/directory/policy';
+import { withContact } from '../store/org/plan';
 import { sizeText } from '../store/org/size';
 import type { Org } from './org';
 

@@ -3,8 +3,7 @@
  * before the work. A request begins under the profile that this isolate remembers of the org; the batches of its store say
  * whether that is the org's, before anything is written or answered, and if not, the request begins again under the other.
  */
-import { conflict } from '../scim/bulk';
-import { notFound, unavailable } from '../scim/error';
+import { conflict, notFound, unavailable } from '../scim/error';
 import { isSame, type Json } from '../scim/resource';
 import { MAX_EXTENSIONS, obstacle, sameOrNested } from '../scim/schema/extension';
 import { allTypes, type Extension } from '../scim/schema/types';

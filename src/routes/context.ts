@@ -4,7 +4,8 @@ import { createMiddleware } from 'hono/factory';
 import { coordinatorOf, type Env, settings } from '../env';
 import type { Actor } from '../events';
 import type { Org } from '../provisioning/org';
-import { type Caller, OrgStore } from '../store/org/open';
+import type { Caller } from '../store/org/caller';
+import { OrgStore } from '../store/org/open';
 import type { Outcome } from './access/outcome';
 
 export interface Variables {

@@ -1,5 +1,5 @@
 /** A BulkRequest -> operations, their references to each other, and the order these ask for (RFC 7644 §3.7). */
-import { invalidSyntax, invalidValue, payloadTooLarge, ScimError, shown } from './error';
+import { conflict, invalidSyntax, invalidValue, payloadTooLarge, type ScimError, shown } from './error';
 import { isObject, type Json, member } from './resource';
 import { BULK_REQUEST } from './urns';
 import { checkSchemas } from './validate';
@@ -199,9 +199,6 @@ function turnsOf(after: readonly (readonly number[])[]): number[] {
   for (let i = 0; i < after.length; i++) take(i);
   return turns;
 }
-
-/** RFC 7644 §3.7.1: 409 for references that cannot be resolved. */
-export const conflict = (detail: string) => new ScimError(409, undefined, detail);
 
 /**
  * Places on a circle, and those that wait for one. Each reference is looked at once (Kahn's algorithm), and without

@@ -88,3 +88,6 @@ export function shown(name: string): string {
   const printable = name.replace(/[^\x20-\x7e]/g, '?');
   return printable.length > 80 ? `${printable.slice(0, 77)}...` : printable;
 }
+
+/** RFC 7644 §3.7.1: 409 for references that cannot be resolved. */
+export const conflict = (detail: string) => new ScimError(409, undefined, detail);

@@ -6,7 +6,7 @@ import { hashOf, newSecret } from '../../src/credentials/secret';
 import type { Env } from '../../src/env';
 import { callers } from '../../src/routes/access/rate-limits';
 import { tally } from '../../src/routes/access/refusal';
-import { RATES } from '../../src/store/org/open';
+import { RATES } from '../../src/store/org/settings';
 import config from '../../wrangler.toml?raw';
 import { type Answer, type Ask, admin, ask, BASE, type Idp, newIdp } from '../support/client';
 import { Meter } from '../support/meter';

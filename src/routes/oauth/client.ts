@@ -11,7 +11,8 @@ import { settings } from '../../env';
 import { ScimError } from '../../scim/error';
 import { findClient, type Signer, usingUp } from '../../store/credentials/oauth-clients';
 import { Taken } from '../../store/d1/batch';
-import type { OrgSettings, OrgStore, Rate } from '../../store/org/open';
+import type { OrgStore } from '../../store/org/open';
+import type { OrgSettings, Rate } from '../../store/org/settings';
 import { afterUse, basicPair } from '../access/authenticate';
 import {
   becomeKnown,

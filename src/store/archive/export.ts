@@ -7,7 +7,8 @@ import type { Actor } from '../../events';
 import { type Row, Unmet } from '../d1/batch';
 import { expect } from '../d1/expect';
 import { count, record } from '../journal/record';
-import { type OrgStore, tenantOf } from '../org/open';
+import type { OrgStore } from '../org/open';
+import { tenantOf } from '../org/tenant';
 import {
   type Counts,
   type EndLine,

@@ -3,7 +3,7 @@
  * carries. Types only, but for that order. Instants are epoch milliseconds; null: there is none.
  */
 import type { Json, JsonObject } from '../../scim/resource';
-import type { OrgSettings } from '../org/open';
+import type { OrgSettings } from '../org/settings';
 
 /** Of the format. A reader refuses a version that it does not know. */
 export const VERSION = 1;

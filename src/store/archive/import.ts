@@ -17,7 +17,8 @@ import { columnValues as userColumns } from '../directory/users';
 import { only } from '../journal/end-sessions';
 import { publishLater, WHOLE_ORG } from '../journal/outbox';
 import { count, recordAs } from '../journal/record';
-import { type OrgStore, type Tenant, tenantOf } from '../org/open';
+import type { OrgStore } from '../org/open';
+import { type Tenant, tenantOf } from '../org/tenant';
 import {
   type Counts,
   type EndLine,

@@ -1,7 +1,8 @@
 /** Which authentication schemes (RFC 7643 §5) an org has set up: those that its identity provider could use now. */
 import { sql } from 'drizzle-orm';
 import type { SchemeType } from '../../scim/discovery';
-import { isGood, type OrgStore } from '../org/open';
+import { isGood } from '../org/caller';
+import type { OrgStore } from '../org/open';
 import { isAlive } from './credentials';
 
 /** What each kind of credential is called in RFC 7643 §5. */

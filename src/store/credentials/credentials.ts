@@ -7,7 +7,9 @@ import type { Actor, CredentialEvent } from '../../events';
 import { type Row, runBatch, Unmet } from '../d1/batch';
 import { expect } from '../d1/expect';
 import { count, record, recordAs } from '../journal/record';
-import { isGood, type OrgStore, type Presented } from '../org/open';
+import { isGood } from '../org/caller';
+import type { OrgStore } from '../org/open';
+import type { Presented } from '../org/tenant';
 
 /** What replaces one another: the org's tokens, its passwords, or the secrets of one OAuth client. */
 export interface Line {

@@ -7,7 +7,8 @@ import type { Actor, EventType } from '../../events';
 import { Unmet } from '../d1/batch';
 import { type Expectation, expect } from '../d1/expect';
 import { count, record, recordAs } from '../journal/record';
-import { isGood, type OrgStore } from '../org/open';
+import { isGood } from '../org/caller';
+import type { OrgStore } from '../org/open';
 import { type Given, insertGiven } from './issued-tokens';
 
 /** Instants are epoch milliseconds. */

@@ -4,7 +4,8 @@ import type { Actor } from '../../events';
 import { Unmet } from '../d1/batch';
 import { expect } from '../d1/expect';
 import { count, record, recordAs } from '../journal/record';
-import { isGood, type OrgStore } from '../org/open';
+import { isGood } from '../org/caller';
+import type { OrgStore } from '../org/open';
 
 /** Milliseconds (RFC 6749 §4.2.2 `expires_in` is seconds). */
 export const ACCESS_LIFE = 3_600_000;

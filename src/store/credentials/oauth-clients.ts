@@ -4,7 +4,8 @@ import type { Actor } from '../../events';
 import type { Row } from '../d1/batch';
 import { expect } from '../d1/expect';
 import { count, record, recordAs } from '../journal/record';
-import { isGood, type OrgStore } from '../org/open';
+import { isGood } from '../org/caller';
+import type { OrgStore } from '../org/open';
 import { type Credential, credentialOf, type Draft, insertStatements, secretsOf } from './credentials';
 
 /** A JSON Web Key (RFC 7517) of which nothing is private. */

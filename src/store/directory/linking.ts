@@ -1,6 +1,6 @@
 /** Accounts that the host app had before, and that the identity provider has not written to yet (setting `linking`). */
 import { sql } from 'drizzle-orm';
-import type { OrgSettings } from '../org/open';
+import type { OrgSettings } from '../org/settings';
 
 /** A condition on `users`. */
 export const IS_UNLINKED = sql.raw(`(users.origin = 'host' AND users.linked_at IS NULL)`);

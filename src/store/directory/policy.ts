@@ -1,23 +1,14 @@
 /** What an org's settings ask of a batch: from the remembered profile, only the statements that this org needs. */
+
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import { Unmet } from '../d1/batch';
 import { expect } from '../d1/expect';
 import type { Also, Count } from '../journal/record';
-import type { OrgSettings, OrgStore } from '../org/open';
+import type { OrgStore } from '../org/open';
+import { IS_IN_PLAN } from '../org/plan';
+import type { OrgSettings } from '../org/settings';
 import { settingOf } from '../org/settings';
-
-/** A sentence for whoever is refused, and whom they may ask. */
-export const withContact = (sentence: string, { supportContact }: OrgSettings): string =>
-  supportContact === undefined ? sentence : `${sentence} Contact ${supportContact}.`;
-
-/** A condition on `orgs`: the plan has SCIM. */
-export const IS_IN_PLAN = sql.raw(`orgs.settings ->> '$."plan.scim"' IS NOT 0`);
-export const isInPlan = (settings: OrgSettings): boolean => settings['plan.scim'] !== false;
-
-/** Said to the identity provider, and to an operator who would let it in. */
-export const outOfPlan = (settings: OrgSettings): string =>
-  withContact('Not enabled for your account: its plan has no SCIM; its users stay as they are.', settings);
 
 /** To stand in the batch that switches SCIM on. */
 export const expectInPlan = (store: OrgStore): SQL =>

@@ -8,7 +8,8 @@ import type { Resource } from '../../scim/resource';
 import { expect } from '../d1/expect';
 import { endSessions } from '../journal/end-sessions';
 import { recordEach } from '../journal/record';
-import { isGood, type OrgStore } from '../org/open';
+import { isGood } from '../org/caller';
+import type { OrgStore } from '../org/open';
 
 /** As the index `users_unlinked` has it. */
 const UNLINKED = `origin = 'host' AND linked_at IS NULL AND deleted_at IS NULL`;

@@ -10,7 +10,9 @@ import { removeLater } from '../directory/removal';
 import { CLOCK, endAllSessions, only } from '../journal/end-sessions';
 import { publishLater, WHOLE_ORG } from '../journal/outbox';
 import { count, record, recordAs } from '../journal/record';
-import { OrgStore, type SettingsChange, type Tenant, tenantOf } from '../org/open';
+import { OrgStore } from '../org/open';
+import type { SettingsChange } from '../org/settings';
+import { type Tenant, tenantOf } from '../org/tenant';
 
 /** @throws Taken: the slug is another org's. */
 export async function insertOrg(

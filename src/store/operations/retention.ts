@@ -8,7 +8,8 @@ import { runBatch } from '../d1/batch';
 import { forget } from '../directory/erase-user';
 import { publishLater } from '../journal/outbox';
 import { recordEach } from '../journal/record';
-import type { OrgSettings, OrgStore } from '../org/open';
+import type { OrgStore } from '../org/open';
+import type { OrgSettings } from '../org/settings';
 import { SETTINGS } from '../org/settings';
 
 /** How long events are kept where it is not set: an audit asks for the last year, and comes some time after its end. */

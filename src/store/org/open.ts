@@ -4,79 +4,17 @@
  * reads and writes nothing, no method can be given another org, and no moment lies between the check and the work
  * (promises 1 and 3).
  */
+
 import { type SQL, sql } from 'drizzle-orm';
-import { conflict } from '../../scim/bulk';
-import { forbidden, misdirected, notFound, type ScimError, unauthorized } from '../../scim/error';
+import type { Region } from '../../region';
+import { conflict, forbidden, notFound, type ScimError, unauthorized } from '../../scim/error';
 import { Busy, ORG, type Row, runBatch, Taken, Unmet } from '../d1/batch';
 import { expect } from '../d1/expect';
-import { IS_IN_PLAN, isInPlan, outOfPlan, withContact } from '../directory/policy';
+import { type Caller, type CallerRefusal, isGood, meantBy } from './caller';
+import { IS_IN_PLAN, isInPlan, outOfPlan } from './plan';
 import { GUESS, isAsGuessed, knownProfiles, otherProfile, type Profile, ProfileChanged, profileOf } from './profile';
-import type { OrgSettings } from './settings';
-
-export { IDPS, type OrgSettings, RATES, type Rate, type SettingsChange } from './settings';
-
-export type Caller =
-  /** An IdP, by the hash of what it presented and the org that its text names; with the slug of the address it used, if any. */
-  | {
-      readonly kind: 'credential';
-      readonly hash: string;
-      readonly orgId: string;
-      readonly slug?: string | undefined;
-    }
-  /** An OAuth client, by the hash of its secret; without one, its signature was checked by other means. */
-  | { readonly kind: 'client'; readonly orgId: string; readonly id: string; readonly hash?: string | undefined }
-  /** The administrator's door, which is checked by other means. */
-  | { readonly kind: 'slug'; readonly slug: string }
-  /** The host app's door, which is checked by other means too: an id or a slug. */
-  | { readonly kind: 'host'; readonly org: string }
-  /** The org's own coordinator. */
-  | { readonly kind: 'id'; readonly id: string };
-
-/** The org that the caller turned out to be of. Instants are epoch milliseconds. */
-export interface Tenant {
-  readonly id: string;
-  readonly slug: string;
-  readonly name: string;
-  readonly isScimEnabled: boolean;
-  /** Since when the vendor has it switched off. */
-  readonly disabledAt: number | undefined;
-  readonly settings: OrgSettings;
-  readonly userCount: number;
-  readonly activeUserCount: number;
-  readonly groupCount: number;
-  /** Bytes, about. */
-  readonly storedBytes: number;
-  /** Its import is not finished. */
-  readonly isImporting: boolean;
-  readonly notBefore: number | undefined;
-  readonly createdAt: number;
-}
-
-/** What the IdP presented, when it turned out to be good. Instants are epoch milliseconds. */
-export interface Presented {
-  readonly id: string;
-  readonly kind: string;
-  /** The OAuth client that it is of, or empty. */
-  readonly subject: string;
-  readonly lastUsedAt: number | undefined;
-  /** A successor took its place then: it is in its grace. */
-  readonly replacedAt: number | undefined;
-  /** Its use ends the grace of its predecessor. */
-  readonly retiresPredecessor: boolean;
-}
-
-/** Which region a host serves, and where the others are served. */
-export interface Region {
-  readonly label: string;
-  /** Addresses of services by the labels of their regions, without a slash at the end. */
-  readonly urls: ReadonlyMap<string, string>;
-}
-
-/**
- * Why a caller may not work for the org: it is nobody, or its org has SCIM switched off, or not in its plan, or is served in
- * another region.
- */
-export type CallerRefusal = 'unauthorized' | 'disabled' | 'plan' | 'misdirected';
+import { disabled, elsewhere, halfImported } from './refusals';
+import { countsOf, FOUND, PRESENTED, type Presented, presentedOf, type Tenant, tenantOf } from './tenant';
 
 /** What the batches of one request have found, whichever of its stores made them. */
 interface Found {
@@ -341,76 +279,3 @@ export class OrgStore {
     return unauthorized();
   }
 }
-
-/** An id before a slug: no slug can be chosen so that it takes the place of another org's id. */
-function meantBy(caller: Exclude<Caller, { kind: 'credential' | 'client' }>): SQL {
-  if (caller.kind === 'slug') return sql`slug = ${caller.slug}`;
-  if (caller.kind === 'id') return sql`id = ${caller.id}`;
-  const one = (column: 'id' | 'slug') => sql`(SELECT id FROM orgs WHERE ${sql.raw(column)} = ${caller.org})`;
-  return sql`id = ifnull(${one('id')}, ${one('slug')})`;
-}
-
-/** A condition on `credentials`: neither revoked nor expired, and not beyond the grace that a successor left it. */
-export const isGood = (now: number): SQL => sql`credentials.revoked_at IS NULL
-  AND (credentials.valid_until IS NULL OR credentials.valid_until > ${now})
-  AND (credentials.replaced_at IS NULL OR credentials.grace_until > ${now})`;
-
-const PRESENTED = sql.raw(`, credentials.id AS credential_id, credentials.kind AS credential_kind,
-  credentials.subject AS credential_subject,
-  credentials.last_used_at AS credential_used_at, credentials.replaced_at AS credential_replaced_at,
-  credentials.retire_on_use AS credential_retires`);
-
-const presentedOf = (row: Row): Presented => ({
-  id: row['credential_id'] as string,
-  kind: row['credential_kind'] as string,
-  subject: row['credential_subject'] as string,
-  lastUsedAt: (row['credential_used_at'] as number | null) ?? undefined,
-  replacedAt: (row['credential_replaced_at'] as number | null) ?? undefined,
-  retiresPredecessor: row['credential_retires'] === 1,
-});
-
-/** Said to an operator who would use it. */
-export const halfImported = (slug: string): ScimError =>
-  conflict(`The import of ${slug} is not finished: org import with the same file goes on, org delete removes it`);
-
-/** Said to an operator who would import into it. */
-export const notUnderWay = (slug: string): ScimError =>
-  conflict(`There is an org ${slug} already, and no import of it is under way`);
-
-/** Said to a caller who proved to be the org's own IdP. */
-const disabled = ({ settings }: Tenant) =>
-  forbidden(withContact('SCIM is not enabled for this organization; its users stay as they are.', settings));
-
-/** The same. @param url of the service that is right, where it is known. */
-function elsewhere({ settings }: Tenant, url: string | undefined) {
-  const instead = url === undefined ? 'not here' : `use the base URL ${url}/scim/v2`;
-  return misdirected(
-    withContact(`This organization is served in the region ${settings.residency}: ${instead}.`, settings),
-  );
-}
-
-/** Of a row of `orgs`. */
-export const tenantOf = (row: Row): Tenant => ({
-  slug: row['slug'] as string,
-  name: row['name'] as string,
-  isScimEnabled: row['scim_enabled'] === 1,
-  disabledAt: (row['disabled_at'] as number | null) ?? undefined,
-  settings: JSON.parse(row['settings'] as string) as OrgSettings,
-  createdAt: row['created_at'] as number,
-  ...countsOf(row),
-});
-
-/** What moves without the profile. */
-const FOUND =
-  sql.raw(`orgs.id, orgs.revision, orgs.user_count, orgs.active_user_count, orgs.group_count, orgs.stored_bytes, orgs.not_before,
-  orgs.importing IS NOT NULL AS importing`);
-
-const countsOf = (row: Row) => ({
-  id: row['id'] as string,
-  userCount: row['user_count'] as number,
-  activeUserCount: row['active_user_count'] as number,
-  groupCount: row['group_count'] as number,
-  storedBytes: row['stored_bytes'] as number,
-  isImporting: row['importing'] !== null && row['importing'] !== 0,
-  notBefore: (row['not_before'] as number | null) ?? undefined,
-});

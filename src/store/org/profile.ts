@@ -6,7 +6,8 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Extension, Types } from '../../scim/schema/types';
 import { standardTypes, typesWith } from '../../scim/schema/types';
-import type { Caller, OrgSettings } from './open';
+import type { Caller } from './caller';
+import type { OrgSettings } from './settings';
 
 /** An extension schema of the org, and since when it has it. Epoch milliseconds. */
 export interface Registered extends Extension {

@@ -1,5 +1,4 @@
 /** The Worker's bindings, and its variables checked and typed once. */
-import type { OrgCoordinator } from './coordinator';
 import type { Region } from './region';
 import type { CountedQueries } from './store/d1/query-budget';
 import { REGION_LABEL } from './store/org/settings';
@@ -7,7 +6,8 @@ import { REGION_LABEL } from './store/org/settings';
 export interface Env {
   readonly DB: D1Database;
   readonly REVOCATIONS: KVNamespace;
-  readonly ORG_COORDINATOR: DurableObjectNamespace<OrgCoordinator>;
+  /** Its objects are found by coordinator-stub.ts, which knows their class. */
+  readonly ORG_COORDINATOR: DurableObjectNamespace;
   /** Requests a second that an org may send (routes/access/rate-limits.ts); one that is missing is no brake. */
   readonly RATE_25?: RateLimit;
   readonly RATE_100?: RateLimit;
@@ -120,26 +120,12 @@ function allowsLoopbackJwks({ ALLOW_LOOPBACK_JWKS: text }: Env): boolean {
 
 const JURISDICTIONS: readonly DurableObjectJurisdiction[] = ['eu', 'us', 'fedramp', 'fedramp-high'];
 
-function jurisdictionOf({ DO_JURISDICTION: label }: Pick<Env, 'DO_JURISDICTION'>) {
+/** @throws Misconfigured. */
+export function jurisdictionOf({ DO_JURISDICTION: label }: Pick<Env, 'DO_JURISDICTION'>) {
   if (!label) return undefined;
   const found = JURISDICTIONS.find((one) => one === label);
   if (!found) throw new Misconfigured('DO_JURISDICTION', `one of ${JURISDICTIONS.join(', ')} was expected`);
   return found;
-}
-
-/**
- * The one line of an org, in the jurisdiction of this deployment.
- *
- * @throws Misconfigured.
- */
-export function coordinatorOf(
-  env: Pick<Env, 'ORG_COORDINATOR' | 'DO_JURISDICTION'>,
-  orgId: string,
-): DurableObjectStub<OrgCoordinator> {
-  const jurisdiction = jurisdictionOf(env);
-  // Not asked for without one: workerd, on a developer's machine, knows no jurisdictions.
-  const namespace = jurisdiction === undefined ? env.ORG_COORDINATOR : env.ORG_COORDINATOR.jurisdiction(jurisdiction);
-  return namespace.getByName(orgId);
 }
 
 const addressOf = (url: string) => new URL(url).href.replace(/\/+$/, '');

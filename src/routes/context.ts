@@ -1,7 +1,8 @@
 /** What a handler finds on `c.var`, and what every request is given before it is looked at. */
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import { coordinatorOf, type Env, settings } from '../env';
+import { coordinatorOf } from '../coordinator-stub';
+import { type Env, settings } from '../env';
 import type { Actor } from '../events';
 import type { Org } from '../provisioning/org';
 import type { Caller } from '../store/org/caller';

@@ -1,7 +1,8 @@
 /** Orgs that belong to a region: what their identity provider hears at the host of another one, and who hears nothing. */
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { coordinatorOf, settings } from '../../src/env';
+import { coordinatorOf } from '../../src/coordinator-stub';
+import { settings } from '../../src/env';
 import { admin, ask, BASE, type Idp, newIdp } from '../support/client';
 import { dump } from '../support/database';
 import { Meter } from '../support/meter';

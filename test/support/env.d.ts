@@ -1,5 +1,6 @@
 /** What the tests' Worker is bound to. */
 import type { D1Migration } from '@cloudflare/vitest-pool-workers';
+import type { OrgCoordinator } from '../../src/coordinator';
 import type { Env } from '../../src/env';
 
 declare global {
@@ -14,5 +15,7 @@ declare global {
       mainModule: typeof import('../../src/index');
     }
   }
-  interface Bindings extends Env {}
+  interface Bindings extends Omit<Env, 'ORG_COORDINATOR'> {
+    readonly ORG_COORDINATOR: DurableObjectNamespace<OrgCoordinator>;
+  }
 }

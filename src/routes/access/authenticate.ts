@@ -4,9 +4,9 @@
  */
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
+import { coordinatorOf } from '../../coordinator-stub';
 import { BRAKED, faultOf } from '../../credentials/refusal';
 import { hashOf, recognise, type SecretKind } from '../../credentials/secret';
-import { coordinatorOf } from '../../env';
 import { underTypes } from '../../provisioning/schemas';
 import { tooManyRequests } from '../../scim/error';
 import { isNoteworthy, type Line, noteUse } from '../../store/credentials/credentials';

@@ -1,10 +1,10 @@
 /** What the IdP proves itself with: issued, rotated, listed by mask, revoked. The same for tokens, passwords and client secrets. */
 import { type Context, Hono } from 'hono';
 import * as z from 'zod';
+import { coordinatorOf } from '../../coordinator-stub';
 import { DAY, parseDuration } from '../../credentials/duration';
 import type { Refused } from '../../credentials/rotation';
 import { stateOf } from '../../credentials/state';
-import { coordinatorOf } from '../../env';
 import { ScimError } from '../../scim/error';
 import { type Credential, type Line, listCredentials } from '../../store/credentials/credentials';
 import { halfImported } from '../../store/org/refusals';

@@ -1,6 +1,6 @@
 /** The stream's door: everything is checked here, in one D1 round trip; the org's coordinator then holds the WebSocket. */
 import type { Context } from 'hono';
-import { coordinatorOf } from '../../env';
+import { coordinatorOf } from '../../coordinator-stub';
 import { ScimError, unavailable } from '../../scim/error';
 import type { App } from '../context';
 import { streamFrom } from './questions';

@@ -1,5 +1,4 @@
 /** What an operator should do about the state of an org, each with the command that helps. Pure. */
-
 import { storageOf } from '../store/directory/policy';
 import type { Health } from '../store/operations/health';
 import { isInPlan } from '../store/org/plan';

@@ -2,7 +2,6 @@
  * An org's file, portion by portion: each line is checked against the types of the org that it is to become, and what
  * cannot be is refused with the number of its line.
  */
-
 import type { TypedOrg } from '../provisioning/org';
 import type { ResourceType } from '../scim/attribute';
 import { conflict, invalidValue, ScimError, shown } from '../scim/error';

@@ -1,5 +1,4 @@
 /** Many operations in one request (RFC 7644 §3.7). Each is the single operation; their round trips are shared. */
-
 import type { ResourceType } from '../scim/attribute';
 import { type BulkOperation, type BulkRequest, resolveReferences } from '../scim/bulk';
 import { conflict, invalidSyntax, notFound, ScimError, unavailable, uniqueness } from '../scim/error';

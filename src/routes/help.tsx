@@ -2,7 +2,8 @@
 import { type Context, Hono } from 'hono';
 import { html } from 'hono/html';
 import { settings } from '../env';
-import { type App, publicUrl } from './context';
+import { publicUrl } from './addresses';
+import type { App } from './context';
 
 export const help = new Hono<App>();
 

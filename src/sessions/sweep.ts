@@ -2,7 +2,6 @@
  * What a crash left between a commit and its publication, and the flags of orgs that have none yet: found by the cron,
  * published by the org's coordinator.
  */
-
 import { coordinatorOf } from '../coordinator-stub';
 import type { Env } from '../env';
 import { askForOrgFlags, orgsWithPending } from '../store/journal/outbox';

@@ -1,6 +1,6 @@
 // The client of the stream, in plain Node over real sockets, against a stand-in written from the contract.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { StreamOptions } from '../../src/sessions/client/stream.ts';
+import type { StreamOptions } from '../../src/sessions/client/stream-options.ts';
 import { startHostDoor } from '../support/host-door.ts';
 import { moment, openStream, type Stage, scenarios, soon } from '../support/stream-scenarios.ts';
 import { type ServerSocket, startWire, type Wire } from '../support/web-socket.mjs';

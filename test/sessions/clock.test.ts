@@ -4,7 +4,8 @@ import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { flagKey, type SessionCheckerOptions, type StateSource, sessionChecker } from '../../src/sessions/client';
 import { ageOf, type Clock, clockOf, momentBefore, momentOf, NEVER } from '../../src/sessions/client/clock';
 import type { WebSocketLike } from '../../src/sessions/client/connection';
-import { openRevocationStream, type RevocationStream, type StreamOptions } from '../../src/sessions/client/stream';
+import { openRevocationStream, type RevocationStream } from '../../src/sessions/client/stream';
+import type { StreamOptions } from '../../src/sessions/client/stream-options';
 
 const NOW = Date.parse('2026-03-01T12:00:00.000Z');
 const HOUR = 3_600_000;

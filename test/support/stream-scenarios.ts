@@ -1,7 +1,8 @@
 // What a stream's client owes a host, whatever stands behind the door: each scenario is played against the stand-in, and
 // can be played against the service itself.
 import { expect, vi } from 'vitest';
-import { openRevocationStream, type StreamOptions, type StreamStatus } from '../../src/sessions/client/stream.ts';
+import { openRevocationStream } from '../../src/sessions/client/stream.ts';
+import type { StreamOptions, StreamStatus } from '../../src/sessions/client/stream-options.ts';
 import type { Wire } from './web-socket.mjs';
 
 export interface Stage {

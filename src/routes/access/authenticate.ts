@@ -12,7 +12,9 @@ import { tooManyRequests } from '../../scim/error';
 import { isNoteworthy, type Line, noteUse } from '../../store/credentials/credentials';
 import type { Reason } from '../../store/credentials/refusals';
 import type { OrgStore } from '../../store/org/open';
-import { type App, actorOf, addressOf, inBackground, orgFor, publicUrl } from '../context';
+import { publicUrl } from '../addresses';
+import { type App, actorOf, addressOf, inBackground } from '../context';
+import { orgFor } from '../org';
 import { noteOutcomes, statusOf } from './outcome';
 import {
   becomeKnown,

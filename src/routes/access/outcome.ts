@@ -3,20 +3,11 @@ import type { Context } from 'hono';
 import { ScimError } from '../../scim/error';
 import { Busy } from '../../store/d1/batch';
 import { requestOf, Traffic } from '../../store/operations/traffic';
-import { type App, inBackground } from '../context';
+import { type App, inBackground, type Outcome } from '../context';
 import { noteRefusal } from './refusal';
 
 /** Of this isolate. */
 export const traffic = new Traffic();
-
-/** A request, or an operation of a bulk request. */
-export interface Outcome {
-  readonly method: string;
-  /** Behind the base URL, as the client wrote it. */
-  readonly path: string;
-  readonly status: number;
-  readonly error?: unknown;
-}
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 const RESOURCES = ['Users', 'Groups', 'Bulk', '.search', 'Me'];

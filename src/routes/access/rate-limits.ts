@@ -10,7 +10,8 @@ import type { Context } from 'hono';
 import type { Env } from '../../env';
 import { weightOf } from '../../store/directory/filter-cost';
 import { type Rate, SETTINGS } from '../../store/org/settings';
-import { type App, addressOf, inBackground, publicUrl } from '../context';
+import { publicUrl } from '../addresses';
+import { type App, addressOf, inBackground } from '../context';
 
 /** Seconds: the periods of the bindings. Rounded up to one, for when it began is not known. */
 const ORG_PERIOD = 10;

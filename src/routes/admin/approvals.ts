@@ -3,10 +3,11 @@ import { Hono } from 'hono';
 import * as z from 'zod';
 import { APPROVAL_LIFE, hashOfApproval, newApprovalCode } from '../../credentials/approval';
 import { putApproval } from '../../store/credentials/approvals';
+import { endpoints } from '../addresses';
 import { type App, actorOf } from '../context';
-import { endpoints } from '../oauth/metadata';
+import { iso } from '../instants';
 import { body } from '../validator';
-import { by, iso, orgOf } from './respond';
+import { by, orgOf } from './respond';
 
 export const approvals = new Hono<App>();
 

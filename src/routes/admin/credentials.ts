@@ -11,8 +11,9 @@ import { halfImported } from '../../store/org/refusals';
 import { SETTINGS, settingOf } from '../../store/org/settings';
 import type { Tenant } from '../../store/org/tenant';
 import { type App, actorOf } from '../context';
+import { iso } from '../instants';
 import { body, query } from '../validator';
-import { by, iso, orgOf } from './respond';
+import { by, orgOf } from './respond';
 
 const MAX_LIFE = 3_650 * DAY;
 const LIFE = 'a duration of at most 3650d was expected: 90d, 12h';

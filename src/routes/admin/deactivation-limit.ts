@@ -8,8 +8,9 @@ import { notFound } from '../../scim/error';
 import { type Held, heldFor, listHeld, reject } from '../../store/directory/deactivation-limit';
 import { settingOf } from '../../store/org/settings';
 import type { App } from '../context';
+import { iso } from '../instants';
 import { body, query } from '../validator';
-import { by, iso, orgOf } from './respond';
+import { by, orgOf } from './respond';
 
 const PAGE = 500;
 /** Of one call: each takes a few round trips. */

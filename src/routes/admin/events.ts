@@ -14,9 +14,9 @@ import {
 } from '../../store/journal/read';
 import type { App } from '../context';
 import { outcomeOf, queriedPage, refuseFuture, shownEvent } from '../events';
-import { queriedInstant } from '../instant';
+import { iso, queriedInstant } from '../instants';
 import { query } from '../validator';
-import { iso, orgOf } from './respond';
+import { orgOf } from './respond';
 
 const text = z.string().min(1, 'a value was expected').max(1_000, 'at most 1,000 characters are accepted');
 const INSTANT = 'an instant was expected, as 2026-11-22T08:00:00Z, or how long ago, as 7d or 12h';

@@ -13,8 +13,9 @@ import {
   setPermissions,
 } from '../../store/directory/permissions';
 import type { App } from '../context';
+import { iso } from '../instants';
 import { body } from '../validator';
-import { iso, orgOf } from './respond';
+import { orgOf } from './respond';
 
 const MAX_PERMISSIONS = 100;
 /** Words that a host app compares. A comma parts them on a command line, so none has one. */

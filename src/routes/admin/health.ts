@@ -3,7 +3,8 @@ import { Hono } from 'hono';
 import { advise, silence } from '../../operator/advice';
 import { DAYS, type Requests, readHealth } from '../../store/operations/health';
 import type { App } from '../context';
-import { iso, orgOf, storageUsed } from './respond';
+import { iso } from '../instants';
+import { orgOf, storageUsed } from './respond';
 import { shownSettings } from './settings';
 
 const DAY = 86_400_000;

@@ -17,11 +17,12 @@ import {
   type Signer,
 } from '../../store/credentials/oauth-clients';
 import { Unmet } from '../../store/d1/batch';
+import { endpoints } from '../addresses';
 import type { App } from '../context';
-import { endpoints } from '../oauth/metadata';
+import { iso } from '../instants';
 import { body, query } from '../validator';
 import { credentials, expires, shownCredential } from './credentials';
-import { by, confirmation, iso, orgOf, pageAsked, pageOf, scimBaseUrl } from './respond';
+import { by, confirmation, orgOf, pageAsked, pageOf, scimBaseUrl } from './respond';
 
 const MAX_LENGTH = 2_000;
 export const MAX_URIS = 20;

@@ -6,8 +6,9 @@ import { Unmet } from '../../store/d1/batch';
 import { type Attached, deactivateUsers, listAttached, readExit } from '../../store/operations/offboarding';
 import type { App } from '../context';
 import { seq } from '../events';
+import { iso } from '../instants';
 import { body, digits, query } from '../validator';
-import { by, iso, orgOf } from './respond';
+import { by, orgOf } from './respond';
 
 /** Deactivated, or listed, by one request. */
 const PORTION = 200;

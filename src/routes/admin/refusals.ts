@@ -4,9 +4,9 @@ import * as z from 'zod';
 import { explain } from '../../credentials/refusal';
 import { listRefusals } from '../../store/credentials/refusals';
 import type { App } from '../context';
-import { queriedInstant } from '../instant';
+import { iso, queriedInstant } from '../instants';
 import { query } from '../validator';
-import { iso, orgOf } from './respond';
+import { orgOf } from './respond';
 
 export const refusals = new Hono<App>();
 

@@ -8,7 +8,10 @@ import { isInPlan } from '../../store/org/plan';
 import type { SettingsChange } from '../../store/org/settings';
 import { sizeText } from '../../store/org/size';
 import type { Tenant } from '../../store/org/tenant';
-import { type App, actorOf, orgFor, publicUrl } from '../context';
+import { publicUrl } from '../addresses';
+import { type App, actorOf } from '../context';
+import { iso } from '../instants';
+import { orgFor } from '../org';
 import { digits, pageSize } from '../validator';
 import { shownSettings } from './settings';
 
@@ -35,8 +38,6 @@ export const reason = z
   .min(1, 'a reason was expected')
   .max(200, 'at most 200 characters are accepted')
   .optional();
-
-export const iso = (at: number | undefined) => (at === undefined ? null : new Date(at).toISOString());
 
 export const shownOrg = (c: Context<App>, tenant: Tenant) => ({
   id: tenant.id,

@@ -7,8 +7,9 @@ import { invalidValue } from '../../scim/error';
 import { readExtension } from '../../scim/schema/extension';
 import type { Registered } from '../../store/org/profile';
 import { type App, inBackground } from '../context';
+import { iso } from '../instants';
 import { body, query } from '../validator';
-import { confirmation, iso, orgOf } from './respond';
+import { confirmation, orgOf } from './respond';
 
 export const schemas = new Hono<App>();
 

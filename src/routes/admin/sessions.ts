@@ -13,9 +13,9 @@ import { type Mode, sessionChecker } from '../../sessions/client/checker';
 import { readSessionState, type SessionState } from '../../store/directory/users';
 import { listPending, WHOLE_ORG } from '../../store/journal/outbox';
 import type { App } from '../context';
-import { queriedInstant } from '../instant';
+import { iso, queriedInstant } from '../instants';
 import { query } from '../validator';
-import { iso, orgOf } from './respond';
+import { orgOf } from './respond';
 
 export const sessions = new Hono<App>();
 

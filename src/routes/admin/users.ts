@@ -11,8 +11,9 @@ import { represent } from '../../scim/representation';
 import { Unmet } from '../../store/d1/batch';
 import { findUser, publicationOf, type StoredUser, signOutUser } from '../../store/directory/users';
 import type { App } from '../context';
+import { iso } from '../instants';
 import { body } from '../validator';
-import { by, iso, orgOf } from './respond';
+import { by, orgOf } from './respond';
 
 export const users = new Hono<App>();
 

@@ -6,7 +6,8 @@ import { findClient, type OAuthClient } from '../../store/credentials/oauth-clie
 import type { OrgStore } from '../../store/org/open';
 import type { Tenant } from '../../store/org/tenant';
 import { noteRefusal } from '../access/refusal';
-import { type App, storeFor } from '../context';
+import type { App } from '../context';
+import { storeFor } from '../org';
 import type { OAuthErrorCode } from './grant';
 
 /** Where the answer goes, and what it carries so that the client knows its own question. */

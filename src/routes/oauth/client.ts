@@ -25,10 +25,11 @@ import {
   wasTooFast,
 } from '../access/rate-limits';
 import { noteRefusal } from '../access/refusal';
-import { type App, storeFor } from '../context';
+import { endpoints } from '../addresses';
+import type { App } from '../context';
+import { storeFor } from '../org';
 import { invalidClient } from './error';
 import { type Client, invalidRequest, OAuthError, type Params } from './grant';
-import { endpoints } from './metadata';
 
 /** The id of an org, and of a client: so it is known where to look. */
 const CLIENT_ID = /^([0-9A-Za-z]{12})_[0-9A-Za-z]{16}$/;

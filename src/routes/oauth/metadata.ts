@@ -1,18 +1,8 @@
 /** What there is at this door, for whoever sets a client up (RFC 8414). */
 import type { Context } from 'hono';
 import { ALGORITHMS } from '../../credentials/signer';
-import { type App, publicUrl } from '../context';
-
-/** The addresses of the door. `issuer` is our name in assertions and metadata, too. */
-export function endpoints(c: Context<App>) {
-  const issuer = publicUrl(c);
-  return {
-    issuer,
-    authorizeUrl: `${issuer}/oauth/authorize`,
-    tokenUrl: `${issuer}/oauth/token`,
-    revokeUrl: `${issuer}/oauth/revoke`,
-  };
-}
+import { endpoints } from '../addresses';
+import type { App } from '../context';
 
 const METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt'];
 

@@ -9,9 +9,8 @@ import { readSessionState } from '../../store/directory/users';
 import { readCurrent, readEvents } from '../../store/journal/read';
 import { OrgStore } from '../../store/org/open';
 import { settingOf } from '../../store/org/settings';
-import { iso } from '../admin/respond';
 import { page, refuseFuture, type ShownEvent, seq, shownEvent } from '../events';
-import { readInstant } from '../instant';
+import { iso, readInstant } from '../instants';
 import { readAs } from '../validator';
 
 const text = (most: number) =>

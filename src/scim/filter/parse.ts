@@ -2,7 +2,6 @@
  * The filter grammar of RFC 7644 §3.4.2.2, and the PATCH path of §3.5.2 that embeds it: text -> syntax tree. Knows no
  * schema: `resolve.ts` gives the names a meaning. One pass, no backtracking; depth, length and terms are bounded.
  */
-
 import { invalidFilter, invalidPath, type ScimError } from '../error';
 import { type Bends, bareWord } from '../quirks';
 import { type Literal, OPERATORS, type Operator, type PathSyntax, type Syntax } from './syntax';

@@ -1,5 +1,4 @@
 /** Gives the names and values of a filter a meaning: syntax tree x schema -> condition. */
-
 import type { Attribute, ResourceType } from '../attribute';
 import { dateTime } from '../datetime';
 import { invalidFilter, shown } from '../error';

@@ -7,7 +7,7 @@ import { Connection } from './connection.ts';
 import type { Hello } from './frames.ts';
 import { bearer, serviceUrl } from './http-source.ts';
 import { OrgStates, type Snapshot, type StateChange } from './org-states.ts';
-import type { StreamOptions, StreamStatus } from './stream.ts';
+import type { StreamOptions, StreamStatus } from './stream-options.ts';
 
 export type OrgStreamOptions = Pick<StreamOptions, 'url' | 'token' | 'onState' | 'onStatus' | 'saveCursor'> &
   Required<Pick<StreamOptions, 'WebSocket' | 'fetch' | 'heartbeat' | 'backoff' | 'sessionMaxAge'>> & {

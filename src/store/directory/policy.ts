@@ -1,5 +1,4 @@
 /** What an org's settings ask of a batch: from the remembered profile, only the statements that this org needs. */
-
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import { Unmet } from '../d1/batch';

@@ -4,7 +4,6 @@
  * reads and writes nothing, no method can be given another org, and no moment lies between the check and the work
  * (promises 1 and 3).
  */
-
 import { type SQL, sql } from 'drizzle-orm';
 import type { Region } from '../../region';
 import { conflict, forbidden, notFound, type ScimError, unauthorized } from '../../scim/error';

@@ -1,5 +1,4 @@
 /** The sentences and errors with which an org refuses a caller. */
-
 import { conflict, forbidden, misdirected, type ScimError } from '../../scim/error';
 import { withContact } from './plan';
 import type { Tenant } from './tenant';

@@ -14,9 +14,10 @@ import { Taken, Unmet } from '../../../store/d1/batch';
 import { WHOLE_ORG } from '../../../store/journal/outbox';
 import { notUnderWay } from '../../../store/org/refusals';
 import type { App } from '../../context';
+import { iso } from '../../instants';
 import { body, query } from '../../validator';
 import { slug as aSlug, withoutSso } from '../orgs';
-import { by, iso, orgOf, shownOrg } from '../respond';
+import { by, orgOf, shownOrg } from '../respond';
 import { checkSigner, readEndLine, readLine, readOrgLine } from './lines';
 
 export const exports = new Hono<App>();

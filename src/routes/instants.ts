@@ -1,4 +1,4 @@
-/** An instant in a question to one of the APIs: the rule of sessions/client/instant.ts, with the error of an API. */
+/** Instants in what the APIs are asked and what they answer; asked ones by the rule of sessions/client/instant.ts. */
 import { invalidValue } from '../scim/error';
 import { instant } from '../sessions/check';
 
@@ -14,3 +14,6 @@ export function readInstant(name: string, value: Date | number | string): number
 /** In a query, where epoch milliseconds are digits. @returns epoch milliseconds. @throws ScimError 400. */
 export const queriedInstant = (name: string, text: string): number =>
   readInstant(name, /^-?\d+(?:\.\d+)?$/.test(text) ? Number(text) : text);
+
+/** In an answer. */
+export const iso = (at: number | undefined) => (at === undefined ? null : new Date(at).toISOString());

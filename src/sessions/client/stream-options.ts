@@ -1,0 +1,65 @@
+/** What the host tells its stream, and what the stream tells the host. */
+import type { OnUnavailable } from './checker.ts';
+import type { ClockOptions } from './clock.ts';
+import type { WebSocketClass } from './connection.ts';
+import type { HttpSourceOptions } from './http-source.ts';
+import type { Snapshot, StateChange } from './org-states.ts';
+
+export interface StreamOptions extends ClockOptions {
+  /** Where the service is, without `/sessions/v1`: `https://scim.example.com`. */
+  readonly url: string;
+  /** The service's HOST_TOKEN. */
+  readonly token: string;
+  /** Whom to hear of: ids or slugs. Each has a connection of its own; `follow` and `unfollow` change the list. */
+  readonly orgs: readonly string[];
+  /** What `check` says when the org is out of touch, see OnUnavailable. There is no default: only the host can choose. */
+  readonly onUnavailable: OnUnavailable;
+  /** Milliseconds without a sign of life after which an org is out of touch; 60,000 unless told, above a heartbeat. */
+  readonly maxSilence?: number;
+  /** Milliseconds for which `onUnavailable: 'last-known'` trusts what was known; 300,000 unless told. */
+  readonly lastKnownMaxAge?: number;
+  /**
+   * Milliseconds, the longest life of a session; 30 days unless told. Who is active and was signed out before that is
+   * forgotten, so `check` refuses older sessions as `expired`.
+   */
+  readonly sessionMaxAge?: number;
+  /** Milliseconds, see SessionCheckerOptions; 0 unless told. */
+  readonly clockTolerance?: number;
+  /**
+   * By org as in `orgs`: the `snapshot` that the host has kept, to hear only what came since. Without one, the states of
+   * everyone who ever was out come at first. A bare sequence from `saveCursor` is for hosts that act in `onState` and keep
+   * what it says themselves: `check` then has no ground to call anyone good.
+   */
+  readonly after?: Readonly<Record<string, Snapshot | number>>;
+  /**
+   * Told of each change, in order within an org, one at a time, at least once: again after a restart or after it failed.
+   * What it throws is a status, and the change comes again. `check` knows of it before.
+   */
+  readonly onState?: (change: StateChange & { readonly org: string; readonly orgId: string }) => void | Promise<void>;
+  /** Everything up to `seq` was told to `onState`, and came back without an error: the place to go on from (`after`). */
+  readonly saveCursor?: (org: string, seq: number) => void | Promise<void>;
+  /** For the host's log. What it throws is dropped. */
+  readonly onStatus?: (status: StreamStatus) => void;
+  /**
+   * Instead of the global one: a class that takes `(url, { headers })`, for the token travels in a header. Node's does; a
+   * browser's does not, and a browser is no place for HOST_TOKEN.
+   */
+  readonly WebSocket?: WebSocketClass;
+  /** Instead of the global one: asked why an upgrade was refused. */
+  readonly fetch?: NonNullable<HttpSourceOptions['fetch']>;
+  /** Milliseconds between two pings; 20,000 unless told. Two without an answer, and the connection counts as dead. */
+  readonly heartbeat?: number;
+  /** Milliseconds: a reconnect waits for a random part of base × 2ⁿ, at most max; 500 and 30,000 unless told. */
+  readonly backoff?: { readonly base: number; readonly max: number };
+}
+
+export interface StreamStatus {
+  /** As in `orgs`. */
+  readonly org: string;
+  /** `synced`: caught up, and in touch. `gone`: deleted; its sessions are over, and it is not asked for again. */
+  readonly is: 'connecting' | 'synced' | 'waiting' | 'gone' | 'closed';
+  /** Why it waits, for the host's log. Holds no token. */
+  readonly detail?: string;
+  /** Milliseconds. */
+  readonly retryIn?: number;
+}

@@ -1,5 +1,5 @@
 /** The cron's work on what is not kept for ever: events, and tombstones where the org says so, by age. */
-import { DAY, parseDuration } from '../credentials/duration';
+import { DAY, parseDuration } from '../duration';
 import type { Env } from '../env';
 import { ScimError } from '../scim/error';
 import { type Due, eraseOld, type Limit, pruneEvents, rest, takeDue } from '../store/operations/retention';

@@ -13,6 +13,7 @@ import { readResource } from '../scim/validate';
 import { Taken, Unmet } from '../store/d1/batch';
 import type { GroupBefore, StoredGroup } from '../store/directory/groups';
 import * as store from '../store/directory/groups';
+import { MAX_NOTED } from '../store/journal/record';
 import { detailsOf } from './lifecycle';
 import { type Org, publishAll, type TypedOrg } from './org';
 import { isUnmet, noRoom } from './policy-errors';
@@ -190,14 +191,14 @@ function detailsOfChange({ group, joining, leaving, unknown }: GroupBefore, afte
   return {
     ...detailsOf(group.resource, after, bends),
     ...joined(ids(joining)),
-    ...(leaving.length > 0 && { left: ids(leaving).slice(0, store.MAX_NOTED), leftCount: leaving.length }),
-    ...(unknown.length > 0 && { unknownMembers: unknown.slice(0, store.MAX_NOTED) }),
+    ...(leaving.length > 0 && { left: ids(leaving).slice(0, MAX_NOTED), leftCount: leaving.length }),
+    ...(unknown.length > 0 && { unknownMembers: unknown.slice(0, MAX_NOTED) }),
   };
 }
 
 const ids = (members: readonly Related[]) => members.map(({ id }) => id);
 const joined = (memberIds: readonly string[]) =>
-  memberIds.length > 0 ? { joined: memberIds.slice(0, store.MAX_NOTED), joinedCount: memberIds.length } : {};
+  memberIds.length > 0 ? { joined: memberIds.slice(0, MAX_NOTED), joinedCount: memberIds.length } : {};
 
 const unknownMembers = () => invalidValue('members.value: ids of users and groups of this organization were expected');
 

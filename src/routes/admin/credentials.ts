@@ -2,9 +2,9 @@
 import { type Context, Hono } from 'hono';
 import * as z from 'zod';
 import { coordinatorOf } from '../../coordinator-stub';
-import { DAY, parseDuration } from '../../credentials/duration';
 import type { Refused } from '../../credentials/rotation';
 import { stateOf } from '../../credentials/state';
+import { DAY, parseDuration } from '../../duration';
 import { ScimError } from '../../scim/error';
 import { type Credential, type Line, listCredentials } from '../../store/credentials/credentials';
 import { halfImported } from '../../store/org/refusals';

@@ -1,7 +1,7 @@
 /** The brake: how far it is used, whom it holds, and what the operator decides about them. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { DAY, parseDuration } from '../../credentials/duration';
+import { DAY, parseDuration } from '../../duration';
 import { type Released, releaseUser } from '../../provisioning/release-held';
 import { underTypes } from '../../provisioning/schemas';
 import { notFound } from '../../scim/error';

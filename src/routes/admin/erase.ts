@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { invalidValue, notFound, ScimError } from '../../scim/error';
 import { Unmet } from '../../store/d1/batch';
 import { eraseUser } from '../../store/directory/erase-user';
-import { findSubject } from '../../store/journal/read';
+import { findSubject } from '../../store/directory/subjects';
 import type { App } from '../context';
 import { body, query } from '../validator';
 import { by, confirmation, orgOf, reason } from './respond';

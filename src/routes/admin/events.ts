@@ -1,17 +1,11 @@
 /** The journal, as the administrator reads it: who did what to whom, what came of it; and what happened to one user. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { parseDuration } from '../../credentials/duration';
+import { parseDuration } from '../../duration';
 import { groupsNamedIn, tell } from '../../operator/history';
 import { invalidValue, notFound } from '../../scim/error';
-import {
-  type Asked,
-  findSubject,
-  namesOfGroups,
-  type Recorded,
-  readEvents,
-  type Subject,
-} from '../../store/journal/read';
+import { findSubject, namesOfGroups, type Subject } from '../../store/directory/subjects';
+import { type Asked, type Recorded, readEvents } from '../../store/journal/read';
 import type { App } from '../context';
 import { outcomeOf, queriedPage, refuseFuture, shownEvent } from '../events';
 import { iso, queriedInstant } from '../instants';

@@ -1,4 +1,5 @@
 /** Groups of one org: row <-> resource, and who is in them. */
+
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Happening } from '../../events';
 import type { ResourceType } from '../../scim/attribute';
@@ -14,7 +15,7 @@ import type { Row } from '../d1/batch';
 import { atOneOf, expect, expectEach, expectOneChange } from '../d1/expect';
 import { jsonPortions } from '../d1/json-parameters';
 import { signedOut, signOut } from '../journal/end-sessions';
-import { beforeIn, count, record, recordAs, toldBy } from '../journal/record';
+import { beforeIn, count, MAX_NOTED, record, recordAs, toldBy } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import type { Columns } from './columns';
 import { membersOfGroups } from './derived';
@@ -315,9 +316,6 @@ export async function insertGroup(
   );
   return groupAfter(results, withMembers);
 }
-
-/** Ids that an event names; it counts the rest. */
-export const MAX_NOTED = 1_000;
 
 /** Of a group before it is changed: itself, and what the change would come to. */
 export interface GroupBefore {

@@ -1,11 +1,8 @@
 /** The journal as it is read: after a number, page by page, all of it or what bears on a type, a user, a time. */
 import { type SQL, sql } from 'drizzle-orm';
-import { foldCase } from '../../scim/fold';
-import type { Related } from '../../scim/resource';
 import type { Row } from '../d1/batch';
-import { MAX_NOTED } from '../directory/groups';
-import { GROUPS_OF_USER, groupsIn } from '../directory/memberships';
 import type { OrgStore } from '../org/open';
+import { MAX_NOTED } from './record';
 
 /** An event as it was recorded. */
 export interface Recorded {
@@ -176,66 +173,4 @@ const recordedOf = (row: Row): Recorded => ({
 export async function readCurrent(store: OrgStore): Promise<number> {
   const [rows] = await store.read(sql`SELECT event_seq FROM orgs WHERE id = ${store.org}`);
   return rows![0]!['event_seq'] as number;
-}
-
-/** Whom events are of. */
-export interface Subject {
-  readonly id: string;
-  /** As it is now; absent: nothing but its events is left. */
-  readonly now?: {
-    readonly userName: string;
-    readonly isActive: boolean;
-    /** Epoch milliseconds. */
-    readonly deletedAt: number | undefined;
-    /** Nothing but the id is left. */
-    readonly erasedAt: number | undefined;
-    readonly notBefore: number | undefined;
-    readonly groups: readonly Related[];
-  };
-}
-
-/**
- * The user that an operator means: by id, else by userName, who may be deleted, or known to the journal alone. One round
- * trip; look-ups of their own, for no index serves an OR of them.
- */
-export async function findSubject(store: OrgStore, idOrUserName: string): Promise<Subject | undefined> {
-  const one = sql`SELECT id FROM users WHERE org_id = ${store.org}`;
-  const named = sql`user_name_key = ${foldCase(idOrUserName)}`;
-  const [rows] = await store.read(
-    sql`SELECT subject.id, users.id AS user_id, users.resource ->> '$.userName' AS user_name, users.active,
-        users.deleted_at, users.erased_at, users.not_before, ${sql.raw(GROUPS_OF_USER)} AS groups
-      FROM (SELECT coalesce((${one} AND id = ${idOrUserName}), (${one} AND deleted_at IS NULL AND ${named}),
-        (${one} AND deleted_at IS NOT NULL AND ${named} ORDER BY deleted_at DESC LIMIT 1),
-        (SELECT target_id FROM events WHERE org_id = ${store.org} AND target_id = ${idOrUserName}
-          AND type GLOB 'user.*' LIMIT 1)) AS id) AS subject
-      LEFT JOIN users ON users.org_id = ${store.org} AND users.id = subject.id WHERE subject.id IS NOT NULL`,
-  );
-  const row = rows![0];
-  if (row === undefined) return undefined;
-  const id = row['id'] as string;
-  if (row['user_id'] === null) return { id };
-  return {
-    id,
-    now: {
-      userName: (row['user_name'] as string | null) ?? '',
-      isActive: row['active'] === 1,
-      deletedAt: (row['deleted_at'] as number | null) ?? undefined,
-      erasedAt: (row['erased_at'] as number | null) ?? undefined,
-      notBefore: (row['not_before'] as number | null) ?? undefined,
-      groups: groupsIn(row['groups']),
-    },
-  };
-}
-
-/** The displayNames of groups by their ids, deleted ones by what their last event says. One round trip. */
-export async function namesOfGroups(store: OrgStore, ids: readonly string[]): Promise<Map<string, string>> {
-  if (ids.length === 0) return new Map();
-  const [rows] = await store.read(
-    sql`SELECT asked.value AS id, ifnull(
-        (SELECT resource ->> '$.displayName' FROM groups WHERE org_id = ${store.org} AND id = asked.value),
-        (SELECT details ->> '$.before.displayName' FROM events
-          WHERE org_id = ${store.org} AND target_id = asked.value ORDER BY seq DESC LIMIT 1)) AS name
-      FROM json_each(${JSON.stringify(ids)}) AS asked`,
-  );
-  return new Map(rows!.flatMap((row) => (row['name'] === null ? [] : [[row['id'], row['name']] as [string, string]])));
 }

@@ -134,3 +134,6 @@ export const beforeIn = (resource: SQL, named: SQL): SQL =>
 const COLUMNS = sql.raw(
   'events (org_id, seq, at, type, actor, credential_id, target_id, request_id, details, publishes)',
 );
+
+/** Ids that an event names; it counts the rest. */
+export const MAX_NOTED = 1_000;

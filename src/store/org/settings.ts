@@ -3,7 +3,7 @@
  * come from this table. A new setting is one entry here, `npm run docs:settings`, and its behaviour.
  */
 import * as z from 'zod';
-import { DAY, parseDuration } from '../../credentials/duration';
+import { DAY, parseDuration } from '../../duration';
 import { domainKey } from '../../scim/address';
 import { foldCase } from '../../scim/fold';
 import { parseSize } from './size';

@@ -19,7 +19,8 @@ import {
   soughtFor,
   writeAccounts,
 } from '../store/directory/account-import';
-import { type Draft, findUser, type StoredUser } from '../store/directory/users';
+import type { Draft } from '../store/directory/user-changes';
+import { findUser, type StoredUser } from '../store/directory/users';
 import { isRestored } from './identity';
 import { creation, detailsOf, replacement } from './lifecycle';
 import { type Org, publishAll, type TypedOrg } from './org';

@@ -11,7 +11,9 @@ import type { Bends } from '../scim/quirks';
 import { isSame, type JsonObject, type Related, type Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
 import { Taken, Unmet } from '../store/d1/batch';
-import type { GroupBefore, StoredGroup } from '../store/directory/groups';
+import type { GroupBefore } from '../store/directory/group-changes';
+import * as changes from '../store/directory/group-changes';
+import type { StoredGroup } from '../store/directory/groups';
 import * as store from '../store/directory/groups';
 import { MAX_NOTED } from '../store/journal/record';
 import { detailsOf } from './lifecycle';
@@ -38,7 +40,7 @@ export async function createGroup(org: TypedOrg, body: unknown, projection: Proj
     const happening = { type: 'group.created', targetId: id, details } as const;
     // All of them, for the client has just sent them all (RFC 7644 §3.3: the whole representation).
     const withMembers = isWanted(projection, 'members') ? 'all' : 'none';
-    return await store.insertGroup(org.store, org.types.group, draft, memberIds, org.actor, happening, withMembers);
+    return await changes.insertGroup(org.store, org.types.group, draft, memberIds, org.actor, happening, withMembers);
   } catch (error) {
     throw await refusal(org, error);
   }
@@ -102,7 +104,7 @@ export function patchGroup(
 }
 
 async function readBefore(org: Org, id: string, members: MembershipChange): Promise<GroupBefore> {
-  const before = await store.readGroupBefore(org.store, id, members);
+  const before = await changes.readGroupBefore(org.store, id, members);
   if (before === undefined) throw notFound('Group');
   return before;
 }
@@ -141,12 +143,12 @@ async function changeGroup(
   const { after, bends } = compute(group.resource);
   const isChanged = !isSame(group.resource, after);
   if (!isChanged && joining.length === 0 && leaving.length === 0) {
-    if (unknown.length > 0) await store.noteUnknown(org.store, org.actor, id, detailsOfChange(before, after, bends));
+    if (unknown.length > 0) await changes.noteUnknown(org.store, org.actor, id, detailsOfChange(before, after, bends));
     return withMembersFor(org, group, answered);
   }
   const isGuarded = isChanged || members.isReplaced || ifMatch !== undefined;
   try {
-    const changed = await store.changeGroup(
+    const changed = await changes.changeGroup(
       org.store,
       org.types.group,
       id,
@@ -183,7 +185,7 @@ function briefly(projection: Projection): AnsweredMembers {
 async function withMembersFor(org: Org, group: StoredGroup, answered: AnsweredMembers): Promise<StoredGroup> {
   if (answered === 'none') return group;
   if (group.memberCount === 0) return { ...group, members: [] };
-  const room = answered === 'few' ? store.MAX_ANSWERED_MEMBERS : store.MAX_MEMBERS;
+  const room = answered === 'few' ? changes.MAX_ANSWERED_MEMBERS : store.MAX_MEMBERS;
   return group.memberCount > room ? group : getGroup(org, group.id, {});
 }
 
@@ -216,7 +218,7 @@ async function refusal(org: Org, error: unknown): Promise<unknown> {
 export async function deleteGroup(org: TypedOrg, id: string, ifMatch: TagCondition | undefined): Promise<void> {
   const versions = ifMatch === '*' ? undefined : ifMatch;
   try {
-    const signedOut = await store.deleteGroup(org.store, id, versions, org.actor, {
+    const signedOut = await changes.deleteGroup(org.store, id, versions, org.actor, {
       type: 'group.deleted',
       targetId: id,
     });

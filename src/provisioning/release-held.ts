@@ -1,6 +1,7 @@
 /** What the brake has held is carried out after all, at the operator's word. */
 import { letGo, type Operation } from '../store/directory/deactivation-limit';
 import { buryUser, eraseUser } from '../store/directory/delete-user';
+import { replaceUser } from '../store/directory/user-changes';
 import * as store from '../store/directory/users';
 import { detailsOf, replacement } from './lifecycle';
 import type { TypedOrg } from './org';
@@ -35,15 +36,7 @@ export async function releaseUser(org: TypedOrg, id: string, operation: Operatio
         const happening = { type, targetId: id, details: { ...changed, cause: 'brake', by }, publishes: isPublished };
         const manner = { endsSessions, isBraked: false };
         const modifiedAt = Math.max(org.store.now, before.modifiedAt);
-        await store.replaceUser(
-          org.store,
-          org.types.user,
-          before,
-          { ...draft, modifiedAt },
-          org.actor,
-          happening,
-          manner,
-        );
+        await replaceUser(org.store, org.types.user, before, { ...draft, modifiedAt }, org.actor, happening, manner);
       }
       return { user: id };
     } catch (error) {

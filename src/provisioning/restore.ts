@@ -2,6 +2,7 @@
 import type { Details } from '../events';
 import { notFound, ScimError, uniqueness } from '../scim/error';
 import { Taken } from '../store/d1/batch';
+import { replaceUser } from '../store/directory/user-changes';
 import type { StoredUser } from '../store/directory/users';
 import * as store from '../store/directory/users';
 import { restoration } from './lifecycle';
@@ -38,7 +39,7 @@ export function restoreUser(org: TypedOrg, id: string, details: Details): Promis
     const happening = { type, targetId: id, details: { changed: {}, ...details }, publishes };
     const manner = { endsSessions, isOneExternalId: true };
     try {
-      const { user } = await store.replaceUser(org.store, org.types.user, before, draft, org.actor, happening, manner);
+      const { user } = await replaceUser(org.store, org.types.user, before, draft, org.actor, happening, manner);
       return { user, isPublished: await org.publish(store.publicationOf(user)) };
     } catch (error) {
       if (isUnmet(error, 'version')) return undefined;

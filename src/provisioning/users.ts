@@ -11,6 +11,7 @@ import { Taken } from '../store/d1/batch';
 import { withdraw } from '../store/directory/deactivation-limit';
 import { buryUser, eraseUser } from '../store/directory/delete-user';
 import { mayLink } from '../store/directory/linking';
+import * as changes from '../store/directory/user-changes';
 import type { StoredUser } from '../store/directory/users';
 import * as store from '../store/directory/users';
 import type { Publication } from '../store/journal/outbox';
@@ -88,7 +89,7 @@ async function insert(
   const details = { ...detailsOf({}, resource, bends), ...(notLinked.length > 0 && { notLinked }) };
   const happening = { type: change.type, targetId: id, details, publishes: change.isPublished };
   const draft = { id, isActive, resource, version: 1, createdAt: now, modifiedAt: now };
-  const user = await store.insertUser(org.store, org.types.user, draft, org.actor, happening, passedOver);
+  const user = await changes.insertUser(org.store, org.types.user, draft, org.actor, happening, passedOver);
   if (change.isPublished) await org.publish(id);
   return user;
 }
@@ -240,7 +241,7 @@ async function save(
       return { ...before, ...draft, groups: [] }; // the last that is seen of them
     }
     const manner = { endsSessions, isLinked: linked !== undefined, withdraws };
-    const saved = await store.replaceUser(org.store, org.types.user, before, draft, org.actor, happening, manner);
+    const saved = await changes.replaceUser(org.store, org.types.user, before, draft, org.actor, happening, manner);
     if (change.isPublished || saved.isSignedOut) await org.publish(store.publicationOf(saved.user));
     return saved.user;
   } catch (error) {

@@ -4,7 +4,7 @@ import { sql } from 'drizzle-orm';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { decide, instant } from '../../src/sessions/check';
 import { runBatch } from '../../src/store/d1/batch';
-import { signOutUser } from '../../src/store/directory/users';
+import { signOutUser } from '../../src/store/directory/user-changes';
 import { CLOCK } from '../../src/store/journal/end-sessions';
 import { signOutOrg } from '../../src/store/operations/orgs';
 import { OrgStore } from '../../src/store/org/open';

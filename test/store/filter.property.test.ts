@@ -17,8 +17,10 @@ import type { Json, JsonObject, Resource, Stored } from '../../src/scim/resource
 import { groupType, userType } from '../../src/scim/schema/types';
 import { ENTERPRISE_USER as E, USER } from '../../src/scim/urns';
 import { buryUser } from '../../src/store/directory/delete-user';
-import { insertGroup, listGroups } from '../../src/store/directory/groups';
-import { insertUser, listUsers, type StoredUser } from '../../src/store/directory/users';
+import { insertGroup } from '../../src/store/directory/group-changes';
+import { listGroups } from '../../src/store/directory/groups';
+import { insertUser } from '../../src/store/directory/user-changes';
+import { listUsers, type StoredUser } from '../../src/store/directory/users';
 import { OrgStore } from '../../src/store/org/open';
 import { GUESS } from '../../src/store/org/profile';
 import { newIdp } from '../support/client';

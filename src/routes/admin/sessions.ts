@@ -10,7 +10,7 @@ import { type Context, Hono } from 'hono';
 import * as z from 'zod';
 import { checkSession, decide, type Verdict } from '../../sessions/check';
 import { type Mode, sessionChecker } from '../../sessions/client/checker';
-import { readSessionState, type SessionState } from '../../store/directory/users';
+import { readSessionState, type SessionState } from '../../store/directory/sign-in';
 import { listPending, WHOLE_ORG } from '../../store/journal/outbox';
 import type { App } from '../context';
 import { iso, queriedInstant } from '../instants';

@@ -16,7 +16,7 @@ import { type Also, count, record, recordBefore } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import { IS_UNLINKED } from './linking';
 import { SEATS } from './policy';
-import { columnValues, type Draft } from './users';
+import { columnValues, type Draft } from './user-changes';
 
 /** A condition on `users`, as the index `users_unlinked` has it: live, and the identity provider has not written to it. */
 export const IS_LIVE_AND_UNLINKED = sql`${IS_UNLINKED} AND users.deleted_at IS NULL`;

@@ -9,7 +9,8 @@ import type { OrgStore } from '../org/open';
 import { takeOut } from './deactivation-limit';
 import { erasure, forget } from './erase-user';
 import { leaveAllGroups } from './memberships';
-import { deleteEmails, live, type StoredUser, seqOf } from './users';
+import { deleteEmails } from './user-changes';
+import { live, type StoredUser, seqOf } from './users';
 
 /** Of the user in the row, by id: for the event that tells why someone is not in them any more. */
 const directGroups = (store: OrgStore): SQL => sql`(SELECT json_group_array(g.id) FROM memberships AS m

@@ -21,7 +21,7 @@ export const expectSso = (store: OrgStore): SQL =>
       FROM orgs WHERE id = ${store.org})`,
   );
 
-/** Of a row of `orgs`: a setting that is a duration (credentials/duration.ts), in milliseconds. */
+/** Of a row of `orgs`: a setting that is a duration (duration.ts), in milliseconds. */
 export function milliseconds(setting: keyof OrgSettings, otherwise: string): SQL {
   const text = `ifnull(orgs.settings ->> '$."${setting}"', '${otherwise}')`;
   return sql.raw(`(CAST(${text} AS INTEGER) * CASE substr(${text}, -1)

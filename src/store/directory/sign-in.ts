@@ -68,3 +68,28 @@ function seqsOf(store: OrgStore, key: Key, value: string): SQL {
   if (key === 'userName') return sql`${live} AND user_name_key = ${foldCase(value)}`;
   return sql`${live} AND external_id = ${value}`;
 }
+
+/** What the strict session check needs: zero staleness, from the primary. One round trip. */
+export interface SessionState {
+  readonly isKnown: boolean;
+  /** The user, and the org. */
+  readonly isActive: boolean;
+  /** The later of the user's and the org's; epoch milliseconds. */
+  readonly notBefore: number | undefined;
+}
+
+export async function readSessionState(store: OrgStore, userId: string): Promise<SessionState> {
+  const [rows] = await store.read(
+    sql`SELECT active, deleted_at, not_before FROM users WHERE org_id = ${store.org} AND id = ${userId}`,
+  );
+  const row = rows![0];
+  const instants = [row?.['not_before'] as number | null | undefined, store.tenant.notBefore].filter(
+    (at) => at != null,
+  );
+  return {
+    isKnown: row !== undefined,
+    isActive:
+      row !== undefined && row['active'] === 1 && row['deleted_at'] === null && store.tenant.disabledAt === undefined,
+    notBefore: instants.length > 0 ? Math.max(...instants) : undefined,
+  };
+}

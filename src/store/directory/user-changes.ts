@@ -1,0 +1,239 @@
+/** Changes of users: each is one batch, with its event. */
+import { type SQL, sql } from 'drizzle-orm';
+import type { Actor, Details, Happening } from '../../events';
+import type { ResourceType } from '../../scim/attribute';
+import { isBlank } from '../../scim/fold';
+import { externalIdOf, identityChanges } from '../../scim/identifying';
+import { searchable } from '../../scim/representation';
+import type { JsonObject, Resource, Stored } from '../../scim/resource';
+import { ENTERPRISE_USER } from '../../scim/urns';
+import { expect, expectEach, expectNone, expectOneChange } from '../d1/expect';
+import { only, raised, signedOut, signOut } from '../journal/end-sessions';
+import { committedState, publishLater, selectCommitted } from '../journal/outbox';
+import { count, record, recordAs, toldBy } from '../journal/record';
+import type { OrgStore } from '../org/open';
+import { takeOut, withdrawal } from './deactivation-limit';
+import { likenessOf, strangers, whyKnown, whyNotKnownAs } from './identity';
+import { expectAllowed, expectSeat, hasRoom, isRoomy, joinDefaultGroup, takeSeat } from './policy';
+import { live, meant, SELECT, type StoredUser, seqOf, userOf } from './users';
+
+/**
+ * Every session of the user issued until now is dead; nothing else of the user changes. By id, else by userName.
+ *
+ * @throws Unmet `found`: there is no such user.
+ */
+export async function signOutUser(
+  store: OrgStore,
+  idOrUserName: string,
+  actor: Actor,
+  details: Details,
+): Promise<StoredUser> {
+  const user = meant(store, idOrUserName);
+  const results = await store.write(
+    expect('found', sql`EXISTS (SELECT 1 FROM users WHERE ${user})`),
+    ...signOut(store, actor, sql`SELECT users.id AS id FROM users WHERE ${user}`, details),
+    sql`${SELECT} WHERE ${user}`,
+  );
+  return userOf(results.at(-1)![0]!);
+}
+
+/** A user about to be written. */
+export interface Draft {
+  readonly id: string;
+  readonly isActive: boolean;
+  readonly resource: Resource;
+  readonly version: number;
+  readonly createdAt: number;
+  readonly modifiedAt: number;
+}
+
+/** What of a resource has a column of its own. */
+export function columnValues(type: ResourceType, draft: Draft) {
+  const folded: JsonObject = { ...searchable(type, draft), active: draft.isActive };
+  const values = (name: string) => {
+    const elements = folded[name] as { value?: string }[] | undefined;
+    return [...new Set(elements?.flatMap(({ value }) => value ?? []))];
+  };
+  return {
+    userNameKey: folded['userName'] as string,
+    externalId: externalIdOf(draft.resource) ?? null,
+    active: draft.isActive ? 1 : 0,
+    resource: JSON.stringify(draft.resource),
+    folded: JSON.stringify(folded),
+    emails: values('emails').filter((email) => !isBlank(email)),
+    roles: values('roles'),
+  };
+}
+
+const insertEmails = (store: OrgStore, id: string, emails: readonly string[]): SQL[] =>
+  emails.length === 0
+    ? []
+    : [
+        sql`INSERT INTO user_emails (org_id, value_key, user_seq)
+          SELECT ${store.org}, value, ${seqOf(store, id)} FROM json_each(${JSON.stringify(emails)})`,
+      ];
+
+export const deleteEmails = (store: OrgStore, id: string): SQL =>
+  sql`DELETE FROM user_emails WHERE org_id = ${store.org} AND user_seq = ${seqOf(store, id)}`;
+
+/**
+ * A new user, who joins the org's default group, in one round trip.
+ *
+ * @param passedOver accounts that it may look like, and is known not to be.
+ * @throws Unmet `allowed_roles`: the org does not know one of the roles. Unmet `no_tombstone`, `same_external_id`, `linkable`:
+ *   it may be somebody who was deleted, is there under another userName, or was there before the identity provider. Unmet
+ *   `unique_external_id`: the org wants it to be. Unmet `seats`: `storage`: the plan has none left.
+ * @throws Taken: the userName is a live user's.
+ */
+export async function insertUser(
+  store: OrgStore,
+  type: ResourceType,
+  draft: Draft,
+  actor: Actor,
+  happening: Happening,
+  passedOver: readonly string[] = [],
+): Promise<Stored> {
+  const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
+  expectAllowed(store, roles);
+  const likeness = likenessOf(draft.resource);
+  const why = whyKnown(store, likeness, passedOver, draft.isActive);
+  const seat = draft.isActive ? takeSeat(store, actor) : undefined;
+  const { notRestored, sameExternalId } = strangers(store, likeness, draft.id);
+  const { defaultGroup } = store.profile.settings;
+  const isWhole = defaultGroup === undefined && managerOf(draft.resource) === undefined;
+  // A NULL in the patch leaves the details as they are.
+  const details = sql`json_patch(${JSON.stringify({ ...toldBy(actor, happening.details), defaultGroup })},
+    json_object('notRestored', ${notRestored}, 'sameExternalId', ${sameExternalId}))`;
+  const results = await store.write(
+    ...(why ? [expectNone(why)] : []),
+    // That the userName is a live user's is said first: the insert will say it.
+    expect(
+      'storage',
+      sql`${hasRoom(store, resource, folded)} OR EXISTS (SELECT 1 FROM users
+        WHERE org_id = ${store.org} AND deleted_at IS NULL AND user_name_key = ${userNameKey})`,
+    ),
+    sql`INSERT INTO users (org_id, id, user_name_key, external_id, active, version, created_at, modified_at, resource, folded)
+      VALUES (${store.org}, ${draft.id}, ${userNameKey}, ${externalId}, ${active}, ${draft.version},
+        ${draft.createdAt}, ${draft.modifiedAt}, ${resource}, ${folded})`,
+    ...insertEmails(store, draft.id, emails),
+    ...joinDefaultGroup(store, draft.id),
+    count(store, { users: 1, ...seat?.count }),
+    recordAs(store, actor, happening, details, seat?.warning),
+    ...(happening.publishes ? [publishLater(store, only(draft.id))] : []),
+    // Of most new users all is known: they are in no group, and have no manager.
+    ...(isWhole ? [] : [sql`${SELECT} WHERE ${live(store, draft.id)}`]),
+  );
+  return isWhole ? { ...draft, groups: [] } : userOf(results.at(-1)![0]!);
+}
+
+/** The id that the resource names as its manager. */
+const managerOf = ({ [ENTERPRISE_USER]: extension }: Resource): unknown =>
+  (extension as { manager?: { value?: unknown } } | undefined)?.manager?.value;
+
+/** How a user is changed. */
+export interface Manner {
+  readonly endsSessions: boolean;
+  /** The identity provider takes the account over by it. */
+  readonly isLinked?: boolean;
+  /** False: the operator has released it from the brake. */
+  readonly isBraked?: boolean;
+  /** The identity provider wants somebody active whom the brake holds: held no more, by the same batch. */
+  readonly withdraws?: boolean;
+  /** No other live account may have the externalId, whatever the org's settings say. */
+  readonly isOneExternalId?: boolean;
+}
+
+export interface Replaced {
+  /** As answers show it. Of a live user whose sessions were ended, `notBefore` is that of before. */
+  readonly user: StoredUser;
+  /** The org ends the sessions of who is renamed, and this one was. */
+  readonly isSignedOut: boolean;
+}
+
+/**
+ * A changed user in the place of the one that was read, a restored one in the place of its tombstone. One round trip.
+ *
+ * @param endsSessions those issued until now; the happening has to publish it.
+ * @throws Unmet `version`: it has changed since it was read. Unmet `allowed_roles`: a role that it did not have before is
+ *   none that the org knows. Unmet `seats`: it would be active, and the plan has none left. Unmet `protected`, `rejected`,
+ *   `brake`: it would be inactive (brake.ts). Unmet `protected_identity`: it would be known by something else. Unmet
+ *   `unique_external_id`, `storage`.
+ * @throws Taken: the userName is another live user's.
+ */
+export async function replaceUser(
+  store: OrgStore,
+  type: ResourceType,
+  before: StoredUser,
+  draft: Draft,
+  actor: Actor,
+  happening: Happening,
+  { endsSessions, isLinked = false, isBraked = true, withdraws = false, isOneExternalId = false }: Manner,
+): Promise<Replaced> {
+  const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
+  const was = columnValues(type, before);
+  const seat = draft.isActive && !before.isActive ? takeSeat(store, actor) : undefined;
+  const deleted = before.isDeleted ? sql`deleted_at IS NOT NULL` : sql`deleted_at IS NULL`;
+  const isRenamed = !before.isDeleted && was.userNameKey !== userNameKey;
+  const mayEnd = isRenamed && !endsSessions && store.profile.settings.signOutOnRename;
+  const isNewExternalId = before.isDeleted || was.externalId !== externalId;
+  const why = whyNotKnownAs(store, {
+    id: draft.id,
+    isOther: identityChanges(before.resource, draft.resource).length > 0,
+    // Who only becomes active again shares it already: of those that have it, one may be active.
+    ...(externalId !== null &&
+      (isNewExternalId || seat) && {
+        externalId,
+        isUnique: isOneExternalId ? 'always' : isNewExternalId ? 'among-all' : 'among-active',
+      }),
+  });
+  expectAllowed(
+    store,
+    roles.filter((role) => !was.roles.includes(role)),
+  );
+  const hasOtherEmails = before.isDeleted || JSON.stringify(was.emails) !== JSON.stringify(emails);
+  // Taking an account over moves no version by itself: two that do so at once must not both have done it.
+  const [linked, unlinked] = isLinked ? [sql`, linked_at = ${store.now}`, sql` AND linked_at IS NULL`] : [sql``, sql``];
+  const isOut = before.isActive && !draft.isActive;
+  const ended = endsSessions ? sql`, not_before = ${raised(store)}` : sql``;
+  const change = [
+    // First, for whether the user is active still is asked.
+    ...(isOut ? takeOut(store, draft.id, { otherwise: 'version', isBraked }) : []),
+    sql`UPDATE users SET user_name_key = ${userNameKey}, external_id = ${externalId}, active = ${active},
+        version = ${draft.version}, modified_at = ${draft.modifiedAt}, deleted_at = NULL,
+        resource = ${resource}, folded = ${folded}${linked}${ended}
+      WHERE org_id = ${store.org} AND id = ${before.id} AND version = ${before.version} AND ${deleted}${unlinked}`,
+    // A change that takes somebody out needs no room.
+    isOut ? expectOneChange('version') : expectEach(['version', sql`changes()`], ['storage', isRoomy(store)]),
+    ...(why ? [expectNone(why)] : []),
+    ...(withdraws ? withdrawal(store, draft.id, actor) : []),
+    ...(hasOtherEmails ? [deleteEmails(store, draft.id), ...insertEmails(store, draft.id, emails)] : []),
+    ...(seat ? expectSeat(store) : []),
+    count(store, {
+      users: before.isDeleted ? 1 : 0,
+      activeUsers: active - (before.isActive ? 1 : 0),
+      ...seat?.count,
+    }),
+    record(store, actor, happening, seat?.warning),
+    ...(happening.publishes ? [publishLater(store, only(draft.id))] : []),
+  ];
+  const renamed = mayEnd ? signOut(store, actor, only(draft.id), { cause: 'rename' }) : [];
+  // The groups and the manager came with the read, unless it has another manager now.
+  const manager = managerOf(draft.resource);
+  const isWhole = !before.isDeleted && manager === managerOf(before.resource) && manager !== draft.id;
+  const publishes = happening.publishes === true || mayEnd === true;
+  const read = isWhole
+    ? publishes
+      ? [selectCommitted(store, draft.id)]
+      : []
+    : [sql`${SELECT} WHERE ${live(store, draft.id)}`];
+  const results = await store.write(...change, ...renamed, ...read);
+  const last = results.at(-1);
+  // Where a rename signs nobody out, no row of the outbox waits.
+  const committed = isWhole && publishes && last?.[0]?.['id'] != null ? committedState(last) : undefined;
+  return {
+    user: isWhole
+      ? { ...before, ...draft, ...(committed && { notBefore: committed.notBefore, unpublished: committed.through }) }
+      : userOf(last![0]!),
+    isSignedOut: renamed.length > 0 && signedOut(results[change.length]).length > 0,
+  };
+}

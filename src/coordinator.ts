@@ -23,15 +23,8 @@ import { type FlagWrite, flagWriteOf } from './sessions/publish';
 import { Streams } from './sessions/push';
 import { Settlement } from './sessions/settlement';
 import { WrittenStates } from './sessions/written-states';
-import {
-  type Credential,
-  type Ended,
-  type Expected,
-  type Line,
-  type Rotated,
-  retirePredecessor,
-  revokeCredentials,
-} from './store/credentials/credentials';
+import type { Credential, Expected, Line } from './store/credentials/credentials';
+import { type Ended, type Rotated, retirePredecessor, revokeCredentials } from './store/credentials/rotation';
 import { type Publication, pendingPublications, readPublication, settle, WHOLE_ORG } from './store/journal/outbox';
 import { OrgStore } from './store/org/open';
 

@@ -2,16 +2,18 @@
 import type { Actor } from '../events';
 import {
   type Credential,
-  cancelRotation,
-  completeRotation,
-  type Ended,
   type Expected,
   insertCredential,
   type Line,
   listCredentials,
+} from '../store/credentials/credentials';
+import {
+  cancelRotation,
+  completeRotation,
+  type Ended,
   type Rotated,
   rotateCredential,
-} from '../store/credentials/credentials';
+} from '../store/credentials/rotation';
 import { Unmet } from '../store/d1/batch';
 import type { OrgStore } from '../store/org/open';
 import { hashOf, maskOf, newSecret } from './secret';

@@ -2,7 +2,8 @@
 import { abortAllDurableObjects } from 'cloudflare:test';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { cancel, complete, issue, rotate } from '../../src/credentials/rotation';
-import { revokeCredentials, TOKENS } from '../../src/store/credentials/credentials';
+import { TOKENS } from '../../src/store/credentials/credentials';
+import { revokeCredentials } from '../../src/store/credentials/rotation';
 import { OrgStore } from '../../src/store/org/open';
 import type { Answer } from '../support/client';
 import { rebind } from '../support/coordinator';

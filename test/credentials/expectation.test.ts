@@ -2,7 +2,8 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { cancel, issue, rotate } from '../../src/credentials/rotation';
-import { revokeCredentials, secretsOf, TOKENS } from '../../src/store/credentials/credentials';
+import { secretsOf, TOKENS } from '../../src/store/credentials/credentials';
+import { revokeCredentials } from '../../src/store/credentials/rotation';
 import { OrgStore } from '../../src/store/org/open';
 import { dump, journal } from '../support/database';
 import { type CredentialLine, newLine } from '../support/line';

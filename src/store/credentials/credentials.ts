@@ -4,9 +4,9 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, CredentialEvent } from '../../events';
-import { type Row, runBatch, Unmet } from '../d1/batch';
+import { type Row, runBatch } from '../d1/batch';
 import { expect } from '../d1/expect';
-import { count, record, recordAs } from '../journal/record';
+import { count, record } from '../journal/record';
 import { isGood } from '../org/caller';
 import type { OrgStore } from '../org/open';
 import type { Presented } from '../org/tenant';
@@ -23,7 +23,7 @@ export const PASSWORDS: Line = { kind: 'basic', subject: '' };
 export const secretsOf = (clientId: string): Line => ({ kind: 'oauth_client', subject: clientId });
 
 const NOUNS = { token: 'token', basic: 'basic', oauth_client: 'client' } as const;
-const eventOf = (line: Line, verb: string) => `${NOUNS[line.kind]}.${verb}` as CredentialEvent;
+export const eventOf = (line: Line, verb: string) => `${NOUNS[line.kind]}.${verb}` as CredentialEvent;
 
 /** Instants are epoch milliseconds. */
 export interface Credential {
@@ -57,13 +57,6 @@ export interface Draft {
   readonly validFor: number | undefined;
 }
 
-export interface Rotation extends Draft {
-  /** Milliseconds for which the old one stays good. */
-  readonly grace: number;
-  /** The first use of the new one ends the grace early. */
-  readonly retireOnUse: boolean;
-}
-
 /** The generation that the caller takes for the current one; absent: whichever. */
 export type Expected = number | undefined;
 
@@ -89,27 +82,27 @@ export const credentialOf = (row: Row): Credential => ({
 });
 
 /** Rows of a line, as conditions. */
-const of = (store: OrgStore, { kind, subject }: Line): SQL =>
+export const of = (store: OrgStore, { kind, subject }: Line): SQL =>
   sql`org_id = ${store.org} AND kind = ${kind} AND subject = ${subject}`;
 // `<> 0`, not `> 0`: so that SQLite takes the index of those two at most, and does not walk all that there ever were.
 export const isAlive = sql.raw('generation <> 0 AND revoked_at IS NULL');
-const isCurrent = sql.raw('generation <> 0 AND revoked_at IS NULL AND replaced_at IS NULL');
-const isReplaced = sql.raw('generation <> 0 AND revoked_at IS NULL AND replaced_at IS NOT NULL');
+export const isCurrent = sql.raw('generation <> 0 AND revoked_at IS NULL AND replaced_at IS NULL');
+export const isReplaced = sql.raw('generation <> 0 AND revoked_at IS NULL AND replaced_at IS NOT NULL');
 
-const alive = (store: OrgStore, line: Line): SQL =>
+export const alive = (store: OrgStore, line: Line): SQL =>
   sql`SELECT * FROM credentials WHERE ${of(store, line)} AND ${isAlive} ORDER BY generation DESC`;
 
-function expectGeneration(store: OrgStore, line: Line, expected: Expected): SQL {
+export function expectGeneration(store: OrgStore, line: Line, expected: Expected): SQL {
   const current = sql`SELECT generation FROM credentials WHERE ${of(store, line)} AND ${isCurrent}`;
   return expect('generation', expected === undefined ? sql`1` : sql`(${current}) IS CAST(${expected} AS INTEGER)`);
 }
 
 /** What every event of a line tells beside its own: who asked, with what, and of which OAuth client. */
-const context = (line: Line, by: string, actor: Actor): SQL =>
+export const context = (line: Line, by: string, actor: Actor): SQL =>
   sql`'by', ${by}, 'oauthClient', ${line.subject || null}, 'client', ${actor.client ?? null}`;
 /** Generations as numbers, which a bound one would not be. */
-const brief = sql.raw("json_object('mask', mask, 'generation', generation)");
-const isoOf = (at: number): SQL => sql`strftime('%Y-%m-%dT%H:%M:%fZ', ${at} / 1000.0, 'unixepoch')`;
+export const brief = sql.raw("json_object('mask', mask, 'generation', generation)");
+export const isoOf = (at: number): SQL => sql`strftime('%Y-%m-%dT%H:%M:%fZ', ${at} / 1000.0, 'unixepoch')`;
 
 /**
  * The first of a line, or the first after a revocation or an expiry.
@@ -144,10 +137,10 @@ export function insertStatements(store: OrgStore, line: Line, draft: Draft, by: 
 }
 
 /** Numbers are never given twice, for no row of a line is ever removed. */
-const nextGeneration = (store: OrgStore, line: Line): SQL =>
+export const nextGeneration = (store: OrgStore, line: Line): SQL =>
   sql`(SELECT ifnull(max(generation), 0) + 1 FROM credentials WHERE ${of(store, line)} AND generation > 0)`;
 
-const insertion = (store: OrgStore, line: Line, draft: Draft, by: string, retireOnUse: boolean): SQL => {
+export const insertion = (store: OrgStore, line: Line, draft: Draft, by: string, retireOnUse: boolean): SQL => {
   const { now } = store;
   const validUntil = draft.validFor === undefined ? null : now + draft.validFor;
   return sql`INSERT INTO credentials (id, org_id, kind, subject, hash, mask, generation, created_at, created_by,
@@ -155,186 +148,6 @@ const insertion = (store: OrgStore, line: Line, draft: Draft, by: string, retire
     SELECT ${draft.id}, ${store.org}, ${line.kind}, ${line.subject}, ${draft.hash}, ${draft.mask},
       ${nextGeneration(store, line)}, ${now}, ${by}, ${now}, ${by}, ${validUntil}, ${retireOnUse ? 1 : 0}`;
 };
-
-/** What a rotation came to. */
-export interface Rotated {
-  readonly current: Credential;
-  /** The one before, and until when it is good. */
-  readonly predecessor: Credential;
-  /** The one before that, if its own grace was cut short by this. */
-  readonly killed: Credential | undefined;
-}
-
-/**
- * A new one takes the place of the current one, which stays good for its grace; the one that was in its grace is dead.
- * Whoever is dead by it is marked as revoked, so that no clock that is behind ours lets it in for another moment.
- *
- * @throws Unmet `token`: there is none to replace. `generation`: it is another one than expected.
- */
-export async function rotateCredential(
-  store: OrgStore,
-  line: Line,
-  rotation: Rotation,
-  expected: Expected,
-  by: string,
-  actor: Actor,
-): Promise<Rotated> {
-  const { now } = store;
-  const graceUntil = now + rotation.grace;
-  const mine = of(store, line);
-  const inGrace = sql`credentials WHERE ${mine} AND ${isReplaced} AND ${isGood(now)}`;
-  const kill = sql`revoked_at = ${now}, revoked_by = ${by}`;
-  const results = await store.write(
-    expect('token', sql`EXISTS (SELECT 1 FROM credentials WHERE ${mine} AND ${isCurrent})`),
-    expectGeneration(store, line, expected),
-    sql`SELECT * FROM ${inGrace}`,
-    // The event is told while the rows still say what was.
-    count(store),
-    recordAs(
-      store,
-      actor,
-      { type: eventOf(line, 'rotated'), targetId: rotation.id },
-      sql`(SELECT json_object('mask', ${rotation.mask}, 'generation', ${nextGeneration(store, line)},
-        'replaced', ${brief}, 'graceUntil', ${isoOf(graceUntil)},
-        'killed', (SELECT ${brief} FROM ${inGrace}), ${context(line, by, actor)})
-        FROM credentials WHERE ${mine} AND ${isCurrent})`,
-    ),
-    sql`UPDATE credentials SET ${kill}, grace_until = min(grace_until, ${now}) WHERE ${mine} AND ${isReplaced}`,
-    sql`UPDATE credentials SET replaced_at = ${now}, replaced_by = ${by}, grace_until = ${graceUntil}, retire_on_use = 0
-      ${rotation.grace > 0 ? sql`` : sql`, ${kill}`} WHERE ${mine} AND ${isCurrent} RETURNING *`,
-    insertion(store, line, rotation, by, rotation.retireOnUse),
-    sql`SELECT * FROM credentials WHERE id = ${rotation.id}`,
-  );
-  const [killed] = results[2]!.map(credentialOf);
-  return {
-    current: credentialOf(results[8]![0]!),
-    predecessor: credentialOf(results[6]![0]!),
-    killed: killed && { ...killed, graceUntil: now, revokedAt: now, revokedBy: by },
-  };
-}
-
-/** The end of a rotation's grace, one way or the other. */
-export interface Ended {
-  readonly current: Credential;
-  /** The one that is dead by it. */
-  readonly dead: Credential;
-}
-
-/**
- * The predecessor is the current one again, and the new one dead.
- *
- * @throws Unmet `generation`; `predecessor`: there is none whose grace lasts.
- */
-export async function cancelRotation(
-  store: OrgStore,
-  line: Line,
-  expected: Expected,
-  by: string,
-  actor: Actor,
-): Promise<Ended> {
-  const { now } = store;
-  const mine = of(store, line);
-  const [, , before] = await store.write(
-    expectGeneration(store, line, expected),
-    expect('predecessor', sql`EXISTS (SELECT 1 FROM credentials WHERE ${mine} AND ${isReplaced} AND ${isGood(now)})`),
-    alive(store, line),
-    count(store),
-    recordAs(
-      store,
-      actor,
-      { type: eventOf(line, 'cancelled') },
-      sql`(SELECT json_object('dead', ${brief}, 'current',
-        (SELECT ${brief} FROM credentials WHERE ${mine} AND ${isReplaced}), ${context(line, by, actor)})
-        FROM credentials WHERE ${mine} AND ${isCurrent})`,
-    ),
-    sql`UPDATE credentials SET revoked_at = ${now}, revoked_by = ${by} WHERE ${mine} AND ${isCurrent}`,
-    sql`UPDATE credentials SET replaced_at = NULL, replaced_by = NULL, grace_until = NULL, current_since = ${now},
-      current_by = ${by} WHERE ${mine} AND ${isReplaced}`,
-  );
-  const [dead, again] = before!.map(credentialOf);
-  return {
-    current: {
-      ...again!,
-      ...{ replacedAt: undefined, replacedBy: undefined, graceUntil: undefined, currentSince: now, currentBy: by },
-    },
-    dead: { ...dead!, revokedAt: now, revokedBy: by },
-  };
-}
-
-/**
- * The predecessor is dead from now on.
- *
- * @throws Unmet `generation`; `predecessor`: there is none whose grace lasts.
- */
-export async function completeRotation(
-  store: OrgStore,
-  line: Line,
-  expected: Expected,
-  by: string,
-  actor: Actor,
-): Promise<Ended> {
-  const { now } = store;
-  const mine = of(store, line);
-  const good = sql`${mine} AND ${isReplaced} AND ${isGood(now)}`;
-  const [, , before] = await store.write(
-    expectGeneration(store, line, expected),
-    expect('predecessor', sql`EXISTS (SELECT 1 FROM credentials WHERE ${good})`),
-    alive(store, line),
-    count(store),
-    recordAs(
-      store,
-      actor,
-      { type: eventOf(line, 'completed') },
-      sql`(SELECT json_object('dead', ${brief}, ${context(line, by, actor)}) FROM credentials WHERE ${good})`,
-    ),
-    sql`UPDATE credentials SET grace_until = ${now}, revoked_at = ${now}, revoked_by = ${by}
-      WHERE ${mine} AND ${isReplaced}`,
-  );
-  const [current, dead] = before!.map(credentialOf);
-  return { current: current!, dead: { ...dead!, graceUntil: now, revokedAt: now, revokedBy: by } };
-}
-
-/**
- * The credential that was to end its predecessor's grace has been used: what is left of the grace is the overlap, for
- * requests that are under way.
- *
- * @param overlap milliseconds.
- */
-export async function retirePredecessor(
-  store: OrgStore,
-  line: Line,
-  id: string,
-  overlap: number,
-  actor: Actor,
-): Promise<void> {
-  const until = store.now + overlap;
-  const mine = of(store, line);
-  const late = sql`${mine} AND ${isReplaced} AND grace_until > ${until}`;
-  const done = sql`UPDATE credentials SET retire_on_use = 0 WHERE id = ${id} AND ${mine}`;
-  try {
-    await store.write(
-      expect(
-        'predecessor',
-        sql`EXISTS (SELECT 1 FROM credentials WHERE id = ${id} AND ${mine} AND ${isCurrent} AND retire_on_use = 1)
-          AND EXISTS (SELECT 1 FROM credentials WHERE ${late})`,
-      ),
-      count(store),
-      recordAs(
-        store,
-        actor,
-        { type: eventOf(line, 'retired') },
-        sql`(SELECT json_object('retired', ${brief}, 'graceUntil', ${isoOf(until)},
-          ${context(line, 'the first use of its successor', actor)}) FROM credentials WHERE ${late})`,
-      ),
-      sql`UPDATE credentials SET grace_until = ${until} WHERE ${late}`,
-      done,
-    );
-  } catch (error) {
-    if (!(error instanceof Unmet) || error.expectation !== 'predecessor') throw error;
-    // Its grace is over already, or will be sooner than that.
-    await store.write(done);
-  }
-}
 
 /** The latest first: those that are not revoked, whatever their number, and of the others the last hundred. */
 export async function listCredentials(store: OrgStore, line: Line): Promise<Credential[]> {
@@ -344,36 +157,6 @@ export async function listCredentials(store: OrgStore, line: Line): Promise<Cred
   );
   const byGeneration = new Map([...latest!, ...unrevoked!].map((row) => [row['generation'] as number, row]));
   return [...byGeneration.values()].map(credentialOf).sort((a, b) => b.generation - a.generation);
-}
-
-/**
- * All of a line, at once: refused from the next request on. What is dead by the clock alone is marked, too, for another
- * machine's clock may be behind.
- *
- * @returns those that died by it.
- */
-export async function revokeCredentials(store: OrgStore, line: Line, by: string, actor: Actor): Promise<Credential[]> {
-  const { now } = store;
-  const mine = sql`${of(store, line)} AND ${isAlive}`;
-  try {
-    const [, good] = await store.write(
-      expect('token', sql`EXISTS (SELECT 1 FROM credentials WHERE ${mine})`),
-      sql`SELECT * FROM credentials WHERE ${mine} AND ${isGood(now)} ORDER BY generation DESC`,
-      count(store),
-      recordAs(
-        store,
-        actor,
-        { type: eventOf(line, 'revoked') },
-        sql`(SELECT json_object('masks', json_group_array(mask), ${context(line, by, actor)})
-          FROM credentials WHERE ${mine})`,
-      ),
-      sql`UPDATE credentials SET revoked_at = ${now}, revoked_by = ${by} WHERE ${mine}`,
-    );
-    return good!.map((row) => ({ ...credentialOf(row), revokedAt: now, revokedBy: by }));
-  } catch (error) {
-    if (!(error instanceof Unmet) || error.expectation !== 'token') throw error;
-    return []; // nothing has changed, so there is nothing to record
-  }
 }
 
 /** Milliseconds between two notes of the use of one credential. */

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { accountOf, explain, faultOf, type Occurrence } from '../../src/credentials/refusal';
+import { accountOf, faultOf, type Occurrence } from '../../src/credentials/refusal';
 import { newOrgId, newSecret } from '../../src/credentials/secret';
+import { explain } from '../../src/operator/refusal-sentences';
 import type { Held, Presenter, Refusal } from '../../src/store/credentials/refusals';
 
 const orgId = newOrgId();

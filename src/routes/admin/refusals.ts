@@ -1,7 +1,7 @@
 /** Why requests for an org were refused: what their senders were not told. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { explain } from '../../credentials/refusal';
+import { explain } from '../../operator/refusal-sentences';
 import { listRefusals } from '../../store/credentials/refusals';
 import type { App } from '../context';
 import { iso, queriedInstant } from '../instants';

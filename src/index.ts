@@ -1,10 +1,8 @@
 /** The Worker's exports: the app, the entrypoints and the Durable Object class; nothing runs here. */
 import { WorkerEntrypoint } from 'cloudflare:workers';
 import { app } from './app';
-import { cleanUp, warn } from './credentials/sweep';
+import { runCron } from './cron';
 import type { Env } from './env';
-import { retain } from './operator/retention';
-import { removeWaiting } from './provisioning/removal';
 import { unguardedAdmin } from './routes/admin';
 import { unguardedSessions } from './routes/sessions';
 import {
@@ -17,27 +15,12 @@ import {
   resolve,
 } from './routes/sessions/questions';
 import { answered } from './routes/sessions/rpc';
-import { writeCanary } from './sessions/kv-lag';
-import { sweep } from './sessions/sweep';
 
 export { OrgCoordinator } from './coordinator';
 
 export default {
   fetch: app.fetch,
-  /** @throws AggregateError of what failed, after all the rest was done; the next run tries again. */
-  async scheduled(_controller, env) {
-    const done = await Promise.allSettled([
-      sweep(env),
-      writeCanary(env, Date.now()),
-      warn(env),
-      cleanUp(env),
-      retain(env),
-      removeWaiting(env),
-    ]);
-    const failed = done.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
-    if (failed.length > 0)
-      throw new AggregateError(failed, `parts of the cron's work failed: ${failed.map(String).join('; ')}`);
-  },
+  scheduled: (_controller, env) => runCron(env),
 } satisfies ExportedHandler<Env>;
 
 /** The administrator's door without a public address: a service binding reaches it (README, «Administration»). */

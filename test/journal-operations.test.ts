@@ -8,7 +8,7 @@ import { post, type TestClient, tokenOf } from './support/oauth';
 
 /**
  * Shown where they happen: the codes and refresh tokens of an approval (routes/oauth-code, oauth-refresh), the cron's warnings
- * (credentials/sweep), the end of a grace by use (credentials/use), nine tenths of the seats (routes/seats), people who were there before
+ * (cron/credentials), the end of a grace by use (credentials/use), nine tenths of the seats (routes/seats), people who were there before
  * and who are protected (routes/linking, routes/people), erasure (routes/erase), the brake (routes/brake), orgs that
  * come and go (routes/archive), schemas of large orgs (provisioning/removal). A client's line is not revoked but deleted with it.
  */

@@ -1,7 +1,7 @@
 /** An org as a file: out of one service and into another, beside the original, and back from the dead. */
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { warn } from '../../src/credentials/sweep';
+import { warn } from '../../src/cron/credentials';
 import { ENTERPRISE_USER } from '../../src/scim/urns';
 import { flagKey } from '../../src/sessions/flag';
 import { begin, exported, finish, imported, type Line, lasting, send } from '../support/archive';

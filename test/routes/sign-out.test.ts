@@ -1,8 +1,8 @@
 /** «Sign out everywhere», of a user and of an org, and the vendor's switch: what is dead by the time the answer comes. */
 import { env } from 'cloudflare:workers';
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { sweep } from '../../src/cron/publications';
 import { checkSession } from '../../src/sessions/check';
-import { sweep } from '../../src/sessions/sweep';
 import { admin, ask, BASE, type Idp, newIdp } from '../support/client';
 import { brokenKv, flagOf, rebind, settled, userRow } from '../support/coordinator';
 import { dump, journal, rows } from '../support/database';

@@ -1,7 +1,7 @@
 /** The storage of a plan: how much an org may store, whatever asks for it and however many ask at once. */
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { retain } from '../../src/operator/retention';
+import { retain } from '../../src/cron/retention';
 import { BULK_REQUEST, GROUP } from '../../src/scim/urns';
 import { SETTINGS } from '../../src/store/org/settings';
 import { parseSize, sizeText } from '../../src/store/org/size';

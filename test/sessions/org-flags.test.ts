@@ -2,9 +2,9 @@
 import { createScheduledController, runDurableObjectAlarm } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { sweep } from '../../src/cron/publications';
 import type { Env } from '../../src/env';
 import worker from '../../src/index';
-import { sweep } from '../../src/sessions/sweep';
 import { admin, ask, BASE, newIdp } from '../support/client';
 import { brokenKv, coordinatorOf, flagOf, rebind, settled, waiting } from '../support/coordinator';
 import { unreachable } from '../support/outbox';

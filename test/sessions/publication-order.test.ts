@@ -2,8 +2,8 @@
 import { abortAllDurableObjects, runDurableObjectAlarm } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { sweep } from '../../src/cron/publications';
 import type { Env } from '../../src/env';
-import { sweep } from '../../src/sessions/sweep';
 import { WrittenStates } from '../../src/sessions/written-states';
 import type { Publication } from '../../src/store/journal/outbox';
 import { type Idp, newIdp } from '../support/client';

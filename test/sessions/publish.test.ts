@@ -2,9 +2,9 @@
 import { runDurableObjectAlarm } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { sweep } from '../../src/cron/publications';
 import type { Env } from '../../src/env';
 import { checkSession } from '../../src/sessions/check';
-import { sweep } from '../../src/sessions/sweep';
 import { type Answer, admin, type Idp, newIdp } from '../support/client';
 import { brokenKv, coordinatorOf, flagOf, NotedKv, rebind, settled, userRow, waiting } from '../support/coordinator';
 

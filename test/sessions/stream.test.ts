@@ -2,8 +2,8 @@
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { sweep } from '../../src/cron/publications';
 import type { Env } from '../../src/env';
-import { sweep } from '../../src/sessions/sweep';
 import { admin, ask, BASE, host, type Idp, newIdp } from '../support/client';
 import { brokenKv, coordinatorOf, evict, flagOf, NotedKv, rebind, userRow } from '../support/coordinator';
 import { deactivateUsers, fillUsers, userId } from '../support/fill';

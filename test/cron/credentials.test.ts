@@ -2,7 +2,7 @@
 import { createScheduledController } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { cleanUp, warn } from '../../src/credentials/sweep';
+import { cleanUp, warn } from '../../src/cron/credentials';
 import type { Env } from '../../src/env';
 import worker from '../../src/index';
 import { removeExpired, warnOfExpiry } from '../../src/store/operations/expiry';

@@ -2,9 +2,9 @@
 import { createScheduledController } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { retain } from '../../src/cron/retention';
 import type { Env } from '../../src/env';
 import worker from '../../src/index';
-import { retain } from '../../src/operator/retention';
 import { readPublished } from '../../src/store/journal/revocation-feed';
 import { eraseOld, pruneEvents } from '../../src/store/operations/retention';
 import { OrgStore } from '../../src/store/org/open';

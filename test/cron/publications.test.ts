@@ -1,9 +1,9 @@
 import { createScheduledController } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { sweep } from '../../src/cron/publications';
 import type { Env } from '../../src/env';
 import worker from '../../src/index';
-import { sweep } from '../../src/sessions/sweep';
 import { type Idp, newIdp } from '../support/client';
 import { brokenKv, coordinatorOf, flagOf, rebind, settled, waiting } from '../support/coordinator';
 

@@ -1,0 +1,22 @@
+/** The cron's work across orgs, each minute (wrangler.toml). */
+import type { Env } from '../env';
+import { removeWaiting } from '../provisioning/removal';
+import { writeCanary } from '../sessions/kv-lag';
+import { cleanUp, warn } from './credentials';
+import { sweep } from './publications';
+import { retain } from './retention';
+
+/** @throws AggregateError of what failed, after all the rest was done; the next run tries again. */
+export async function runCron(env: Env): Promise<void> {
+  const done = await Promise.allSettled([
+    sweep(env),
+    writeCanary(env, Date.now()),
+    warn(env),
+    cleanUp(env),
+    retain(env),
+    removeWaiting(env),
+  ]);
+  const failed = done.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
+  if (failed.length > 0)
+    throw new AggregateError(failed, `parts of the cron's work failed: ${failed.map(String).join('; ')}`);
+}

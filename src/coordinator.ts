@@ -25,8 +25,9 @@ import { Settlement } from './sessions/settlement';
 import { WrittenStates } from './sessions/written-states';
 import type { Credential, Expected, Line } from './store/credentials/credentials';
 import { type Ended, type Rotated, retirePredecessor, revokeCredentials } from './store/credentials/rotation';
+import { databaseOf } from './store/d1/databases';
 import { type Publication, pendingPublications, readPublication, settle, WHOLE_ORG } from './store/journal/outbox';
-import { OrgStore } from './store/org/open';
+import { type OrgStore, openStore } from './store/org/open';
 
 /** KV takes one write per second and key; a second one sooner may be refused (Cloudflare, «KV limits»). */
 const KEY_INTERVAL = 1_000;
@@ -66,13 +67,13 @@ export class OrgCoordinator extends DurableObject<Env> {
   #failures = 0;
   readonly #written = new WrittenStates(this.ctx.storage.kv);
   readonly #settlement = new Settlement(
-    (published) => settle(this.env.DB, this.#orgId, published),
+    (published) => settle(this.#db, this.#orgId, published),
     (work) => this.ctx.waitUntil(work),
     () => this.#retryLater(),
   );
   readonly #streams = new Streams(this.ctx, () => ({
     orgId: this.#orgId,
-    db: this.env.DB,
+    db: this.#db,
     hostToken: async () => {
       const { hostToken } = settings(this.env);
       return hostToken && 'secret' in hostToken ? hashOf(hostToken.secret) : undefined;
@@ -84,6 +85,10 @@ export class OrgCoordinator extends DurableObject<Env> {
     const { name } = this.ctx.id;
     if (name === undefined) throw new Error('the coordinator is reached by the id of its org');
     return name;
+  }
+
+  get #db(): D1Database {
+    return databaseOf(this.env, this.#orgId);
   }
 
   /** @returns not ok when there is a good one already. */
@@ -191,7 +196,7 @@ export class OrgCoordinator extends DurableObject<Env> {
   /** @returns how many failed, and the last of the portion where it is worth going on behind it. */
   async #publishPortion(after: string | undefined): Promise<{ failed: number; last: string | undefined }> {
     await this.#settlement.flush(); // what is published already must not be read again
-    const pending = await pendingPublications(this.env.DB, this.#orgId, after, PORTION);
+    const pending = await pendingPublications(this.#db, this.#orgId, after, PORTION);
     this.#streams.pump();
     let failed = 0;
     const queue = pending.values();
@@ -215,7 +220,7 @@ export class OrgCoordinator extends DurableObject<Env> {
   }
 
   #store(): OrgStore {
-    return new OrgStore(this.env.DB, { kind: 'id', id: this.#orgId }, Date.now());
+    return openStore(this.env, { kind: 'id', id: this.#orgId }, Date.now());
   }
 
   /** The object runs on one thread, yet lets the next call in while this one waits for D1: so a queue of promises. */
@@ -258,7 +263,7 @@ export class OrgCoordinator extends DurableObject<Env> {
     const { highest } = this.#written;
     const isNews = told !== undefined && this.#written.isNews(told);
     const isKnown = isNews || this.#isWritten({ told, isForced });
-    const publication = told && isKnown ? told : await readPublication(this.env.DB, this.#orgId, userId);
+    const publication = told && isKnown ? told : await readPublication(this.#db, this.#orgId, userId);
     if (isNews || isForced || !this.#holds(publication)) {
       // What D1 was asked includes everything up to the highest number, whichever rows are left.
       await this.#write(publication, isNews ? publication.through : Math.max(publication.through, highest));

@@ -1,10 +1,10 @@
 /** The Worker's bindings, and its variables checked and typed once. */
 import type { Region } from './region';
+import type { Databases } from './store/d1/databases';
 import type { CountedQueries } from './store/d1/query-budget';
 import { REGION_LABEL } from './store/org/settings';
 
-export interface Env {
-  readonly DB: D1Database;
+export interface Env extends Databases {
   readonly REVOCATIONS: KVNamespace;
   /** Its objects are found by coordinator-stub.ts, which knows their class. */
   readonly ORG_COORDINATOR: DurableObjectNamespace;

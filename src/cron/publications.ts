@@ -4,6 +4,7 @@
  */
 import { coordinatorOf } from '../coordinator-stub';
 import type { Env } from '../env';
+import { allDatabases, type Databases } from '../store/d1/databases';
 import { askForOrgFlags, orgsWithPending } from '../store/journal/outbox';
 
 const ORGS_PER_SWEEP = 500;
@@ -16,9 +17,12 @@ const FLAGS_PER_SWEEP = 200;
  *
  * @throws Error when an org could not be reached, after all others were; the next sweep tries again.
  */
-export async function sweep(env: Pick<Env, 'DB' | 'ORG_COORDINATOR' | 'DO_JURISDICTION'>): Promise<void> {
-  await askForOrgFlags(env.DB, Date.now(), FLAGS_PER_SWEEP);
-  const orgs = await orgsWithPending(env.DB, ORGS_PER_SWEEP);
+export async function sweep(env: Databases & Pick<Env, 'ORG_COORDINATOR' | 'DO_JURISDICTION'>): Promise<void> {
+  const orgs: string[] = [];
+  for (const db of allDatabases(env)) {
+    await askForOrgFlags(db, Date.now(), FLAGS_PER_SWEEP);
+    orgs.push(...(await orgsWithPending(db, ORGS_PER_SWEEP)));
+  }
   const drained = await Promise.allSettled(orgs.map((orgId) => coordinatorOf(env, orgId).drain()));
   const failed = drained.filter((result) => result.status === 'rejected');
   if (failed.length > 0)

@@ -1,7 +1,7 @@
 /** The cron's work on what is not kept for ever: events, and tombstones where the org says so, by age. */
 import { DAY, parseDuration } from '../duration';
-import type { Env } from '../env';
 import { ScimError } from '../scim/error';
+import { allDatabases, type Databases } from '../store/d1/databases';
 import { type Due, eraseOld, type Limit, pruneEvents, rest, takeDue } from '../store/operations/retention';
 import { OrgStore } from '../store/org/open';
 
@@ -12,14 +12,16 @@ const TOMBSTONES_PER_SWEEP = 200;
 const EVENTS_PER_SWEEP = 500;
 
 /** @throws AggregateError of the orgs that failed, after all others were done; a later run tries them again. */
-export async function retain({ DB }: Pick<Env, 'DB'>, now = Date.now()): Promise<void> {
+export async function retain(databases: Databases, now = Date.now()): Promise<void> {
   const failed: unknown[] = [];
-  for (const due of await takeDue(DB, now - HOUR, ORGS_PER_SWEEP)) {
-    try {
-      if (!(await retainOne(DB, due, now))) await rest(DB, due.id, now - HOUR + restOf(due));
-    } catch (error) {
-      const isGone = error instanceof ScimError && error.status === 404; // deleted meanwhile
-      if (!isGone) failed.push(error);
+  for (const db of allDatabases(databases)) {
+    for (const due of await takeDue(db, now - HOUR, ORGS_PER_SWEEP)) {
+      try {
+        if (!(await retainOne(db, due, now))) await rest(db, due.id, now - HOUR + restOf(due));
+      } catch (error) {
+        const isGone = error instanceof ScimError && error.status === 404; // deleted meanwhile
+        if (!isGone) failed.push(error);
+      }
     }
   }
   if (failed.length > 0) throw new AggregateError(failed, 'retention left orgs behind');

@@ -1,7 +1,7 @@
 /** The work on what was deleted at once: right after the answer, and by the cron until nothing is left. */
-import type { Env } from '../env';
 import { ScimError } from '../scim/error';
 import { Unmet } from '../store/d1/batch';
+import { allDatabases, type Databases } from '../store/d1/databases';
 import {
   clearSchema,
   finishOrgRemoval,
@@ -34,18 +34,25 @@ const isUsedUp = (budget: Budget) => budget.portions <= 0 || Date.now() >= budge
  *
  * @throws AggregateError of what failed, after all the rest was done.
  */
-export async function removeWaiting({ DB }: Pick<Env, 'DB'>, portions = MAX_PORTIONS): Promise<void> {
+export async function removeWaiting(databases: Databases, portions = MAX_PORTIONS): Promise<void> {
   const budget = { portions, end: Date.now() + MAX_TIME };
+  const failed: unknown[] = [];
+  for (const db of allDatabases(databases)) failed.push(...(await removeWaitingIn(db, budget)));
+  if (failed.length > 0) throw new AggregateError(failed, 'removals were left behind');
+}
+
+/** @returns what failed. */
+async function removeWaitingIn(db: D1Database, budget: Budget): Promise<unknown[]> {
   const failed: unknown[] = [];
   const seen = new Set<string>();
   while (!isUsedUp(budget)) {
-    const removal = await takeRemoval(DB);
+    const removal = await takeRemoval(db);
     if (removal === undefined) break;
     const key = JSON.stringify([removal.orgId, removal.kind, removal.target]);
     if (seen.has(key)) break;
     seen.add(key);
     try {
-      await remove(DB, removal, budget);
+      await remove(db, removal, budget);
     } catch (error) {
       // The org was deleted meanwhile, which removes this too; or another run does the same at this moment.
       const isGone = error instanceof ScimError && error.status === 404;
@@ -53,7 +60,7 @@ export async function removeWaiting({ DB }: Pick<Env, 'DB'>, portions = MAX_PORT
       if (!isGone && !isOvertaken) failed.push(error);
     }
   }
-  if (failed.length > 0) throw new AggregateError(failed, 'removals were left behind');
+  return failed;
 }
 
 async function remove(db: D1Database, removal: Removal, budget: Budget): Promise<void> {

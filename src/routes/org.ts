@@ -5,12 +5,12 @@ import { settings } from '../env';
 import type { Actor } from '../events';
 import type { Org } from '../provisioning/org';
 import type { Caller } from '../store/org/caller';
-import { OrgStore } from '../store/org/open';
+import { type OrgStore, openStore } from '../store/org/open';
 import type { App } from './context';
 
 /** What this caller may read and write, at this host. */
 export const storeFor = (c: Context<App>, caller: Caller, now = Date.now()): OrgStore =>
-  new OrgStore(c.env.DB, caller, now, { region: settings(c.env).region });
+  openStore(c.env, caller, now, { region: settings(c.env).region });
 
 /**
  * The org that this caller is of, for this request. Nothing is checked yet: the store's first batch does.

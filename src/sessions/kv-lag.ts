@@ -2,6 +2,7 @@
  * A key that the cron writes each minute, so that its age tells how far behind KV is where it is read. Nobody's flag
  * depends on it.
  */
+import { allDatabases, type Databases } from '../store/d1/databases';
 import { countUnflagged } from '../store/journal/outbox';
 
 const KEY = 'canary:v1';
@@ -32,12 +33,10 @@ const COUNTED = 100_000;
  *
  * @param now epoch milliseconds. @throws whatever KV throws.
  */
-export async function writeCanary(
-  { DB: db, REVOCATIONS: flags }: { readonly DB: D1Database; readonly REVOCATIONS: KVNamespace },
-  now: number,
-): Promise<void> {
-  const orgsWithoutFlag = await countUnflagged(db, COUNTED).catch(() => null);
-  await flags.put(KEY, JSON.stringify({ v: 1, at: now, orgsWithoutFlag }));
+export async function writeCanary(env: Databases & { readonly REVOCATIONS: KVNamespace }, now: number): Promise<void> {
+  const counted = Promise.all(allDatabases(env).map((db) => countUnflagged(db, COUNTED)));
+  const orgsWithoutFlag = await counted.then((counts) => counts.reduce((sum, n) => sum + n, 0)).catch(() => null);
+  await env.REVOCATIONS.put(KEY, JSON.stringify({ v: 1, at: now, orgsWithoutFlag }));
 }
 
 /**

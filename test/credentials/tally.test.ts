@@ -54,9 +54,11 @@ describe('refusals of one isolate', () => {
     const tally = newTally(1_000);
     const meter = new Meter();
     const from = Date.now();
-    await tally.add(meter.binding, seen());
+    await tally.add({ DB: meter.binding }, seen());
     expect(meter.roundTrips).toBe(1);
-    await Promise.all(Array.from({ length: 500 }, (_, i) => tally.add(meter.binding, seen({ client: `c${i % 3}` }))));
+    await Promise.all(
+      Array.from({ length: 500 }, (_, i) => tally.add({ DB: meter.binding }, seen({ client: `c${i % 3}` }))),
+    );
     expect(Date.now() - from).toBeGreaterThanOrEqual(1_000);
     expect(meter.roundTrips).toBe(2);
     expect(sum(await kept())).toBe(501);
@@ -66,25 +68,25 @@ describe('refusals of one isolate', () => {
     const tally = newTally();
     const meter = new Meter();
     const all = Array.from({ length: 60 }, (_, i) => seen({ reason: undefined, hash: `h${i}` }));
-    await Promise.all(all.map((one) => tally.add(meter.binding, one)));
+    await Promise.all(all.map((one) => tally.add({ DB: meter.binding }, one)));
     expect(meter.roundTrips).toBe(2);
     expect(await kept()).toMatchObject([{ reason: 'unknown', count: 60, hint: '' }]);
   });
 
   it('are put back when the write fails, and written by the next attempt', async () => {
     const tally = newTally();
-    await tally.add(failing(2), seen({ count: 3 }));
+    await tally.add({ DB: failing(2) }, seen({ count: 3 }));
     expect(tally.size).toBe(0);
     expect(await kept()).toMatchObject([{ count: 3 }]);
   });
 
   it('wait for the next refusal when D1 is down for longer, and none is lost or counted twice', async () => {
     const tally = newTally();
-    await expect(tally.add(failing(99), seen())).rejects.toThrow('D1 is down');
+    await expect(tally.add({ DB: failing(99) }, seen())).rejects.toThrow('D1 is down');
     expect(tally.size).toBe(1);
-    await expect(tally.add(failing(99), seen())).rejects.toThrow('D1 is down');
+    await expect(tally.add({ DB: failing(99) }, seen())).rejects.toThrow('D1 is down');
     expect(await kept()).toEqual([]);
-    await tally.add(env.DB, seen({ client: 'other' }));
+    await tally.add(env, seen({ client: 'other' }));
     expect((await kept()).map(({ client, count }) => [client, count])).toEqual([
       ['test', 2],
       ['other', 1],
@@ -93,9 +95,9 @@ describe('refusals of one isolate', () => {
 
   it('take room for no more than so many, and count beyond it; a flood of one org’s is not another’s', async () => {
     const tally = newTally(50);
-    const works = [tally.add(env.DB, seen())];
-    for (let i = 0; i < 3_000; i++) works.push(tally.add(env.DB, seen({ client: `c${i}` })));
-    for (let i = 0; i < 20; i++) works.push(tally.add(env.DB, seen({ client: `g${i}`, orgId: globex.orgId })));
+    const works = [tally.add(env, seen())];
+    for (let i = 0; i < 3_000; i++) works.push(tally.add(env, seen({ client: `c${i}` })));
+    for (let i = 0; i < 20; i++) works.push(tally.add(env, seen({ client: `g${i}`, orgId: globex.orgId })));
     expect(tally.size).toBeLessThanOrEqual(100 + 1 + 20);
     await Promise.all(works);
     expect(sum(await kept())).toBe(3_001);
@@ -104,7 +106,7 @@ describe('refusals of one isolate', () => {
 
   it('take no more room for orgs that are made up', async () => {
     const tally = newTally(50);
-    const works = Array.from({ length: 5_000 }, (_, i) => tally.add(env.DB, seen({ orgId: `org${i}` })));
+    const works = Array.from({ length: 5_000 }, (_, i) => tally.add(env, seen({ orgId: `org${i}` })));
     expect(tally.size).toBe(1_000);
     await Promise.all(works);
     expect(await rows('SELECT 1 FROM refusals WHERE day = ? AND org_id NOT IN (SELECT id FROM orgs)', day)).toEqual([]);
@@ -118,7 +120,7 @@ describe('the rows of an org', () => {
     for (let write = 0; write < 7; write++) {
       await Promise.all(
         Array.from({ length: 30 }, (_, i) =>
-          tally.add(env.DB, seen({ reason: 'malformed', hint: ['form', 'checksum'][i % 2], client: `c${write}-${i}` })),
+          tally.add(env, seen({ reason: 'malformed', hint: ['form', 'checksum'][i % 2], client: `c${write}-${i}` })),
         ),
       );
     }
@@ -127,21 +129,21 @@ describe('the rows of an org', () => {
     expect(all[0]).toMatchObject({ hint: 'others', client: '', address: '', credential_id: '', count: 160 });
     expect(sum(all)).toBe(210);
     // Whoever has a row goes on in it; another reason, another day and another org have their own.
-    await tally.add(env.DB, seen({ reason: 'malformed', hint: 'form', client: 'c0-0' }));
-    await tally.add(env.DB, seen({ reason: 'missing' }));
-    await tally.add(env.DB, seen({ reason: 'malformed', orgId: globex.orgId }));
+    await tally.add(env, seen({ reason: 'malformed', hint: 'form', client: 'c0-0' }));
+    await tally.add(env, seen({ reason: 'missing' }));
+    await tally.add(env, seen({ reason: 'malformed', orgId: globex.orgId }));
     expect((await kept()).filter(({ client }) => client === 'c0-0')).toMatchObject([{ count: 2 }]);
     expect((await kept()).filter(({ reason }) => reason === 'missing')).toMatchObject([{ client: 'test', count: 1 }]);
     expect(await kept(globex.orgId)).toMatchObject([{ client: 'test', count: 1 }]);
     day++;
-    await tally.add(env.DB, seen({ reason: 'malformed' }));
+    await tally.add(env, seen({ reason: 'malformed' }));
     expect(await kept()).toMatchObject([{ client: 'test', count: 1 }]);
   });
 
   it('say when it was first and last, in whichever order it is written', async () => {
     const tally = newTally();
     for (const at of [500, 900, 100]) {
-      await tally.add(env.DB, seen({ firstAt: day * DAY + at, lastAt: day * DAY + at }));
+      await tally.add(env, seen({ firstAt: day * DAY + at, lastAt: day * DAY + at }));
     }
     expect(await kept()).toMatchObject([{ count: 3, first_at: day * DAY + 100, last_at: day * DAY + 900 }]);
   });
@@ -151,7 +153,7 @@ describe('the rows of an org', () => {
     await Promise.all(
       Array.from({ length: 20 }, () => {
         const isolate = new Tally();
-        return Promise.all([1, 2, 3].map(() => isolate.add(env.DB, seen())));
+        return Promise.all([1, 2, 3].map(() => isolate.add(env, seen())));
       }),
     );
     expect(await kept()).toMatchObject([{ count: 60 }]);
@@ -159,10 +161,10 @@ describe('the rows of an org', () => {
 
   it('are of the org that the text names, else of the path’s, and there are none of an org that is not', async () => {
     const tally = newTally();
-    await tally.add(env.DB, seen({ slug: 'globex' }));
-    await tally.add(env.DB, seen({ orgId: '000000000000', slug: 'globex' }));
-    await tally.add(env.DB, seen({ orgId: undefined, slug: 'globex' }));
-    await tally.add(env.DB, seen({ orgId: '000000000000', slug: 'nobody' }));
+    await tally.add(env, seen({ slug: 'globex' }));
+    await tally.add(env, seen({ orgId: '000000000000', slug: 'globex' }));
+    await tally.add(env, seen({ orgId: undefined, slug: 'globex' }));
+    await tally.add(env, seen({ orgId: '000000000000', slug: 'nobody' }));
     expect(await kept()).toMatchObject([{ count: 1 }]);
     expect(await kept(globex.orgId)).toMatchObject([{ count: 2 }]);
     expect(await rows('SELECT org_id FROM refusals WHERE day = ?', day)).toHaveLength(2);
@@ -171,7 +173,7 @@ describe('the rows of an org', () => {
   it('hold no secret and no hash', async () => {
     const tally = newTally();
     const secret = await newSecret('token', acme.orgId);
-    await tally.add(env.DB, seen({ reason: undefined, hash: secret }));
+    await tally.add(env, seen({ reason: undefined, hash: secret }));
     expect(JSON.stringify(await kept())).not.toContain(secret.slice(18));
   });
 });

@@ -11,6 +11,7 @@ import { underTypes } from '../../provisioning/schemas';
 import { tooManyRequests } from '../../scim/error';
 import { isNoteworthy, type Line, noteUse } from '../../store/credentials/credentials';
 import type { Reason } from '../../store/credentials/refusals';
+import { databaseOf } from '../../store/d1/databases';
 import type { OrgStore } from '../../store/org/open';
 import { publicUrl } from '../addresses';
 import { type App, actorOf, addressOf, inBackground } from '../context';
@@ -188,7 +189,7 @@ export function afterUse(c: Context<App>, { presented, refusal, latestTenant, no
   const { id, kind, subject, retiresPredecessor } = presented;
   if (isNoteworthy(presented, now)) {
     const use = { at: now, client: actorOf(c, 'idp').client, address: addressOf(c) };
-    inBackground(c, noteUse(c.env.DB, latestTenant.id, presented, use));
+    inBackground(c, noteUse(databaseOf(c.env, latestTenant.id), latestTenant.id, presented, use));
   }
   if (retiresPredecessor) {
     const line = { kind, subject } as Line;

@@ -52,5 +52,5 @@ export function noteOutcomes(
   const by = credentialId === undefined ? { hash } : { credentialId };
   for (const [hint, count] of hints) noteRefusal(c, { reason: 'request', hint, orgId, ...by }, count);
   const requests = outcomes.map((one) => requestOf(orgId, operationOf(one), one.status, now));
-  inBackground(c, traffic.add(c.env.DB, ...requests));
+  inBackground(c, traffic.add(c.env, ...requests));
 }

@@ -23,7 +23,7 @@ export function noteRefusal(c: Context<App>, refused: Refused, count = 1): void 
   const now = Date.now();
   const where = { client: actorOf(c, '').client ?? '', address: addressOf(c) ?? '' };
   const occurrence = { ...refused, slug, userName, ...where, count, firstAt: now, lastAt: now };
-  inBackground(c, tally.add(c.env.DB, occurrence));
+  inBackground(c, tally.add(c.env, occurrence));
 }
 
 /**

@@ -9,6 +9,7 @@ import { removeWaiting } from '../../provisioning/removal';
 import { invalidValue, ScimError } from '../../scim/error';
 import { isSame, type JsonObject } from '../../scim/resource';
 import { Taken, Unmet } from '../../store/d1/batch';
+import { allDatabases } from '../../store/d1/databases';
 import { WHOLE_ORG } from '../../store/journal/outbox';
 import { changeOrg, deleteOrg, insertOrg, listOrgs, signOutOrg, switchOrg } from '../../store/operations/orgs';
 import { isInPlan, outOfPlan, withContact } from '../../store/org/plan';
@@ -29,7 +30,7 @@ export const orgs = new Hono<App>();
 
 orgs.get('/', query(pageAsked(slug)), async (c) => {
   const page = c.req.valid('query');
-  const found = await listOrgs(c.env.DB, page.after, page.limit);
+  const found = await listOrgs(allDatabases(c.env), page.after, page.limit);
   return pageOf(
     c,
     page,
@@ -43,7 +44,7 @@ orgs.post('/', body(z.strictObject({ slug, name: NAME.schema.optional() })), asy
   try {
     const org = { id: newOrgId(), slug: asked.slug, name: asked.name ?? asked.slug };
     const actor = actorOf(c, `admin:${c.var.by}`);
-    const tenant = await insertOrg(c.env.DB, org, actor, Date.now());
+    const tenant = await insertOrg(c.env, org, actor, Date.now());
     await publishOrg(c, tenant.id, actor);
     return c.json(shownOrg(c, tenant), 201);
   } catch (error) {

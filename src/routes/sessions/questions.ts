@@ -6,7 +6,7 @@ import type { Resource } from '../../scim/resource';
 import { decide, type Verdict } from '../../sessions/check';
 import { findPeople, type Key, readSessionState } from '../../store/directory/sign-in';
 import { readCurrent, readEvents } from '../../store/journal/read';
-import { OrgStore } from '../../store/org/open';
+import { openStore } from '../../store/org/open';
 import { settingOf } from '../../store/org/settings';
 import { page, refuseFuture, type ShownEvent, seq, shownEvent } from '../events';
 import { iso, readInstant } from '../instants';
@@ -157,7 +157,7 @@ export async function streamFrom(env: Env, asked: unknown): Promise<Beginning> {
   return { orgId: store.tenant.id, after: after ?? current, current };
 }
 
-const storeFor = (env: Env, org: string) => new OrgStore(env.DB, { kind: 'host', org }, Date.now());
+const storeFor = (env: Env, org: string) => openStore(env, { kind: 'host', org }, Date.now());
 
 /** An org that is not there has nobody: that is no error, but the answer. */
 async function ifThere<T>(answer: Promise<T>): Promise<T | undefined> {

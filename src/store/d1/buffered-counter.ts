@@ -6,6 +6,7 @@
  * is written again. Beyond so many different ones in a second those that come are counted without what tells them apart,
  * and beyond twice as many that differ even so, which takes made-up orgs, not at all.
  */
+import { type Databases, databaseOfName } from './databases';
 
 /** Different ones that wait: of one org, so that a flood of its is not another's, and of all. */
 const MAX_OF_ORG = 100;
@@ -24,6 +25,7 @@ export abstract class Counting<T> {
 
   /** What has the same key is counted together. */
   protected abstract keyOf(one: T): string;
+  /** Its id or its slug. */
   protected abstract orgOf(one: T): string;
   /** It without what tells it from others of its org. */
   protected abstract folded(one: T): T;
@@ -46,7 +48,7 @@ export abstract class Counting<T> {
    *
    * @throws what D1 said at the last of a few attempts; the count waits for the next one.
    */
-  async add(db: D1Database, ...all: readonly T[]): Promise<void> {
+  async add(databases: Databases, ...all: readonly T[]): Promise<void> {
     if (this.isOff) return;
     for (const one of all) this.#put(one);
     const mine = ++this.#added;
@@ -64,10 +66,15 @@ export abstract class Counting<T> {
       this.#waiting.clear();
       this.#ofOrg.clear();
       if (waiting.length === 0) return; // this one, too, was written meanwhile
+      const byDatabase = Map.groupBy(waiting, (one) => databaseOfName(databases, this.orgOf(one)));
       try {
-        return await this.write(db, waiting);
+        for (const [db, ones] of byDatabase) {
+          await this.write(db, ones);
+          byDatabase.delete(db);
+        }
+        return;
       } catch (error) {
-        for (const one of waiting) this.#put(one);
+        for (const ones of byDatabase.values()) for (const one of ones) this.#put(one);
         if (++attempt > ATTEMPTS) throw error;
       }
     }

@@ -3,6 +3,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Details, Happening } from '../../events';
 import { foldCase } from '../../scim/fold';
 import { runBatch, Unmet } from '../d1/batch';
+import { type Databases, databaseOf } from '../d1/databases';
 import { expect, expectOneChange } from '../d1/expect';
 import { meant } from '../directory/groups';
 import { expectInPlan, expectSso } from '../directory/policy';
@@ -16,11 +17,12 @@ import { type Tenant, tenantOf } from '../org/tenant';
 
 /** @throws Taken: the slug is another org's. */
 export async function insertOrg(
-  db: D1Database,
+  databases: Databases,
   org: { readonly id: string; readonly slug: string; readonly name: string },
   actor: Actor,
   now: number,
 ): Promise<Tenant> {
+  const db = databaseOf(databases, org.id);
   const store = new OrgStore(db, { kind: 'id', id: org.id }, now);
   const [, , , , rows] = await runBatch(
     db,
@@ -38,9 +40,11 @@ export async function insertOrg(
 }
 
 /** A page of them, by slug. @param after the last slug of the page before, or ''. */
-export async function listOrgs(db: D1Database, after: string, limit: number): Promise<Tenant[]> {
-  const [rows] = await runBatch(db, [sql`SELECT * FROM orgs WHERE slug > ${after} ORDER BY slug LIMIT ${limit}`]);
-  return rows!.map(tenantOf);
+export async function listOrgs(databases: readonly D1Database[], after: string, limit: number): Promise<Tenant[]> {
+  const page = sql`SELECT * FROM orgs WHERE slug > ${after} ORDER BY slug LIMIT ${limit}`;
+  const found = await Promise.all(databases.map((db) => runBatch(db, [page])));
+  const tenants = found.flatMap(([rows]) => rows!.map(tenantOf));
+  return tenants.sort((a, b) => (a.slug < b.slug ? -1 : 1)).slice(0, limit);
 }
 
 export interface OrgChange {

@@ -1,5 +1,6 @@
 /** Who asks the store for an org, and how the org and the credential are found in D1. */
 import { type SQL, sql } from 'drizzle-orm';
+import { type Databases, databaseOf, databaseOfName } from '../d1/databases';
 
 export type Caller =
   /** An IdP, by the hash of what it presented and the org that its text names; with the slug of the address it used, if any. */
@@ -23,6 +24,13 @@ export type Caller =
  * another region.
  */
 export type CallerRefusal = 'unauthorized' | 'disabled' | 'plan' | 'misdirected';
+
+/** Where the org of this caller is looked for. */
+export function databaseFor(databases: Databases, caller: Caller): D1Database {
+  if (caller.kind === 'slug') return databaseOfName(databases, caller.slug);
+  if (caller.kind === 'host') return databaseOfName(databases, caller.org);
+  return databaseOf(databases, caller.kind === 'id' ? caller.id : caller.orgId);
+}
 
 /** An id before a slug: no slug can be chosen so that it takes the place of another org's id. */
 export function meantBy(caller: Exclude<Caller, { kind: 'credential' | 'client' }>): SQL {

@@ -8,8 +8,9 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Region } from '../../region';
 import { conflict, forbidden, notFound, type ScimError, unauthorized } from '../../scim/error';
 import { Busy, ORG, type Row, runBatch, Taken, Unmet } from '../d1/batch';
+import type { Databases } from '../d1/databases';
 import { expect } from '../d1/expect';
-import { type Caller, type CallerRefusal, isGood, meantBy } from './caller';
+import { type Caller, type CallerRefusal, databaseFor, isGood, meantBy } from './caller';
 import { IS_IN_PLAN, isInPlan, outOfPlan } from './plan';
 import { GUESS, isAsGuessed, knownProfiles, otherProfile, type Profile, ProfileChanged, profileOf } from './profile';
 import { disabled, elsewhere, halfImported } from './refusals';
@@ -37,6 +38,10 @@ interface Variant {
   /** Whether orgs are written to whose import is not finished: those alone, or them too; absent: not. */
   readonly imports?: 'only' | 'too';
 }
+
+/** The store of this caller's org, in the database that holds the org. */
+export const openStore = (databases: Databases, caller: Caller, now: number, variant?: Variant): OrgStore =>
+  new OrgStore(databaseFor(databases, caller), caller, now, variant);
 
 export class OrgStore {
   /** Stands for the org's id: one that equals nothing, when the caller's credential is not good. */

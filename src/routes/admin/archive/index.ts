@@ -11,6 +11,7 @@ import { beginExport, keyLength, type Place, readPage, STEPS } from '../../../st
 import { KINDS, type Line, type OrgLine } from '../../../store/archive/format';
 import { finishImport, type Importing, insertImport, readImport, whatIsThere } from '../../../store/archive/import';
 import { Taken, Unmet } from '../../../store/d1/batch';
+import { databaseOfName } from '../../../store/d1/databases';
 import { WHOLE_ORG } from '../../../store/journal/outbox';
 import { notUnderWay } from '../../../store/org/refusals';
 import type { App } from '../../context';
@@ -98,13 +99,13 @@ imports.post(
     const asked = aSlug.safeParse(c.req.param('slug'));
     if (!asked.success) throw invalidValue(`slug: ${asked.error.issues[0]!.message}`);
     const slug = asked.data;
-    const found = await whatIsThere(c.env.DB, slug, line.id);
+    const found = await whatIsThere(databaseOfName(c.env, slug), slug, line.id);
     if (found.isSlugTaken) return c.json(goingOn(slug, line, found));
     if (found.isBeingRemoved) throw beingRemoved();
     const id = found.isIdTaken ? undefined : line.id;
     if (dryRun) return c.json(begun(slug, id, line, 1));
     try {
-      const tenant = await insertImport(c.env.DB, slug, line, newOrgId(), Date.now());
+      const tenant = await insertImport(databaseOfName(c.env, slug), slug, line, newOrgId(), Date.now());
       return c.json(begun(slug, tenant.id, line, 1), 201);
     } catch (error) {
       if (error instanceof Taken) throw conflict(`Another import was quicker: try again`);

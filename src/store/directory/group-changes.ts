@@ -212,7 +212,7 @@ export interface GroupChange {
 
 export interface Changed {
   readonly group: StoredGroup;
-  /** Whose sessions were ended by leaving it, as the org wants it of some groups (epoch.ts). */
+  /** Whose sessions were ended by leaving it, as the org wants it of some groups (journal/end-sessions.ts). */
   readonly signedOut: readonly string[];
 }
 

@@ -25,7 +25,7 @@ interface Found {
   cursorKey?: string;
 }
 
-/** Carries out what a seat asks for (gather.ts). */
+/** Carries out what a seat asks for (shared-batches.ts). */
 export type Ask = (kind: 'read' | 'write', statements: SQL[]) => Promise<Row[][]>;
 
 /** How a store differs from the one that it was made of. */

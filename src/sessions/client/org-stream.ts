@@ -4,12 +4,16 @@
  */
 import { type Clock, type Moment, momentBefore, NEVER } from './clock.ts';
 import { Connection } from './connection.ts';
+import { validAfterOf } from './ended.ts';
 import type { Hello } from './frames.ts';
 import { bearer, serviceUrl } from './http-source.ts';
 import { OrgStates, type Snapshot, type StateChange } from './org-states.ts';
 import type { StreamOptions, StreamStatus } from './stream-options.ts';
 
-export type OrgStreamOptions = Pick<StreamOptions, 'url' | 'token' | 'onState' | 'onStatus' | 'saveCursor'> &
+export type OrgStreamOptions = Pick<
+  StreamOptions,
+  'url' | 'token' | 'onState' | 'onEnded' | 'clockTolerance' | 'onStatus' | 'saveCursor'
+> &
   Required<Pick<StreamOptions, 'WebSocket' | 'fetch' | 'heartbeat' | 'backoff' | 'sessionMaxAge'>> & {
     readonly clock: Clock;
     /** Where it enters itself under its id. One whose id is another by now: that org was deleted, its slug taken. */
@@ -132,8 +136,14 @@ export class OrgStream {
     this.states.apply(change, this.#oldest());
     if (seq > this.#queued) {
       this.#queued = seq;
-      const orgId = this.id!;
-      this.#enqueue(() => this.#options.onState?.({ org: this.name, orgId, ...change }));
+      const names = { org: this.name, orgId: this.id! };
+      const validAfter = validAfterOf(change, this.#options.clock.now());
+      this.#enqueue(() => this.#options.onState?.({ ...names, ...change }));
+      if (validAfter !== undefined) {
+        // As `check` counts: a session may bear an instant that is ahead by the tolerance.
+        const { onEnded, clockTolerance = 0 } = this.#options;
+        this.#enqueue(() => onEnded?.({ ...names, user, validAfter: validAfter + clockTolerance }));
+      }
     }
     if (acknowledge) this.#enqueue(acknowledge);
   }

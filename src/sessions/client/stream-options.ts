@@ -2,6 +2,7 @@
 import type { OnUnavailable } from './checker.ts';
 import type { ClockOptions } from './clock.ts';
 import type { WebSocketClass } from './connection.ts';
+import type { SessionsEnded } from './ended.ts';
 import type { HttpSourceOptions } from './http-source.ts';
 import type { Snapshot, StateChange } from './org-states.ts';
 
@@ -32,11 +33,18 @@ export interface StreamOptions extends ClockOptions {
    */
   readonly after?: Readonly<Record<string, Snapshot | number>>;
   /**
-   * Told of each change, in order within an org, one at a time, at least once: again after a restart or after it failed.
-   * What it throws is a status, and the change comes again. `check` knows of it before.
+   * The raw state of a user or an org, for a host that keeps states itself: true when it was sent, in order within an org, one
+   * at a time, at least once. Not a reason to end every session of the user: use `onEnded` for that. If it throws, the error
+   * is a status, and the change comes again. `check` knows of the change before.
    */
   readonly onState?: (change: StateChange & { readonly org: string; readonly orgId: string }) => void | Promise<void>;
-  /** Everything up to `seq` was told to `onState`, and came back without an error: the place to go on from (`after`). */
+  /**
+   * Called when sessions are over: delete those of `user` (null: of everyone in the org) that were issued at `validAfter` or
+   * before. Newer sessions are good. `isEnded` applies this rule to one session. It is called in order within an org, one call
+   * at a time, and at least once: also again after a restart, which ends no newer session. If it throws, it is called again.
+   */
+  readonly onEnded?: (ended: SessionsEnded) => void | Promise<void>;
+  /** Everything up to `seq` was told to the handlers, and came back without an error: the place to go on from (`after`). */
   readonly saveCursor?: (org: string, seq: number) => void | Promise<void>;
   /** For the host's log. What it throws is dropped. */
   readonly onStatus?: (status: StreamStatus) => void;

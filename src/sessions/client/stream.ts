@@ -19,6 +19,7 @@ import { NotFollowed, type StateSource } from './sources.ts';
 import type { StreamOptions } from './stream-options.ts';
 
 export type { WebSocketClass, WebSocketLike } from './connection.ts';
+export { isEnded, type SessionsEnded } from './ended.ts';
 export type { Snapshot, StateChange } from './org-states.ts';
 export type { StreamOptions, StreamStatus } from './stream-options.ts';
 

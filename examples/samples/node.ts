@@ -1,0 +1,21 @@
+import type { Session } from 'scim-worker/sessions';
+import { isEnded, openRevocationStream } from 'scim-worker/sessions/stream';
+
+/** Call it once for each process. `orgs` are ids or slugs. */
+export function openSessions(url: string, token: string, orgs: string[]) {
+  const sessions = new Map<string, Session>(); // your session store
+  const stream = openRevocationStream({
+    url, // https://scim.example.com
+    token, // the service's HOST_TOKEN
+    orgs,
+    onUnavailable: 'deny',
+    onEnded: (ended) => {
+      for (const [id, session] of sessions) if (isEnded(session, ended)) sessions.delete(id);
+    },
+  });
+  const isValid = async (id: string) => {
+    const session = sessions.get(id);
+    return session !== undefined && (await stream.check(session)).valid;
+  };
+  return { sessions, stream, isValid };
+}

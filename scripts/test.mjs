@@ -1,34 +1,23 @@
 /**
- * `npm test`: types, lint, and every test, with one honest count at the end. What stands after `--` goes to vitest:
- * `npm test -- test/scim -t "precedence"`.
+ * `npm test`: types, lint and every test, with one count at the end. What stands after `--` goes to vitest, and then only
+ * those tests run, without types and lint: `npm test -- test/scim -t "precedence"`.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
+import { check } from './check.mjs';
 import { commandOf, root } from './project.mjs';
 import { paint } from './terminal.mjs';
 
 const score = { passed: 0, failed: 0 };
 
-const isColoured = process.stdout.isTTY && !process.env.NO_COLOR;
-const checks = [
-  { name: 'types', args: [commandOf('typescript', 'tsc'), '--noEmit', ...(isColoured ? ['--pretty'] : [])] },
-  {
-    name: 'lint',
-    args: [commandOf('@biomejs/biome', 'biome'), 'check', ...(isColoured ? ['--colors=force'] : []), '.'],
-  },
-];
-// Together, for they wait for nothing; then their output one after the other.
-for (const { name, code, said, seconds } of await Promise.all(checks.map(quietly))) {
-  count(code === 0);
-  const verdict = code === 0 ? paint('green', 'passed') : paint('red', 'failed');
-  console.log(`${name.padEnd(6)} ${verdict}  ${paint('dim', `${seconds} s`)}`);
-  if (code !== 0 && said.trim()) console.log(said.trim());
-}
+// A run that is narrowed down, to a file or a test, is wanted in seconds.
+const asked = process.argv.slice(2);
+if (asked.length === 0) for (const isPassed of await check()) count(isPassed);
 
-await vitest(process.argv.slice(2));
+await vitest(asked);
 
 console.log(`${score.passed} passed, ${score.failed} failed`);
 process.exitCode = score.failed === 0 ? 0 : 1;
@@ -37,26 +26,11 @@ function count(isPassed, tests = 1) {
   score[isPassed ? 'passed' : 'failed'] += tests;
 }
 
-function quietly({ name, args }) {
-  const began = performance.now();
-  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text) => {
-      said += text;
-    });
-  }
-  return new Promise((resolve) => {
-    child.once('close', (code) =>
-      resolve({ name, code, said, seconds: ((performance.now() - began) / 1000).toFixed(1) }),
-    );
-  });
-}
-
 async function vitest(args) {
   const folder = mkdtempSync(join(tmpdir(), 'scim-worker-test-'));
   const report = join(folder, 'report.json');
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  // Dots for what passes, and the output of failed tests alone: a full run has some thousand tests.
+  const reporters = ['--reporter=dot', '--silent=passed-only', '--reporter=json', `--outputFile.json=${report}`];
   const child = spawn(process.execPath, [commandOf('vitest', 'vitest'), 'run', ...reporters, ...args], {
     cwd: root,
     stdio: 'inherit',

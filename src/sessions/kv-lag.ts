@@ -1,13 +1,15 @@
 /**
- * A key that the cron writes each minute, so that its age tells how far behind KV is where it is read. Nobody's flag
+ * A key that the cron writes every five minutes, so that its age tells how far behind KV is where it is read. No flag
  * depends on it.
  */
 import { allDatabases, type Databases } from '../store/d1/databases';
 import { countUnflagged } from '../store/journal/outbox';
 
 const KEY = 'canary:v1';
-/** Seconds between two writes: the cron of wrangler.toml. */
-export const CANARY_INTERVAL = 60;
+/** Seconds between two writes. The cron runs each minute; a write each minute would cost 1,440 KV writes a day. */
+export const CANARY_INTERVAL = 300;
+/** Seconds: the run of the cron that is nearest to the interval writes, whatever its second. */
+const SLACK = 30;
 /** As host apps read their flags (check.ts), so that the canary is cached as they are. */
 const CACHE_TTL = 30;
 
@@ -29,13 +31,17 @@ export interface Canary {
 const COUNTED = 100_000;
 
 /**
- * D1 is asked here, each minute, and not by /health, which is open to anyone. KV is written even when D1 fails.
+ * D1 is asked here, and not by /health, which is open to anyone. KV is written when the canary is old or the number of orgs
+ * has changed, and even when D1 or the read of the canary fails.
  *
- * @param now epoch milliseconds. @throws whatever KV throws.
+ * @param now epoch milliseconds. @throws whatever the write to KV throws.
  */
 export async function writeCanary(env: Databases & { readonly REVOCATIONS: KVNamespace }, now: number): Promise<void> {
   const counted = Promise.all(allDatabases(env).map((db) => countUnflagged(db, COUNTED)));
   const orgsWithoutFlag = await counted.then((counts) => counts.reduce((sum, n) => sum + n, 0)).catch(() => null);
+  const last = await readCanary(env.REVOCATIONS, now).catch(() => undefined);
+  const isFresh = last !== undefined && last.age < CANARY_INTERVAL - SLACK;
+  if (isFresh && last.orgsWithoutFlag === orgsWithoutFlag) return;
   await env.REVOCATIONS.put(KEY, JSON.stringify({ v: 1, at: now, orgsWithoutFlag }));
 }
 

@@ -20,14 +20,23 @@ it('without a canary yet, nothing is claimed', async () => {
 
 it.each([
   [0, 0],
-  [59, 0],
-  [60, 0],
-  [61, 1],
-  [3_600, 3_540],
+  [299, 0],
+  [300, 0],
+  [301, 1],
+  [3_600, 3_300],
 ])('a canary of %i seconds ago says that KV is at least %i seconds behind here', async (age, lag) => {
   await writeCanary(env, NOON);
   const seen = await readCanary(env.REVOCATIONS, NOON + age * 1_000);
   expect(seen).toEqual({ writtenAt: '2026-11-22T12:00:00.000Z', age, lag, orgsWithoutFlag: 0 });
+});
+
+it('a run of the cron each minute writes it every five minutes', async () => {
+  const written: string[] = [];
+  for (let minute = 0; minute <= 10; minute++) {
+    await writeCanary(env, NOON + minute * 60_000);
+    written.push((await readCanary(env.REVOCATIONS, NOON + minute * 60_000))!.writtenAt.slice(14, 16));
+  }
+  expect(written).toEqual(['00', '00', '00', '00', '00', '05', '05', '05', '05', '05', '10']);
 });
 
 it('a clock that is behind makes no negative age', async () => {

@@ -1,6 +1,6 @@
 /**
  * Who an account belongs to: what each message does to an account that is there, by its externalId and its userName. The
- * tables are the promise (docs/people.md, «Whose account it is»); a cell is what a product manager would say happens.
+ * tables are the promise (docs/existing-accounts.md, «Whose account it is»); a cell is what a product manager would say happens.
  */
 import { describe, expect, it } from 'vitest';
 import { foldCase } from '../src/scim/fold';

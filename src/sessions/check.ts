@@ -57,7 +57,7 @@ export interface Heard {
 export interface CheckOptions {
   /**
    * What a session gets whose org has no flag. `deny`, the default: it is refused as `unknown`, for the service keeps a flag
-   * for each org. `allow` is for the time of an upgrade, until the service has published them all (docs/sessions-upgrade.md).
+   * for each org. `allow` is for the time of an upgrade, until the service has published them all (docs/sessions.md).
    */
   readonly onMissingOrgFlag?: OnMissingOrgFlag;
 }

@@ -22,7 +22,7 @@ export interface Canary {
   readonly lag: number;
   /**
    * How many orgs had no flag in KV when it was written, at most COUNTED; null: this was not counted. At 0, hosts may refuse
-   * sessions of an org without a flag (docs/sessions-upgrade.md).
+   * sessions of an org without a flag (docs/sessions.md).
    */
   readonly orgsWithoutFlag: number | null;
 }

@@ -1,4 +1,4 @@
-/** The brake on mass deactivations (README, «The brake»). */
+/** The brake on mass deactivations (docs/safeguards.md). */
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { BULK_REQUEST } from '../../src/scim/urns';

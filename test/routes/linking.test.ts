@@ -1,4 +1,4 @@
-/** Accounts that the host app had before its customer's identity provider came (README, «Existing people»). */
+/** Accounts that the host app had before its customer's identity provider came (docs/existing-accounts.md). */
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { BULK_REQUEST, PATCH_OP } from '../../src/scim/urns';

@@ -1,5 +1,5 @@
 /**
- * An org as lines of a file (docs/archive.md): what kinds there are, in the order in which they stand, and what each
+ * An org as lines of a file (docs/export-import.md): what kinds there are, in the order in which they stand, and what each
  * carries. Types only, but for that order. Instants are epoch milliseconds; null: there is none.
  */
 import type { Json, JsonObject } from '../../scim/resource';

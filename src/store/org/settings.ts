@@ -368,7 +368,7 @@ export const SETTINGS = {
       .regex(REGION_LABEL, 'the label of a region was expected, such as us or eu'),
     default: undefined,
     unset: 'every region',
-    about: 'The region whose service serves the org, such as `us` or `eu` (README, «Regions»).',
+    about: 'The region whose service serves the org, such as `us` or `eu` (docs/regions.md).',
   }),
   graceDefault: setting({
     ...duration('a duration of at most 24h', 0, DAY, '0, 90s, 15m, 24h'),

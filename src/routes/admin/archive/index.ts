@@ -1,4 +1,4 @@
-/** An org as a file: its lines read page by page, and an org made of them, portion by portion (docs/archive.md). */
+/** An org as a file: its lines read page by page, and an org made of them, portion by portion (docs/export-import.md). */
 import { type Context, Hono } from 'hono';
 import * as z from 'zod';
 import { newOrgId } from '../../../credentials/secret';

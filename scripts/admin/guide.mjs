@@ -1,6 +1,6 @@
 /**
- * `org guide`: what the customer's administrator does in their identity provider, with the org's own addresses. The steps are
- * those of docs/idp, whose example org and service stand for the real ones; there is no second text.
+ * `org guide`: what the customer's administrator does in the identity provider, or what the operator does before and after,
+ * with the org's own addresses. The texts are the pages of docs/idp, whose example org and service stand for the real ones.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { columns, harmless, paint } from '../terminal.mjs';
 import { org } from './api.mjs';
 import { AdminError } from './transport.mjs';
 
-/** Each with a page of docs/idp, the values of the setting `idp`, and by what an identity provider of it can prove itself. */
+/** By the values of the setting `idp`, which are the names of pages in docs/idp: how the identity provider can authenticate. */
 export const GUIDES = {
   okta: { name: 'Okta', ways: ['token', 'basic', 'oauth'] },
   entra: { name: 'Microsoft Entra ID', ways: ['token', 'oauth'] },
@@ -17,9 +17,17 @@ export const GUIDES = {
   jumpcloud: { name: 'JumpCloud', ways: ['token'] },
   google: { name: 'Google Workspace', ways: ['token'] },
   ping: { name: 'Ping', ways: ['token', 'basic', 'oauth'] },
+  rippling: { name: 'Rippling', ways: ['token'] },
+  sailpoint: { name: 'SailPoint', ways: ['token', 'basic', 'oauth'] },
+  cyberark: { name: 'CyberArk Identity', ways: ['token'] },
+  keycloak: { name: 'Keycloak', ways: ['token', 'basic'] },
+  authentik: { name: 'authentik', ways: ['token'] },
   other: { name: 'another identity provider', ways: ['token', 'basic', 'oauth'] },
 };
 const NAMES = Object.keys(GUIDES);
+
+/** For whom the text is. */
+const READERS = ['customer', 'operator'];
 
 /** What the pages call the service and the org. */
 const EXAMPLES = /https:\/\/scim\.example\.com|\bacme\b/g;
@@ -28,13 +36,19 @@ export const guideCommand = {
   name: 'org guide',
   about: "How to connect the org's identity provider, step by step, with the org's own addresses. Markdown.",
   args: ['slug'],
-  options: { idp: { value: NAMES.join('|'), about: "whose steps (default: the org's setting idp)" } },
+  options: {
+    idp: { value: NAMES.join('|'), about: "whose steps (default: the org's setting idp)" },
+    for: { value: READERS.join('|'), about: 'whose text: the customer has no commands in it (default: customer)' },
+  },
   run: guideOf,
   show: showGuide,
 };
 
 /** @throws AdminError `usage` if it is not known which identity provider is meant. */
-async function guideOf(callAdmin, { slug, idp }) {
+async function guideOf(callAdmin, { slug, idp, for: reader = 'customer' }) {
+  if (!READERS.includes(reader)) {
+    throw new AdminError('usage', `There is no guide for "${reader}"; there are: ${READERS.join(', ')}.`);
+  }
   if (idp !== undefined && !NAMES.includes(idp)) {
     throw new AdminError('usage', `There is no guide for "${idp}"; there are: ${NAMES.join(', ')}.`);
   }
@@ -56,6 +70,7 @@ async function guideOf(callAdmin, { slug, idp }) {
   ];
   const answer = {
     slug,
+    for: reader,
     idp: chosen,
     scimBaseUrl: it.scimBaseUrl,
     orgScimBaseUrl: `${service}/orgs/${slug}/scim/v2`,
@@ -63,7 +78,7 @@ async function guideOf(callAdmin, { slug, idp }) {
     scimEnabled: it.scimEnabled && it.disabledAt === null,
     authentication,
   };
-  return { ...answer, missing: missing(it, answer), guide: await filled(chosen, { service, slug }) };
+  return { ...answer, missing: missing(it, answer), guide: await filled(pagesFor(reader, chosen), { service, slug }) };
 }
 
 const isGood = ({ state }) => state === 'current' || state === 'grace';
@@ -72,24 +87,41 @@ const isGood = ({ state }) => state === 'current' || state === 'grace';
 function missing({ disabledAt, scimEnabled }, { slug, idp, scimBaseUrl, authentication }) {
   const { name, ways } = GUIDES[idp];
   const { protocol, hostname } = new URL(scimBaseUrl);
-  const isPublic = protocol === 'https:' && hostname.includes('.') && !/^[\d.]+$/.test(hostname);
+  const isPublic = protocol === 'https:' && hostname.includes('.') && !/^[\d.]+$|\.invalid$/.test(hostname);
   return [
     disabledAt !== null && `The org is switched off: org enable ${slug}`,
     !scimEnabled && `SCIM is off: scim enable ${slug}`,
-    !authentication.some(({ way }) => ways.includes(way)) && `Nothing ${name} could present: token generate ${slug}`,
-    !isPublic && `No identity provider reaches ${scimBaseUrl}: deploy the service, and set PUBLIC_URL to its address`,
+    !authentication.some(({ way }) => ways.includes(way)) &&
+      `There is no credential that ${name} can use: token generate ${slug}`,
+    !isPublic && `Identity providers cannot reach ${scimBaseUrl}: set PUBLIC_URL to the public address, and deploy`,
     idp === 'okta' && scimBaseUrl.includes('_') && `Okta takes no base URL with "_": ${scimBaseUrl}`,
   ].filter(Boolean);
 }
 
-async function filled(idp, { service, slug }) {
-  const pages = await Promise.all([idp, 'troubleshooting'].map((page) => readFile(pathOf(page), 'utf8')));
-  return pages.join('\n').replace(EXAMPLES, (example) => (example === 'acme' ? slug : service));
+const pagesFor = (reader, idp) => (reader === 'operator' ? ['operator'] : [idp, 'faq']);
+
+async function filled(names, { service, slug }) {
+  const pages = await Promise.all(names.map((name) => readFile(pathOf(name), 'utf8')));
+  return pages
+    .map((page) => page.replace(RELATIVE_LINK, '$1'))
+    .join('\n')
+    .replace(EXAMPLES, (example) => (example === 'acme' ? slug : service));
 }
+
+/** A link to another page, which the reader of a printed text does not have: its words stay. */
+const RELATIVE_LINK = /\[([^\]\n]+)\]\((?!https?:)[^)\n]+\)/g;
 
 const pathOf = (page) => join(root, 'docs', 'idp', `${page}.md`);
 
+const emphasised = (guide) => guide.trimEnd().replace(/^#+ .*$/gm, (heading) => paint('bold', heading));
+
+/** The customer's text can be handed on as it is printed. What is missing goes to the operator, on standard error. */
 function showGuide({ slug, idp, authentication, missing, guide, ...it }) {
+  const warnings = missing.map((sentence) => paint('yellow', `! ${harmless(sentence)}`));
+  if (it.for === 'customer') {
+    for (const warning of warnings) console.error(warning);
+    return emphasised(guide);
+  }
   return [
     paint('bold', `${slug}, with ${GUIDES[idp].name}`),
     columns([
@@ -99,8 +131,8 @@ function showGuide({ slug, idp, authentication, missing, guide, ...it }) {
       [['dim', 'scim'], it.scimEnabled ? ['green', 'on'] : ['yellow', 'off']],
       ...authentication.map(({ way, what }) => [['dim', 'authentication'], `${way}: ${what}`]),
     ]),
-    ...missing.map((sentence) => paint('yellow', `! ${harmless(sentence)}`)),
+    ...warnings,
     '',
-    guide.trimEnd().replace(/^#+ .*$/gm, (heading) => paint('bold', heading)),
+    emphasised(guide),
   ].join('\n');
 }

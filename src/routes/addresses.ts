@@ -14,5 +14,12 @@ export function endpoints(c: Context<App>) {
   };
 }
 
+/** Shown where the public address is not known. RFC 2606 reserves `.invalid`, so nobody can enter it somewhere by mistake. */
+const NO_PUBLIC_URL = 'https://public-url-is-not-set.invalid';
+
+/** Whether addresses that are shown can be reached: over a service binding, only PUBLIC_URL says where the service is. */
+export const knowsPublicUrl = (c: Context<App>): boolean => settings(c.env).publicUrl !== undefined || !c.var.isBinding;
+
 /** Where the service is reached from outside, without a slash at the end: PUBLIC_URL, or as it was reached just now. */
-export const publicUrl = (c: Context<App>): string => settings(c.env).publicUrl ?? new URL(c.req.url).origin;
+export const publicUrl = (c: Context<App>): string =>
+  settings(c.env).publicUrl ?? (c.var.isBinding ? NO_PUBLIC_URL : new URL(c.req.url).origin);

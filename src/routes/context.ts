@@ -11,6 +11,8 @@ export interface Variables {
   by: string;
   /** The hash of the secret that opened a door, where one did: not behind an entrypoint. */
   openedBy?: string;
+  /** The request came over a service binding, where its address means nothing. */
+  isBinding?: boolean;
   org: Org;
   /** Of a bulk request: what became of its operations. */
   operations?: readonly Outcome[];

@@ -93,6 +93,14 @@ describe('the door', () => {
     expect(await response.json()).toMatchObject({ slug: 'door', scimBaseUrl: 'https://scim.example.com/scim/v2' });
     expect((await unguardedAdmin.fetch(new Request('https://admin/orgs/nobody'), env)).status).toBe(404);
   });
+
+  it('names no address that nobody can reach: behind its entrypoint only PUBLIC_URL says where the service is', async () => {
+    const response = await unguardedAdmin.fetch(new Request('https://admin/orgs/door'), env);
+    expect(await response.json()).toMatchObject({
+      scimBaseUrl: 'https://public-url-is-not-set.invalid/scim/v2',
+      notices: [expect.stringMatching(/^PUBLIC_URL: it is not set/)],
+    });
+  });
 });
 
 describe('an org', () => {

@@ -47,7 +47,12 @@ const CASES: Record<SettingKey, Case> = {
   idp: {
     default: undefined,
     good: ['okta', 'okta'],
-    bad: [['auth0', 'okta, entra, onelogin, jumpcloud, google, ping or other was expected']],
+    bad: [
+      [
+        'auth0',
+        'okta, entra, onelogin, jumpcloud, google, ping, rippling, sailpoint, cyberark, keycloak, authentik or other was expected',
+      ],
+    ],
   },
   'plan.scim': FLAG(true),
   'plan.seats': {

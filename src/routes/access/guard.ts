@@ -27,9 +27,14 @@ export const guardedBy = (token: Guardian, routes: Hono<App>): Hono<App> =>
  */
 export const unguardedForBindings = (path: string, routes: Hono<App>): Hono<App> =>
   new Hono<App>({ strict: false })
-    .use(everyResponse, uncached)
+    .use(everyResponse, uncached, overBinding)
     .route(path, routes)
     .notFound((c) => refuse(notFound('Endpoint'), c));
+
+const overBinding = createMiddleware<App>(async (c, next) => {
+  c.set('isBinding', true);
+  await next();
+});
 
 /** Answers hold secrets, exports and people: no cache may keep one. */
 const uncached = createMiddleware<App>(async (c, next) => {

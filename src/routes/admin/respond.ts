@@ -8,7 +8,7 @@ import { isInPlan } from '../../store/org/plan';
 import type { SettingsChange } from '../../store/org/settings';
 import { sizeText } from '../../store/org/size';
 import type { Tenant } from '../../store/org/tenant';
-import { publicUrl } from '../addresses';
+import { knowsPublicUrl, publicUrl } from '../addresses';
 import { type App, actorOf } from '../context';
 import { iso } from '../instants';
 import { orgFor } from '../org';
@@ -52,8 +52,11 @@ export const shownOrg = (c: Context<App>, tenant: Tenant) => ({
   activeUsers: tenant.activeUserCount,
   storage: storageUsed(tenant),
   createdAt: iso(tenant.createdAt),
-  notices: noticesOf(tenant),
+  notices: [...(knowsPublicUrl(c) ? [] : [NO_ADDRESS]), ...noticesOf(tenant)],
 });
+
+const NO_ADDRESS =
+  'PUBLIC_URL: it is not set, so the address for identity providers is not known. Set it in wrangler.toml and deploy';
 
 /** Bytes. */
 export const storageUsed = ({ storedBytes, settings }: Tenant) => ({ used: storedBytes, limit: storageOf(settings) });

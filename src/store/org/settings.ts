@@ -13,7 +13,20 @@ export const RATES = [25, 100, 500] as const;
 export type Rate = (typeof RATES)[number];
 
 /** Each has a guide: docs/idp. */
-export const IDPS = ['okta', 'entra', 'onelogin', 'jumpcloud', 'google', 'ping', 'other'] as const;
+export const IDPS = [
+  'okta',
+  'entra',
+  'onelogin',
+  'jumpcloud',
+  'google',
+  'ping',
+  'rippling',
+  'sailpoint',
+  'cyberark',
+  'keycloak',
+  'authentik',
+  'other',
+] as const;
 
 /** A region's label, as part of a host name would be written. */
 export const REGION_LABEL = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;

@@ -9,6 +9,12 @@ import { mediaTypesOf } from '../scim/quirks';
 import { JSON_TYPES, readBytes } from './body';
 import type { App } from './context';
 
+/** What a handler reads, by the handler: docs/openapi.yaml is made from it. */
+const described = new WeakMap<object, { readonly query?: z.ZodType; readonly body?: z.ZodType }>();
+
+/** The schema of the query or the body that a handler of a route reads; undefined: it is another handler. */
+export const schemasOf = (handler: object) => described.get(handler);
+
 /** What zod says of a value, whichever of its versions. */
 interface Issue {
   readonly code?: string | undefined;
@@ -43,8 +49,8 @@ export function readAs<T extends z.ZodType>(schema: T, value: unknown, whole: st
  * The query: `c.req.valid('query')`. Of a parameter that is there several times the first counts, unless it is one of `lists`:
  * those are always lists.
  */
-export const query = <T extends z.ZodType>(schema: T, ...lists: readonly string[]) =>
-  zValidator(
+export const query = <T extends z.ZodType>(schema: T, ...lists: readonly string[]) => {
+  const handler = zValidator(
     'query',
     z.preprocess((values) => {
       const all = Object.entries(values as Record<string, string | string[]>);
@@ -56,6 +62,9 @@ export const query = <T extends z.ZodType>(schema: T, ...lists: readonly string[
       if (!result.success) throw fault(result.error, 'question', 1);
     },
   );
+  described.set(handler, { query: schema });
+  return handler;
+};
 
 /**
  * The JSON body: `c.req.valid('json')`. None at all stands for `{}`; one without a media type is refused, for it may have been
@@ -67,7 +76,7 @@ export function body<T extends z.ZodType>(
   schema: T,
   limit = MAX_BODY,
 ): MiddlewareHandler<App, string, { in: { json: z.input<T> }; out: { json: z.output<T> } }> {
-  return async (c, next) => {
+  const handler: ReturnType<typeof body<T>> = async (c, next) => {
     const types = mediaTypesOf(c.req.header('Content-Type'));
     if (!types.every((type) => JSON_TYPES.has(type))) throw notJson();
     const bytes = await readBytes(c.req.raw, limit);
@@ -76,6 +85,8 @@ export function body<T extends z.ZodType>(
     c.req.addValidatedData('json', readAs(schema, json, 'body') as object);
     await next();
   };
+  described.set(handler, { body: schema });
+  return handler;
 }
 
 const notJson = () => new ScimError(415, undefined, 'Content-Type: application/json was expected');

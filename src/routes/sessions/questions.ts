@@ -29,6 +29,9 @@ const resolveAsked = z.strictObject({ org, id: key, userName: key, email: key, e
 const eventsAsked = z.strictObject({ org, ...page });
 const streamAsked = z.strictObject({ org, after: seq.optional() });
 
+/** For docs/openapi.yaml. */
+export const questions = { check: checkAsked, resolve: resolveAsked, events: eventsAsked, stream: streamAsked };
+
 export type CheckAsked = z.input<typeof checkAsked>;
 export type ResolveAsked = z.input<typeof resolveAsked>;
 export type EventsAsked = z.input<typeof eventsAsked>;

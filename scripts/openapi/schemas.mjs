@@ -1,0 +1,213 @@
+/** What the APIs answer, as JSON Schema: the components of docs/openapi.yaml. A test compares them with real answers. */
+
+const text = { type: 'string' };
+const number = { type: 'integer' };
+const boolean = { type: 'boolean' };
+const instant = { type: 'string', format: 'date-time' };
+const orNull = (schema) => ({ ...schema, type: [schema.type, 'null'] });
+export const list = (items) => ({ type: 'array', items });
+export const ref = (name) => ({ $ref: `#/components/schemas/${name}` });
+/** Every member is there, and no other. @param optional members that may be absent. */
+const object = (properties, optional = {}) => ({
+  type: 'object',
+  properties: { ...properties, ...optional },
+  required: Object.keys(properties),
+  additionalProperties: false,
+});
+export const anything = { type: 'object', additionalProperties: true };
+
+const published = {
+  type: 'boolean',
+  description: 'Whether KV has the change. If not, it is retried until KV acknowledges it.',
+};
+
+const credential = {
+  mask: text,
+  generation: number,
+  state: { type: 'string', enum: ['current', 'grace', 'replaced', 'expired', 'revoked'] },
+  createdAt: instant,
+  createdBy: text,
+  validUntil: orNull(instant),
+  graceUntil: orNull(instant),
+  replacedAt: orNull(instant),
+  replacedBy: orNull(text),
+  revokedAt: orNull(instant),
+  revokedBy: orNull(text),
+  lastUsedAt: orNull(instant),
+  lastUsedClient: orNull(text),
+  lastUsedAddress: orNull(text),
+  warnings: list(text),
+};
+
+const secret = { ...text, description: 'The secret. It is shown this once.' };
+/** What issuing, rotating and revoking one kind of credential answers. */
+const issued = (name, members) => ({
+  [`Issued${name}`]: object({ ...members, ...credential }),
+  [`Rotated${name}`]: object({
+    ...members,
+    ...credential,
+    predecessor: ref('Credential'),
+    killed: { anyOf: [ref('Credential'), { type: 'null' }] },
+  }),
+  [`Revoked${name}s`]: object({
+    revoked: number,
+    [`${Object.keys(members).at(-1)}s`]: list(ref('Credential')),
+  }),
+});
+
+const client = {
+  clientId: text,
+  name: text,
+  redirectUris: list(text),
+  assertion: { ...anything, type: ['object', 'null'], description: 'Public keys, or who signs; null with a secret.' },
+  secrets: list(ref('Credential')),
+  createdAt: instant,
+  createdBy: text,
+  lastUsedAt: orNull(instant),
+};
+const addresses = { scimBaseUrl: text, issuer: text, authorizeUrl: text, tokenUrl: text, revokeUrl: text };
+
+const event = {
+  seq: number,
+  at: instant,
+  type: text,
+  actor: text,
+  target: orNull(text),
+  requestId: text,
+  details: anything,
+};
+const page = {
+  next: { ...number, description: 'Ask after this number next. There is more while it is smaller than `current`.' },
+  current: { ...number, description: "The org's latest event." },
+  pruned: { ...number, description: 'Events up to this number may be gone by their age.' },
+};
+
+export const SCHEMAS = {
+  Error: object({
+    error: { ...text, description: 'A word for programs: not_found, conflict, invalidValue, …' },
+    detail: { ...text, description: 'A sentence for people: what was expected.' },
+  }),
+  Org: object(
+    {
+      id: text,
+      slug: text,
+      name: text,
+      scimEnabled: boolean,
+      disabledAt: orNull(instant),
+      notBefore: orNull(instant),
+      scimBaseUrl: text,
+      settings: { ...anything, description: 'The settings that are set: docs/settings.md.' },
+      users: number,
+      activeUsers: number,
+      storage: object({ used: number, limit: number }),
+      createdAt: instant,
+      notices: list(text),
+    },
+    { published },
+  ),
+  DeletedOrg: object({ deleted: text, id: text, users: number }),
+  Credential: object(credential),
+  ...issued('Token', { token: secret }),
+  ...issued('Password', { userName: text, password: secret }),
+  ...issued('ClientSecret', { clientSecret: secret }),
+  EndedGrace: object({ ...credential, dead: ref('Credential') }),
+  OAuthClient: object(client),
+  OAuthClientWithAddresses: object({ ...client, ...addresses }),
+  NewOAuthClient: object({
+    clientSecret: { ...orNull(text), description: 'The secret, shown this once; null for a client that signs.' },
+    ...client,
+    ...addresses,
+  }),
+  DeletedOAuthClient: object({ deleted: text, revoked: number }),
+  Approval: object({ approvalCode: text, validUntil: instant, createdBy: text, authorizeUrl: text }),
+  AdminEvents: object({
+    events: list(
+      object({
+        ...event,
+        credential: orNull(text),
+        outcome: { type: 'string', enum: ['applied', 'partly', 'refused'] },
+      }),
+    ),
+    ...page,
+  }),
+  Events: object({ events: list(object(event)), ...page }),
+  RejectedRequest: object({
+    reason: text,
+    hint: orNull(text),
+    detail: text,
+    count: number,
+    firstAt: instant,
+    lastAt: instant,
+    client: orNull(text),
+    address: orNull(text),
+    mask: orNull(text),
+    generation: orNull(number),
+  }),
+  SignedOut: object({ id: text, userName: text, active: boolean, notBefore: orNull(instant), published }),
+  Protected: object({ id: text, userName: text, protected: boolean }),
+  Erased: object({ id: text, erased: { const: true }, published }),
+  DeactivationLimit: object({
+    isSet: boolean,
+    deactivations: orNull(number),
+    percentage: orNull(number),
+    window: text,
+    limit: orNull(number),
+    used: number,
+    total: number,
+    open: number,
+    held: list(
+      object({
+        user: text,
+        userName: text,
+        operation: { type: 'string', enum: ['deactivate', 'delete'] },
+        state: { type: 'string', enum: ['held', 'rejected'] },
+        since: instant,
+        lastAt: instant,
+        attempts: number,
+        rejectedUntil: orNull(instant),
+        rejectedBy: orNull(text),
+      }),
+    ),
+    next: orNull(text),
+  }),
+  Pending: object({
+    total: number,
+    pending: list(object({ user: orNull(text), since: instant, waiting: number, changes: number })),
+  }),
+  Check: object({
+    valid: boolean,
+    reason: { type: 'string', enum: ['good', 'inactive', 'revoked', 'unknown'] },
+    notBefore: orNull(instant),
+  }),
+  Resolved: {
+    anyOf: [
+      object({
+        found: { const: true },
+        id: text,
+        userName: text,
+        externalId: orNull(text),
+        active: boolean,
+        authentication: { type: 'string', enum: ['sso', 'password-setup'] },
+        displayName: orNull(text),
+        groups: list(object({ id: text, displayName: text })),
+        roles: list(text),
+        permissions: list(text),
+        notBefore: orNull(instant),
+        org: object({ id: text, slug: text }),
+      }),
+      object({ found: { const: false } }, { ambiguous: { const: true } }),
+    ],
+  },
+  AccessToken: object(
+    { access_token: text, token_type: { const: 'Bearer' }, expires_in: number, scope: { const: 'scim' } },
+    { refresh_token: text },
+  ),
+  OAuthError: object({ error: text }, { error_description: text }),
+  Metadata: {
+    type: 'object',
+    properties: { issuer: text, token_endpoint: text, authorization_endpoint: text, revocation_endpoint: text },
+    required: ['issuer', 'token_endpoint', 'authorization_endpoint', 'revocation_endpoint'],
+    additionalProperties: true,
+  },
+  Health: object({ status: { const: 'ok' }, kv: { ...anything, type: ['object', 'null'] } }),
+};

@@ -1,25 +1,27 @@
 /**
- * `npm run admin -- <noun> <verb> …`: the operator's shell over the admin API. It adds nothing of its own: what a command
- * calls stands in admin/commands.mjs, and the vendor's back end can call the same.
+ * `npm run admin -- <noun> <verb> …`: the operator's shell over the admin API. It adds nothing of its own:
+ * admin/commands.mjs names the call of each command, and the vendor's back end can make the same calls.
  *
- * Standard output carries the answer and nothing else, one JSON value with --json; everything else is standard error.
+ * Standard output carries the answer and nothing else, one JSON value with --json. All else goes to standard error.
+ * Exit codes: 0 everything was done, 2 some lines were refused, 1 nothing was done.
  */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { readCommandLine } from './admin/command-line.mjs';
 import { commands } from './admin/commands.mjs';
 import { AdminError, openAdmin } from './admin/transport.mjs';
-import { nameOf, stateDirOf } from './project.mjs';
+import { nameOf, root, stateDirOf } from './project.mjs'; // first: it says so if this Node is too old
 import { harmlessText, jsonText } from './terminal.mjs';
 
-console.log = console.error; // whatever a library prints is not the answer
+console.log = console.error; // what a library prints is not the answer
 
 process.stdout.on('error', ({ code }) => process.exit(code === 'EPIPE' ? 0 : 1));
 
 const isJson = process.argv.includes('--json');
 try {
   for await (const text of answers(process.argv.slice(2))) {
-    // A reader that is slower, or has gone away, as `head` does.
+    // A reader may be slower, or go away as `head` does.
     if (!process.stdout.write(`${harmlessText(text)}\n`)) await once(process.stdout, 'drain');
   }
 } catch (error) {
@@ -30,17 +32,21 @@ try {
 }
 
 async function* answers(argv) {
-  const { help, command, input } = readCommandLine(commands, argv);
+  const { version, help, command, input } = readCommandLine(commands, argv);
+  if (version) return yield JSON.parse(readFileSync(`${root}/package.json`, 'utf8')).version;
   const stateDir = stateDirOf(process.env);
   if (help) {
-    yield `${help}\n\nThe local service is the one that \`npm start\` runs with ${nameOf(stateDir)} (STATE_DIR).`;
-    return;
+    const isElsewhere = process.env.STATE_DIR !== undefined;
+    return yield isElsewhere ? `${help}\n\nThe local service is that of STATE_DIR: ${nameOf(stateDir)}.` : help;
   }
 
   const { remote: isRemote, env: environment, url } = input;
-  const { callAdmin } = await openAdmin({ stateDir, isRemote, environment, url });
+  const { callAdmin } = command.needsNoService?.(input)
+    ? {}
+    : await openAdmin({ stateDir, isRemote, environment, url });
   const lines = command.stream?.(callAdmin, input);
   if (lines) return yield* lines;
   const result = await command.run(callAdmin, input);
-  yield input.json ? jsonText(result) : command.show(result, input);
+  process.exitCode = command.exitCode?.(result) ?? 0;
+  yield input.json ? jsonText(result) : input.quiet ? command.quiet(result) : command.show(result, input);
 }

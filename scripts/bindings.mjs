@@ -1,5 +1,5 @@
 /** The bindings of a wrangler configuration, in this process: how a script comes to what only Workers have. */
-import { createRequire, enableCompileCache } from 'node:module';
+import module, { createRequire } from 'node:module'; // by its default: an old Node must come to the sentence of project.mjs
 import process from 'node:process';
 import { cacheFolder } from './project.mjs';
 import { storageOf } from './start/state-dir.mjs';
@@ -11,7 +11,7 @@ import { CLOSED, localEnvironment } from './start/wrangler.mjs';
  */
 export async function openBindings(configPath, { stateDir, isRemote = false, environment }) {
   prepareEnvironment(isRemote);
-  enableCompileCache(cacheFolder);
+  module.enableCompileCache(cacheFolder);
   // `import` would first read all of wrangler once more, to find out which exports it has.
   const { getPlatformProxy } = createRequire(import.meta.url)('wrangler');
   return getPlatformProxy({

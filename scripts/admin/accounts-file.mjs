@@ -1,12 +1,12 @@
 /**
  * A file of accounts, as it is read: one after the other, with the line in which each begins, however large the file is.
- * CSV and NDJSON both become SCIM Users; what they have to be beyond that, the service says.
+ * CSV and NDJSON both become SCIM Users. The service checks them.
  */
 import { pipeline } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { AdminError } from './transport.mjs';
 
-/** Bytes of one account as it stands in the file: more is more than the API takes. */
+/** Bytes of one account in the file: the API takes no more. */
 const MAX_ACCOUNT = 1_000_000;
 const USER = 'urn:ietf:params:scim:schemas:core:2.0:User';
 
@@ -16,7 +16,7 @@ export const FORMATS = ['csv', 'ndjson'];
 export function formatOf(file, asked) {
   const format = asked ?? { csv: 'csv', ndjson: 'ndjson', jsonl: 'ndjson' }[/\.(\w+)$/.exec(file)?.[1]?.toLowerCase()];
   if (FORMATS.includes(format)) return format;
-  throw new AdminError('usage', `What is ${file}? Say --format csv or --format ndjson.`);
+  throw new AdminError('usage', `The name of ${file} does not tell its format. Add --format csv or --format ndjson.`);
 }
 
 /**
@@ -39,7 +39,7 @@ export async function* textOf(bytes) {
     try {
       return chunk ? decoder.decode(chunk, { stream: true }) : decoder.decode();
     } catch {
-      throw new AdminError('usage', `The file is not UTF-8, at byte ${read} or after it: save it as UTF-8.`);
+      throw new AdminError('usage', `The file is not UTF-8, at byte ${read} or after it. Save it as UTF-8.`);
     }
   };
   for await (const chunk of bytes) {
@@ -107,7 +107,7 @@ async function* csvAccounts(chunks) {
     skip_records_with_empty_values: true,
     max_record_size: MAX_ACCOUNT,
   });
-  pipeline(all, parser, () => undefined); // what goes wrong is thrown to who reads
+  pipeline(all, parser, () => undefined); // an error is thrown where the parser is read
   let columns;
   try {
     for await (const { info, record } of parser) {
@@ -123,7 +123,7 @@ async function* csvAccounts(chunks) {
     if (!(error instanceof CsvError)) throw error;
     throw new AdminError(
       'usage',
-      `The file is no CSV from line ${error.lines} on: ${reasonOf(error)}. Nothing after it was read.`,
+      `The file is not CSV from line ${error.lines} on: ${reasonOf(error)}. Nothing after it was read.`,
     );
   }
   if (columns === undefined) throw new AdminError('usage', `The file is empty. ${HEADER}`);
@@ -152,7 +152,7 @@ export const delimiterIn = (header) =>
 function reasonOf({ code }) {
   if (code === 'CSV_QUOTE_NOT_CLOSED') return 'a quote is opened and not closed';
   if (code === 'CSV_MAX_RECORD_SIZE') return `a row is longer than ${MAX_ACCOUNT} characters, or a quote is not closed`;
-  return 'a field with a quote in it stands in quotes, and has each of them twice';
+  return 'a field that contains a quote must stand in quotes, and double each quote';
 }
 
 const boolean = (text) => {
@@ -196,7 +196,7 @@ export function columnsOf(header) {
     return name;
   });
   const twice = columns.find((name, i) => columns.indexOf(name) !== i);
-  if (twice) throw new AdminError('usage', `The column ${twice} is there twice.`);
+  if (twice) throw new AdminError('usage', `The column ${twice} stands twice in the first line.`);
   if (!columns.includes('userName') && !columns.includes('email'))
     throw new AdminError('usage', `A column userName or email is needed. ${HEADER}`);
   return columns;
@@ -207,7 +207,7 @@ export function rowAccount(columns, cells) {
   const account = { schemas: [USER] };
   const userName = cells[columns.indexOf('userName')]?.trim() || cells[columns.indexOf('email')]?.trim() || undefined;
   if (cells.length !== columns.length)
-    return { userName, problem: `${columns.length} fields were expected, and there are ${cells.length}` };
+    return { userName, problem: `${columns.length} fields were expected, but there are ${cells.length}` };
   for (const [i, name] of columns.entries()) {
     const text = cells[i].trim();
     if (text === '') continue;

@@ -1,14 +1,15 @@
-/** The people whom the product has already: brought in from a file, previewed, protected from the identity provider. */
+/** The accounts that the application has already: imported from a file, and protected from the identity provider. */
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import process from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
-import { columns, harmless, heading, paint } from '../terminal.mjs';
+import { columns, heading, paint, progressBar, wrap } from '../terminal.mjs';
 import { accountsIn, FORMATS, formatOf } from './accounts-file.mjs';
 import { org, post } from './api.mjs';
 import { pathOf } from './files.mjs';
-import { progressBar } from './progress.mjs';
+import { by, reason } from './options.mjs';
 import { FirstLines } from './seen.mjs';
+import { person } from './show.mjs';
 import { AdminError } from './transport.mjs';
 
 /** Accounts, and bytes of them, that travel together: below the API's 500 and 1 MiB. */
@@ -20,53 +21,57 @@ const MAX_LISTED = 1_000;
 const ATTEMPTS = 5;
 const PATIENCE = 500;
 
-const BY = 'for whom it is recorded (default: your user name)';
-const REASON = { value: 'text', about: 'for the journal' };
-
 export const peopleCommands = [
   {
     name: 'user import',
-    about: 'Bring in accounts that the product has already, from a CSV or NDJSON file. Safe to run again.',
+    about: 'Import the accounts that your application has already, from a CSV or NDJSON file.',
+    more: 'Running it again changes nothing. Exit code 2: some lines were refused.',
     args: ['slug', 'file'],
     options: {
-      'dry-run': { about: 'write nothing, and report what would become of each' },
+      'dry-run': { about: 'write nothing, and report what would become of each account' },
       after: { value: 'line', about: 'go on after this line of the file' },
-      format: { value: FORMATS.join('|'), about: "what the file is (default: by its name's ending)" },
+      format: { value: FORMATS.join('|'), about: 'the format of the file (default: by its name)' },
     },
+    example: ['user import acme accounts.csv --dry-run', 'user import acme accounts.csv'],
     run: importFile,
     show: showImport,
+    exitCode: (report) => (report.problemCount === 0 ? 0 : doneOf(report) > 0 ? 2 : 1),
   },
   ...['protect', 'unprotect'].map((verb) => ({
     name: `user ${verb}`,
     about:
       verb === 'protect'
-        ? 'Keep an account from being deactivated or deleted by the identity provider: an owner, a way in for emergencies.'
-        : 'Let the identity provider deactivate and delete an account again.',
+        ? 'Protect an account: SCIM cannot deactivate, delete or rename it. For owners and emergency accounts.'
+        : 'Let the identity provider manage a protected account again.',
     args: ['slug', 'id|userName'],
-    options: { by: { value: 'who', about: BY }, reason: REASON },
+    options: { by, reason },
+    example: `user ${verb} acme owner@example.com`,
     run: (callAdmin, { slug, 'id|userName': user, by, reason }) =>
       callAdmin(org(slug, `/users/${encodeURIComponent(user)}/${verb}`), post({ by, reason })),
     show: ({ id, userName, protected: isProtected }) =>
-      `${harmless(userName)} (${harmless(id)}) is ${isProtected ? '' : 'not '}protected.`,
+      `${person(userName, id)} is ${isProtected ? '' : 'not '}protected.`,
   })),
 ];
 
 const COUNTS = ['created', 'updated', 'unchanged', 'kept', 'protected', 'unprotected'];
+/** Accounts that are as the file has them, or are the identity provider's. */
+const doneOf = (report) => COUNTS.slice(0, 4).reduce((sum, name) => sum + report[name], 0);
 
 async function importFile(callAdmin, { slug, file, format: asked, after, 'dry-run': isDryRun = false }) {
   const format = formatOf(file, asked);
   const start = lineOf(after);
+  await callAdmin(org(slug)); // an unknown org is told before the file is read
   const report = {
     dryRun: isDryRun,
     ...Object.fromEntries(COUNTS.map((name) => [name, 0])),
+    withExternalId: 0,
     problems: [],
     problemCount: 0,
   };
   const { size, accounts, isRead, close } = await opened(file, format);
   const tooLarge = ({ line, userName = null }) =>
     note(report, { line, userName, detail: `larger than ${MAX_BYTES} bytes` });
-  const bar = progressBar(size);
-  const began = performance.now();
+  const bar = progressBar(size, 'accounts');
   const state = { done: start, activated: 0, isInterrupted: false };
   const interrupt = () => {
     state.isInterrupted = true;
@@ -76,9 +81,8 @@ async function importFile(callAdmin, { slug, file, format: asked, after, 'dry-ru
     for await (const portion of together(novel(accounts, start, report), tooLarge)) {
       await send(callAdmin, slug, portion, isDryRun, state, report);
       state.done = portion.at(-1).line;
-      const count = COUNTS.slice(0, 4).reduce((sum, name) => sum + report[name], 0) + report.problemCount;
-      const rate = Math.round((count * 1_000) / (performance.now() - began));
-      bar.show(isRead(), `${megabytes(isRead())} of ${megabytes(size)} MB  ${count} accounts  ${rate}/s`);
+      report.withExternalId += portion.filter(({ externalId }) => externalId).length;
+      bar.show(isRead(), doneOf(report) + report.problemCount);
       if (state.isInterrupted) throw new AdminError('interrupted', 'Interrupted.');
     }
   } catch (error) {
@@ -94,7 +98,8 @@ async function importFile(callAdmin, { slug, file, format: asked, after, 'dry-ru
 }
 
 function lineOf(after = '0') {
-  if (!/^\d{1,12}$/.test(after)) throw new AdminError('usage', '--after: the number of a line was expected.');
+  if (!/^\d{1,12}$/.test(after))
+    throw new AdminError('usage', '--after: the number of a line was expected, such as 250.');
   return Number(after);
 }
 
@@ -106,12 +111,12 @@ export async function accountsOf(file, format) {
 }
 
 async function opened(file, format) {
-  const unreadable = (why) => new AdminError('usage', `${file} could not be read: ${why}`);
+  const unreadable = (why) => new AdminError('usage', `${file} could not be read: ${why}.`);
   const path = pathOf(file);
   const found = await stat(path).catch(({ message }) => {
     throw unreadable(message);
   });
-  if (!found.isFile()) throw unreadable('it is no file.');
+  if (!found.isFile()) throw unreadable('it is not a file');
   const stream = createReadStream(path);
   async function* chunks() {
     try {
@@ -142,7 +147,7 @@ async function* novel(accounts, start, report) {
     ];
     const twice = keys.flatMap(([what, key]) => {
       const first = key && seen.add(`${what} ${key}`, line);
-      return first ? [`the ${what} stands in line ${first} already`] : [];
+      return first ? [`the same ${what} stands in line ${first}`] : [];
     });
     if (line <= start) continue;
     const detail = problem ?? twice[0];
@@ -181,7 +186,7 @@ export async function* together(accounts, tooLarge = () => undefined) {
   if (portion.length > 0) yield portion;
 }
 
-/** A portion that is refused as a whole is halved until it is known whose fault it is. */
+/** A portion that is refused as a whole is halved until the faulty account is found. */
 async function send(callAdmin, slug, accounts, isDryRun, state, report) {
   const body = { dryRun: isDryRun, ...(isDryRun && { activated: state.activated }), accounts };
   let answer;
@@ -215,39 +220,47 @@ async function patiently(ask) {
 
 /** What was done stays done; a run from the start would find it unchanged. */
 function stopped(error, line, report) {
-  const isBegun = COUNTS.slice(0, 4).some((name) => report[name] > 0) || report.problemCount > 0;
+  const isBegun = doneOf(report) > 0;
   const message = [
     ...(isBegun ? [showImport(report), ''] : []),
     error.message,
-    ...(isBegun ? [`Go on with --after ${line}, or run it all again: what is done is done once.`] : []),
+    ...(isBegun ? [`Go on with --after ${line}, or run all of it again: accounts that are done do not change.`] : []),
   ].join('\n');
   return new AdminError(error.code, message, error.status);
 }
 
-const megabytes = (bytes) => (bytes / 1_000_000).toFixed(1);
-
 const MEANS = {
-  created: 'brought in',
+  created: 'new accounts',
   updated: 'changed',
   unchanged: 'as they were',
-  kept: "the identity provider's, not written over",
+  kept: 'managed by the identity provider, so not overwritten',
   protected: 'now protected',
   unprotected: 'not protected any more',
 };
 
-function showImport({ dryRun, problems, problemCount, ...report }) {
+const EXTERNAL_IDS =
+  'SCIM links such an account only if the identity provider sends the same externalId, or ' +
+  'none; otherwise it gets 409. Leave the column out if it holds ids of your own.';
+
+function showImport({ dryRun, problems, problemCount, withExternalId, ...report }) {
   const more = problemCount - problems.length;
   return [
-    ...(dryRun ? [paint('yellow', 'Nothing was written: a dry run.')] : []),
+    ...(dryRun ? [paint('yellow', 'A dry run: nothing was written.')] : []),
     columns(COUNTS.map((name) => [['dim', name], report[name], ['dim', MEANS[name]]])),
-    ...(problemCount === 0
-      ? ['', paint('green', 'No problems.')]
-      : [
+    ...(withExternalId > 0
+      ? [
           '',
-          columns([
-            heading('LINE', 'USER NAME', 'PROBLEM'),
-            ...problems.map((it) => [it.line, it.userName, it.detail]),
-          ]),
+          ...wrap(`! Accounts with an externalId: ${withExternalId}. ${EXTERNAL_IDS}`, 80).map((line) =>
+            paint('yellow', line),
+          ),
+        ]
+      : []),
+    '',
+    ...(problemCount === 0
+      ? [paint('green', 'No line was refused.')]
+      : [
+          paint('yellow', `${problemCount} lines were refused:`),
+          columns([heading('LINE', 'USER NAME', 'WHY'), ...problems.map((it) => [it.line, it.userName, it.detail])]),
         ]),
     ...(more > 0 ? [`… and ${more} more`] : []),
   ].join('\n');

@@ -20,3 +20,14 @@ export async function listAll(callAdmin, path, keyOf) {
     after = page.map(keyOf).sort().at(-1);
   }
 }
+
+/** All users or groups that a filter matches, page by page: the API limits a page, not the directory. */
+export async function allResources(callAdmin, slug, noun, filter) {
+  const all = [];
+  for (;;) {
+    const query = new URLSearchParams({ startIndex: all.length + 1, count: 200, ...(filter && { filter }) });
+    const page = await callAdmin(org(slug, `/${noun}?${query}`));
+    all.push(...page[noun]);
+    if (page[noun].length === 0 || all.length >= page.totalResults) return all;
+  }
+}

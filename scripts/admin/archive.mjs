@@ -1,11 +1,12 @@
-/** An org as a file: written line by line as it is read, and read line by line as it is sent. Neither is ever held whole. */
+/** An org as a file: written line by line as it is read, and sent line by line as it is read. It is never held whole. */
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
-import { columns, jsonText } from '../terminal.mjs';
+import { columns, jsonText, progressBar, wrap } from '../terminal.mjs';
 import { org, post } from './api.mjs';
 import { pathOf, writeNew } from './files.mjs';
+import { pending } from './show.mjs';
 import { AdminError } from './transport.mjs';
 
 /** Lines and characters of one request. */
@@ -14,72 +15,81 @@ const MAX_LENGTH = 500_000;
 /** Bytes at the end of a file in which its last line is looked for. */
 const MAX_END = 65_536;
 const CHANGED =
-  'The org was changed while it was exported: the file is not of one moment. `scim disable` before an export avoids it.';
+  'The org changed during the export, so the file mixes two states. Run `scim disable` first to avoid this.';
 
 export const archiveCommands = [
   {
     name: 'org export',
-    about:
-      'All of an org as NDJSON: users, groups, credentials (as hashes), settings, journal. The file is confidential.',
+    about: 'Export an org as NDJSON: users, groups, hashes of credentials, settings, journal.',
+    more: 'The file holds personal data.',
     args: ['slug'],
     options: {
-      file: { value: 'out.ndjson', about: 'write it there, readable to you alone (default: standard output)' },
-      'without-credentials': { about: 'leave out the hashes of tokens and passwords, and OAuth clients' },
+      file: { value: 'out.ndjson', about: 'a new file, readable to you alone (default: standard output)' },
+      'without-credentials': { about: 'leave out hashes of tokens and passwords, and OAuth clients' },
     },
+    example: 'org export acme --file acme.ndjson',
     stream(callAdmin, { slug, file, json, 'without-credentials': withoutCredentials }) {
       if (file !== undefined) return undefined;
-      if (json) throw new AdminError('usage', '--json goes with --file: without it, the lines are the answer.');
+      if (json) throw new AdminError('usage', '--json goes with --file. Without --file, the lines are the answer.');
       return warned(exported(callAdmin, slug, withoutCredentials));
     },
     async run(callAdmin, { slug, file, 'without-credentials': withoutCredentials }) {
       const began = Date.now();
-      const bar = progress('exported');
+      const bar = progressBar(undefined, 'lines exported');
       let lines = 0;
       let end;
       async function* texts() {
         for await (end of exported(callAdmin, slug, withoutCredentials)) {
-          bar.at(++lines);
+          bar.show(++lines);
           yield `${jsonText(end)}\n`;
         }
       }
-      await writeNew(file, texts());
-      bar.done();
+      try {
+        await writeNew(file, texts());
+      } finally {
+        bar.clear();
+      }
       if (end.changedMeanwhile) process.stderr.write(`${CHANGED}\n`);
       const { counts, eventSeq, changedMeanwhile } = end;
       return { slug, file, lines, counts, eventSeq, changedMeanwhile, seconds: since(began) };
     },
     show: ({ slug, file, lines, counts, seconds }) =>
-      `${slug} is in ${file}: ${lines} lines in ${seconds} s. Whoever has it has the personal data of the org.\n\n${table(counts)}`,
+      `${slug} is in ${file}: ${lines} lines in ${seconds} s. The file holds personal data.\n\n${table(counts)}`,
   },
   {
     name: 'org import',
-    about: 'Make an org of a file of org export, with the same ids. What broke off goes on with the same command.',
+    about: 'Import an org from a file of org export, with the same ids.',
+    more: 'If the import breaks off, the same command goes on.',
     args: ['slug', 'file'],
-    options: { 'dry-run': { about: 'check all of the file, and write nothing' } },
+    options: { 'dry-run': { about: 'check the whole file, and write nothing' } },
+    example: ['org import acme acme.ndjson --dry-run', 'org import acme acme.ndjson'],
     async run(callAdmin, { slug, file, 'dry-run': isDry }) {
       const began = Date.now();
       const end = await endOf(file);
       const total = Object.values(end.counts).reduce((sum, count) => sum + count, 2);
-      const bar = progress(isDry ? 'checked' : 'imported', total);
-      const done = await (isDry ? checked : imported)(callAdmin, slug, file, bar);
-      bar.done();
+      const bar = progressBar(total, isDry ? 'lines checked' : 'lines imported');
+      let done;
+      try {
+        done = await (isDry ? checked : imported)(callAdmin, slug, file, bar);
+      } finally {
+        bar.clear();
+      }
       return { ...done, lines: total, dryRun: isDry === true, seconds: since(began) };
     },
     show: ({ slug, id, copy, credentials, counts, lines, seconds, dryRun, published, scimEnabled, disabledAt }) =>
       [
         dryRun
-          ? `${lines} lines are in order: ${slug} would be ${copy ? 'a copy, with an id of its own' : `the org ${id}`}. Nothing was written.`
-          : `${slug} is there, as ${copy ? 'a copy with the id' : 'the org'} ${id}: ${lines} lines in ${seconds} s.`,
+          ? `All ${lines} lines are valid: ${slug} would be ${copy ? 'a copy, with an id of its own' : `the org ${id}`}. Nothing was written.`
+          : `Imported ${slug} as ${copy ? 'a copy with the id' : 'the org'} ${id}: ${lines} lines in ${seconds} s.`,
         credentials
-          ? 'Its identity provider goes on with the credentials that it has.'
-          : `It has no credentials${copy ? ': those of the file are the original’s' : ''}. Make some: npm run admin -- token generate ${slug}`,
+          ? 'Its identity provider goes on with its present credentials.'
+          : `It has no credentials${copy ? ', for those of the file belong to the original' : ''}. Make one: npm run admin -- token generate ${slug}`,
         ...(dryRun ? [] : [disabledAt ? 'The org is switched off.' : `SCIM is ${scimEnabled ? 'on' : 'off'}.`]),
-        ...(published === false
-          ? ['KV could not be written yet, which is tried again: hosts that ask it alone will hear of it later.']
-          : []),
-        '',
-        table(counts),
-      ].join('\n'),
+        ...(published === false ? [pending(false).trim()] : []),
+      ]
+        .flatMap((sentence) => wrap(sentence, 80))
+        .concat('', table(counts))
+        .join('\n'),
   },
 ];
 
@@ -101,7 +111,7 @@ async function* warned(lines) {
   if (last.changedMeanwhile) process.stderr.write(`${CHANGED}\n`);
 }
 
-/** The last line counts the others: without it the file is none. */
+/** The last line counts the others. A file without it is not a whole export. */
 async function endOf(file) {
   try {
     const handle = await open(pathOf(file));
@@ -115,11 +125,11 @@ async function endOf(file) {
       await handle.close();
     }
   } catch (error) {
-    throw new AdminError('usage', `${file} could not be read: ${error.message}`);
+    throw new AdminError('usage', `${file} could not be read: ${error.message}.`);
   }
   throw new AdminError(
     'usage',
-    `${file} does not end as a file of org export does: it is none, or its export broke off.`,
+    `${file} does not end like a file of org export: it is another file, or its export broke off.`,
   );
 }
 
@@ -151,7 +161,7 @@ async function* portionsOf(lines, from) {
   let length = 0;
   let end;
   for await (const one of lines) {
-    if (end) throw new AdminError('usage', `line ${one.number}: nothing was expected after the last line.`);
+    if (end) throw new AdminError('usage', `line ${one.number}: nothing was expected after the line of kind end.`);
     if (one.line?.kind === 'end') end = one;
     if (end || one.number < from) continue;
     if (portion.length === MAX_LINES || (portion.length > 0 && length + one.length > MAX_LENGTH)) {
@@ -177,8 +187,8 @@ async function imported(callAdmin, slug, file, bar) {
   const { first, lines } = await firstOf(file);
   const begun = await callAdmin(org(slug, '/import'), post({ org: first }));
   if (begun.through > 1)
-    process.stderr.write(`${begun.through} lines are there already: going on with the next one.\n`);
-  bar.at(begun.through);
+    process.stderr.write(`${begun.through} lines were imported before. Going on with the next one.\n`);
+  bar.show(begun.through);
   for await (let portion of portionsOf(lines, begun.through + 1)) {
     if (portion[0].line?.kind === 'end') {
       const finished = await callAdmin(org(slug, '/import/finish'), post({ end: portion[0].line }));
@@ -190,14 +200,14 @@ async function imported(callAdmin, slug, file, bar) {
       const after = portion[0].number - 1;
       const body = { after, lines: portion.map(({ line }) => line) };
       const { through } = await callAdmin(org(slug, '/import/lines'), post(body));
-      bar.at(through);
+      bar.show(through);
       portion = portion.filter(({ number }) => number > through);
     }
   }
   throw new AdminError('usage', `${file} has no last line.`);
 }
 
-/** What lines have to do with one another is held against all of them: names and ids are kept, nothing else. */
+/** Checks each line, and what lines need of one another. Only names and ids are kept meanwhile. */
 async function checked(callAdmin, slug, file, bar) {
   const { first, lines } = await firstOf(file);
   const begun = await callAdmin(org(slug, '/import'), post({ org: first, dryRun: true }));
@@ -210,8 +220,8 @@ async function checked(callAdmin, slug, file, bar) {
     if (one?.kind === 'end') {
       for (const kind of new Set([...Object.keys(one.counts), ...Object.keys(counts)])) {
         if (one.counts[kind] !== counts[kind]) {
-          const said = `${one.counts[kind] ?? 0} lines of ${kind}, and there are ${counts[kind] ?? 0}`;
-          throw new AdminError('conflict', `line ${number}: The file counts ${said}.`);
+          const said = `${one.counts[kind] ?? 0} lines of ${kind}, but it has ${counts[kind] ?? 0}`;
+          throw new AdminError('conflict', `line ${number}: the file counts ${said}.`);
         }
       }
       const { id, copy, credentials, through } = begun;
@@ -222,7 +232,8 @@ async function checked(callAdmin, slug, file, bar) {
     for (const [i, { unique, needs }] of answer.named.entries()) {
       const { line, number } = portion[i];
       const twice = unique.find((name) => seen.has(name));
-      if (twice !== undefined) throw new AdminError('invalidValue', `line ${number}: ${twice} is there twice.`);
+      if (twice !== undefined)
+        throw new AdminError('invalidValue', `line ${number}: ${twice} stands twice in the file.`);
       for (const name of unique) seen.add(name);
       const missing = needs.find((name) => !seen.has(name));
       if (missing !== undefined) throw new AdminError('invalidValue', `line ${number}: there is no ${missing}.`);
@@ -230,22 +241,7 @@ async function checked(callAdmin, slug, file, bar) {
       counts[line.kind] = (counts[line.kind] ?? 0) + 1;
     }
     place = answer.place;
-    bar.at(place.line);
+    bar.show(place.line);
   }
   throw new AdminError('usage', `${file} has no last line.`);
-}
-
-/** Where somebody looks on: how far it is. */
-function progress(verb, total) {
-  if (!process.stderr.isTTY) return { at() {}, done() {} };
-  let shown = 0;
-  return {
-    at(count) {
-      if (Date.now() - shown < 100) return;
-      shown = Date.now();
-      const of = total === undefined ? '' : ` of ${total}  ${Math.floor((100 * count) / total)} %`;
-      process.stderr.write(`\r\u001b[K${count}${of} lines ${verb}`);
-    },
-    done: () => void process.stderr.write('\r\u001b[K'),
-  };
 }

@@ -1,38 +1,45 @@
-/** The brake for people: who waits, and the operator's decision. */
-import { columns, heading, paint } from '../terminal.mjs';
+/** The commands of the deactivation limit: which deactivations wait, and the operator's decision. */
+import { columns, harmless, heading, paint } from '../terminal.mjs';
 import { org, post } from './api.mjs';
+import { by } from './options.mjs';
+import { instant, minute } from './show.mjs';
 
-const USER = { value: 'id|userName', about: 'only this one (default: all that wait)' };
-const BY = { value: 'who', about: 'for whom it is recorded (default: your user name)' };
+const USER = { value: 'id|userName', about: 'only this user (default: all that wait)' };
 
 export const brakeCommands = [
   {
     name: 'brake show',
-    about: 'Whom the identity provider would deactivate or delete beyond the limit, and how far that is used.',
+    about: 'List the deactivations and deletions above the limit, and how much of it is used.',
+    more: 'The settings deactivationLimit.… set the limit.',
     args: ['slug'],
+    example: 'brake show acme',
     run: showAll,
     show,
   },
   {
     name: 'brake release',
-    about: 'Carry out now what the brake holds: all of it, or of one user.',
+    about: 'Carry out the deactivations that wait, all of them or that of one user.',
     args: ['slug'],
-    options: { user: USER, by: BY },
+    options: { user: USER, by },
+    example: 'brake release acme --user ada@example.com',
     run: releaseAll,
+    exitCode: ({ released, kept }) => (kept.length === 0 ? 0 : released.length > 0 ? 2 : 1),
     show: ({ released, kept }) =>
       [
-        `${released.length} released: they are out.`,
-        ...kept.map(({ user, why }) => paint('yellow', `${user} stays: ${why}`)),
+        `Carried out for ${released.length} users: they are signed out.`,
+        ...kept.map(({ user, why }) => paint('yellow', `Not for ${harmless(user)}: ${harmless(why)}`)),
       ].join('\n'),
   },
   {
     name: 'brake reject',
-    about: 'Refuse what the brake holds: all of it, or of one user. The identity provider hears 403 for a while.',
+    about: 'Refuse the deactivations that wait, all of them or that of one user.',
+    more: 'The users stay active. Until then the identity provider gets 403 for the same request.',
     args: ['slug'],
-    options: { user: USER, for: { value: '24h', about: 'for how long (default: 24h, at most 30d)' }, by: BY },
+    options: { user: USER, for: { value: 'duration', about: 'for how long (default: 24h, at most 30d)' }, by },
+    example: 'brake reject acme --for 7d',
     run: (callAdmin, { slug, user, by, for: duration }) =>
       callAdmin(org(slug, '/brake/reject'), post({ user, by, for: duration })),
-    show: ({ rejected, until }) => `${rejected} rejected until ${until}: they stay active.`,
+    show: ({ rejected, until }) => `Refused for ${rejected} users until ${instant(until)}. They stay active.`,
   },
 ];
 
@@ -47,7 +54,7 @@ async function showAll(callAdmin, { slug }) {
   }
 }
 
-/** Portion by portion; what may not be carried out stays, and is passed over. */
+/** Page by page. What may not be carried out stays. */
 async function releaseAll(callAdmin, { slug, user, by }) {
   const [released, kept] = [[], []];
   let after;
@@ -60,25 +67,29 @@ async function releaseAll(callAdmin, { slug, user, by }) {
   }
 }
 
-function show({ isSet, limit, used, window, held, open }) {
+function show({ isSet, limit, used, window, held, open }, { slug }) {
+  const set = `npm run admin -- org set ${slug} deactivationLimit.deactivations=20 deactivationLimit.window=1h`;
   return [
-    isSet
-      ? `${used} of ${limit} in ${window} are used.`
-      : 'There is no limit: org set <slug> deactivationLimit.deactivations=20 deactivationLimit.window=1h sets one.',
+    isSet ? `${used} of ${limit} deactivations in ${window} are used.` : `No limit is set. Set one:\n  ${set}`,
     held.length === 0
-      ? 'Nobody is held.'
+      ? 'No deactivation waits.'
       : columns([
-          heading('USER', 'USER NAME', 'WOULD', 'STATE', 'SINCE', 'LAST', 'TIMES'),
+          heading('USER NAME', 'WOULD', 'STATE', 'SINCE', 'TIMES', 'ID'),
           ...held.map((it) => [
-            it.user,
             it.userName,
             it.operation,
-            it.state === 'held' ? ['yellow', 'held'] : `rejected until ${it.rejectedUntil}`,
-            it.since,
-            it.lastAt,
+            it.state === 'held' ? ['yellow', 'waits'] : `rejected until ${minute(it.rejectedUntil)}`,
+            minute(it.since),
             it.attempts,
+            it.user,
           ]),
         ]),
-    ...(open > 0 ? [paint('dim', `${open} wait: brake release carries it out, brake reject refuses it.`)] : []),
+    ...(open > 0
+      ? [
+          `${open} wait. Carry them out, or refuse them:`,
+          `  npm run admin -- brake release ${slug}`,
+          `  npm run admin -- brake reject ${slug}`,
+        ]
+      : []),
   ].join('\n');
 }

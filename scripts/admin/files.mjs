@@ -13,7 +13,7 @@ export async function jsonOf(file) {
     return JSON.parse(await readFile(pathOf(file), 'utf8'));
   } catch (error) {
     const why = error instanceof SyntaxError ? 'is not valid JSON' : 'could not be read';
-    throw new AdminError('usage', `${file} ${why}: ${error.message}`);
+    throw new AdminError('usage', `${file} ${why}: ${error.message}.`);
   }
 }
 
@@ -26,9 +26,9 @@ export async function jsonOf(file) {
  */
 export async function writeNew(file, chunks, name = file) {
   const path = pathOf(file);
-  const failed = (why) => new AdminError('usage', `${name} could not be written: ${why}`);
+  const failed = (why) => new AdminError('usage', `${name} could not be written: ${why}.`);
   const out = await open(path, 'wx', 0o600).catch((error) => {
-    throw failed(error.code === 'EEXIST' ? 'it is there already: another name was expected' : error.message);
+    throw failed(error.code === 'EEXIST' ? 'it exists already. Choose another name' : error.message);
   });
   try {
     for await (const chunk of chunks) await out.writeFile(chunk);
@@ -48,7 +48,7 @@ export async function writeNew(file, chunks, name = file) {
 export async function wasWritten(file) {
   const found = await lstat(pathOf(file)).catch((error) => {
     if (error.code === 'ENOENT') return undefined;
-    throw new AdminError('usage', `${file} could not be read: ${error.message}`);
+    throw new AdminError('usage', `${file} could not be read: ${error.message}.`);
   });
   if (found === undefined) return false;
   if (found.isFile() && isOurs(found)) return true;

@@ -34,12 +34,13 @@ const EXAMPLES = /https:\/\/scim\.example\.com|\bacme\b/g;
 
 export const guideCommand = {
   name: 'org guide',
-  about: "How to connect the org's identity provider, step by step, with the org's own addresses. Markdown.",
+  about: "Print how to connect the org's identity provider, step by step, with its own addresses.",
   args: ['slug'],
   options: {
-    idp: { value: NAMES.join('|'), about: "whose steps (default: the org's setting idp)" },
+    idp: { value: 'idp', about: `${NAMES.join(', ')} (default: the org's setting idp)` },
     for: { value: READERS.join('|'), about: 'whose text: the customer has no commands in it (default: customer)' },
   },
+  example: 'org guide acme --idp okta',
   run: guideOf,
   show: showGuide,
 };
@@ -55,7 +56,10 @@ async function guideOf(callAdmin, { slug, idp, for: reader = 'customer' }) {
   const it = await callAdmin(org(slug));
   const chosen = idp ?? it.settings.idp;
   if (chosen === undefined) {
-    throw new AdminError('usage', `Say whose steps: --idp <${NAMES.join('|')}>, or set it: org set ${slug} idp=okta`);
+    throw new AdminError(
+      'usage',
+      `Which identity provider? Add --idp <${NAMES.join('|')}>, or set it: npm run admin -- org set ${slug} idp=okta`,
+    );
   }
   const [tokens, passwords, clients] = await Promise.all([
     callAdmin(org(slug, '/tokens')),

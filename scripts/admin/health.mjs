@@ -1,13 +1,15 @@
-/** The state of an org's provisioning for people: first what to do, then what that is taken from. */
-import { columns, harmless, heading, paint } from '../terminal.mjs';
+/** The state of an org's provisioning for people: first what to do, then the facts behind it. */
+import { columns, harmless, heading, paint, wrap } from '../terminal.mjs';
 import { org } from './api.mjs';
+import { minute, onOff } from './show.mjs';
 
 export const healthCommands = [
   {
     name: 'org health',
-    about:
-      "How an org's provisioning is doing: last requests, changes, refusals, credentials, and what to do about it.",
+    about: "Show the state of an org's provisioning, and what to do about it.",
+    more: 'Last requests, changes, rejected requests, credentials, seats and storage.',
     args: ['slug'],
+    example: 'org health acme',
     run: (callAdmin, { slug }) => callAdmin(org(slug, '/health')),
     show,
   },
@@ -31,65 +33,81 @@ function show({
   credentials,
   advice,
 }) {
-  const total = changes.days.reduce((sum, { count }) => sum + count, 0);
+  const all = { operation: 'all', ...requests };
   return [
-    ...(advice.length === 0
-      ? [paint('green', 'Nothing to do.')]
-      : advice.map(
-          ({ says, command }) =>
-            `${paint('yellow', '!')} ${harmless(says)}\n    ${harmless(`npm run admin -- ${command}`)}`,
-        )),
+    ...(advice.length === 0 ? [paint('green', 'Nothing to do.')] : advice.flatMap(adviceLines)),
     '',
     columns([
-      [['dim', 'scim'], disabledAt ? ['red', 'org disabled'] : scimEnabled ? ['green', 'on'] : ['yellow', 'off']],
+      [['dim', 'scim'], disabledAt ? ['red', 'org disabled'] : onOff(scimEnabled)],
       [['dim', 'active users'], `${activeUsers} of ${users}${seats === null ? '' : `, ${seats} seats`}`],
       [['dim', 'storage'], `${megabytes(storage.used)} of ${megabytes(storage.limit)} MB`],
-      [['dim', 'last change'], changes.lastAt ?? 'none in 14 days'],
-      [
-        ['dim', `changes in ${changes.days.length} days`],
-        `${changes.isComplete ? '' : 'more than '}${total}: ${changes.days.map(({ count }) => count).join(' ')}`,
-      ],
-      [['dim', 'to be published'], pending.users === 0 ? 'nothing' : `${pending.users} since ${pending.since}`],
+      [['dim', 'last change'], changes.lastAt === null ? 'none in 14 days' : minute(changes.lastAt)],
+      [['dim', `changes in ${changes.days.length} days`], changesText(changes)],
+      [['dim', 'revocations that wait'], pending.users === 0 ? 'none' : `${pending.users} since ${pending.since}`],
       ...(held.users > 0
         ? [
             [
-              ['dim', 'held by the brake'],
-              ['yellow', `${held.users} since ${held.since}`],
+              ['dim', 'deactivations that wait'],
+              ['yellow', `${held.users} since ${minute(held.since)}`],
             ],
           ]
         : []),
     ]),
     ...table(
+      'Clients with a valid credential',
       ['CLIENT', 'ADDRESS', 'LAST REQUEST'],
-      clients.map((it) => [it.client, it.address, it.lastRequestAt]),
+      clients.map((it) => [it.client, it.address, minute(it.lastRequestAt)]),
     ),
     ...table(
-      ['CREDENTIAL', 'MASK', 'AGE', 'VALID UNTIL', 'LAST USED'],
+      'Credentials',
+      ['KIND', 'MASK', 'AGE', 'EXPIRES', 'LAST USED'],
       credentials.map((it) => [
         it.oauthClient ?? it.kind,
         it.mask,
-        `${it.ageDays} d`,
-        it.graceUntil ?? it.validUntil,
-        it.lastUsedAt,
+        `${it.ageDays} days`,
+        minute(it.graceUntil ?? it.validUntil) ?? 'never',
+        minute(it.lastUsedAt) ?? 'never',
       ]),
     ),
     ...table(
-      ['REQUESTS', 'TODAY', 'ERRORS', '%', '7 DAYS', 'ERRORS', '%'],
-      [...requests.operations, ...(requests.operations.length > 1 ? [{ operation: 'all', ...requests }] : [])].map(
-        (it) => [it.operation, ...counts(it.today), ...counts(it.week)],
-      ),
+      'Requests with a valid credential, and those of them that failed',
+      ['OPERATION', 'TODAY', 'FAILED', '%', '7 DAYS', 'FAILED', '%'],
+      [...requests.operations, ...(requests.operations.length > 1 ? [all] : [])].map((it) => [
+        it.operation,
+        ...counts(it.today),
+        ...counts(it.week),
+      ]),
     ),
     ...table(
-      ['ERRORS', 'TODAY', '7 DAYS', 'LAST'],
-      requests.errors.map((it) => [it.kind, it.today, it.week, it.lastAt]),
+      'What failed requests got',
+      ['OPERATION AND STATUS', 'TODAY', '7 DAYS', 'LAST'],
+      requests.errors.map((it) => [it.kind, it.today, it.week, minute(it.lastAt)]),
     ),
     ...table(
-      ['REFUSED', 'TODAY', '7 DAYS', 'LAST'],
-      refusals.map((it) => [it.reason, it.today, it.week, it.lastAt]),
+      'Rejected requests, also those without a valid credential (see: refusals)',
+      ['REASON', 'TODAY', '7 DAYS', 'LAST'],
+      refusals.map((it) => [it.reason, it.today, it.week, minute(it.lastAt)]),
     ),
   ].join('\n');
 }
 
+function adviceLines({ says, command }) {
+  const [first, ...others] = wrap(harmless(says), 78);
+  return [
+    `${paint('yellow', '!')} ${first}`,
+    ...others.map((line) => `  ${line}`),
+    `    ${harmless(`npm run admin -- ${command}`)}`,
+  ];
+}
+
+/** The total, and each day that had changes. */
+function changesText({ days, isComplete }) {
+  const total = days.reduce((sum, { count }) => sum + count, 0);
+  const busy = days.filter(({ count }) => count > 0).map(({ day, count }) => `${day}:\u00a0${count}`);
+  return `${isComplete ? '' : 'more than '}${total}${busy.length > 0 ? ` (${busy.join(', ')})` : ''}`;
+}
+
 const counts = ({ count, refused, failed, errorPercent }) => [count, refused + failed, errorPercent ?? '-'];
 
-const table = (names, rows) => (rows.length === 0 ? [] : ['', columns([heading(...names), ...rows])]);
+const table = (title, names, rows) =>
+  rows.length === 0 ? [] : ['', paint('bold', title), columns([heading(...names), ...rows])];

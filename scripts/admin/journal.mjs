@@ -1,8 +1,9 @@
-/** The journal: listed, written out, followed, and told of one user. */
+/** The journal: listed, written out, followed, and the history of one user. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { columns, harmless, heading, jsonText, paint } from '../terminal.mjs';
+import { columns, harmless, jsonText, paint, wrap } from '../terminal.mjs';
 import { org } from './api.mjs';
 import { csvRow } from './csv.mjs';
+import { endedSessions, instant } from './show.mjs';
 import { AdminError } from './transport.mjs';
 
 const MAX_PAGE = 500;
@@ -15,24 +16,26 @@ const REMOTE_PATIENCE = 15_000;
 const LATEST = 10;
 
 const FILTERS = {
-  type: { value: 'type', about: 'only these, such as user.deactivated or user.*; several with commas' },
+  type: { value: 'type', about: 'only these types, such as user.deactivated or user.*, with commas between them' },
   since: { value: 'ISO|7d', about: 'only from then on: an instant with Z or an offset, or how long ago' },
-  until: { value: 'ISO|1d', about: 'only before that' },
+  until: { value: 'ISO|1d', about: 'only before then' },
 };
-const USER = { value: 'id|userName', about: 'only what happened to this user, through groups and the org too' };
+const USER = { value: 'id|userName', about: 'only what happened to this user, also through groups and the org' };
 
 export const journalCommands = [
   {
     name: 'events',
-    about: 'The journal of an org, the oldest first: who did what to whom, and what came of it.',
+    about: 'List the journal of an org, the oldest event first.',
+    more: 'Each event says when, what, of which user or group, and who did it.',
     args: ['slug'],
     options: {
-      after: { value: 'seq', about: 'only what follows this number: where the last page ended' },
-      limit: { value: 'n', about: `at most so many (default: ${FEW}; with --format all)` },
+      after: { value: 'seq', about: 'only events after this number, where the last page ended' },
+      limit: { value: 'n', about: `at most this many (default: ${FEW}; all with --format)` },
       ...FILTERS,
       user: USER,
-      format: { value: 'ndjson|csv', about: 'all of it, an event each line, as it is read' },
+      format: { value: 'ndjson|csv', about: 'all events, one on each line, as they are read' },
     },
+    example: ['events acme --since 7d --type user.*', 'events acme --user ada@example.com'],
     async run(callAdmin, { slug, after, limit, type, since, until, user }) {
       const query = { after, type, since, until, user };
       const events = [];
@@ -43,9 +46,9 @@ export const journalCommands = [
     },
     show: ({ events, next, current, pruned }, { after = 0 }) =>
       [
-        ...(pruned > after ? [paint('dim', `Events up to ${pruned} may be gone by their age (retainEvents).`)] : []),
-        events.length === 0 ? 'No events.' : columns([HEADING, ...events.map(rowOf)]),
-        ...(next < current ? [paint('dim', `Go on with --after ${next}; the latest is ${current}.`)] : []),
+        ...goneEvents(pruned > after ? pruned : 0),
+        ...(events.length === 0 ? ['No events.'] : events.map(showEvent)),
+        ...(next < current ? [paint('dim', `There are more, up to ${current}: add --after ${next}`)] : []),
       ].join('\n'),
     stream(callAdmin, { slug, after, limit, type, since, until, user, format }) {
       if (format === undefined) return undefined;
@@ -55,16 +58,19 @@ export const journalCommands = [
   },
   {
     name: 'events tail',
-    about: 'The latest events of an org, and every new one as it comes. Ctrl-C ends it.',
+    about: 'Follow the journal of an org: the latest events, then each new one. Ctrl-C ends it.',
     args: ['slug'],
+    example: 'events tail acme',
     options: { type: FILTERS.type, user: USER },
     stream: (callAdmin, input) => followed(callAdmin, input),
   },
   {
     name: 'user history',
-    about: 'What happened to a user, in sentences: why somebody is out, or in a group. Deleted users, too.',
+    about: 'Tell what happened to a user, in sentences: why the user is out, or in a group.',
+    more: 'Deleted users have a history, too.',
     args: ['slug', 'id|userName'],
     options: FILTERS,
+    example: 'user history acme ada@example.com',
     async run(callAdmin, { slug, 'id|userName': user, type, since, until }) {
       const events = [];
       let page;
@@ -76,12 +82,14 @@ export const journalCommands = [
       [
         ...stateOf(user),
         '',
-        ...(pruned > 0 ? [paint('dim', `Events up to ${pruned} may be gone by their age (retainEvents).`)] : []),
+        ...goneEvents(pruned),
         ...(events.length === 0
           ? ['No events.']
-          : events.map(
-              ({ at, seq, told, requestId }) =>
-                `${paint('dim', `${at}  #${seq}`)}  ${harmless(told)} ${paint('dim', `[${requestId}]`)}`,
+          : events.map(({ at, seq, told, requestId }) =>
+              [
+                paint('dim', `${instant(at)}  #${seq}  request ${requestId}`),
+                ...wrap(harmless(told), 76).map((line) => `    ${line}`),
+              ].join('\n'),
             )),
       ].join('\n'),
   },
@@ -111,7 +119,8 @@ async function* pages(
 
 function countOf(limit) {
   if (limit === undefined) return undefined;
-  if (!/^[1-9]\d{0,8}$/.test(limit)) throw new AdminError('usage', '--limit: a whole number from 1 was expected.');
+  if (!/^[1-9]\d{0,8}$/.test(limit))
+    throw new AdminError('usage', '--limit: a whole number from 1 was expected, such as 500.');
   return Number(limit);
 }
 
@@ -120,13 +129,13 @@ async function* formatted({ head, line }, found) {
   for await (const { events } of found) yield* events.map(line);
 }
 
-/** The latest come first, then what is new, at each look. */
+/** First the latest events, then the new ones of each look. */
 async function* followed(callAdmin, { slug, type, user, json, remote }) {
   const { current } = await callAdmin(org(slug, '/events?limit=1'));
   let after = String(Math.max(0, current - LATEST));
   for (;;) {
     for await (const page of pages(callAdmin, slug, { after, type, user })) {
-      for (const event of page.events) yield json ? jsonText(event) : lineOf(event);
+      for (const event of page.events) yield json ? jsonText(event) : showEvent(event);
       after = String(page.next);
     }
     await pause(remote ? REMOTE_PATIENCE : PATIENCE);
@@ -139,39 +148,44 @@ const FORMATS = {
   csv: { head: FIELDS.join(','), line: (event) => csvRow(FIELDS.map((field) => event[field])) },
 };
 
-const HEADING = heading('SEQ', 'AT', 'TYPE', 'OUTCOME', 'ACTOR', 'TARGET', 'WHAT');
-const rowOf = ({ seq, at, type, outcome, actor, target, details }) => [
-  seq,
-  at,
-  type,
-  outcome,
-  actor,
-  target,
-  summary(details),
-];
-const lineOf = (event) =>
-  rowOf(event)
-    .map((cell) => harmless(cell ?? '-') || '-')
-    .join('  ');
+/** A line with number, instant, type and whom it is about; below it ids and what changed. */
+function showEvent({ seq, at, type, outcome, actor, target, targetName, details }) {
+  const what = [type, outcome === 'applied' ? undefined : outcome].filter(Boolean).join(', ');
+  const about = [target, `by ${actor}`, summary(details)].filter(Boolean).join('  ');
+  return [
+    `${paint('dim', `#${seq}  ${instant(at)}`)}  ${harmless(what)}${targetName ? `  ${paint('bold', harmless(targetName))}` : ''}`,
+    ...wrap(harmless(about), 76).map((line) => paint('dim', `    ${line}`)),
+  ].join('\n');
+}
 
-/** The attributes that changed, who came and went; all of it is in --json. */
+/** The attributes that changed, how many members joined and left; --json has all of it. */
 function summary({ changed = {}, joinedCount, leftCount, unknownMembers, bends, ...more }) {
   return [
-    Object.keys(changed).join(', '),
-    joinedCount ? `+${joinedCount} members` : '',
-    leftCount ? `-${leftCount} members` : '',
-    unknownMembers ? `${unknownMembers.length} unknown` : '',
+    Object.keys(changed).length > 0 ? `attributes: ${Object.keys(changed).join(', ')}` : '',
+    joinedCount ? `${joinedCount} members joined` : '',
+    leftCount ? `${leftCount} members left` : '',
+    unknownMembers ? `${unknownMembers.length} unknown members skipped` : '',
     typeof more.cause === 'string' ? `cause: ${more.cause}` : '',
-    bends ? `bends: ${bends.join(', ')}` : '',
+    bends ? `tolerated: ${bends.map(words).join(', ')}` : '',
   ]
     .filter(Boolean)
     .join('; ');
 }
 
+/** The name of a quirk as words. */
+const words = (name) => name.replaceAll('-', ' ');
+
+const goneEvents = (pruned) =>
+  pruned > 0 ? [paint('dim', `Events up to ${pruned} may be deleted because of their age (retainEvents).`)] : [];
+
 function stateOf({ id, userName, active, deletedAt, erasedAt, notBefore, groups }) {
-  if (erasedAt) return [`${id}: erased ${erasedAt}; nothing is left of this user but these events.`];
-  if (userName === undefined) return [`${id}: nothing is left of this user but these events.`];
-  const state = deletedAt ? ['red', `deleted ${deletedAt}`] : active ? ['green', 'active'] : ['yellow', 'deactivated'];
+  if (erasedAt) return [`${id}: erased ${instant(erasedAt)}. Only these events remain.`];
+  if (userName === undefined) return [`${id}: only these events remain of this user.`];
+  const state = deletedAt
+    ? ['red', `deleted ${instant(deletedAt)}`]
+    : active
+      ? ['green', 'active']
+      : ['yellow', 'deactivated'];
   const names = groups.map(
     ({ displayName, type }) => `${displayName}${type === 'indirect' ? ' (through a group in it)' : ''}`,
   );
@@ -180,8 +194,8 @@ function stateOf({ id, userName, active, deletedAt, erasedAt, notBefore, groups 
       [['dim', 'user'], userName],
       [['dim', 'id'], id],
       [['dim', 'now'], state],
-      [['dim', 'sessions dead until'], notBefore],
-      [['dim', 'groups'], names.join(', ')],
+      [['dim', 'sessions'], endedSessions(notBefore)],
+      [['dim', 'groups'], names.join(', ') || 'none'],
     ]),
   ];
 }

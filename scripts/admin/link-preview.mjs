@@ -1,21 +1,23 @@
-/** What an identity provider would take over, before it is let in: account by account, or person by person of its list. */
-import { columns, heading, paint } from '../terminal.mjs';
+/** Which accounts SCIM would adopt, before the identity provider connects: by account, or by a list of its users. */
+import { columns, harmless, paint, wrap } from '../terminal.mjs';
 import { accountsOf, together } from './accounts.mjs';
 import { FORMATS } from './accounts-file.mjs';
 import { org, post } from './api.mjs';
 
 const MAX_PAGE = 500;
-/** Rows that people are shown; --json has all. */
+/** Accounts that people are shown; --json has all. */
 const MAX_SHOWN = 1_000;
 
 export const linkPreviewCommand = {
   name: 'user link-preview',
-  about: 'By what an identity provider would take over each account that is there already; or what its list comes to.',
+  about: 'Preview how SCIM would adopt the imported accounts of an org.',
+  more: 'With --file, preview what would become of each user of the identity provider. Nothing is changed.',
   args: ['slug'],
   options: {
-    file: { value: 'file', about: "the identity provider's own people, CSV or NDJSON: what would become of each" },
-    format: { value: FORMATS.join('|'), about: "what the file is (default: by its name's ending)" },
+    file: { value: 'file', about: "a list of the identity provider's users, CSV or NDJSON" },
+    format: { value: FORMATS.join('|'), about: 'the format of the file (default: by its name)' },
   },
+  example: ['user link-preview acme', 'user link-preview acme --file okta-users.csv'],
   run: (callAdmin, input) => (input.file === undefined ? ofAccounts(callAdmin, input) : ofPeople(callAdmin, input)),
   show: (preview) => (preview.people ? showPeople(preview) : showAccounts(preview)),
 };
@@ -38,6 +40,7 @@ async function ofAccounts(callAdmin, { slug }) {
     byEmail: count((it) => it.links.emails.length > 0),
     sharedAddress: count(has('shared')),
     unverifiedDomain: count(has('unverified')),
+    withExternalId: count(has('externalId')),
     protected: count((it) => it.protected),
   };
   return { summary, accounts };
@@ -66,61 +69,70 @@ async function ofPeople(callAdmin, { slug, file, format }) {
 
 const settingsOf = ({ linking, verifiedDomains = [] }) => [
   [['dim', 'linking'], linking ?? '-'],
-  [['dim', 'verifiedDomains'], verifiedDomains.join(', ') || 'none: no address links'],
+  [['dim', 'verifiedDomains'], verifiedDomains.join(', ') || 'none: no address links an account'],
 ];
 
 function showAccounts({ summary, accounts }) {
-  const rows = accounts.map((it) => [
-    it.id,
-    it.userName,
-    it.displayName,
-    it.links.userName ? ['userName', ...it.links.emails].join(', ') : ['yellow', 'nothing'],
-    it.conflicts.map(({ addresses, detail }) => [...addresses, detail].join(': ')).join('; '),
-    it.protected ? ['green', 'protected'] : null,
-  ]);
   return [
     columns([
       ...settingsOf(summary),
-      [['dim', 'unlinked'], summary.unlinked],
+      [['dim', 'accounts that are not linked yet'], summary.unlinked],
       [['dim', 'would link by userName'], summary.byUserName],
-      [['dim', 'and by an address'], summary.byEmail],
-      [['dim', 'with a shared address'], summary.sharedAddress],
-      [['dim', 'with one of no verified domain'], summary.unverifiedDomain],
-      [['dim', 'owner accounts (protected)'], summary.protected],
+      [['dim', 'of these, also by an address'], summary.byEmail],
+      [['dim', 'have an imported externalId'], summary.withExternalId],
+      [['dim', 'share an address'], summary.sharedAddress],
+      [['dim', 'have an address of no verified domain'], summary.unverifiedDomain],
+      [['dim', 'are protected'], summary.protected],
     ]),
-    ...table(['ID', 'USER NAME', 'DISPLAY NAME', 'WOULD LINK BY', 'CONFLICTS', 'OWNER'], rows),
+    ...limited(accounts.map(showAccount)),
+  ].join('\n');
+}
+
+/** The account, by what it would link, and below that what stands in the way or is worth knowing. */
+function showAccount(it) {
+  const by = it.links.userName ? ['userName', ...it.links.emails].join(', ') : undefined;
+  const notes = it.conflicts.map(({ addresses, detail }) => [addresses.join(', '), detail].filter(Boolean).join(': '));
+  return [
+    `${paint('bold', harmless(it.userName))}  ${by === undefined ? paint('yellow', 'would not link') : `would link by ${harmless(by)}`}${it.protected ? ', protected' : ''}`,
+    `    ${paint('dim', it.id)}`,
+    ...notes.flatMap((note) => wrap(`- ${harmless(note)}`, 76).map((line) => `    ${line}`)),
   ].join('\n');
 }
 
 function showPeople({ summary, people }) {
-  const rows = people.map((it) => [
-    it.line,
-    it.userName,
-    it.outcome === 'conflict' ? ['yellow', it.outcome] : it.outcome,
-    it.by,
-    it.account,
-    it.detail,
-  ]);
   return [
     columns([
       ...settingsOf(summary),
-      [['dim', 'people'], summary.people],
-      [['dim', 'would link'], summary.links],
+      [['dim', 'users in the file'], summary.people],
+      [['dim', 'would link an account'], summary.links],
       [['dim', 'are linked already'], summary.known],
       [['dim', 'would be new'], summary.new],
-      [['dim', 'would come back'], summary.restored],
+      [['dim', 'would restore a deleted user'], summary.restored],
       [['dim', 'conflicts'], summary.conflict],
     ]),
-    ...table(['LINE', 'USER NAME', 'OUTCOME', 'BY', 'ACCOUNT', 'WHY'], rows),
+    ...limited(people.map(showPerson)),
   ].join('\n');
 }
 
-function table(names, rows) {
-  if (rows.length === 0) return [];
-  const more = rows.length - MAX_SHOWN;
+const OUTCOME_TEXTS = {
+  links: 'would link',
+  known: 'is linked already',
+  new: 'would be new',
+  restored: 'would be restored',
+};
+
+function showPerson({ line, userName, outcome, by, account, detail }) {
+  const text = OUTCOME_TEXTS[outcome] ?? paint('yellow', outcome);
   return [
-    '',
-    columns([heading(...names), ...rows.slice(0, MAX_SHOWN)]),
-    ...(more > 0 ? [paint('dim', `… and ${more} more; --json has all.`)] : []),
-  ];
+    `line ${line}  ${paint('bold', harmless(userName ?? '-'))}  ${text}${by ? ` by ${by}` : ''}`,
+    ...(account ? [`    ${paint('dim', account)}`] : []),
+    ...(detail ? wrap(`- ${harmless(detail)}`, 76).map((text) => `    ${text}`) : []),
+  ].join('\n');
+}
+
+/** The first of many. */
+function limited(texts) {
+  if (texts.length === 0) return [];
+  const more = texts.length - MAX_SHOWN;
+  return ['', ...texts.slice(0, MAX_SHOWN), ...(more > 0 ? [paint('dim', `… and ${more} more. --json has all.`)] : [])];
 }

@@ -1,14 +1,16 @@
 /**
- * `org exit`: a set-up is taken down step by step. Each step is done once: the same command again, after whatever has
- * stopped it, goes on where it is due. Knows no more than the admin API says.
+ * `org exit`: removes the SCIM set-up of an org step by step. Each step is done once: after an interruption, the same
+ * command goes on. It knows no more than the admin API says.
  */
 import { randomUUID } from 'node:crypto';
 import { link, rm } from 'node:fs/promises';
 import process from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
-import { columns, heading, jsonText, paint } from '../terminal.mjs';
+import { columns, heading, jsonText, paint, progressBar, wrap } from '../terminal.mjs';
 import { org, post } from './api.mjs';
 import { pathOf, wasWritten, writeNew } from './files.mjs';
+import { by as BY } from './options.mjs';
+import { instant } from './show.mjs';
 import { AdminError } from './transport.mjs';
 
 export const STEPS = ['disable', 'deactivate', 'sessions', 'credentials', 'delete'];
@@ -20,24 +22,26 @@ const STUCK = 60_000;
 
 export const exitCommand = {
   name: 'org exit',
-  about: "Take an org's set-up down, step by step; the same command again goes on. Without --confirm it only tells.",
+  about: 'Remove the SCIM set-up of an org, step by step. Without --confirm, only say what would be done.',
+  more: 'After an interruption, the same command goes on.',
   args: ['slug'],
   options: {
-    confirm: { value: 'slug', about: 'the slug once more: do it (default: only tell what would be done)' },
+    confirm: { value: 'slug', about: 'the slug once more: do it (default: only say what would be done)' },
     until: {
-      value: STEPS.join('|'),
+      value: 'step',
       about: [
-        `the last step to be done (default: ${DEFAULT})`,
-        'disable: SCIM off',
-        'deactivate: everybody whom the identity provider has brought; protected accounts and the host app’s own stay',
-        'sessions: everybody is signed out, and every flag is published',
-        'credentials: tokens, passwords and OAuth clients are revoked',
-        'delete: the org goes, with all its data; org export comes before',
+        `the last step to do (default: ${DEFAULT}):`,
+        'disable: switch SCIM off',
+        'deactivate: deactivate the users from SCIM, except protected ones',
+        'sessions: sign everyone out, and publish that',
+        'credentials: revoke tokens, passwords and OAuth clients',
+        'delete: delete the org with all its data (run org export first)',
       ].join('\n'),
     },
-    list: { value: 'file.ndjson', about: 'write who is attached to this file first, a user a line' },
-    by: { value: 'who', about: 'for whom it is recorded (default: your user name)' },
+    list: { value: 'file.ndjson', about: 'first write the users from SCIM to this file, one on each line' },
+    by: BY,
   },
+  example: ['org exit acme', 'org exit acme --confirm acme --list acme-users.ndjson'],
   run,
   show,
 };
@@ -57,7 +61,7 @@ async function run(callAdmin, { slug, confirm, until = DEFAULT, list, by }) {
     if (!asked.includes(step)) steps.push({ step, state: 'not asked', what: plan(step, found) });
     else if (isDry) steps.push({ step, state: isDone[step] ? 'was done' : 'would', what: plan(step, found) });
     else {
-      // Whoever is deactivated just now makes it due again.
+      // Sessions are due again if users were deactivated just now.
       const isDue =
         !isDone[step] ||
         (step === 'sessions' && steps.some(({ state, step }) => step === 'deactivate' && state !== 'was done'));
@@ -80,42 +84,46 @@ async function run(callAdmin, { slug, confirm, until = DEFAULT, list, by }) {
   };
 }
 
-/** What a step is about, by what is there. */
+/** What a step would do. */
 function plan(step, { users, groups, sessions, credentials: { tokens, passwords, oauthClients }, scimEnabled }) {
   const kept = users.protected > 0 ? ` but ${users.protected} protected` : '';
   const good = tokens + passwords + oauthClients.length;
   switch (step) {
     case 'disable':
-      return scimEnabled ? 'SCIM off' : 'SCIM is off';
+      return scimEnabled ? 'switch SCIM off' : 'SCIM is off';
     case 'deactivate':
       return users.left === 0
-        ? `none of ${users.attached.total} attached users is active${kept}`
-        : `${users.left} of ${users.attached.total} attached users are to be deactivated`;
+        ? `none of ${users.attached.total} users from SCIM is active${kept}`
+        : `deactivate ${users.left} of ${users.attached.total} users from SCIM`;
     case 'sessions':
-      return `everybody signed out; ${sessions.pending} wait to be published`;
+      return sessions.pending === 0
+        ? 'sign everyone out'
+        : `sign everyone out; ${sessions.pending} wait to be published`;
     case 'credentials':
       return good === 0
-        ? 'none is good'
-        : `${tokens} tokens, ${passwords} passwords and ${oauthClients.length} OAuth clients are to be revoked`;
+        ? 'no valid credential'
+        : `revoke ${tokens} tokens, ${passwords} passwords and ${oauthClients.length} OAuth clients`;
     default:
-      return `${users.total} users and those deleted before, ${groups} groups, credentials, settings and the journal go`;
+      return `delete ${users.total} users and those deleted before, ${groups} groups, credentials, settings and the journal`;
   }
 }
 
 const DO = {
   async disable(callAdmin, { slug }) {
     await callAdmin(org(slug, '/scim'), post({ enabled: false }));
-    return { state: 'done', what: 'SCIM off' };
+    return { state: 'done', what: 'SCIM is off' };
   },
 
   async deactivate(callAdmin, { slug, users }, by) {
     let deactivated = 0;
     let portion = { next: 0, left: users.left };
+    const bar = progressBar(users.left, 'users deactivated');
     do {
       portion = await callAdmin(org(slug, '/exit/deactivate'), post({ after: portion.next, by }));
       deactivated += portion.deactivated;
-      progress(`${slug}: ${deactivated} deactivated, ${portion.left} left`);
+      bar.show(deactivated);
     } while (portion.next !== null);
+    bar.clear();
     const { left } = portion;
     return {
       state: left === 0 ? 'done' : 'left',
@@ -128,10 +136,10 @@ const DO = {
   async sessions(callAdmin, { slug }, by) {
     const { notBefore } = await callAdmin(org(slug, '/sign-out'), post({ by }));
     const waiting = await published(callAdmin, slug);
-    const rest = waiting > 0 ? `; ${waiting} wait to be published, which goes on by itself` : '';
+    const rest = waiting > 0 ? `; ${waiting} wait to be published, which the service goes on with` : '';
     return {
       state: waiting === 0 ? 'done' : 'left',
-      what: `every session issued until ${notBefore} is dead${rest}`,
+      what: `all sessions issued until ${instant(notBefore)} are over${rest}`,
       waiting,
     };
   },
@@ -148,7 +156,7 @@ const DO = {
 
   async delete(callAdmin, { slug, groups }) {
     const { users } = await callAdmin(org(slug, `?${new URLSearchParams({ confirm: slug })}`), { method: 'DELETE' });
-    return { state: 'done', what: `${users} users and ${groups} groups are gone, with all else of the org`, users };
+    return { state: 'done', what: `${users} users, ${groups} groups and all else of the org are deleted`, users };
   },
 };
 
@@ -157,46 +165,55 @@ async function deleteClient(callAdmin, slug, client) {
     const id = encodeURIComponent(client);
     await callAdmin(org(slug, `/oauth/clients/${id}?confirm=${id}`), { method: 'DELETE' });
   } catch (error) {
-    if (error.status !== 404) throw error; // somebody else was quicker
+    if (error.status !== 404) throw error; // deleted meanwhile
   }
 }
 
 /** Until nothing waits, or nothing moves. @returns how many wait. */
 async function published(callAdmin, slug) {
   let least = Number.POSITIVE_INFINITY;
+  let first;
+  let bar;
   for (let since = Date.now(); ; await pause(PATIENCE)) {
     const { total } = await callAdmin(org(slug, '/sessions/pending'));
-    progress(`${slug}: ${total} wait to be published`);
+    first ??= total;
+    bar ??= progressBar(first, 'revocations published');
+    bar.show(Math.max(0, first - total));
     if (total < least) [least, since] = [total, Date.now()];
-    if (total === 0 || Date.now() - since > STUCK) return total;
+    if (total === 0 || Date.now() - since > STUCK) {
+      bar.clear();
+      return total;
+    }
   }
 }
 
-/** Once: the file of an earlier run tells who was active before, and stays. It has its name when it is whole. */
+/** Once: the file of an earlier run says who was active before, so it stays. A file has its name only when it is whole. */
 async function writeList(callAdmin, slug, list) {
   if (await wasWritten(list)) return { file: list, state: 'was done' };
   let users = 0;
+  const bar = progressBar(undefined, 'users listed');
   async function* lines() {
     for (let after = 0; after !== null; ) {
       const page = await callAdmin(org(slug, `/exit/users?after=${after}`));
       for (const user of page.users) yield `${jsonText(user)}\n`;
       users += page.users.length;
       after = page.next;
-      progress(`${slug}: ${users} listed`);
+      bar.show(users);
     }
   }
   const part = `${list}.${randomUUID()}.part`;
   await writeNew(part, lines(), list);
+  bar.clear();
   await name(part, list);
   return { file: list, state: 'done', users };
 }
 
-/** A link fails where a file has come meanwhile; a rename would write over it. */
+/** A link fails if a file of this name exists by now; a rename would overwrite it. */
 async function name(part, list) {
   try {
     await link(pathOf(part), pathOf(list));
   } catch (error) {
-    throw new AdminError('usage', `${list} could not be written: ${error.message}`);
+    throw new AdminError('usage', `${list} could not be written: ${error.message}.`);
   } finally {
     await rm(pathOf(part), { force: true });
   }
@@ -220,37 +237,34 @@ function show({ slug, dryRun, until, list, steps, stays, next }) {
         [
           [COLOURS[list.state], list.state],
           'list',
-          list.state === 'done' ? `${list.users} users in ${list.file}` : `${list.file} is there already`,
+          list.state === 'done' ? `${list.users} users in ${list.file}` : `${list.file} was written before`,
         ],
       ]
     : [];
   const rows = steps.map(({ step, state, what }) => [[COLOURS[state] ?? 'dim', state], step, what]);
   const own = stays.protected + stays.unlinked;
+  const isDeleted = steps.at(-1).state === 'done';
+  const isWarned = next !== null && (dryRun || next.includes('--until delete'));
   return [
-    dryRun ? `This is the dry run: nothing of ${slug} has changed.` : `The exit of ${slug}, until ${until}.`,
+    dryRun
+      ? `This is a dry run: nothing of ${slug} has changed.`
+      : `The SCIM set-up of ${slug}, removed until ${until}.`,
     '',
     columns([heading('STATE', 'STEP', 'WHAT'), ...lists, ...rows]),
     '',
     ...(own > 0
-      ? [
-          `${stays.protected} protected and ${stays.unlinked} unlinked accounts are the host app's own, and stay active${steps.at(-1).state === 'done' ? ' there' : ''}.`,
-        ]
+      ? wrap(
+          `${stays.protected} protected and ${stays.unlinked} unlinked accounts are your application's own. They stay active${isDeleted ? ' there' : ''}.`,
+          80,
+        )
       : []),
     ...(next === null ? [] : [`${steps.some(isToDo) ? 'Do it' : 'Go on'}: npm run admin -- ${next}`]),
-    ...(next !== null && (dryRun || next.includes('--until delete'))
-      ? [
-          paint(
-            'dim',
-            'Nothing is removed before --until delete, which takes the org with all its data: org export comes before.',
-          ),
-        ]
+    ...(isWarned
+      ? ['Only --until delete deletes data: the org with all of it. Run org export first.'].map((line) =>
+          paint('dim', line),
+        )
       : []),
   ].join('\n');
 }
 
-const tell = (sentence) => process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[2K' : ''}${sentence}\n`);
-
-/** Where somebody looks on. */
-function progress(text) {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${text}`);
-}
+const tell = (sentence) => process.stderr.write(`${sentence}\n`);

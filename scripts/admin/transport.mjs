@@ -1,7 +1,7 @@
 /**
  * The way to the administrator's API: over HTTP to the service on this machine or to any address (--url), each with its
  * token; or, with wrangler's own login, to the entrypoint `Admin` of the deployed Worker, which has no public address.
- * Knows nothing of orgs.
+ * It does not know about orgs.
  */
 import { userInfo } from 'node:os';
 import process from 'node:process';
@@ -37,8 +37,10 @@ export async function openAdmin({
   env = process.env,
   open = openBindings,
 }) {
-  if (environment !== undefined && !isRemote) throw new AdminError('usage', '--env goes with --remote.');
-  if (url !== undefined && isRemote) throw new AdminError('usage', '--url and --remote exclude each other.');
+  if (environment !== undefined && !isRemote)
+    throw new AdminError('usage', '--env needs --remote. See: npm run admin -- --help');
+  if (url !== undefined && isRemote)
+    throw new AdminError('usage', '--url and --remote exclude each other. Use one of them.');
   if (isRemote) return { callAdmin: askedBy(throughWrangler(() => openProxy(open, stateDir, environment))) };
   if (url !== undefined) return { callAdmin: askedBy(overHttp(addressIn(url), tokenIn(env))) };
   const holder = await localService(stateDir);
@@ -126,21 +128,21 @@ function addressIn(given) {
   try {
     url = new URL(given);
   } catch {
-    throw new AdminError('usage', '--url: an address such as https://scim.example.com was expected.');
+    throw new AdminError('usage', '--url: an address was expected, such as https://scim.example.com.');
   }
   const { protocol, hostname, username, password, search, hash } = url;
   if (username || password || search || hash) {
     throw new AdminError('usage', '--url: an address without credentials and without a query was expected.');
   }
   if (protocol !== 'https:' && !(protocol === 'http:' && LOOPBACK.includes(hostname))) {
-    throw new AdminError('usage', '--url: https was expected. Over http, anybody on the way could read the token.');
+    throw new AdminError('usage', '--url: https was expected. Over http, the network could read the token.');
   }
   return url.href.replace(/\/+$/, '');
 }
 
 function tokenIn({ ADMIN_TOKEN }) {
   if (ADMIN_TOKEN) return ADMIN_TOKEN;
-  throw new AdminError('usage', '--url needs the environment variable ADMIN_TOKEN: the secret of that service.');
+  throw new AdminError('usage', '--url needs the environment variable ADMIN_TOKEN, with the secret of that service.');
 }
 
 async function localService(stateDir) {
@@ -158,7 +160,7 @@ const unreachable = (what, { message, cause }) =>
   new AdminError('unreachable', `${what}: ${cause?.message || message}`);
 
 const notReady = (stateDir) =>
-  new AdminError('not_ready', `The service in ${nameOf(stateDir)} is starting. Try again in a moment.`);
+  new AdminError('not_ready', `The service with ${nameOf(stateDir)} is still starting. Try again in a moment.`);
 
 function read(answer, text) {
   let json;
@@ -174,10 +176,10 @@ function read(answer, text) {
 function notRunning(stateDir) {
   const folder = nameOf(stateDir);
   const start = folder === '.wrangler/state' ? 'npm start' : `STATE_DIR=${folder} npm start`;
-  return new AdminError('not_running', `No service is running with ${folder}. Start it with \`${start}\`.`);
+  return new AdminError('not_running', `No service is running with ${folder}. Start it in another terminal: ${start}`);
 }
 
-/** Who is recorded in the journal. A label, not a proof: the proof is being able to call at all. */
+/** The name that the journal records. A label, not a proof: only the credential proves something. */
 function userName() {
   try {
     return userInfo().username.replace(/[^ -~]/g, '?');

@@ -67,7 +67,7 @@ describe('org export', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(textOf(file)).toHaveLength(answer.lines);
     expect(command('org export').show(answer)).toContain('personal data');
-    await expect(exports({ file })).rejects.toThrow('is there already: another name was expected');
+    await expect(exports({ file })).rejects.toThrow('it exists already. Choose another name');
     await expect(command('org export').run(callAdmin, { slug: 'nobody', file: join(folder, 'none') })).rejects.toThrow(
       'Org',
     );
@@ -108,7 +108,7 @@ describe('org import', () => {
   it('checks all of a file when it is asked to, and writes nothing', async () => {
     const answer = await imports('copy', { 'dry-run': true });
     expect(answer).toMatchObject({ copy: true, credentials: false, counts: { user: 300 }, dryRun: true });
-    expect(command('org import').show(answer)).toMatch(/would be a copy.* Nothing was written/);
+    expect(command('org import').show(answer)).toMatch(/would be a copy[\s\S]*Nothing\s+was\s+written/);
     const lines = textOf(file);
     const spoilt = async (all) => {
       writeFileSync(join(folder, 'spoilt'), `${all.join('\n')}\n`);
@@ -120,15 +120,15 @@ describe('org import', () => {
     const at = lines.findIndex((line) => line.startsWith('{"kind":"user"'));
     const renamed = lines[at].replace(/"id":"[^"]*"/, '"id":"other"');
     expect(await spoilt(lines.toSpliced(at + 250, 0, renamed))).toBe(
-      `line ${at + 251}: userName user-0@acme.test is there twice.`,
+      `line ${at + 251}: userName user-0@acme.test stands twice in the file.`,
     );
     expect(await spoilt(lines.toSpliced(at, 1))).toMatch(/^line \d+: there is no live User /);
     expect(await spoilt(lines.toSpliced(at, 1, '{'))).toBe(`line ${at + 1}: JSON was expected.`);
     expect(await spoilt(lines.toSpliced(at, 1, '{}'))).toMatch(new RegExp(`^line ${at + 1}: kind: one of`));
-    expect(await spoilt(lines.slice(0, -1))).toContain('does not end as a file of org export does');
+    expect(await spoilt(lines.slice(0, -1))).toContain('does not end like a file of org export');
     expect(await spoilt([...lines, lines[at], lines.at(-1)])).toMatch(/^line \d+: nothing was expected after/);
     expect(await spoilt([...lines.slice(0, -2), lines.at(-1)])).toMatch(
-      /The file counts \d+ lines of event, and there are/,
+      /the file counts \d+ lines of event, but it has/,
     );
     await expect(callAdmin('/orgs/copy')).rejects.toThrow('not found');
   });

@@ -1,8 +1,9 @@
-// What the operator types: commands of one word to three, flags in any place, and a way out of every mistake.
+// What the operator types: commands of one to three words, flags in any place, and errors that name the command that helps.
 
 import { describe, expect, it } from 'vitest';
 import { readCommandLine } from '../../scripts/admin/command-line.mjs';
 import { commands } from '../../scripts/admin/commands.mjs';
+import { confirm } from '../../scripts/admin/options.mjs';
 
 const table = [
   { name: 'org create', about: 'Add an org.', args: ['slug'], options: { name: { value: 'text', about: 'its name' } } },
@@ -65,33 +66,67 @@ describe('a command', () => {
 
 describe('a mistake', () => {
   it.each([
-    [['orgs', 'list'], 'There is no "orgs". Did you mean org? See: npm run admin -- --help'],
-    [['nothing'], 'There is no "nothing". See: npm run admin -- --help'],
+    [['orgs', 'list'], 'There is no command "orgs". Did you mean org? See: npm run admin -- --help'],
+    [['nothing'], 'There is no command "nothing". See: npm run admin -- --help'],
     [['refusals'], 'refusals needs <slug>. See: npm run admin -- refusals --help'],
-    [['org'], 'What about "org"? It has: create, list.'],
-    [['org', 'lst'], '"org" has no "lst". Did you mean list? It has: create, list.'],
-    [['oauth'], 'What about "oauth"? It has: approve, client.'],
-    [['oauth', 'clint', 'create'], '"oauth" has no "clint". Did you mean client? It has: approve, client.'],
-    [['oauth', 'client'], 'What about "oauth client"? It has: create, delete.'],
-    [['oauth', 'client', 'del', 'x'], '"oauth client" has no "del". Did you mean delete? It has: create, delete.'],
-    [['oauth', 'client', 'acme'], '"oauth client" has no "acme". It has: create, delete.'],
+    [['org'], '"org" needs a verb. It has: create, list. See: npm run admin -- org --help'],
+    [['org', 'lst'], '"org" has no verb "lst". Did you mean list? See: npm run admin -- org --help'],
+    [['org', 'x'], '"org" has no verb "x". It has: create, list. See: npm run admin -- org --help'],
+    [['oauth'], '"oauth" needs a verb. It has: approve, client. See: npm run admin -- oauth --help'],
     [
-      ['oauth', 'client', 'delete'],
-      'oauth client delete needs <slug>. See: npm run admin -- oauth client delete --help',
+      ['oauth', 'clint', 'create'],
+      '"oauth" has no verb "clint". Did you mean client? See: npm run admin -- oauth --help',
+    ],
+    [
+      ['oauth', 'client'],
+      '"oauth client" needs a verb. It has: create, delete. See: npm run admin -- oauth client --help',
+    ],
+    [
+      ['oauth', 'client', 'del', 'x'],
+      '"oauth client" has no verb "del". Did you mean delete? See: npm run admin -- oauth client --help',
+    ],
+    [
+      ['oauth', 'client', 'delete', 'acme'],
+      'oauth client delete needs <id>. See: npm run admin -- oauth client delete --help',
     ],
     [['org', 'list', 'acme'], 'org list does not take "acme". See: npm run admin -- org list --help'],
     [
       ['oauth', 'client', 'create', 'acme', 'https://a'],
       'oauth client create needs --name <text>. See: npm run admin -- oauth client create --help',
     ],
-    [['org', 'create', 'acme', '--nam', 'x'], 'There is no --nam. Did you mean --name?'],
+    [['org', 'create', 'acme', '--nam', 'x'], 'There is no option --nam. Did you mean --name?'],
     [['org', 'create', 'acme', '--name'], '--name needs a value: --name=<text>'],
     [['org', 'list', '--public=yes'], '--public takes no value.'],
     [['org', 'list', '--public'], 'org list has no --public. See: npm run admin -- org list --help'],
-    [['--json'], 'Say what to do. See: npm run admin -- --help'],
-  ])('in %j is answered with what would have been right', (words, expected) => {
+    [['--json'], 'A command is missing. See: npm run admin -- --help'],
+  ])('in %j gets an error that names the command that helps', (words, expected) => {
     expect(refusal(...words)).toBe(expected);
   });
+});
+
+describe('--confirm', () => {
+  const command = {
+    name: 'org drop',
+    about: 'Drop it.',
+    args: ['slug'],
+    options: { confirm: confirm('slug', 'it is gone') },
+  };
+  const read = (...words) => readCommandLine([command], ['org', 'drop', ...words]);
+
+  it('must repeat the argument; without it the error says what would happen, and what to type', () => {
+    expect(read('acme', '--confirm', 'acme').input).toMatchObject({ slug: 'acme', confirm: 'acme' });
+    const message = 'org drop needs --confirm: it is gone. Run: npm run admin -- org drop acme --confirm acme';
+    expect(() => read('acme')).toThrow(message);
+    expect(() => read('acme', '--confirm', 'acne')).toThrow('org drop got another --confirm than acme: it is gone.');
+  });
+
+  it.each(['token revoke', 'basic revoke', 'org disable', 'org sign-out', 'org delete', 'user erase', 'schema remove'])(
+    'is required by %s',
+    (name) => {
+      const { args } = commands.find((one) => one.name === name);
+      expect(() => readCommandLine(commands, [...name.split(' '), ...args.map(() => 'x')])).toThrow('needs --confirm');
+    },
+  );
 });
 
 describe('the help', () => {
@@ -106,31 +141,66 @@ describe('the help', () => {
     expect(lines).toHaveLength(3);
   });
 
-  it('lists all commands for nothing at all, and for --help', () => {
-    expect(read().help).toBe(read('--help').help);
-    for (const { name, about } of table) {
-      expect(read().help).toContain(name);
-      expect(read().help).toContain(about);
+  it('is one screen of nouns for nothing at all, for --help and for help', () => {
+    const { help } = readCommandLine(commands, []);
+    expect(readCommandLine(commands, ['--help']).help).toBe(help);
+    expect(readCommandLine(commands, ['help']).help).toBe(help);
+    expect(help.split('\n').length).toBeLessThanOrEqual(24);
+    for (const { name } of commands) expect(help).toMatch(new RegExp(`^  ${name.split(' ')[0]} `, 'm'));
+    expect(help).not.toContain('Other');
+  });
+
+  it('lists a noun that has no group, so that none is forgotten', () => {
+    expect(readCommandLine([...table, { name: 'new thing', about: 'It.' }], []).help).toMatch(/Other\n {2}new +thing/);
+  });
+
+  it('of a noun lists its verbs, of two words too', () => {
+    expect(read('oauth', '--help').help).toContain('oauth approve');
+    const { help } = read('oauth', 'client', '-h');
+    expect(help).toMatch(/oauth client create <slug> <uri…> +Register a client\./);
+    expect(help).not.toContain('oauth approve');
+    expect(help).not.toContain('undefined');
+    expect(read('help', 'oauth', 'client').help).toBe(help);
+  });
+
+  it('of one command says all that it takes', () => {
+    const { help } = read('oauth', 'client', 'create', '--help');
+    expect(help).toContain('npm run admin -- oauth client create <slug> <uri…> --name <text> [options]');
+    expect(help).toMatch(/--public +it keeps no secret/);
+    expect(read('help', 'oauth', 'client', 'create').help).toBe(help);
+  });
+
+  it('of a noun that is not there is an error', () => {
+    expect(refusal('oath', '--help')).toContain('Did you mean oauth?');
+  });
+
+  it('has no line of more than 80 columns, and a sentence for each noun, verb, argument and option', () => {
+    const nouns = [...new Set(commands.map(({ name }) => name.split(' ')[0]))];
+    for (const words of [[], ...nouns.map((noun) => [noun]), ...commands.map(({ name }) => name.split(' '))]) {
+      const { help } = readCommandLine(commands, [...words, '--help']);
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: colours, where the test runs in a terminal
+      const lines = help.replace(/\u001b\[\d+m/g, '').split('\n');
+      expect(
+        lines.filter((line) => line.length > 80),
+        words.join(' '),
+      ).toEqual([]);
+      expect(help).not.toMatch(/undefined|see the example$/m);
     }
   });
 
-  it('of a noun is that of its commands, of two words too', () => {
-    expect(read('oauth', '--help').help).toContain('oauth approve');
-    const { help } = read('oauth', 'client', '-h');
-    expect(help).toMatch(/oauth client create <slug> <uri…> --name <text> \[options\]/);
-    expect(help).toContain('--public');
-    expect(help).not.toContain('oauth approve');
-    expect(help).not.toContain('undefined');
+  it('of each command has an example that can be typed', () => {
+    for (const { name, example } of commands) {
+      expect(example, name).toBeDefined();
+      for (const text of [example].flat()) {
+        const words = [...text.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(([, a, b, c]) => a ?? b ?? c);
+        expect(readCommandLine(commands, words).command.name, text).toBe(name);
+      }
+    }
   });
 
-  it('of one command is all that it takes', () => {
-    const { help } = read('oauth', 'client', 'create', '--help');
-    expect(help).toContain('npm run admin -- oauth client create <slug> <uri…> --name <text> [--public]');
-    expect(help).toMatch(/--public +it keeps no secret/);
-  });
-
-  it('of a noun that is not there is a refusal', () => {
-    expect(refusal('oath', '--help')).toContain('Did you mean oauth?');
+  it('is not needed for the version', () => {
+    expect(read('--version')).toEqual({ version: true });
+    expect(read('-v')).toEqual({ version: true });
   });
 });
 
@@ -139,7 +209,8 @@ describe('the commands that there are', () => {
     expect(new Set(commands.map(({ name }) => name)).size).toBe(commands.length);
     for (const { name, args = [], options = {} } of commands) {
       const required = Object.entries(options).flatMap(([option, { required }]) => (required ? [`--${option}=x`] : []));
-      const { command } = readCommandLine(commands, [...name.split(' '), ...args.map(() => 'x'), ...required]);
+      const given = args.map(() => 'x');
+      const { command } = readCommandLine(commands, [...name.split(' '), ...given, ...required]);
       expect(command.name).toBe(name);
     }
     const forms = new Map();
@@ -175,7 +246,7 @@ describe('the commands that there are', () => {
       path: '/orgs/acme/basic/cancel',
       body: { expectGeneration: 'two' }, // the API refuses it, and says what it expects
     });
-    expect(await asked('token', 'revoke', 'acme', '--by', 'a b&c')).toEqual({
+    expect(await asked('token', 'revoke', 'acme', '--confirm', 'acme', '--by', 'a b&c')).toEqual({
       path: '/orgs/acme/tokens?by=a+b%26c',
       method: 'DELETE',
       body: undefined,
@@ -206,24 +277,24 @@ describe('what is printed for people', () => {
     const rotated = { ...one(2), token: 'scim_new', predecessor: one(1, { state: 'grace', graceUntil: at('09') }) };
     const text = show('token rotate', { ...rotated, killed: null });
     expect(text.match(/scim_new/g)).toHaveLength(1);
-    expect(text).toContain('The old one, scim_aaaa…0001 (generation 1), is good until 2026-11-22T09:00:00Z.');
+    expect(text).toContain('The old one, scim_aaaa…0001 (generation 1), works until 2026-11-22T09:00:00Z.');
     expect(text).toContain('npm run admin -- token complete acme');
     expect(text).toContain('npm run admin -- token cancel acme');
-    expect(text).not.toContain('dead by this');
+    expect(text).not.toContain('still in its grace period');
     expect(show('token rotate', { ...rotated, killed: one(0) })).toContain(
-      'scim_aaaa…0000 (generation 0), whose grace',
+      'scim_aaaa…0000 (generation 0) was still in its grace period, and is revoked too.',
     );
     expect(show('token rotate', { ...rotated, killed: null }, { 'retire-on-use': true })).toMatch(
-      /good until 2026-11-22T09:00:00Z, or until shortly after the new one is used first\./,
+      /works until 2026-11-22T09:00:00Z,\s+or\s+until soon after the first use of the new one\./,
     );
   });
 
-  it('of a rotation tells an old one that expires within its grace, one that had expired, and one that is dead', () => {
+  it('of a rotation tells an old one that expires within its grace, one that had expired, and one that is revoked', () => {
     const rotated = (predecessor) => ({ ...one(2), token: 'scim_new', predecessor: one(1, predecessor), killed: null });
     const early = { state: 'grace', graceUntil: at('20'), validUntil: at('09') };
-    expect(show('token rotate', rotated(early))).toContain('is good until 2026-11-22T09:00:00Z');
+    expect(show('token rotate', rotated(early))).toContain('works until 2026-11-22T09:00:00Z');
     expect(show('token rotate', rotated({ state: 'expired' }))).toMatch(/had expired\.$/);
-    expect(show('token rotate', rotated({ state: 'replaced' }))).toMatch(/is dead\.$/);
+    expect(show('token rotate', rotated({ state: 'replaced' }))).toMatch(/is revoked\.$/);
   });
 
   it('of a password is the user name with it', () => {
@@ -244,9 +315,13 @@ describe('what is printed for people', () => {
       }),
     ]);
     const lines = text.split('\n');
-    expect(lines[0]).toMatch(/^MASK +GENERATION +STATE +CREATED +BY +LAST USED +FROM +GOOD UNTIL$/);
-    expect(lines[2]).toMatch(/^scim_aaaa…0001 +1 +grace .* 192\.0\.2\.7 +2026-11-22T09:00:00Z$/);
-    expect(lines.slice(3)).toEqual([
+    expect(lines[0]).toMatch(/^MASK +GEN +STATE +CREATED +LAST USED$/);
+    expect(lines.every((line) => line.length <= 80)).toBe(true);
+    const row = text.replace(/\s+/g, ' ');
+    expect(row).toContain('scim_aaaa…0002 2 current 2026-11-22T08:00Z never by ada');
+    expect(row).toMatch(/scim_aaaa…0001 1 grace until 2026-11-22T08:00Z/);
+    expect(row).toContain('192.0.2.7');
+    expect(lines.slice(-3)).toEqual([
       '',
       '! scim_aaaa…0002 (generation 2) expires in 3 days: rotate it before',
       '! scim_aaaa…0001 (generation 1) used 7 s ago�',
@@ -254,7 +329,22 @@ describe('what is printed for people', () => {
     expect(show('basic show', [])).toBe('No passwords.');
   });
 
-  it('of a revocation is what died by it', () => {
+  it('of a credential that has ended says since when, and of one that works until when', () => {
+    const state = (more) => show('token list', [one(1, more)]).replace(/\s+/g, ' ');
+    expect(state({ state: 'current', validUntil: at('09') })).toContain('current until');
+    expect(state({ state: 'revoked', revokedAt: at('09') })).toContain('revoked since');
+  });
+
+  it('with --quiet is the secret alone', () => {
+    const quiet = (name, answer) => commands.find((command) => command.name === name).quiet(answer);
+    expect(quiet('token generate', { token: 'scim_x' })).toBe('scim_x');
+    expect(quiet('basic rotate', { password: 'scimpw_x' })).toBe('scimpw_x');
+    expect(quiet('org create', { id: 'o1', credential: { token: 'scim_x' } })).toBe('scim_x');
+    expect(quiet('org create', { id: 'o1' })).toBe('o1');
+    expect(() => readCommandLine(commands, ['org', 'list', '--quiet'])).toThrow('org list has no --quiet');
+  });
+
+  it('of a revocation is what was revoked', () => {
     expect(show('token revoke', { revoked: 2, tokens: [one(2), one(1)] })).toBe(
       'Revoked scim_aaaa…0002 (generation 2) and scim_aaaa…0001 (generation 1).',
     );

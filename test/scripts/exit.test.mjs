@@ -63,16 +63,16 @@ describe('org exit', () => {
     const report = await run(callAdmin, { slug: 'dry', list: file });
     expect([report.dryRun, states(report)]).toEqual([true, WOULD]);
     expect(report.next).toBe(`org exit dry --confirm dry --list ${file}`);
-    expect(report.steps[1].what).toBe('3 of 3 attached users are to be deactivated');
+    expect(report.steps[1].what).toBe('deactivate 3 of 3 users from SCIM');
     expect(await server.admin('GET', '/orgs/dry/events')).toEqual(events);
     const lines = readFileSync(file, 'utf8').trim().split('\n').map(JSON.parse);
     expect(lines.map(({ userName, externalId, email, active }) => [userName, externalId, email, active])).toEqual(
       [0, 1, 2].map((i) => [`user${i}@x`, `e${i}`, `user${i}@x`, true]),
     );
     const text = show(report, { slug: 'dry' });
-    expect(text).toMatch(/^This is the dry run: nothing of dry has changed\./);
+    expect(text).toMatch(/^This is a dry run: nothing of dry has changed\./);
     expect(text).toContain('Do it: npm run admin -- org exit dry --confirm dry');
-    expect(text).toContain('org export comes before');
+    expect(text).toContain('Run org export first.');
   });
 
   it.each([

@@ -71,8 +71,8 @@ describe('a CSV file of accounts', () => {
     const found = await csv('userName,active\nada,maybe\nbob\neve,true,more\nzoe,0\n');
     expect(found.map(({ line, problem, account }) => [line, problem ?? account.active])).toEqual([
       [2, expect.stringContaining('active: true or false')],
-      [3, expect.stringContaining('2 fields were expected, and there are 1')],
-      [4, expect.stringContaining('2 fields were expected, and there are 3')],
+      [3, expect.stringContaining('2 fields were expected, but there are 1')],
+      [4, expect.stringContaining('2 fields were expected, but there are 3')],
       [5, false],
     ]);
   });
@@ -80,7 +80,7 @@ describe('a CSV file of accounts', () => {
   it.each([
     ['userName,shoeSize\nada,40\n', /no column "shoeSize".*userName, email/],
     ['displayName\nAda\n', /userName or email/],
-    ['userName,username\na,b\n', /userName is there twice/],
+    ['userName,username\na,b\n', /userName stands twice/],
     ['', /empty/],
     ['userName\n"ada\nbob\n', /from line \d.*quote is opened and not closed/],
   ])('that cannot be read says why: %j', async (text, why) => {
@@ -152,10 +152,10 @@ describe('user import', () => {
   });
 
   it('reports first what it would do, goes on where it was stopped, and is harmless when run again', async () => {
-    const twice = { line: 602, userName: 'user-7@acme.com', detail: 'the userName stands in line 9 already' };
+    const twice = { line: 602, userName: 'user-7@acme.com', detail: 'the same userName stands in line 9' };
     const dry = await imports({ 'dry-run': true });
     expect(dry).toMatchObject({ dryRun: true, created: 600, problems: [twice] });
-    left = 1;
+    left = 2; // one asks whether the org is there
     const stopped = await imports().catch((error) => error);
     expect(stopped.message).toMatch(/could not be reached[\s\S]*Go on with --after 251,/);
     left = Number.POSITIVE_INFINITY;
@@ -164,7 +164,7 @@ describe('user import', () => {
     const again = await imports();
     expect(again).toMatchObject({ created: 0, updated: 0, unchanged: 600, problems: [twice] });
     const shown = commands.find(({ name }) => name === 'user import').show(again);
-    expect(shown).toMatch(/unchanged +600[\s\S]*602 +user-7@acme\.com +the userName stands in line 9/);
+    expect(shown).toMatch(/unchanged +600[\s\S]*602 +user-7@acme\.com +the same userName\s+stands in line 9/);
     expect(await server.admin('GET', '/orgs/acme')).toMatchObject({ users: 600, activeUsers: 540 });
   });
 
@@ -178,13 +178,37 @@ describe('user import', () => {
     const preview = await run('user link-preview', { file: list });
     expect(preview.summary).toMatchObject({ people: 3, links: 2, new: 1, conflict: 0 });
     const { show } = commands.find(({ name }) => name === 'user link-preview');
-    expect(show(preview)).toMatch(/would link +2[\s\S]*2 +ada +links +email/);
+    expect(show(preview)).toMatch(/would link an account +2[\s\S]*line 2 +ada +would link by email/);
     expect(show({ summary, accounts })).toMatch(/would link by userName +600/);
+  });
+
+  it('ends with exit code 0 if all lines were done, 2 if some were refused, 1 if none was done', async () => {
+    const { exitCode } = commands.find(({ name }) => name === 'user import');
+    const report = { created: 0, updated: 0, unchanged: 0, kept: 0, problemCount: 0 };
+    expect(exitCode({ ...report, unchanged: 3 })).toBe(0);
+    expect(exitCode({ ...report, created: 1, problemCount: 2 })).toBe(2);
+    expect(exitCode({ ...report, problemCount: 2 })).toBe(1);
+  });
+
+  it('into an org that is not there says so, and reports nothing as done', async () => {
+    const error = await imports({ slug: 'nowhere' }).catch((error) => error);
+    expect(error).toMatchObject({ code: 'not_found' });
+    expect(error.message).not.toContain('created');
+  });
+
+  it('warns of accounts with an externalId, which another externalId of the identity provider does not link', async () => {
+    const own = join(folder, 'own.csv');
+    writeFileSync(own, 'email,externalId\nown-1@acme.com,hr-1\nown-2@acme.com,\n');
+    const report = await imports({ file: own });
+    expect(report).toMatchObject({ created: 2, withExternalId: 1 });
+    const text = commands.find(({ name }) => name === 'user import').show(report);
+    expect(text).toContain('! Accounts with an externalId: 1.');
+    expect(text.split('\n').every((line) => line.length <= 80)).toBe(true);
   });
 
   it.each([
     [{ file: '/nowhere/people.csv' }, /could not be read/],
-    [{ file: tmpdir(), format: 'csv' }, /no file/],
+    [{ file: tmpdir(), format: 'csv' }, /it is not a file/],
     [{ after: 'x' }, /--after/],
   ])('says what is wrong with %j', async (input, why) => {
     await expect(imports(input)).rejects.toThrow(why);

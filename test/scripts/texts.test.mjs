@@ -18,7 +18,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { csvRow } from '../../scripts/admin/csv.mjs';
 import { wasWritten, writeNew } from '../../scripts/admin/files.mjs';
 import { AdminError } from '../../scripts/admin/transport.mjs';
-import { harmless, harmlessText, jsonText } from '../../scripts/terminal.mjs';
+import { columns, harmless, harmlessText, jsonText, progressBar } from '../../scripts/terminal.mjs';
 
 const range = (from, to) => Array.from({ length: to - from + 1 }, (_, at) => String.fromCharCode(from + at));
 const CONTROLS = [...range(0, 0x1f), ...range(0x7f, 0x9f)];
@@ -111,7 +111,7 @@ describe('a file that a command writes', () => {
     symlinkSync(at('mine'), at('link'));
     symlinkSync(at('target'), at('dangling'));
     for (const name of ['mine', 'link', 'dangling']) {
-      await expect(writeNew(at(name), ['x'])).rejects.toThrow('is there already');
+      await expect(writeNew(at(name), ['x'])).rejects.toThrow('exists already');
     }
     expect(readFileSync(at('mine'), 'utf8')).toBe('mine');
     expect(readdirSync(folder)).not.toContain('target');
@@ -134,5 +134,72 @@ describe('a file that a command writes', () => {
       await expect(wasWritten(at(name))).rejects.toThrow('is not a file of yours');
     }
     await expect(wasWritten(folder)).rejects.toThrow('is not a file of yours');
+  });
+});
+
+describe('a table', () => {
+  const id = '2819c223-7f76-453a-919d-413861904646';
+
+  it('that fits is one line a row', () => {
+    expect(
+      columns([
+        ['a', 'bb'],
+        ['ccc', null],
+      ]),
+    ).toBe('a    bb\nccc  -');
+  });
+
+  it('that is too wide goes on in the next line, and cuts no word', () => {
+    const text = columns([['ada@example.com', id, 'one two three four five six seven eight nine ten']], 80);
+    const lines = text.split('\n');
+    expect(lines.length).toBeGreaterThan(1);
+    expect(lines.every((line) => line.length <= 80)).toBe(true);
+    expect(text.replace(/\s+/g, ' ')).toContain(`ada@example.com ${id} one two three`);
+    expect(columns([['x'.repeat(100), 'y z']], 80)).toContain('x'.repeat(100));
+  });
+});
+
+describe('a progress bar', () => {
+  function drawn(whole, steps, isTTY = true) {
+    let time = 0;
+    const said = [];
+    const stream = { isTTY, columns: 80, write: (text) => said.push(text) };
+    const bar = progressBar(whole, 'lines', { stream, now: () => time });
+    for (const [at, ...done] of steps) {
+      time = at;
+      bar.show(...done);
+    }
+    return said.at(-1)?.replace('\r\u001b[2K', '');
+  }
+
+  it('shows the share, the count, the rate and the time that is left', () => {
+    expect(
+      drawn(1_000, [
+        [0, 0],
+        [1_000, 250],
+      ]),
+    ).toBe(`${'█'.repeat(5)}${'░'.repeat(15)}  25 %  250 lines  250/s  3 s left`);
+  });
+
+  it('that began half-way counts only what it has done itself', () => {
+    expect(
+      drawn(1_000, [
+        [0, 500],
+        [1_000, 600],
+      ]),
+    ).toMatch(/60 % {2}600 lines {2}100\/s {2}4 s left$/);
+  });
+
+  it('without a known whole shows the count and the rate', () => {
+    expect(
+      drawn(undefined, [
+        [0, 0],
+        [2_000, 50],
+      ]),
+    ).toBe('50 lines  25/s');
+  });
+
+  it('is not there where nobody looks on', () => {
+    expect(drawn(10, [[0, 5]], false)).toBeUndefined();
   });
 });

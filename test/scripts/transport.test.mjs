@@ -99,7 +99,7 @@ describe('--url', () => {
     ['http://scim.example.com', /https was expected/],
     ['http://127.0.0.1.example.com', /https was expected/],
     ['ftp://localhost', /https was expected/],
-    ['scim.example.com', /an address such as/],
+    ['scim.example.com', /an address was expected/],
     ['https://admin:secret@scim.example.com', /without credentials/],
     ['https://scim.example.com?x=1', /without a query/],
   ])('%s is refused', async (url, why) => {

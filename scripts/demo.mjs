@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: the whole story in under a minute, on the real Worker with a state folder of its own that is thrown
- * away. Every line with a tick is a thing that was asked and answered; anything else ends it with exit code 1.
+ * `npm run demo`: the product as a story of under a minute, on the real Worker with a state folder that is deleted
+ * afterwards. Every line with a tick was asked and answered; any other answer ends the demo with exit code 1.
  */
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -8,12 +8,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import './project.mjs'; // first: it says so if this Node is too old
 import { openAdmin } from './admin/transport.mjs';
 import { openHostApp } from './demo/host-app.mjs';
 import { entra, okta } from './demo/idp.mjs';
 import { openNodeHost } from './demo/node-host.mjs';
 import { freePort, startService } from './start/service.mjs';
 import { paint } from './terminal.mjs';
+
+if (process.argv.length > 2) {
+  console.log('npm run demo: the product as a story of under a minute, on this machine. It takes no arguments.');
+  process.exit(process.argv[2] === '--help' ? 0 : 1);
+}
 
 const began = performance.now();
 const stateDir = mkdtempSync(join(tmpdir(), 'scim-worker-demo-'));
@@ -34,7 +40,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 }
 try {
   await play();
-  say('green', `\nEverything above really happened, in ${((performance.now() - began) / 1000).toFixed(1)} seconds.`);
+  say('green', `\nAll of this really happened, in ${((performance.now() - began) / 1000).toFixed(1)} seconds.`);
+  console.log('To try it yourself: npm start');
 } catch (error) {
   if (!isInterrupted) console.error(`\n${error.stack ?? error}`);
   if (!isInterrupted && complaints.length > 0) console.error(`\nThe Worker said:\n${complaints.join('')}`);
@@ -44,37 +51,46 @@ try {
 }
 
 async function play() {
-  act('A service for many customers');
-  await step('the Worker is up, on this machine, with an empty state', () => service.ready, service.url);
+  act('1. You run one service for all your customers');
+  console.log('  The Worker is built and started, which takes some seconds …');
+  await step('The Worker is up on this machine, and its database is empty', () => service.ready, service.url);
   const admin = await openAdmin({ stateDir });
   const host = await openHostApp(stateDir);
   opened.push(host);
-  const acme = await newOrg(admin, 'acme', 'Acme, which uses Okta');
-  const globex = await newOrg(admin, 'globex', 'Globex, which uses Entra ID');
+  const acme = await newOrg(admin, 'acme', 'Acme', 'which uses Okta');
+  const globex = await newOrg(admin, 'globex', 'Globex', 'which uses Entra ID');
 
-  act('Okta provisions Ada at Acme');
+  act('2. Acme hires Ada: Okta creates her account in your product');
   const fromOkta = okta(acme);
-  await step('Okta tests the credentials', async () => strictEqual((await fromOkta.test()).body.totalResults, 0));
+  await step('Acme’s administrator presses «Test»: Okta reaches the service', async () =>
+    strictEqual((await fromOkta.test()).body.totalResults, 0),
+  );
   const ada = { userName: 'ada@acme.example', givenName: 'Ada', familyName: 'Byron', externalId: '00u1ada' };
   const adaId = await provision(fromOkta, ada);
-  await step('Okta sends her married name, as the whole object by PUT', async () => {
+  await step('Ada changes her name: Okta replaces the user with PUT', async () => {
     const { body: user } = await fromOkta.get(adaId);
     const { status, body } = await fromOkta.replace({ ...user, name: { ...user.name, familyName: 'Lovelace' } });
     deepStrictEqual([status, body.name.familyName, body.id], [200, 'Lovelace', adaId]);
   });
-  await leaveAndReturn(host, fromOkta, acme, { name: 'Ada', id: adaId }, 'a PATCH without a path');
+  await leaveAndReturn(
+    host,
+    fromOkta,
+    acme,
+    { name: 'Ada', id: adaId, act: '3. Ada leaves Acme: she is out before Okta has its answer' },
+    'a PATCH without a path',
+  );
 
   await loseLive(fromOkta, 'acme', { userName: ada.userName, id: adaId });
 
-  act('Entra ID provisions Grace at Globex');
+  act('5. Globex uses Entra ID, which speaks SCIM in its own way');
   const fromEntra = entra(globex);
-  await step('Entra tests the connection with a name nobody has: no match, and no 404', async () => {
+  await step('Entra ID tests the connection with a random name: no match, and no 404', async () => {
     const { status, body } = await fromEntra.test();
     deepStrictEqual([status, body.totalResults], [200, 0]);
   });
   const grace = { userName: 'grace@globex.example', givenName: 'Grace', familyName: 'Hopper', externalId: 'ghopper' };
   const graceId = await provision(fromEntra, grace);
-  await step('Entra adds a mobile number and a department that were not there', async () => {
+  await step('Entra ID adds a mobile number and a department with one PATCH', async () => {
     const change = { displayName: 'Rear Admiral Hopper', mobile: '+1 555 0100', department: 'R&D' };
     const { status } = await fromEntra.update(graceId, change);
     strictEqual(status === 200 || status === 204, true);
@@ -82,29 +98,35 @@ async function play() {
     const mobile = user.phoneNumbers.find(({ type }) => type === 'mobile').value;
     deepStrictEqual({ displayName: user.displayName, mobile, department: fromEntra.departmentOf(user) }, change);
   });
-  const session = await leaveAndReturn(host, fromEntra, globex, { name: 'Grace', id: graceId }, '"False", a string');
-  await step('Entra deletes her for good: SCIM knows her no more', async () => {
+  const session = await leaveAndReturn(
+    host,
+    fromEntra,
+    globex,
+    { name: 'Grace', id: graceId, act: '6. Grace leaves Globex: Entra ID says so with the text "False"' },
+    '"False"',
+  );
+  await step('Entra ID deletes Grace: SCIM answers 404 for her', async () => {
     strictEqual((await fromEntra.delete(graceId)).status, 204);
     strictEqual((await fromEntra.get(graceId)).status, 404);
   });
-  await step('and the session of her return is dead, too', () => expectSession(host, session, false));
+  await step('The session of her return is over, too', () => expectSession(host, session, false));
 
-  act('One customer never sees another');
-  await step("Globex's token finds nobody of Acme, by id or by name", async () => {
+  act('7. One customer never sees another');
+  await step("Globex's token does not find Ada of Acme, by id or by name", async () => {
     strictEqual((await fromEntra.get(adaId)).status, 404);
     strictEqual((await fromEntra.find(ada.userName)).body.totalResults, 0);
   });
-  await step("Acme's token, revoked, is refused by the very next request", async () => {
+  await step("You revoke Acme's token: its next request is refused", async () => {
     strictEqual((await fromOkta.get(adaId)).status, 200);
     await admin.callAdmin('/orgs/acme/tokens', { method: 'DELETE' });
     strictEqual((await fromOkta.get(adaId)).status, 401);
   });
 }
 
-async function newOrg({ callAdmin }, slug, name) {
+async function newOrg({ callAdmin }, slug, name, what) {
   let token;
   let made;
-  await step(`org "${slug}" is made, SCIM enabled, a token generated`, async () => {
+  await step(`You add the customer ${name}, ${what}: an org with SCIM on, and a token`, async () => {
     await callAdmin('/orgs', { method: 'POST', body: { slug, name } });
     made = await callAdmin(`/orgs/${slug}/scim`, { method: 'POST', body: { enabled: true } });
     token = await callAdmin(`/orgs/${slug}/tokens`, { method: 'POST', body: { by: 'demo' } });
@@ -113,10 +135,10 @@ async function newOrg({ callAdmin }, slug, name) {
   return { id: made.id, baseUrl: made.scimBaseUrl, token: token.token };
 }
 
-/** Looks first, then creates: what both do, and why a filter must never answer with somebody else. */
+/** Both look for the user first, then create it. So a filter must never answer with another user. */
 async function provision(idp, person) {
   let id;
-  await step(`looks for ${person.userName}, finds nobody, creates ${person.givenName}`, async () => {
+  await step(`It looks for ${person.userName}, finds no such user, and creates ${person.givenName}`, async () => {
     strictEqual((await idp.find(person.userName)).body.totalResults, 0);
     const { status, body } = await idp.create(person);
     deepStrictEqual([status, body.userName, body.active], [201, person.userName, true]);
@@ -128,47 +150,46 @@ async function provision(idp, person) {
   return id;
 }
 
-/** The promise of the product: deactivated means out, and coming back does not revive what was out. */
-async function leaveAndReturn(host, idp, org, { name, id }, how) {
+/** The promise of the product: deactivated means out, and a return does not revive old sessions. */
+async function leaveAndReturn(host, idp, org, { name, id, act: title }, how) {
+  act(title);
   const before = await signIn(org, id);
-  await step(`${name} signs in to the product: the host app takes the session`, () =>
-    expectSession(host, before, true),
-  );
-  await step(`${name} leaves: the IdP deactivates with ${how}`, async () => {
+  await step(`${name} signs in to your product: her session is valid`, () => expectSession(host, before, true));
+  await step(`The identity provider deactivates her, with ${how}`, async () => {
     const { status } = await idp.setActive(id, false);
     strictEqual(status === 200 || status === 204, true);
     const { status: stillThere, body } = await idp.get(id);
     deepStrictEqual([stillThere, body.active], [200, false]);
   });
-  await step('the flag stands in KV as soon as the IdP has its answer', async () => {
+  await step('When it has its answer, the revocation is in KV already', async () => {
     const { key, value } = await host.flag(org.id, id);
     strictEqual(value?.active, false);
     strictEqual(new Date(value.notBefore).getTime() >= before.issuedAt, true);
     return `${key} = ${JSON.stringify(value)}`;
   });
-  await step(`the host app lets ${name}'s session go`, () => expectSession(host, before, false));
-  await step(`${name} returns: the IdP activates the same id`, async () => {
+  await step(`Your product checks ${name}'s session again, and ends it`, () => expectSession(host, before, false));
+  await step(`${name} returns: the identity provider activates the same user`, async () => {
     const { status } = await idp.setActive(id, true);
     strictEqual(status === 200 || status === 204, true);
     strictEqual((await idp.get(id)).body.active, true);
   });
-  await step('the old session stays dead', () => expectSession(host, before, false));
+  await step('Her old session stays over', () => expectSession(host, before, false));
   const after = await signIn(org, id);
-  await step('a new one is good', () => expectSession(host, after, true));
+  await step('A new session is valid', () => expectSession(host, after, true));
   return after;
 }
 
-/** The same promise, pushed: who has a page open hears of it at once. */
+/** The same promise, pushed: an open page ends at once. */
 async function loseLive(idp, org, { userName, id }) {
-  act('A host app on Node holds the stream of revocations: Ada has a page open there');
+  act('4. Ada has a page open: your Node server follows the stream of revocations');
   const nodeHost = await openNodeHost({ SCIM_URL: service.url, HOST_TOKEN: hostToken });
   opened.push(nodeHost);
   const browser = nodeHost.browser();
-  await step('Ada signs in with her user name: the host app asks who that is', async () => {
+  await step('Ada signs in on the example server, and opens a page', async () => {
     strictEqual((await browser.post('/sign-in', { org, name: userName })).status, 303);
     return `${nodeHost.url}  examples/node-host`;
   });
-  await step('her page asks nobody any more: the stream has told all there is to know', async () => {
+  await step('The server follows the stream, so it checks her session without a request', async () => {
     const isFromStream = async () => /<dd>stream<\/dd>/.test((await browser.get('/')).text);
     for (let attempt = 1; !(await isFromStream()); attempt++) {
       if (attempt === 100) throw new Error('the stream has not come up');
@@ -178,26 +199,26 @@ async function loseLive(idp, org, { userName, id }) {
   const page = await browser.listen();
   let sent;
   let answered;
-  await step('the IdP deactivates her once more, while the page is open', async () => {
+  await step('Okta deactivates her again, while the page is open', async () => {
     sent = performance.now();
     const { status } = await idp.setActive(id, false);
     answered = performance.now();
     strictEqual(status === 200 || status === 204, true);
   });
-  await step('the open page hears that it is over, and nobody has reloaded it', async () => {
+  await step('The open page says that she is signed out, without a reload', async () => {
     const { reason, at } = await Promise.race([page.ended, sleep(10_000, { reason: 'nothing within 10 seconds' })]);
     strictEqual(reason, 'inactive');
     const milliseconds = (until) => `${Math.max(1, Math.round(until - sent))} ms`;
-    return `${milliseconds(at)} after the PATCH was sent; the IdP had its answer after ${milliseconds(answered)}`;
+    return `${milliseconds(at)} after Okta sent the PATCH; Okta had its answer after ${milliseconds(answered)}`;
   });
-  await step('the host app has let the session go', async () => {
+  await step('The server has ended her session', async () => {
     const { status, text } = await browser.get('/');
     deepStrictEqual([status, /You are signed out/.test(text)], [401, true]);
   });
 }
 
 async function signIn(org, user) {
-  // Two instants that cannot be told apart are taken for the unsafe order; people are slower than that.
+  // Equal instants count as the unsafe order; people are slower than that.
   await sleep(5);
   const issuedAt = Date.now();
   await sleep(5);
@@ -206,11 +227,11 @@ async function signIn(org, user) {
 
 async function expectSession(host, session, isGood) {
   const { valid, reason } = await host.check(session);
-  strictEqual(valid, isGood, `expected a ${isGood ? 'good' : 'dead'} session, the check says: ${reason}`);
-  return `${valid ? 'good' : 'dead'}${valid ? '' : ` (${reason})`}`;
+  strictEqual(valid, isGood, `expected a session that is ${isGood ? 'valid' : 'over'}, the check says: ${reason}`);
+  return valid ? '' : `over: ${reason}`;
 }
 
-/** One line of the story: told when it has come true. What the deed returns, or `detail`, is shown beside it. */
+/** One line of the story, printed when it has come true. What the deed returns, or `detail`, is shown below it. */
 async function step(what, deed, detail) {
   try {
     const result = await deed();

@@ -1,9 +1,7 @@
 /**
- * `npm start`: the Worker on this machine, ready to provision. Settings are environment variables: PORT (8787), STATE_DIR
- * (.wrangler/state), ADMIN_TOKEN (unset: a random one in STATE_DIR, for the admin commands), HOST_TOKEN (unset: its API
- * does not exist), SWEEP_INTERVAL (60 seconds), ALLOW_LOOPBACK_JWKS (`true`: OAuth issuers' keys may be on this machine).
- * Tokens have at least 32 characters. With --watch (`npm run dev`), changes of src are built and served.
- * With --beside <wrangler.toml>, a host app runs with it on the next port, with a random COOKIE_SECRET.
+ * `npm start`: the Worker on this machine, ready to provision. HELP below names the arguments and the environment
+ * variables. With --watch (`npm run dev`), changes of src are built and served. With --beside <wrangler.toml>, another
+ * Worker runs on the next port, with a random COOKIE_SECRET.
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -12,9 +10,31 @@ import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, stripVTControlCharacters } from 'node:util';
 import { openAdmin } from './admin/transport.mjs';
-import { nameOf, root, stateDirOf } from './project.mjs';
+import { nameOf, root, stateDirOf } from './project.mjs'; // first: it says so if this Node is too old
 import { freePort, ServiceError, startService } from './start/service.mjs';
+import { stagesOn } from './start/stages.mjs';
 import { writeOwn } from './start/state-dir.mjs';
+
+const HELP = `npm start -- [--watch] [--beside <wrangler.toml>]
+
+Runs scim-worker on this machine. The first start makes the org "demo" with a
+token. Ctrl-C stops the service; its data stays in STATE_DIR.
+
+  --watch            build and serve changes of src (npm run dev)
+  --beside <file>    also run the Worker of this wrangler.toml, on the next port
+
+Environment variables:
+  PORT               the port (default: 8787; 0: a free one)
+  STATE_DIR          the folder of the data (default: .wrangler/state)
+  ADMIN_TOKEN        the token of the admin API (default: random, in STATE_DIR)
+  HOST_TOKEN         the token of the sessions API (default: the API is off)
+  SWEEP_INTERVAL     seconds between two runs of the cron (default: 60; 0: none)
+  ALLOW_LOOPBACK_JWKS=true   keys of OAuth issuers may be on this machine
+
+Tokens have at least 32 characters. Example:
+  PORT=9000 HOST_TOKEN=$(openssl rand -hex 32) npm start
+
+Then, in another terminal: npm run admin -- --help`;
 
 const { ADMIN_TOKEN, HOST_TOKEN } = process.env;
 const options = optionsIn(process.argv.slice(2));
@@ -22,6 +42,8 @@ const port = wholeNumber('PORT', 8787, 65535) || (await freePort());
 const sweepInterval = wholeNumber('SWEEP_INTERVAL', 60, 86400);
 const stateDir = stateDirOf(process.env);
 
+const stages = stagesOn(process.stderr);
+stages.show('Starting scim-worker');
 const service = startService({
   port,
   stateDir,
@@ -29,6 +51,7 @@ const service = startService({
   beside: hostApp(),
   isWatching: options.watch,
   onLog: (text) => process.stderr.write(process.stderr.isTTY ? text : stripVTControlCharacters(text)),
+  onStage: stages.show,
 });
 let isStopping = false;
 const stop = () => {
@@ -37,28 +60,56 @@ const stop = () => {
 };
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop);
 watchParent();
-// Whoever read our output may be gone before us; that must not keep us from cleaning up.
+// The reader of our output may be gone before us; that must not keep us from cleaning up.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 try {
   await service.ready;
   service.ended.then((code) => process.exit(code));
 } catch (error) {
+  stages.end();
   if (!isStopping) console.error(error instanceof ServiceError ? error.message : error);
   process.exit(isStopping ? 0 : 1);
 }
+stages.end();
 await welcome();
 if (!isStopping) console.log(`scim-worker is ready on ${service.url} (state in ${nameOf(stateDir)})`);
 if (!isStopping && options.beside) console.log(`${options.beside} is ready on http://localhost:${port + 1}`);
+if (!isStopping) console.log(nextSteps());
 await sweep();
 
 function optionsIn(args) {
+  const known = { watch: { type: 'boolean' }, beside: { type: 'string' }, help: { type: 'boolean', short: 'h' } };
   try {
-    return parseArgs({ args, options: { watch: { type: 'boolean' }, beside: { type: 'string' } } }).values;
+    const { values } = parseArgs({ args, options: known });
+    if (values.help) {
+      console.log(HELP);
+      process.exit(0);
+    }
+    return values;
   } catch (error) {
-    console.error(error.message);
+    const isKnown = (arg) => arg.startsWith('--') && Object.hasOwn(known, arg.replace(/^--|=.*$/g, ''));
+    const unknown = args.find((arg, i) => !isKnown(arg) && args[i - 1] !== '--beside');
+    console.error(
+      `${unknown ? `npm start does not take "${unknown}".` : `${error.message}.`} See: npm start -- --help`,
+    );
     process.exit(1);
   }
+}
+
+/** Three commands to go on with, for this state folder. */
+function nextSteps() {
+  const { STATE_DIR } = process.env;
+  const command = (words) => `  npm run admin -- ${words}`;
+  return [
+    '',
+    'Go on in another terminal. Ctrl-C stops the service here.',
+    '',
+    ...(STATE_DIR ? [`  export STATE_DIR=${nameOf(stateDir)}`] : []),
+    `${command('org list')}                           lists the orgs`,
+    `${command('org create acme --enable --token')}   adds an org`,
+    `${command('--help')}                             shows all commands`,
+  ].join('\n');
 }
 
 function hostApp() {
@@ -67,7 +118,7 @@ function hostApp() {
   return [{ configPath: resolve(root, options.beside), port: port + 1, vars }];
 }
 
-/** A first start leaves an org to try things with. Later starts, and folders that hold orgs already, are left alone. */
+/** The first start makes an org to try things with. Later starts, and folders that hold orgs already, are left alone. */
 async function welcome() {
   const marker = join(stateDir, 'welcomed');
   if (existsSync(marker)) return;
@@ -81,7 +132,7 @@ async function welcome() {
     }
     writeOwn(marker, 'The first start has made its org.\n');
   } catch (error) {
-    // The service is as good without it, and the next start tries again.
+    // The service works without it, and the next start tries again.
     console.error(`The org "demo" could not be made: ${error.message}`);
   }
 }
@@ -95,12 +146,12 @@ function invitation(baseUrl, token) {
     active: true,
   };
   const curl = `curl -sS '${baseUrl}/Users' -H 'Authorization: Bearer ${token}'`;
-  return `Org "demo" is made, its SCIM is on. The token is shown this once.
+  return `The org "demo" is made, and its SCIM API is on. The token is shown once.
 
   Base URL  ${baseUrl}
   Token     ${token}
 
-Create a user, list them all:
+Create a user, then list all users:
 
 ${curl} -H 'Content-Type: application/scim+json' -d '${JSON.stringify(user)}'
 
@@ -108,7 +159,7 @@ ${curl}
 `;
 }
 
-/** Cron does not fire by itself in local development: this is the minute hand. A sweep that fails says so in the log. */
+/** The cron does not run by itself in local development: this runs it. A run that fails says so in the log. */
 async function sweep() {
   while (!isStopping && sweepInterval > 0) {
     await service.runCron();
@@ -116,7 +167,7 @@ async function sweep() {
   }
 }
 
-/** npm, killed, tells nobody; being handed to another parent is how we hear of it. */
+/** npm does not pass its end on if it is killed; a new parent is the sign of it. */
 function watchParent() {
   if (!process.env.npm_lifecycle_event) return; // started by hand, as by nohup: may outlive its shell
   const parent = process.ppid;
@@ -128,6 +179,6 @@ function wholeNumber(name, fallback, most) {
   if (given === undefined || given === '') return fallback;
   const number = /^\d+$/.test(given) ? Number(given) : Number.NaN;
   if (number <= most) return number;
-  console.error(`${name} must be a whole number up to ${most}, not "${given}".`);
+  console.error(`${name} must be a whole number up to ${most}, not "${given}". See: npm start -- --help`);
   process.exit(1);
 }

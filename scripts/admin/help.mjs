@@ -50,9 +50,9 @@ export const NOUN_GROUPS = [
 ];
 
 /** What the arguments of commands are. */
-const ARGUMENTS = {
+export const ARGUMENTS = {
   slug: 'the org, by its slug',
-  'key=value…': 'settings, by the names below',
+  'key=value…': 'settings; org settings lists them',
   'id|userName': 'the user, by id or userName',
   'id|displayName': 'the group, by id or displayName',
   clientId: 'the OAuth client, by its id',
@@ -116,7 +116,7 @@ export function commandHelp(command) {
     ...wrap(usageOf(command), WIDTH - 4).map((line, i) => paint('bold', i === 0 ? line : `    ${line}`)),
     '',
     ...wrap(more ? `${about} ${more}` : about, WIDTH),
-    ...section(args.map((arg) => [argument(arg), ARGUMENTS[arg.replace(/^\[|\]$/g, '')] ?? `see the example`])),
+    ...section(args.map((arg) => [argument(arg), ARGUMENTS[arg.replace(/^\[|\]$/g, '')] ?? 'see the example'])),
     ...section(Object.entries(options).map(optionRow)),
     ...(details ? ['', details()] : []),
     ...exampleLines(example),

@@ -24,7 +24,7 @@ export const sessionCommands = [
         ].join('\n'),
       },
     },
-    example: 'sessions check acme ada@acme.com --issued-at 2026-11-22T08:00Z',
+    example: 'sessions check acme ada --issued-at 2026-11-22T08:00Z',
     run: (callAdmin, { slug, 'id|userName': user, 'issued-at': issuedAt, mode }) =>
       callAdmin(org(slug, `/sessions/check?${new URLSearchParams({ user, issuedAt, ...(mode && { mode }) })}`)),
     show: ({ valid, reason, notBefore, ...rest }) =>

@@ -46,7 +46,7 @@ export const userCommands = [
     more: 'Of several deleted users with the same userName, the last deleted one is restored.',
     args: ['slug', 'id|userName'],
     options: { by, reason },
-    example: 'user restore acme ada@example.com --reason "deleted by mistake"',
+    example: 'user restore acme ada@example.com --reason "by mistake"',
     run: (callAdmin, { slug, 'id|userName': user, by, reason }) =>
       callAdmin(userOf(slug, user, '/restore'), post({ by, reason })),
     show: ({ id, userName, active, published }) =>

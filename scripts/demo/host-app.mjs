@@ -1,20 +1,20 @@
-/** The vendor's product, as far as the demo needs it: people sign in, and each request asks whether the session is good. */
+/** The application, as far as the demo needs it: users sign in, and each request checks the session. */
 import { fileURLToPath } from 'node:url';
-// `scim-worker/sessions`, as it is: Node strips the types.
-import { checkSession } from '../../src/sessions/client/index.ts';
 import { openBindings } from '../bindings.mjs';
 
 const config = fileURLToPath(new URL('./host-app.toml', import.meta.url));
 
 export async function openHostApp(stateDir) {
+  // `scim-worker/sessions`, as it is: Node strips the types. An old Node, which cannot, must not come here.
+  const { checkSession } = await import('../../src/sessions/client/index.ts');
   const { env, dispose } = await openBindings(config, { stateDir });
   return {
-    /** What stands in KV for a user: the key and its parsed value, undefined when there is none. */
+    /** The KV flag of a user: its key and parsed value, or undefined. */
     async flag(org, user) {
       const key = `rev:v1:${org}:${user}`;
       return { key, value: (await env.REVOCATIONS.get(key, 'json')) ?? undefined };
     },
-    /** Whether a session is good, decided by the very code that host apps import. */
+    /** Whether a session is valid, by the code that applications import. */
     check: (session) => checkSession(env.REVOCATIONS, session),
     close: dispose,
   };

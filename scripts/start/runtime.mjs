@@ -1,7 +1,7 @@
 /**
- * The Workers runtime as a process of its own (service.mjs starts it): built Workers, each on a port that leads to it and
- * to nothing else. `wrangler dev` would add entrances of its own to that port: an explorer, an inspector, a registry.
- * What the runtime opens beside it, on random ports, asks for a secret that only this process has.
+ * The Workers runtime as a process of its own (service.mjs starts it): built Workers, each on a port that leads to this
+ * Worker alone. `wrangler dev` would add entrances to that port: an explorer, an inspector, a registry. The runtime opens
+ * other ports, at random; they ask for a secret that only this process has.
  */
 import { watch } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -17,8 +17,8 @@ const QUIET = 100;
 const LOGGED = ['warn', 'error'];
 
 /**
- * Between the port and its Worker: whoever speaks the runtime's own protocol on the port reaches this Worker and its one
- * handler, not the scheduled one. Cloudflare's edge would say the address, too.
+ * Between the port and its Worker: a request in the runtime's own protocol reaches this Worker and its one handler, not the
+ * scheduled one. The address of the client is added, as Cloudflare's edge does.
  */
 const DOOR = `export default {
   fetch(request, { WORKER }) {
@@ -37,7 +37,7 @@ for (const signal of ['SIGTERM', 'disconnect']) {
   });
 }
 
-const { stateDir, workers, isWatching } = await new Promise((resolve) => process.once('message', resolve));
+const { stateDir, workers, isWatching, wantsStages } = await new Promise((resolve) => process.once('message', resolve));
 const built = () =>
   Promise.all(workers.map(({ configPath }, at) => build(configPath, join(stateDir, 'build', `${at}`))));
 const firstBuild = built();
@@ -55,13 +55,20 @@ try {
   process.send({ failed: error.message });
 }
 
+function tellStage(stage) {
+  if (wantsStages) process.send({ stage });
+}
+
 async function start() {
+  tellStage('Building the Worker');
   const first = optionsWith(await firstBuild);
   // Before a port is open: no request meets an old database.
   const { name, d1_databases: databases } = configs[0];
   const [{ binding, migrations_dir: migrations }] = databases;
+  tellStage('Preparing the database');
   runtime = new Miniflare(convertV4MiniflareOptions({ ...first, workers: first.workers.map(closed) }));
   await migrate(await runtime.getD1Database(binding, name), join(root, migrations), unstable_splitSqlQuery);
+  tellStage('Starting the Worker');
   await runtime.setOptions(convertV4MiniflareOptions(first));
   if (!isWatching) return;
   onChange(join(root, 'src'), async () => runtime.setOptions(convertV4MiniflareOptions(optionsWith(await built()))));

@@ -23,15 +23,24 @@ export class ServiceError extends Error {}
 
 /**
  * Starts the service and returns at once: `ready` settles when it answers or cannot, `ended` when it is gone, and
- * `stop()` ends it at any moment, starting or started. `onLog` gets what the Worker complains about once it runs; what
- * it said before is part of the error if starting fails.
+ * `stop()` ends it at any moment, starting or started. `onLog` gets the warnings of the running Worker; earlier ones are
+ * part of the error if starting fails.
  *
  * @param secrets ADMIN_TOKEN, or a random one, which is `adminToken` while the service runs and stands in STATE_DIR;
  *   HOST_TOKEN, or its door does not exist.
+ * @param onStage gets what is under way until the service is ready, stage by stage.
  * @param beside Workers that run with the service, `{ configPath, port, vars }` each.
  * @param isWatching whether a change of src is built and served.
  */
-export function startService({ port, stateDir, secrets = {}, onLog = () => {}, beside = [], isWatching = false }) {
+export function startService({
+  port,
+  stateDir,
+  secrets = {},
+  onLog = () => {},
+  onStage = () => {},
+  beside = [],
+  isWatching = false,
+}) {
   const url = `http://localhost:${port}`;
   const adminToken = secrets.ADMIN_TOKEN || randomBytes(32).toString('base64url');
   const cleanUp = [];
@@ -64,6 +73,7 @@ export function startService({ port, stateDir, secrets = {}, onLog = () => {}, b
     if (stopping) throw new ServiceError('Stopped before it was ready.');
     running = leashed([runtime], ['ignore', 'pipe', 'pipe', 'ipc'], { TMPDIR: temporary });
     const said = collect(running.child);
+    running.child.on('message', ({ stage }) => stage && onStage(stage));
     let isUp = false;
     running.ended.then((code) => {
       if (isUp && !stopping) onLog(`The Worker's process ended (${code}).\n`);
@@ -76,7 +86,7 @@ export function startService({ port, stateDir, secrets = {}, onLog = () => {}, b
       ...(process.env.ALLOW_LOOPBACK_JWKS && { ALLOW_LOOPBACK_JWKS: process.env.ALLOW_LOOPBACK_JWKS }),
     };
     const workers = [{ configPath: join(root, 'wrangler.toml'), port, vars }, ...beside];
-    running.child.send({ stateDir, workers, isWatching });
+    running.child.send({ stateDir, workers, isWatching, wantsStages: true });
     const { failed } = await Promise.race([
       message(running.child),
       running.ended.then((code) => ({ failed: `It ended (${code}).` })),
@@ -110,7 +120,16 @@ export function startService({ port, stateDir, secrets = {}, onLog = () => {}, b
   return { url, stateDir, adminToken, ready, ended, stop, runCron };
 }
 
-const message = (child) => new Promise((resolve) => child.once('message', resolve));
+/** The next message that is not about a stage. */
+const message = (child) =>
+  new Promise((resolve) => {
+    const listen = (heard) => {
+      if (heard.stage) return;
+      child.off('message', listen);
+      resolve(heard);
+    };
+    child.on('message', listen);
+  });
 
 /** @throws ServiceError for tokens that the Worker would refuse, before anything is started. */
 function checkTokens({ ADMIN_TOKEN, HOST_TOKEN }) {
@@ -139,7 +158,7 @@ async function lockOf(stateDir, url) {
   if (!lock.holder) return lock;
   const { url: where = 'somewhere', pid } = lock.holder;
   throw new ServiceError(
-    `A service is running with ${harmless(nameOf(stateDir))} already: ${where}${pid ? `, process ${pid}` : ''}. Stop it, or set STATE_DIR (and PORT) for a second one.`,
+    `A service is running with ${harmless(nameOf(stateDir))} already: ${where}${pid ? `, process ${pid}` : ''}. Use that one, or stop it. For a second one: STATE_DIR=.wrangler/second PORT=8788 npm start`,
   );
 }
 
@@ -157,7 +176,8 @@ async function expectFree(port) {
   for (let attempt = 1; ; attempt++) {
     // Both families: clients take `localhost` for either, and would find two different services there.
     const refusals = await Promise.all(['127.0.0.1', '::1'].map((host) => refusalToListen(port, host)));
-    if (refusals.includes('EACCES')) throw new ServiceError(`Port ${port} needs rights that this user has not got.`);
+    if (refusals.includes('EACCES'))
+      throw new ServiceError(`Port ${port} is not open to this user. Choose a higher one: PORT=8787 npm start`);
     if (!refusals.includes('EADDRINUSE')) return;
     if (attempt === 10) {
       throw new ServiceError(

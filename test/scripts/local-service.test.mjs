@@ -28,8 +28,8 @@ const hostToken = 'h'.repeat(32);
 const modeOf = (path) => statSync(path).mode & 0o777;
 
 /** Resolves when the service is ready or has given up. */
-async function start(env) {
-  const child = spawn(process.execPath, ['scripts/start.mjs'], {
+async function start(env, ...args) {
+  const child = spawn(process.execPath, ['scripts/start.mjs', ...args], {
     cwd: root,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -40,7 +40,7 @@ async function start(env) {
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => {
         said += text;
-        if (/is ready on/.test(said)) resolve(true);
+        if (/shows all commands/.test(said)) resolve(true);
       });
     }
     ended.then(() => resolve(false));
@@ -105,6 +105,37 @@ describe('the service of npm start', () => {
     }
   });
 
+  it('says what is under way, and ends with three commands to go on', () => {
+    const said = service.said();
+    expect(said).toMatch(/Starting scim-worker …[\s\S]*Building the Worker …[\s\S]*is ready on/);
+    expect(said.match(/^ {2}npm run admin -- /gm)).toHaveLength(3);
+    expect(said).toContain(`  export STATE_DIR=${stateDir}\n`);
+  });
+
+  it('gives each command an exit code: 1 for nothing done, with the reason on standard error', async () => {
+    const refused = await admin(stateDir, 'org', 'show', 'nowhere', '--json').catch((error) => error);
+    expect([refused.code, refused.stdout]).toEqual([1, '']);
+    expect(JSON.parse(refused.stderr)).toMatchObject({ error: 'not_found' });
+    const file = join(folder, 'some.csv');
+    writeFileSync(file, 'email,active\nada@acme.com,true\nbob@acme.com,maybe\n');
+    const some = await admin(stateDir, 'user', 'import', 'demo', file, '--json').catch((error) => error);
+    expect([some.code, JSON.parse(some.stdout)]).toMatchObject([2, { created: 1, problemCount: 1 }]);
+  });
+
+  it('makes an org ready in one command, and prints its bare token', async () => {
+    const words = ['org', 'create', 'one-go', '--enable', '--idp', 'okta', '--token'];
+    const { stdout } = await admin(stateDir, ...words, '--quiet');
+    expect(stdout).toMatch(/^scim_\S+\n$/);
+    const answer = await fetch(`http://127.0.0.1:${port}/scim/v2/Users`, {
+      headers: { authorization: `Bearer ${stdout.trim()}` },
+    });
+    expect(answer.status).toBe(200);
+    const again = await admin(stateDir, ...words).catch((error) => error);
+    expect([again.code, again.stdout]).toEqual([1, '']);
+    const { stdout: settings } = await admin(stateDir, 'org', 'settings', 'one-go', '--json');
+    expect(JSON.parse(settings)).toContainEqual(expect.objectContaining({ name: 'idp', value: 'okta' }));
+  });
+
   it('runs its cron all the same', async () => {
     for (let attempt = 1; ; attempt++) {
       const { kv } = await (await fetch(`http://127.0.0.1:${port}/health`)).json();
@@ -164,7 +195,7 @@ describe('the service of npm start', () => {
     expect((await ask(token)).status).toBe(200);
     expect((await ask(hostToken)).status).toBe(401);
     const { stdout } = await admin(stateDir, 'org', 'list', '--json');
-    expect(JSON.parse(stdout)).toMatchObject([{ slug: 'demo' }]);
+    expect(JSON.parse(stdout)).toContainEqual(expect.objectContaining({ slug: 'demo' }));
   });
 
   it('is reached by its address, with ADMIN_TOKEN in the environment', async () => {
@@ -175,7 +206,7 @@ describe('the service of npm start', () => {
         env: { ...process.env, STATE_DIR: join(folder, 'none'), ...env },
       });
     const { stdout } = await asked({ ADMIN_TOKEN: readFileSync(join(stateDir, 'admin-token'), 'utf8') });
-    expect(JSON.parse(stdout)).toMatchObject([{ slug: 'demo' }]);
+    expect(JSON.parse(stdout)).toContainEqual(expect.objectContaining({ slug: 'demo' }));
     const refused = await asked({ ADMIN_TOKEN: 'w'.repeat(32) }).catch((error) => error);
     expect([refused.code, refused.stdout]).toEqual([1, '']);
     expect(JSON.parse(refused.stderr)).toMatchObject({ error: 'unauthorized' });
@@ -185,6 +216,19 @@ describe('the service of npm start', () => {
     const second = await start({ STATE_DIR: stateDir, PORT: '0' });
     expect(second.ready).toBe(false);
     expect(second.said()).toContain(`already: http://localhost:${port}, process ${service.pid}`);
+  });
+});
+
+describe('npm start with an argument', () => {
+  it.each([
+    [['--help'], 0, /^npm start -- \[--watch\][\s\S]*STATE_DIR[\s\S]*npm run admin -- --help\n$/],
+    [['--hlep'], 1, /^npm start does not take "--hlep"\. See: npm start -- --help\n$/],
+    [['watch'], 1, /^npm start does not take "watch"\./],
+  ])('%j says what there is, and starts nothing', async (args, code, text) => {
+    const service = await start({ STATE_DIR: join(folder, 'none') }, ...args);
+    expect(service.ready).toBe(false);
+    expect(service.said()).toMatch(text);
+    expect(await service.stop()).toBe(code);
   });
 });
 

@@ -68,6 +68,6 @@ describe.each(ENVIRONMENTS)('the environment %s', (name) => {
 it('an environment that is asked for without --remote is a mistake, and not the local service', async () => {
   await expect(openAdmin({ stateDir: '.', environment: 'eu' })).rejects.toMatchObject({
     code: 'usage',
-    message: '--env goes with --remote.',
+    message: '--env needs --remote. See: npm run admin -- --help',
   });
 });

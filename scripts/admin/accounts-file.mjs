@@ -3,7 +3,6 @@
  * CSV and NDJSON both become SCIM Users. The service checks them.
  */
 import { pipeline } from 'node:stream';
-import { CsvError, parse } from 'csv-parse';
 import { AdminError } from './transport.mjs';
 
 /** Bytes of one account in the file: the API takes no more. */
@@ -98,6 +97,7 @@ function objectIn(text) {
 }
 
 async function* csvAccounts(chunks) {
+  const { CsvError, parse } = await import('csv-parse'); // here: other commands do not wait for it
   const [header, all] = await headed(chunks);
   const parser = parse({
     info: true,

@@ -46,8 +46,14 @@ export const sessionCommands = [
         ? 'Nothing waits: every revocation is published.'
         : [
             columns([
-              heading('USER', 'SINCE', 'SECONDS', 'CHANGES'),
-              ...pending.map((it) => [it.user ?? 'all users', minute(it.since), it.waiting, it.changes]),
+              heading('USER NAME', 'SINCE', 'SECONDS', 'CHANGES', 'ID'),
+              ...pending.map((it) => [
+                it.user === null ? 'all users' : it.userName,
+                minute(it.since),
+                it.waiting,
+                it.changes,
+                it.user,
+              ]),
             ]),
             ...(total > pending.length ? [`… and ${total - pending.length} more`] : []),
           ].join('\n'),

@@ -43,7 +43,7 @@ export const userCommands = [
   {
     name: 'user restore',
     about: 'Bring back a deleted user as the account was then. Old sessions stay ended.',
-    more: 'Of several deleted users with the same userName, the last deleted one is restored.',
+    more: 'If several deleted users have the userName, name the user by id.',
     args: ['slug', 'id|userName'],
     options: { by, reason },
     example: 'user restore acme ada@example.com --reason "by mistake"',

@@ -69,9 +69,13 @@ function hasSameExternalId(said: Resource, { resource }: Account): boolean {
   return externalId !== undefined && externalId === externalIdOf(resource);
 }
 
-/** Not foreign: no identity provider knows the account by another externalId. */
-const mayBe = (said: Resource, account: Account): boolean =>
-  hasSameExternalId(said, account) || externalIdOf(said) === undefined || externalIdOf(account.resource) === undefined;
+/** Both have an externalId, and these differ: they are different persons. */
+export function isForeign(said: Resource, { resource }: Pick<Account, 'resource'>): boolean {
+  const [known, given] = [externalIdOf(resource), externalIdOf(said)];
+  return known !== undefined && given !== undefined && known !== given;
+}
+
+const mayBe = (said: Resource, account: Account): boolean => !isForeign(said, account);
 
 /** Whether a deleted account is this person's, and the org restores it (setting `restore`). */
 export function isRestored(said: Resource, account: Account, settings: OrgSettings): boolean {

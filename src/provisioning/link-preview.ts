@@ -5,14 +5,14 @@
 
 import { addressesOf, addressKey, linkingAddress } from '../scim/address';
 import { invalidValue, ScimError } from '../scim/error';
-import { externalIdOf, identityChanges } from '../scim/identifying';
+import { identityChanges } from '../scim/identifying';
 import type { Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
 import { listUnlinked, type Met, meet, type Unlinked } from '../store/directory/link-preview';
 import type { Alike } from '../store/directory/users';
 import { type OrgSettings, settingOf } from '../store/org/settings';
 import type { Offered } from './account-import';
-import { isVerified, type LinkedBy, meaningOf } from './identity';
+import { isForeign, isVerified, type LinkedBy, meaningOf } from './identity';
 import type { Org, TypedOrg } from './org';
 
 /** What links, under the org's settings. */
@@ -28,7 +28,7 @@ const rulesOf = (settings: OrgSettings): Rules => ({
 
 /** Why an account, or one of its addresses, does not link. */
 export interface Conflict {
-  readonly reason: 'linking' | 'shared' | 'unverified' | 'secondary' | 'protected';
+  readonly reason: 'linking' | 'externalId' | 'shared' | 'unverified' | 'secondary' | 'protected';
   readonly addresses: readonly string[];
   readonly detail: string;
 }
@@ -56,17 +56,19 @@ export async function previewLinks(
 
 function previewOf(rules: Rules, account: Unlinked): Preview {
   if (rules.linking === 'off') {
-    const detail = 'linking is off: an identity provider that brings this userName hears that it is taken';
+    const detail = 'linking is off: a POST with this userName gets 409';
     return { account, userName: false, emails: [], conflicts: [{ reason: 'linking', addresses: [], detail }] };
   }
-  if (rules.linking === 'userName') return { account, userName: true, emails: [], conflicts: [] };
+  const foreign: Conflict[] =
+    account.externalId === undefined ? [] : [{ reason: 'externalId', addresses: [], detail: FOREIGN }];
+  if (rules.linking === 'userName') return { account, userName: true, emails: [], conflicts: foreign };
   const addresses = [...new Set(addressesOf({ emails: [...account.emails] }).map(addressKey))];
   const others = new Set(
     account.others.flatMap(({ emails }) => addressesOf({ emails: [...(emails ?? [])] })).map(addressKey),
   );
   const own = linkingAddress({ emails: [...account.emails] });
   const those = (condition: (address: string) => boolean) => addresses.filter(condition);
-  const obstacles: Record<Exclude<Conflict['reason'], 'linking'>, string[]> = {
+  const obstacles: Record<keyof typeof WHY, string[]> = {
     shared: those((address) => others.has(address)),
     unverified: those((address) => !isVerified(rules, address)),
     secondary: those((address) => own === undefined || addressKey(own) !== address),
@@ -77,18 +79,24 @@ function previewOf(rules: Rules, account: Unlinked): Preview {
     account,
     userName: true,
     emails: those((address) => !blocked.has(address)),
-    conflicts: (Object.keys(WHY) as (keyof typeof WHY)[]).flatMap((reason) =>
-      obstacles[reason].length > 0 ? [{ reason, addresses: obstacles[reason], detail: WHY[reason] }] : [],
-    ),
+    conflicts: [
+      ...foreign,
+      ...(Object.keys(WHY) as (keyof typeof WHY)[]).flatMap((reason) =>
+        obstacles[reason].length > 0 ? [{ reason, addresses: obstacles[reason], detail: WHY[reason] }] : [],
+      ),
+    ],
   };
 }
 
+/** An imported externalId is that of one person: another one is another person. */
+const FOREIGN = 'it has an externalId: a POST with this userName and another externalId gets 409';
+
 /** Why an address does not link. */
 const WHY = {
-  shared: 'another account has the address, too: it never links',
-  unverified: 'the domain is none of verifiedDomains: it does not link',
-  secondary: 'it is not the primary address: only that one links',
-  protected: 'the account is protected: no address links it',
+  shared: 'another account has the same address, so it never links',
+  unverified: 'its domain is not in verifiedDomains, so it does not link',
+  secondary: 'it is not the primary address, and only that one links',
+  protected: 'the account is protected, so no address links it',
 } as const;
 
 /** What would become of somebody whom the identity provider brings. */
@@ -156,12 +164,15 @@ function outcomeOf(said: Resource, alike: Alike<Met>, settings: OrgSettings): Om
       return { outcome: 'restored', account: meaning.account.id };
     case 'unlinked':
       return isProtectedFrom(said, meaning.account)
-        ? conflict(meaning.account, 'the account is protected, and the identity provider would change who it is')
+        ? conflict(
+            meaning.account,
+            'the account is protected, and this would change its userName, externalId or emails',
+          )
         : { outcome: 'links', by: meaning.by, account: meaning.account.id };
     case 'new': {
       const [known] = alike.sameExternalId;
       if (known && settings.uniqueExternalId)
-        return conflict(known, 'the externalId is that of another account, and uniqueExternalId is on');
+        return conflict(known, 'another account has the same externalId, and uniqueExternalId is on');
       return outcomeOfAddress(said, meaning.notLinked);
     }
   }
@@ -171,19 +182,15 @@ function outcomeOf(said: Resource, alike: Alike<Met>, settings: OrgSettings): Om
 const isProtectedFrom = (said: Resource, { isProtected, resource }: Met): boolean =>
   isProtected && identityChanges(resource, { ...resource, ...said, emails: resource['emails'] ?? [] }).length > 0;
 
-const isForeign = (said: Resource, { resource }: Met): boolean => {
-  const [known, given] = [externalIdOf(resource), externalIdOf(said)];
-  return known !== undefined && given !== undefined && known !== given;
-};
-
 function outcomeOfTaken(said: Resource, account: Met, { linking }: OrgSettings): Omit<Outcome, 'line' | 'userName'> {
   const conflict = (detail: string) => ({ outcome: 'conflict' as const, account: account.id, detail });
-  if (isForeign(said, account)) return conflict('the userName is that of an account with another externalId');
+  if (isForeign(said, account))
+    return conflict('the account with this userName has another externalId: a POST gets 409');
   if (!account.isUnlinked) return { outcome: 'known', account: account.id };
   return conflict(
     linking === 'off'
-      ? 'the userName is taken, and linking is off'
-      : 'the userName is that of an account which is another person’s by its letters or its externalId',
+      ? 'the userName is taken, and linking is off: a POST gets 409'
+      : 'the account with this userName differs in its exact letters or its externalId: a POST gets 409',
   );
 }
 
@@ -191,15 +198,15 @@ function outcomeOfAddress(said: Resource, [account, another]: readonly Met[]): O
   if (account === undefined) return { outcome: 'new' };
   const conflict = (detail: string) => ({ outcome: 'conflict' as const, account: account.id, detail });
   if (another) {
-    const detail = 'several accounts have one of the addresses: it links none of them, and is new';
+    const detail = 'several accounts have one of the addresses: none is linked, and a new account is created';
     return { outcome: 'conflict', detail };
   }
   if (!account.isUnlinked)
-    return conflict('an address is that of an account that the identity provider has already: it is new beside it');
-  if (account.isProtected) return conflict('the address is that of a protected account: it is new beside it');
+    return conflict('an account from SCIM has one of the addresses: a new account is created beside it');
+  if (account.isProtected) return conflict('a protected account has the address: a new account is created beside it');
   return conflict(
     isForeign(said, account)
-      ? 'an address is that of an account with another externalId: it is new beside it'
-      : 'the address is not the primary one of the account: it is new beside it',
+      ? 'an account with another externalId has one of the addresses: a new account is created beside it'
+      : 'the address is not the primary one of its account: a new account is created beside it',
   );
 }

@@ -15,7 +15,7 @@ import * as changes from '../store/directory/user-changes';
 import type { StoredUser } from '../store/directory/users';
 import * as store from '../store/directory/users';
 import type { Publication } from '../store/journal/outbox';
-import { type LinkedBy, meaningOf } from './identity';
+import { isForeign, type LinkedBy, meaningOf } from './identity';
 import { creation, detailsOf, replacement, restoration } from './lifecycle';
 import type { Org, TypedOrg } from './org';
 import { isUnmet, notLinked, protectedIdentity, refused } from './policy-errors';
@@ -55,7 +55,7 @@ export async function createUser(org: TypedOrg, body: unknown, mayBeKnownAlready
     const meaning = meaningOf(said, alike, org.store.profile.settings);
     switch (meaning.is) {
       case 'taken':
-        throw uniqueness('userName');
+        throw uniqueness('userName', isForeign(said, meaning.account) ? ' with another externalId' : '');
       case 'known':
         return comeBack(org, meaning.account, said, bends);
       case 'deleted':

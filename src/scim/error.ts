@@ -50,9 +50,9 @@ export const invalidCount = (detail: string) => new ScimError(400, 'invalidCount
 
 export const tooMany = (detail: string) => new ScimError(400, 'tooMany', detail);
 
-/** RFC 7644 §3.3.1: the value of an attribute that is unique in the org is taken. */
-export const uniqueness = (attribute: string) =>
-  new ScimError(409, 'uniqueness', `${attribute} is already taken by another resource`);
+/** RFC 7644 §3.3.1: the value of an attribute that is unique in the org is taken. @param more about that resource. */
+export const uniqueness = (attribute: string, more = '') =>
+  new ScimError(409, 'uniqueness', `${attribute} is already taken by another resource${more}`);
 
 export const notFound = (what: string) => new ScimError(404, undefined, `${what} not found`);
 export const payloadTooLarge = (detail: string) => new ScimError(413, undefined, detail);

@@ -72,6 +72,7 @@ describe('an event', () => {
       actor: 'idp',
       credential: expect.stringMatching(/^[0-9a-f-]{36}$/),
       target: id,
+      targetName: 'ada@x',
       requestId: answer.headers.get('X-Request-Id'),
       details: {
         changed: { active: { before: true, after: false } },

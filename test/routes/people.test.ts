@@ -381,6 +381,22 @@ describe('a preview of links', () => {
     expect(of(accounts, 'owner')).toMatchObject({ active: false, protected: true });
   });
 
+  it('names an imported externalId as a conflict, and the POST with another one says why it gets 409', async () => {
+    await bring(person('ada', { externalId: 'hr-1' }));
+    for (const linking of ['userName', 'email']) {
+      await set({ verifiedDomains: 'acme.com', linking });
+      const { conflicts } = (await preview()).accounts[0];
+      expect(conflicts).toEqual([{ reason: 'externalId', addresses: [], detail: expect.stringContaining('409') }]);
+    }
+    const { people } = (await ask([{ schemas: [USER], userName: 'ada@acme.com', externalId: 'okta-1' }])).body;
+    expect(people[0]).toMatchObject({ outcome: 'conflict', detail: expect.stringContaining('another externalId') });
+    const refused = await idp.post('/Users', { userName: 'ada@acme.com', externalId: 'okta-1' });
+    expect([refused.status, refused.body.detail]).toEqual([
+      409,
+      'userName is already taken by another resource with another externalId',
+    ]);
+  });
+
   it('follows the setting: by userName alone, or not at all', async () => {
     await bring(person('ada'));
     await set({ verifiedDomains: 'acme.com', linking: 'userName' });

@@ -99,14 +99,6 @@ it.each([
     },
     /was erased/,
   ],
-  [
-    'a userName',
-    async () => {
-      await buried('ada');
-      return 'ada';
-    },
-    /^Deleted user not found$/,
-  ],
   ['another org’s', async () => buriedElsewhere(), /^Deleted user not found$/],
 ] as [string, () => Promise<string>, RegExp][])('%s is 404, and says why', async (_, given, detail) => {
   const id = await given();
@@ -130,4 +122,15 @@ it.each([
   const { status, body } = await set({ [key]: value });
   expect([status, body.detail]).toEqual([400, detail]);
   expect((await rows('SELECT settings FROM orgs WHERE id = ?', idp.orgId))[0]).toEqual({ settings: '{}' });
+});
+
+it('is restored by userName, unless several deleted users have it', async () => {
+  await buried('ada', { externalId: 'first' });
+  const eve = await buried('eve');
+  expect((await restore('EVE')).body).toMatchObject({ id: eve, userName: 'eve' });
+  expect((await restore('eve')).status).toBe(404);
+  const last = await buried('ada', { externalId: 'second' });
+  const several = await restore('ada');
+  expect([several.status, several.body.detail]).toEqual([409, expect.stringContaining('name the user by id')]);
+  expect((await restore(last)).status).toBe(200);
 });

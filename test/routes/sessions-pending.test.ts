@@ -34,8 +34,8 @@ it('whose revocation KV has refused is listed, the longest wait first, until it 
   expect(status).toBe(200);
   expect(body.total).toBe(2);
   expect(body.pending).toMatchObject([
-    { user: ada.id, changes: 1 },
-    { user: bob.id, changes: 2 },
+    { user: ada.id, userName: 'ada', changes: 1 },
+    { user: bob.id, userName: 'bob', changes: 2 },
   ]);
   expect(body.pending[0].waiting).toBeGreaterThanOrEqual(90);
   expect(Date.now() - Date.parse(body.pending[1].since)).toBeLessThan(20_000);
@@ -48,6 +48,6 @@ it('whose revocation KV has refused is listed, the longest wait first, until it 
 
 it('the whole org waits as one, and an org that is not there is a 404', async () => {
   await env.DB.prepare("INSERT INTO outbox (org_id, user_id, requested_at) VALUES (?, '', 1)").bind(other.orgId).run();
-  expect((await pending('pending-beside')).body.pending).toMatchObject([{ user: null, changes: 1 }]);
+  expect((await pending('pending-beside')).body.pending).toMatchObject([{ user: null, userName: null, changes: 1 }]);
   expect((await pending('nowhere')).status).toBe(404);
 });

@@ -121,6 +121,15 @@ describe('the service', () => {
     expect((await admin('GET', `/orgs/${idp.slug}/sessions/check?${query}`)).body).toMatchObject(good);
   });
 
+  it('is checked for a user by userName, too', async () => {
+    const check = (user: string) =>
+      admin('GET', `/orgs/${idp.slug}/sessions/check?${new URLSearchParams({ user, issuedAt: String(Date.now()) })}`);
+    expect((await check('ADA')).body).toMatchObject({ valid: true, reason: 'good', fromKv: { reason: 'good' } });
+    expect((await check('nobody@example.com')).status).toBe(404);
+    expect((await check('nobody')).body).toMatchObject({ valid: false, reason: 'unknown' });
+    expect((await check('x'.repeat(1_001))).status).toBe(400);
+  });
+
   it.each(NONE)('refuses %j at each of its doors', async (text) => {
     const said = { error: 'invalidValue', detail: expect.stringMatching(/^issuedAt: /) };
     expect(await checkOverHttp(text)).toEqual(said);

@@ -25,10 +25,11 @@ events.get('/', query(eventsAsked, 'type'), async (c) => {
   const asked = pageOf(question, store.now);
   const subject = user === undefined ? undefined : await findSubject(store, user);
   if (user !== undefined && subject === undefined) throw notFound('User');
-  const found = await readEvents(store, { ...asked, user: subject?.id });
+  const found = await readEvents(store, { ...asked, user: subject?.id, withNames: true });
   refuseFuture(asked.after, found);
   const { next, current, pruned } = found;
-  return c.json({ events: found.events.map(shownToAdmin), next, current, pruned });
+  const events = found.events.map((event) => ({ ...shownToAdmin(event), targetName: event.targetName ?? null }));
+  return c.json({ events, next, current, pruned });
 });
 
 /** One user's events, each with a sentence that tells it. */

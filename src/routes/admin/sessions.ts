@@ -8,10 +8,13 @@
  */
 import { type Context, Hono } from 'hono';
 import * as z from 'zod';
+import { notFound } from '../../scim/error';
 import { checkSession, decide, type Verdict } from '../../sessions/check';
 import { type Mode, sessionChecker } from '../../sessions/client/checker';
 import { readSessionState, type SessionState } from '../../store/directory/sign-in';
+import { findSubject, namesOfUsers } from '../../store/directory/subjects';
 import { listPending, WHOLE_ORG } from '../../store/journal/outbox';
+import type { OrgStore } from '../../store/org/open';
 import type { App } from '../context';
 import { iso, queriedInstant } from '../instants';
 import { query } from '../validator';
@@ -19,9 +22,10 @@ import { orgOf } from './respond';
 
 export const sessions = new Hono<App>();
 
-const USER = 'the id of a user was expected';
+const USER = 'the id or userName of a user was expected';
+const ID = /^[\w.-]{1,100}$/;
 const checkAsked = z.object({
-  user: z.string(USER).regex(/^[\w.-]{1,100}$/, USER),
+  user: z.string(USER).min(1, USER).max(1_000, 'at most 1,000 characters are accepted'),
   issuedAt: z
     .string()
     .optional()
@@ -31,9 +35,8 @@ const checkAsked = z.object({
 
 sessions.get('/check', query(checkAsked), async (c) => {
   const { store } = orgOf(c);
-  const { user, issuedAt, mode } = c.req.valid('query');
-  // In every mode: it also says which org the slug is.
-  const state = await readSessionState(store, user);
+  const { user: asked, issuedAt, mode } = c.req.valid('query');
+  const { user, state } = await findSessionState(store, asked);
   const session = { org: store.tenant.id, user, issuedAt };
   if (mode !== 'strict') return c.json(await asHost(c, mode, session, state));
   return c.json({
@@ -43,13 +46,31 @@ sessions.get('/check', query(checkAsked), async (c) => {
   });
 });
 
+/** By id, else by userName. In every mode: it also says which org the slug is. @throws ScimError 404 for another name. */
+async function findSessionState(store: OrgStore, idOrUserName: string): Promise<{ user: string; state: SessionState }> {
+  if (ID.test(idOrUserName)) {
+    const state = await readSessionState(store, idOrUserName);
+    if (state.isKnown) return { user: idOrUserName, state };
+  }
+  const subject = await findSubject(store, idOrUserName);
+  if (subject !== undefined) return { user: subject.id, state: await readSessionState(store, subject.id) };
+  if (!ID.test(idOrUserName)) throw notFound('User');
+  return { user: idOrUserName, state: await readSessionState(store, idOrUserName) };
+}
+
 /** What is committed and not in KV yet, the longest wait first. */
 sessions.get('/pending', async (c) => {
-  const { total, pending } = await listPending(orgOf(c).store, MAX_SHOWN);
+  const { store } = orgOf(c);
+  const { total, pending } = await listPending(store, MAX_SHOWN);
+  const names = await namesOfUsers(
+    store,
+    pending.map(({ userId }) => userId),
+  );
   return c.json({
     total,
     pending: pending.map(({ userId, since, changes }) => ({
       user: userId === WHOLE_ORG ? null : userId,
+      userName: names.get(userId) ?? null,
       since: iso(since),
       waiting: Math.max(0, Math.round((Date.now() - since) / 1_000)),
       changes,

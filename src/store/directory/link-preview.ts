@@ -12,6 +12,7 @@ export interface Unlinked {
   readonly id: string;
   readonly userName: string;
   readonly displayName: string | undefined;
+  readonly externalId: string | undefined;
   readonly isActive: boolean;
   readonly isProtected: boolean;
   readonly emails: readonly Json[];
@@ -37,7 +38,7 @@ export async function listUnlinked(
   const [anchors, found] = await store.read(
     start,
     sql`SELECT users.id, users.resource ->> '$.userName' AS user_name, users.resource ->> '$.displayName' AS display_name,
-        users.active, users.protected, users.resource -> '$.emails' AS emails,
+        users.external_id, users.active, users.protected, users.resource -> '$.emails' AS emails,
         (SELECT json_group_array(json((SELECT json_group_array(json_object('id', id, 'emails', json(resource -> '$.emails')))
             FROM (SELECT other.id, other.resource FROM user_emails AS theirs JOIN users AS other ON other.seq = theirs.user_seq
               WHERE theirs.org_id = users.org_id AND theirs.value_key = mine.value_key AND theirs.user_seq <> mine.user_seq
@@ -52,6 +53,7 @@ export async function listUnlinked(
     id: row['id'] as string,
     userName: row['user_name'] as string,
     displayName: (row['display_name'] as string | null) ?? undefined,
+    externalId: (row['external_id'] as string | null) ?? undefined,
     isActive: row['active'] === 1,
     isProtected: row['protected'] === 1,
     emails: row['emails'] === null ? [] : (JSON.parse(row['emails'] as string) as Json[]),

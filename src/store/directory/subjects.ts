@@ -66,3 +66,22 @@ export async function namesOfGroups(store: OrgStore, ids: readonly string[]): Pr
   );
   return new Map(rows!.flatMap((row) => (row['name'] === null ? [] : [[row['id'], row['name']] as [string, string]])));
 }
+
+/** The userNames of users by their ids, deleted users too. An id without a name is left out. One round trip. */
+export async function namesOfUsers(store: OrgStore, ids: readonly string[]): Promise<Map<string, string>> {
+  if (ids.length === 0) return new Map();
+  const [rows] = await store.read(
+    sql`SELECT users.id, users.resource ->> '$.userName' AS name FROM json_each(${JSON.stringify(ids)}) AS asked
+      JOIN users ON users.org_id = ${store.org} AND users.id = asked.value`,
+  );
+  return new Map(rows!.flatMap((row) => (row['name'] === null ? [] : [[row['id'], row['name']] as [string, string]])));
+}
+
+/** The deleted users with a userName, at most two: more than one is ambiguous. Erased users have no name. One round trip. */
+export async function deletedWithUserName(store: OrgStore, userName: string): Promise<string[]> {
+  const [rows] = await store.read(
+    sql`SELECT id FROM users WHERE org_id = ${store.org} AND deleted_at IS NOT NULL AND erased_at IS NULL
+      AND user_name_key = ${foldCase(userName)} ORDER BY deleted_at DESC LIMIT 2`,
+  );
+  return rows!.map((row) => row['id'] as string);
+}

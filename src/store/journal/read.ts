@@ -14,6 +14,8 @@ export interface Recorded {
   /** The id of the credential that was presented, where there was one. */
   readonly credential: string | undefined;
   readonly target: string | undefined;
+  /** The userName of the user, deleted or not, or the displayName of the group, if it was asked for and is there. */
+  readonly targetName?: string | undefined;
   readonly requestId: string;
   /** JSON. */
   readonly details: string;
@@ -41,6 +43,8 @@ export interface Asked {
   readonly since?: number | undefined;
   /** … before this one. */
   readonly until?: number | undefined;
+  /** … each with the name of its target, which is one more row for each. */
+  readonly withNames?: boolean;
 }
 
 /** Events that are looked at for those of a type or a user: a page costs no more, however rare they are. */
@@ -75,7 +79,7 @@ export async function readEvents(store: OrgStore, asked: Asked): Promise<Page> {
   const [heads, rows, ...ends] = await store.read(
     sql`SELECT event_seq, pruned_through, (${startOf(store, asked)}) AS start FROM orgs WHERE id = ${store.org}`,
     sql`SELECT seq, at, type, actor, credential_id, target_id, request_id,
-      iif(before < ${MAX_DETAILS}, details, NULL) AS details FROM (
+      iif(before < ${MAX_DETAILS}, details, NULL) AS details${asked.withNames ? targetName(store) : sql``} FROM (
         SELECT *, sum(length(details)) OVER (ORDER BY seq) - length(details) AS before
         FROM (${union} ORDER BY seq LIMIT ${limit + 1}))`,
     // Where a source was cut, if it was: what other sources have beyond that is for the next page.
@@ -97,6 +101,11 @@ export async function readEvents(store: OrgStore, asked: Asked): Promise<Page> {
     pruned: heads![0]!['pruned_through'] as number,
   };
 }
+
+/** A column: user and group ids are UUIDs of their own, so one of the two look-ups finds nothing. */
+const targetName = (store: OrgStore): SQL => sql`, coalesce(
+  (SELECT resource ->> '$.userName' FROM users WHERE org_id = ${store.org} AND id = target_id),
+  (SELECT resource ->> '$.displayName' FROM groups WHERE org_id = ${store.org} AND id = target_id)) AS target_name`;
 
 interface Source {
   /** In the order of their numbers. */
@@ -165,6 +174,7 @@ const recordedOf = (row: Row): Recorded => ({
   actor: row['actor'] as string,
   credential: (row['credential_id'] as string | null) ?? undefined,
   target: (row['target_id'] as string | null) ?? undefined,
+  targetName: (row['target_name'] as string | null | undefined) ?? undefined,
   requestId: row['request_id'] as string,
   details: row['details'] as string,
 });

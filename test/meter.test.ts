@@ -20,7 +20,7 @@ user: GET                        |     1 |          2 |      2800 |        20 | 
 users: page of 100               |     1 |          3 |      3300 |       835 |            0 |            0 |        0 |         0 |     0
 users: last page of 100          |     1 |          3 |      3300 |      2380 |            0 |            0 |        0 |         0 |     0
 users: userName eq               |     1 |          2 |      3300 |        25 |            0 |            0 |        0 |         0 |     0
-users: emails[type and value co] |     1 |          2 |      3800 |      6205 |            0 |            0 |        0 |         0 |     0
+users: emails[type and value co] |     1 |          2 |      4200 |      4050 |            0 |            0 |        0 |         0 |     0
 user: PUT                        |     2 |         12 |      7400 |        50 |           17 |            0 |        0 |         0 |     0
 user: PATCH title                |     2 |          8 |      5400 |        35 |           12 |            0 |        0 |         0 |     0
 user: PATCH active false         |     2 |         12 |      6200 |        40 |           16 |            1 |        0 |         1 |     1

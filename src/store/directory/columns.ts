@@ -12,13 +12,25 @@ export interface Columns {
   kindOf(path: string): 'unique' | 'indexed' | 'own' | 'joined' | undefined;
   /** The number of the row, by which look-ups find it. */
   readonly seq: SQL;
-  /** A query for the numbers of the rows of which one value of this attribute equals, answered by an index. */
+  /** Of a list in another table: a query for the numbers of the rows whose list has this value, answered by an index. */
   lookup(path: string, value: SQL): SQL | undefined;
+  /** Of a list in the document: the index of its values. */
+  narrow(path: string): NarrowRows | undefined;
+  /** Whether the attribute stands in the index that a search goes through. */
+  isBeside(path: string): boolean;
   /** A top-level attribute whose list stands in no document. */
   derived(attribute: string): DerivedList | undefined;
 }
 
-/** What an element of such a list has: an expression for each sub-attribute. */
+/** A row for each distinct value of a list that is not empty. It is read instead of the documents. */
+export interface NarrowRows {
+  /** The sub-attribute that stands in it. */
+  readonly name: string;
+  /** A query for the numbers of the resources of which one value passes the test. */
+  where(test: (value: SQL) => SQL): SQL;
+}
+
+/** What an element of a derived list has: an expression for each sub-attribute. */
 export type Element = Readonly<Record<string, SQL>>;
 
 export interface DerivedList {
@@ -44,6 +56,8 @@ export const inside = (columns: Columns, path: AttributePath): Columns => {
     column: (path) => columns.column(prefix + path),
     kindOf: (path) => columns.kindOf(prefix + path),
     lookup: (path, value) => columns.lookup(prefix + path, value),
+    narrow: (path) => columns.narrow(prefix + path),
+    isBeside: (path) => columns.isBeside(prefix + path),
     derived: () => undefined,
   };
 };
@@ -57,6 +71,8 @@ export const columnsOfElement = (element: Element): Columns => {
     column,
     kindOf: (path) => (column(path) ? 'own' : undefined),
     lookup: () => undefined,
+    narrow: () => undefined,
+    isBeside: () => true,
     derived: () => undefined,
   };
 };

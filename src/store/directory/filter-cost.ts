@@ -11,11 +11,14 @@ import { isPlural } from '../../scim/filter/match';
 import type { AttributePath } from '../../scim/path';
 import type { Query } from '../../scim/query';
 import { type Columns, inside, pathKey } from './columns';
+import { type Element, type Leaf, narrowing } from './narrow';
 
 /** Of one term, each time that the users are gone through. */
 const COST = {
   /** Of going through them at all. */
   scan: 30,
+  /** Of going through the index that stands beside them. */
+  walk: 2,
   column: 1,
   /** A place in the document. */
   document: 4,
@@ -24,6 +27,8 @@ const COST = {
   /** A list in the document: it is taken apart for each term about it, and each element is compared. */
   list: 20,
   element: 10,
+  /** The index of a list's values, when all that it finds are asked for: a quarter of that if it finds few. */
+  values: 25,
   /** All members of one group. */
   members: 20,
   /** `groups` and `members`: all memberships may be gone through. */
@@ -70,38 +75,65 @@ function isIndexed(condition: Condition, columns: Columns): boolean {
     case 'or':
       return condition.terms.every((term) => isIndexed(term, columns));
     case 'element':
-      return isIndexedElement(condition.filter, pathKey(condition.path), columns);
+      return isIndexedElement(condition, columns);
     case 'compare': {
-      const key = pathKey(condition.path);
-      const kind = columns.kindOf(key);
+      const kind = columns.kindOf(pathKey(condition.path));
       if (kind === 'unique' || kind === 'indexed') return condition.operator === 'eq' || condition.operator === 'sw';
-      return condition.operator === 'eq' && isLookupOf(key, columns);
+      return isIndexedLeaf(condition, columns);
     }
     default:
       return false;
   }
 }
 
-/** Whether a query of another table finds the rows that it leaves: `emails eq "…"`. */
+/** Whether SQLite has something better to do than to go through all rows. */
+export const isLookedUp = (condition: Condition, columns: Columns): boolean =>
+  isIndexed(condition, columns) || isLookup(condition, columns);
+
+/** Whether a query of another table finds the rows that it leaves: `emails co "…"`. */
 export function isLookup(condition: Condition, columns: Columns): boolean {
   switch (condition.kind) {
     case 'and':
       return condition.terms.some((term) => isLookup(term, columns));
     case 'element':
-      return isIndexedElement(condition.filter, pathKey(condition.path), columns);
+      return isIndexedElement(condition, columns) || narrowing(condition, columns) !== undefined;
     case 'compare':
-      return condition.operator === 'eq' && isLookupOf(pathKey(condition.path), columns);
+    case 'present':
+      return isIndexedLeaf(condition, columns) || narrowing(condition, columns) !== undefined;
     default:
       return false;
   }
 }
 
-/** `emails[type eq "work" and value eq "…"]` */
-function isIndexedElement(filter: Condition, list: string, columns: Columns): boolean {
-  if (filter.kind === 'and') return filter.terms.some((term) => isIndexedElement(term, list, columns));
-  return (
-    filter.kind === 'compare' && filter.operator === 'eq' && isLookupOf(`${list}.${pathKey(filter.path)}`, columns)
-  );
+/** `emails eq "…"`, `groups.value eq "…"` */
+const isIndexedLeaf = (leaf: Leaf, columns: Columns): boolean =>
+  leaf.kind === 'compare' &&
+  leaf.operator === 'eq' &&
+  (isLookupOf(pathKey(leaf.path), columns) || narrowing(leaf, columns) !== undefined);
+
+/** `emails[type eq "work" and value eq "…"]`, `members[value eq "…"]` */
+function isIndexedElement(element: Element, columns: Columns): boolean {
+  const list = pathKey(element.path);
+  const isFound = (filter: Condition): boolean =>
+    filter.kind === 'and'
+      ? filter.terms.some(isFound)
+      : filter.kind === 'compare' && filter.operator === 'eq' && isLookupOf(`${list}.${pathKey(filter.path)}`, columns);
+  return isFound(element.filter) || narrowing(element, columns)?.isSought === true;
+}
+
+/** Whether it is answered without the rows: by the index beside them, and by other tables. */
+function isBeside(condition: Condition, columns: Columns): boolean {
+  switch (condition.kind) {
+    case 'nothing':
+      return true;
+    case 'and':
+    case 'or':
+      return condition.terms.every((term) => isBeside(term, columns));
+    case 'not':
+      return isBeside(condition.term, columns);
+    default:
+      return columns.isBeside(pathKey(condition.path)) || narrowing(condition, columns)?.isExact === true;
+  }
 }
 
 const isLookupOf = (key: string, columns: Columns): boolean => columns.lookup(key, columns.document) !== undefined;
@@ -114,7 +146,9 @@ const isLookupOf = (key: string, columns: Columns): boolean => columns.lookup(ke
 export function costOfSearch({ filter, sort }: Pick<Query, 'filter' | 'sort'>, columns: Columns): number {
   if (filter && isIndexed(filter, columns)) return costOf(filter, columns);
   if (filter === undefined && sort === undefined) return 0;
-  return COST.scan + (filter ? costOf(filter, columns) : 0) + (sort ? costOfValue(sort.path, columns) : 0);
+  const isWalk = (!filter || isBeside(filter, columns)) && (!sort || columns.isBeside(pathKey(sort.path)));
+  const through = isWalk ? COST.walk : COST.scan;
+  return through + (filter ? costOf(filter, columns) : 0) + (sort ? costOfValue(sort.path, columns) : 0);
 }
 
 /** In units, without the scan. */
@@ -133,19 +167,18 @@ export function costOf(condition: Condition, columns: Columns): number {
       return costOf(condition.term, columns);
     case 'element': {
       const isDerived = columns.derived(condition.path[0].name) !== undefined;
-      if (isIndexedElement(condition.filter, pathKey(condition.path), columns)) {
-        return isDerived ? COST.members : COST.column;
-      }
+      if (isIndexedElement(condition, columns)) return isDerived ? COST.members : COST.column;
+      if (narrowing(condition, columns)?.isExact) return COST.values;
       if (isDerived) return COST.derived + COST.document * termsIn(condition.filter);
       if (isPlural(condition.path)) return COST.list + COST.element * termsIn(condition.filter);
       return costOf(condition.filter, inside(columns, condition.path));
     }
     case 'present':
-      return costOfValue(condition.path, columns);
     case 'compare':
-      if (condition.operator === 'eq' && isLookupOf(pathKey(condition.path), columns)) {
+      if (isIndexedLeaf(condition, columns)) {
         return columns.derived(condition.path[0].name)?.isLong === false ? COST.members : COST.column;
       }
+      if (narrowing(condition, columns)) return COST.values;
       return costOfValue(condition.path, columns);
   }
 }

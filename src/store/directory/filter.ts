@@ -12,6 +12,7 @@ import type { Query } from '../../scim/query';
 import { lengthOf } from '../d1/batch';
 import { type Columns, columnsOfElement, inside, pathKey } from './columns';
 import { costOf, isLookup, isNarrow } from './filter-cost';
+import { type Element, type Leaf, narrowing } from './narrow';
 
 /**
  * SQLite on D1 takes expressions nested to 100; what else stands around the condition has room above this. The most stands
@@ -153,7 +154,7 @@ class Compiler {
         // SQL's NULL is "unknown", and not unknown is unknown: here it is false, and not false is true.
         return sql`NOT ifnull(${this.#in(scope, condition.term)}, 0)`;
       case 'present':
-        return this.#present(scope, condition.path);
+        return this.#narrowed(scope, condition)?.found ?? this.#present(scope, condition.path);
       case 'compare': {
         const value = this.#value(condition.value);
         // Of the few groups of one user each is quicker asked than found among the users of a group.
@@ -161,10 +162,12 @@ class Compiler {
         const isEqual = condition.operator === 'eq' && !isAsked;
         const lookup = isEqual && scope.columns?.lookup(pathKey(condition.path), value);
         if (lookup) return this.#found(scope, lookup);
+        const narrowed = this.#narrowed(scope, condition);
+        if (narrowed) return narrowed.found;
         return this.#compare(scope, condition.path, condition.operator, value, condition.value);
       }
       case 'element':
-        return this.#element(scope, condition.path, condition.filter);
+        return this.#element(scope, condition);
       case 'nothing':
         return sql`0`;
     }
@@ -260,7 +263,8 @@ class Compiler {
     );
   }
 
-  #element(scope: Scope, path: AttributePath, filter: Condition): SQL {
+  #element(scope: Scope, element: Element): SQL {
+    const { path, filter } = element;
     const derived = this.#derived(scope, path, (element) => this.#in(element, filter), new Set(namesIn(filter)));
     if (derived !== undefined) return derived;
     if (!isPlural(path)) {
@@ -268,23 +272,23 @@ class Compiler {
       const columns = scope.columns && inside(scope.columns, path);
       return sql`(${object} IS NOT NULL AND ${this.#in({ ...scope, document: object, ...(columns && { columns }) }, filter)})`;
     }
-    const lookup = scope.columns && this.#narrowed(scope.columns, pathKey(path), filter);
-    const found = lookup && this.#found(scope, lookup);
-    if (found && filter.kind === 'compare') return found; // there is nothing more to it
+    const narrowed = this.#narrowed(scope, element);
+    if (narrowed?.isExact) return narrowed.found;
     const holds = this.#some(scope, path, (element) => this.#in({ document: element }, filter));
-    return found ? sql`(${found} AND ${holds})` : holds;
+    return narrowed ? sql`(${narrowed.found} AND ${holds})` : holds;
   }
 
-  /** `emails[type eq "work" and value eq "…"]`: the index finds the few rows that the whole condition is tried on. */
-  #narrowed(columns: Columns, path: string, filter: Condition): SQL | undefined {
-    if (filter.kind === 'and') {
-      for (const term of filter.terms) {
-        const lookup = this.#narrowed(columns, path, term);
-        if (lookup) return lookup;
-      }
-    }
-    if (filter.kind !== 'compare' || filter.operator !== 'eq') return undefined;
-    return columns.lookup(`${path}.${pathKey(filter.path)}`, this.#value(filter.value));
+  /** `emails[type eq "work" and value co "…"]`: an index finds the rows that the whole term is tried on. */
+  #narrowed(scope: Scope, term: Element | Leaf): { readonly found: SQL; readonly isExact: boolean } | undefined {
+    const found = scope.columns && narrowing(term, scope.columns);
+    // Few rows are quicker asked than the whole index.
+    if (!found || (scope.isNarrow && !found.isSought)) return undefined;
+    const { rows, condition, isExact } = found;
+    const query = rows.where((value) => {
+      const columns = columnsOfElement({ [rows.name]: value });
+      return this.#in({ document: columns.document, columns }, condition);
+    });
+    return { found: this.#found(scope, query), isExact };
   }
 }
 
@@ -373,7 +377,7 @@ function heightOf(condition: Condition, columns?: Columns): Height {
       if (columns?.derived(condition.path[0].name)) return within(filter);
       if (!isPlural(condition.path)) return deeper(filter, 3);
       // The look-up beside it.
-      const beside = columns ? LOOKUP : { own: 0, inside: 0 };
+      const beside = columns ? narrowed(filter) : { own: 0, inside: 0 };
       return {
         own: Math.max(filter.own + 2, beside.own) + 1,
         inside: Math.max(filter.own + 2 + filter.inside, beside.inside),
@@ -384,7 +388,7 @@ function heightOf(condition: Condition, columns?: Columns): Height {
     default: {
       const key = pathKey(condition.path);
       const isLookup = condition.kind === 'compare' && columns?.lookup(key, sql`1`) !== undefined;
-      if (isLookup) return LOOKUP;
+      if (isLookup || (columns && narrowing(condition, columns))) return LOOKUP;
       if (columns?.derived(condition.path[0].name)) return within({ own: 6, inside: 0 });
       if (columns?.column(key)) return COLUMN;
       return isPlural(condition.path) ? { own: 8, inside: 7 } : { own: 6, inside: 0 };
@@ -394,6 +398,11 @@ function heightOf(condition: Condition, columns?: Columns): Height {
 
 /** Look-ups ask other tables, in the caller's org: the largest is that for the members of a group. */
 const LOOKUP: Height = { own: 14, inside: 22 };
+/** A look-up with a filter of the values in it. */
+const narrowed = ({ own, inside }: Height): Height => ({
+  own: Math.max(LOOKUP.own, own + 4),
+  inside: Math.max(LOOKUP.inside, own + 4 + inside),
+});
 /** A test of the elements of a list that stands in no document: it stands inside such a question. */
 const within = ({ own, inside }: Height): Height => ({
   own: own + 4,

@@ -170,6 +170,8 @@ function columnsOf(store: OrgStore, baseUrl: string): Columns {
       return Object.hasOwn(expressions, path) ? 'own' : undefined;
     },
     lookup: (path, value) => (path === 'members.value' ? groupsWithMember(store, value) : undefined),
+    narrow: () => undefined,
+    isBeside: () => false,
     derived: (attribute) => (attribute === 'members' ? membersOfGroups(store, baseUrl) : undefined),
   };
 }

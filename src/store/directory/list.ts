@@ -9,7 +9,7 @@ import type { OrgStore } from '../org/open';
 import type { Tenant } from '../org/tenant';
 import type { Columns } from './columns';
 import { filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
-import { costOfSearch, mostRowsFor } from './filter-cost';
+import { costOfSearch, isLookedUp, mostRowsFor } from './filter-cost';
 
 export interface List {
   /** How many there are in all: a row with `total`. Absent: the page says so. */
@@ -54,6 +54,8 @@ export const isBeyond = ({ mostRows }: Pick<List, 'mostRows'>, { userCount, grou
 /** What a list is of. */
 interface Source {
   readonly table: 'users' | 'groups';
+  /** The index that a search goes through: of a row that is left out nothing else is read. */
+  readonly searchIndex?: { readonly name: string; readonly condition: SQL };
   readonly columns: Columns;
   /** What is read of the rows of the page. */
   readonly select: SQL;
@@ -85,6 +87,10 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
   const isAffordable = Number.isFinite(mostRows)
     ? sql` AND (SELECT max(user_count, group_count) <= ${mostRows} FROM orgs WHERE id = ${store.org})`
     : sql``;
+  const index = filter && isLookedUp(filter, columns) ? undefined : source.searchIndex;
+  const all = index
+    ? sql`${table} INDEXED BY ${sql.raw(index.name)} WHERE ${index.condition} AND`
+    : sql`${table} WHERE`;
   const where = sql`${source.condition}${isAffordable}${filter ? sql` AND ${filterSql(filter, columns)}` : sql``}`;
 
   const last = walk?.after;
@@ -98,7 +104,7 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
   const rest = last === undefined ? where : sql`${where} AND ${isNext(value, lasting)}`;
   const page = (extra: number) => sql`FROM ${table} WHERE ${rest} ORDER BY ${by(value, lasting)} ${limit(extra)}`;
 
-  const count = sql`SELECT count(*) AS total FROM ${table} WHERE ${where}`;
+  const count = sql`SELECT count(*) AS total FROM ${all} ${where}`;
   // Without a filter nothing is counted: the org knows.
   const known = sql`SELECT ${sql.raw(source.table === 'users' ? 'user_count' : 'group_count')} AS total FROM orgs
     WHERE id = ${store.org}`;
@@ -108,7 +114,7 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
     // What has to be found or sorted is first only numbers: all else is read for the page alone. The page and the total
     // are taken from the same numbers, so that a filter is tried once on each row.
     return sql`WITH found AS MATERIALIZED (
-        SELECT ${column('seq')} AS seq, ${lasting} AS lasting, ${value} AS value FROM ${table} WHERE ${where}),
+        SELECT ${column('seq')} AS seq, ${lasting} AS lasting, ${value} AS value FROM ${all} ${where}),
       page AS MATERIALIZED (SELECT * FROM found${last === undefined ? sql`` : sql` WHERE ${isNext(sql`value`, sql`lasting`)}`}
         ORDER BY ${by(sql`value`, sql`lasting`)} ${limit(1)})
       SELECT ${select}, page.value AS sort_value, ${filter ? sql`(SELECT count(*) FROM found)` : sql`NULL`} AS total

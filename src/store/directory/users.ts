@@ -8,7 +8,7 @@ import { ENTERPRISE_USER } from '../../scim/urns';
 import type { Row } from '../d1/batch';
 import type { Publication } from '../journal/outbox';
 import type { OrgStore } from '../org/open';
-import type { Columns } from './columns';
+import type { Columns, NarrowRows } from './columns';
 import { groupsOfUsers } from './derived';
 import { likenessOf, restorable, withAddress, withExternalId } from './identity';
 import { type Before, type List, listed, listOf, readList, withLarge } from './list';
@@ -110,6 +110,7 @@ export async function findUser(store: OrgStore, idOrUserName: string): Promise<S
 export function listUsers(store: OrgStore, query: Query, baseUrl: string, before?: Before): List {
   const source = {
     table: 'users',
+    searchIndex: { name: 'users_search', condition: sql`users.org_id <> ''` },
     columns: columnsOf(store, baseUrl),
     select: LISTED,
     condition: sql`users.org_id = ${store.org} AND users.deleted_at IS NULL`,
@@ -141,8 +142,14 @@ function columnsOf(store: OrgStore, baseUrl: string): Columns {
     ...unique,
     ...joined,
     externalId: () => sql`users.external_id`,
+    // To the letter as in the index users_search.
+    displayName: () => sql.raw(`json_extract(users.folded, '$."displayName"')`),
     active: () => sql`users.active`,
     'meta.location': () => sql`${`${baseUrl}${userType.endpoint}/`} || users.id`,
+  };
+  const emails: NarrowRows = {
+    name: 'value',
+    where: (test) => sql`SELECT user_seq FROM user_emails WHERE org_id = ${store.org} AND ${test(sql`value_key`)}`,
   };
   return {
     document: sql`users.folded`,
@@ -154,12 +161,9 @@ function columnsOf(store: OrgStore, baseUrl: string): Columns {
       if (path === 'externalId') return 'indexed';
       return Object.hasOwn(expressions, path) ? 'own' : undefined;
     },
-    lookup: (path, value) => {
-      if (path === 'groups.value') return usersInGroup(store, value);
-      return path === 'emails.value'
-        ? sql`SELECT user_seq FROM user_emails WHERE org_id = ${store.org} AND value_key = ${value}`
-        : undefined;
-    },
+    lookup: (path, value) => (path === 'groups.value' ? usersInGroup(store, value) : undefined),
+    narrow: (path) => (path === 'emails' ? emails : undefined),
+    isBeside: (path) => ['userName', 'externalId', 'displayName'].includes(path),
     derived: (attribute) => (attribute === 'groups' ? groupsOfUsers(store, baseUrl) : undefined),
   };
 }

@@ -1,10 +1,16 @@
 /** SQL -> D1: statements are written with drizzle's `sql`, and run as one batch, which is one round trip and atomic. */
 import { is, Placeholder, type SQL, sql } from 'drizzle-orm';
-import { SQLiteSyncDialect } from 'drizzle-orm/sqlite-core';
+import { CasingCache } from 'drizzle-orm/casing';
 
 export type Row = Record<string, unknown>;
 
-const dialect = new SQLiteSyncDialect();
+/** SQLite's way to write a statement. drizzle's own dialect would bring its query builders along, which nothing here uses. */
+const SQLITE = {
+  casing: new CasingCache(),
+  escapeName: (name: string) => `"${name.replaceAll('"', '""')}"`,
+  escapeParam: () => '?',
+  escapeString: (text: string) => `'${text.replaceAll("'", "''")}'`,
+};
 
 /**
  * Stands in a statement for the id of the caller's org. What it becomes is decided when the batch is sent: a bound id
@@ -17,7 +23,7 @@ const LONGEST_ORG = 340;
 
 /** Characters of the statement that this part of one becomes; D1 takes 100,000 in all. */
 export function lengthOf(part: SQL): number {
-  const { sql: text, params } = dialect.sqlToQuery(part);
+  const { sql: text, params } = part.toQuery(SQLITE);
   // Each parameter gets a number of one or two digits.
   return text.length + 2 * params.length + LONGEST_ORG * params.filter((value) => is(value, Placeholder)).length;
 }
@@ -29,20 +35,20 @@ export function lengthOf(part: SQL): number {
  */
 export function prepare(db: D1Database, statement: SQL, org?: SQL): D1PreparedStatement {
   const places = new Map<unknown, number>();
-  const numbered = ({ sql: text, params }: ReturnType<typeof dialect.sqlToQuery>): string => {
+  const numbered = ({ sql: text, params }: ReturnType<SQL['toQuery']>): string => {
     let i = 0;
     // A question mark in a literal would be mistaken for a parameter; ours are JSON paths and words, which have none.
     return text.replace(/\?/g, () => {
       const value = params[i++];
       if (is(value, Placeholder)) {
         if (org === undefined) throw new Error('a statement about the org of a caller was sent without one');
-        return numbered(dialect.sqlToQuery(org));
+        return numbered(org.toQuery(SQLITE));
       }
       if (!places.has(value)) places.set(value, places.size + 1);
       return `?${places.get(value)}`;
     });
   };
-  return db.prepare(numbered(dialect.sqlToQuery(statement))).bind(...places.keys());
+  return db.prepare(numbered(statement.toQuery(SQLITE))).bind(...places.keys());
 }
 
 /**

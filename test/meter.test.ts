@@ -26,11 +26,11 @@ user: PATCH title                |     2 |          8 |      5400 |        35 | 
 user: PATCH active false         |     2 |         12 |      6200 |        40 |           16 |            1 |        0 |         1 |     1
 user: PATCH active true          |     3 |         11 |      6000 |        50 |           18 |            1 |        0 |         1 |     1
 user: DELETE                     |     1 |         12 |      4400 |        50 |           21 |            1 |        0 |         1 |     1
-group: POST                      |     1 |         10 |      5700 |        55 |           21 |            0 |        0 |         0 |     0
+group: POST                      |     1 |         10 |      5900 |        55 |           21 |            0 |        0 |         0 |     0
 group: GET, no members           |     1 |          2 |      1700 |        10 |            0 |            0 |        0 |         0 |     0
-group: GET, 1,000 members        |     1 |          3 |      2900 |      3105 |            0 |            0 |        0 |         0 |     0
+group: GET, 1,000 members        |     1 |          3 |      3250 |      3050 |            0 |            0 |        0 |         0 |     0
 group: add 100                   |     2 |         14 |      7400 |       655 |          211 |            0 |        0 |         0 |     0
-group: remove 100                |     2 |         14 |      7000 |      1065 |          111 |            0 |        0 |         0 |     0
+group: remove 100                |     2 |         14 |      7200 |      1065 |          111 |            0 |        0 |         0 |     0
 ServiceProviderConfig            |     1 |          2 |      1700 |        15 |            0 |            0 |        0 |         0 |     0
 session: check                   |     1 |          2 |       400 |        15 |            0 |            0 |        0 |         0 |     0
 `);

@@ -286,10 +286,20 @@ export const users = sqliteTable(
     uniqueIndex('users_user_name').on(t.orgId, t.userNameKey).where(sql`deleted_at IS NULL`),
     index('users_external_id').on(t.orgId, t.externalId).where(sql`deleted_at IS NULL`),
     index('users_live').on(t.orgId, t.seq).where(sql`deleted_at IS NULL`),
-    // What a search asks for most. The condition on org_id always holds: only a statement that repeats it can use the index.
-    // Without it, SQLite would read all of this index for look-ups that another one answers with a single row.
+    // What a search asks for most, and what a group shows of its members. The condition on org_id always holds: only a
+    // statement that repeats it can use the index. Without it, SQLite would read all of this index for look-ups that
+    // another one answers with a single row.
     index('users_search')
-      .on(t.orgId, t.seq, t.userNameKey, t.externalId, sql`json_extract(folded, '$."displayName"')`, t.deletedAt)
+      .on(
+        t.orgId,
+        t.seq,
+        t.id,
+        t.userNameKey,
+        t.externalId,
+        sql`json_extract(folded, '$."displayName"')`,
+        sql`coalesce(json_extract(resource, '$.displayName'), json_extract(resource, '$.userName'))`,
+        t.deletedAt,
+      )
       .where(sql`deleted_at IS NULL AND org_id <> ''`),
     index('users_deleted_user_name').on(t.orgId, t.userNameKey).where(sql`deleted_at IS NOT NULL`),
     index('users_deleted_external_id').on(t.orgId, t.externalId).where(sql`deleted_at IS NOT NULL`),

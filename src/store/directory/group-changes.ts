@@ -85,6 +85,7 @@ const selectAfter = (store: OrgStore, id: string, withMembers: 'all' | 'few' | '
         selectMembers(
           store,
           sql`SELECT seq FROM groups WHERE ${which(store, id)} AND member_count <= ${roomFor(withMembers)}`,
+          true,
         ),
       ]),
 ];
@@ -178,8 +179,8 @@ export async function readGroupBefore(
     AND m.group_seq = ${seqOf(store, id)} AND m.is_group = found.is_group AND m.member_seq = found.seq)`;
   const [groups, found, present] = await store.read(
     sql`${SELECT} WHERE ${which(store, id)}`,
-    sql`SELECT found.id, CASE found.is_group WHEN 0 THEN 'User' ELSE 'Group' END AS type, NULL AS display, ${isMember} AS is_member FROM (${among(store, asked)}) AS found`,
-    ...(isReplaced ? [selectMembers(store, shownWhole(store, id))] : []),
+    sql`SELECT found.id, found.is_group, NULL AS display, ${isMember} AS is_member FROM (${among(store, asked)}) AS found`,
+    ...(isReplaced ? [selectMembers(store, shownWhole(store, id), true)] : []),
   );
   if (groups![0] === undefined) return undefined;
   if (isReplaced && (groups![0]['member_count'] as number) > MAX_MEMBERS) {

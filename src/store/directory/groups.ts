@@ -75,7 +75,7 @@ export const IS_SHOWN_WHOLE = sql.raw(`groups.member_count <= ${MAX_MEMBERS}`);
 export async function getGroup(store: OrgStore, id: string, withMembers: boolean): Promise<StoredGroup | undefined> {
   const [rows, members] = await store.read(
     sql`${SELECT} WHERE ${which(store, id)}`,
-    ...(withMembers ? [selectMembers(store, shownWhole(store, id))] : []),
+    ...(withMembers ? [selectMembers(store, shownWhole(store, id), true)] : []),
   );
   const group = rows![0] && groupOf(rows![0], members?.map(memberOf));
   if (group && withMembers && group.memberCount > MAX_MEMBERS) throw tooManyMembers(id);
@@ -130,7 +130,7 @@ export function listGroups(
     // Without a sort an id says by itself where it stood.
     ...(anchor && query.sort && { anchor }),
     cost: withMembers && rows ? 2 * list.cost : list.cost,
-    page: rows ? [rows, ...(withMembers ? [selectMembers(store, limited(page(0)))] : [])] : [],
+    page: rows ? [rows, ...(withMembers ? [selectMembers(store, limited(page(0)), false)] : [])] : [],
     read,
     seqs: sql`SELECT groups.seq ${page(0)}`,
   };

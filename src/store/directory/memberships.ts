@@ -28,24 +28,34 @@ export function groupsIn(text: unknown): Related[] {
   return list.map(({ value, display, type }) => ({ id: value, display, type }));
 }
 
-const NAME = `coalesce(
-  json_extract(u.resource, '$.displayName'), json_extract(u.resource, '$.userName'), json_extract(g.resource, '$.displayName'))`;
+/** A user as a member, read from an index: the expression and the conditions are its own, to the letter. */
+const USERS = {
+  display: "coalesce(json_extract(u.resource, '$.displayName'), json_extract(u.resource, '$.userName'))",
+  join: `users AS u INDEXED BY users_search
+    ON u.org_id = m.org_id AND u.org_id <> '' AND u.seq = m.member_seq AND u.deleted_at IS NULL`,
+};
+const GROUPS = { display: "json_extract(u.resource, '$.displayName')", join: 'groups AS u ON u.seq = m.member_seq' };
 
-const MEMBER_SOURCES = `LEFT JOIN users AS u ON m.is_group = 0 AND u.seq = m.member_seq
-  LEFT JOIN groups AS g ON m.is_group = 1 AND g.seq = m.member_seq`;
-
-/** The direct members of these groups, a row each, in a lasting order. */
-export function selectMembers(store: OrgStore, groupSeqs: SQL): SQL {
-  return sql`SELECT m.group_seq, CASE m.is_group WHEN 0 THEN 'User' ELSE 'Group' END AS type, ifnull(u.id, g.id) AS id, ${sql.raw(NAME)} AS display
-    FROM memberships AS m ${sql.raw(MEMBER_SOURCES)}
-    WHERE m.org_id = ${store.org} AND m.group_seq IN (${groupSeqs})
-    ORDER BY m.group_seq, m.is_group, m.member_seq`;
+/**
+ * The direct members of one group or several, a row each, in a lasting order.
+ *
+ * @param groups a query for their seqs.
+ * @param isOne whether it finds one at most: then the order is that of the key, and nothing is sorted.
+ */
+export function selectMembers(store: OrgStore, groups: SQL, isOne: boolean): SQL {
+  const members = ({ display, join }: typeof USERS, isGroup: 0 | 1) => sql`
+    SELECT m.group_seq, m.is_group, m.member_seq, u.id, ${sql.raw(display)} AS display
+    FROM memberships AS m CROSS JOIN ${sql.raw(join)}
+    WHERE m.org_id = (SELECT id FROM org) AND m.group_seq ${sql.raw(isOne ? '=' : 'IN')} (SELECT seq FROM chosen)
+      AND m.is_group = ${sql.raw(String(isGroup))}`;
+  return sql`WITH org (id) AS (SELECT ${store.org}), chosen (seq) AS MATERIALIZED (${groups})
+    ${members(USERS, 0)} UNION ALL ${members(GROUPS, 1)} ORDER BY 1, 2, 3`;
 }
 
 export function memberOf(row: Row): Related {
   return {
     id: row['id'] as string,
-    type: row['type'] as 'User' | 'Group',
+    type: row['is_group'] === 1 ? 'Group' : 'User',
     display: row['display'] as string | null,
   };
 }

@@ -50,7 +50,7 @@ export async function findGroup(store: OrgStore, idOrDisplayName: string): Promi
   const [groups, permissions, members] = await store.read(
     sql`${SELECT} WHERE groups.org_id = ${store.org} AND groups.seq = ${seq}`,
     sql`SELECT ${permissionsIn(store, seq)} AS permissions`,
-    sql`${selectMembers(store, seq)} LIMIT ${DEFAULT_PAGE}`,
+    sql`${selectMembers(store, sql`SELECT ${seq}`, true)} LIMIT ${DEFAULT_PAGE}`,
   );
   return groups![0] && withPermissions(groupOf(groups![0], members!.map(memberOf)), permissions![0]);
 }

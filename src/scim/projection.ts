@@ -92,12 +92,32 @@ function pick(attributes: readonly Attribute[], value: JsonObject, only?: Names,
 
 const NOTHING: Names = new Map();
 
+const known = new WeakMap<Attribute, boolean>();
+
+/** Whether an answer carries each sub-attribute, where nothing is asked for or excluded. */
+function isShownWhole(attribute: Attribute): boolean {
+  let isWhole = known.get(attribute);
+  if (isWhole === undefined) {
+    const isShown = ({ returned }: Attribute) => returned !== 'never' && returned !== 'request';
+    isWhole = attribute.subAttributes?.every((sub) => isShown(sub) && isShownWhole(sub)) ?? true;
+    known.set(attribute, isWhole);
+  }
+  return isWhole;
+}
+
+const hasMembers = (element: Json): boolean => {
+  if (isObject(element)) for (const _ in element) return true;
+  return !isObject(element);
+};
+
 const hasAlways = ({ subAttributes }: Attribute): boolean =>
   subAttributes?.some((sub) => sub.returned === 'always' || hasAlways(sub)) === true;
 
 function pickValue(attribute: Attribute, value: Json, only?: Names, without?: Names): Json | undefined {
   if (!attribute.subAttributes) return value;
   if (Array.isArray(value)) {
+    // A group has thousands of members: they are not built anew, one by one, when each is shown whole.
+    if (!only && !without && isShownWhole(attribute) && value.every(hasMembers)) return value;
     const elements = value.map((element) =>
       isObject(element) ? pick(attribute.subAttributes!, element as JsonObject, only, without) : element,
     );

@@ -6,7 +6,17 @@ import type { OrgCoordinator } from '../src/coordinator';
 import { TOKENS } from '../src/store/credentials/credentials';
 import { pendingPublications } from '../src/store/journal/outbox';
 import { type Idp, newIdp } from './support/client';
-import { brokenKv, coordinatorOf, evict, flagOf, NotedKv, rebind, settled, waiting } from './support/coordinator';
+import {
+  brokenKv,
+  coordinatorOf,
+  evict,
+  flagOf,
+  NotedKv,
+  rebind,
+  settled,
+  waiting,
+  writtenFlag,
+} from './support/coordinator';
 import { Meter } from './support/meter';
 
 const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
@@ -83,7 +93,7 @@ describe('publications of one user', () => {
     await within(() => Promise.all(late));
     expect(noted.puts.map(({ flag }) => flag.active)).toEqual([false, true]);
     expect(noted.puts[1]!.at - noted.puts[0]!.at).toBeGreaterThanOrEqual(1_000);
-    expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: true, notBefore: 1_767_225_600_000 });
+    expect(await flagOf(idp.orgId, id)).toEqual(writtenFlag(true, 1_767_225_600_000));
     await settled(idp.orgId);
   });
 

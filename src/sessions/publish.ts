@@ -4,11 +4,7 @@
  * (written-states.ts).
  */
 import { type Publication, WHOLE_ORG } from '../store/journal/outbox';
-import { type Flag, flagKey } from './flag.ts';
-
-function flagOf({ isActive, notBefore }: Publication): Flag {
-  return { v: 1, active: isActive, notBefore: notBefore ?? 0 };
-}
+import { flagKey, flagText } from './flag.ts';
 
 /**
  * How long KV keeps a flag; seconds, undefined: for ever.
@@ -38,7 +34,7 @@ export function flagWriteOf(orgId: string, publication: Publication, sessionMaxA
   const expirationTtl = lifeOf(publication, sessionMaxAge);
   return {
     key: userId === WHOLE_ORG ? flagKey(orgId) : flagKey(orgId, userId),
-    value: JSON.stringify(flagOf(publication)),
+    value: flagText(publication.isActive, publication.notBefore ?? 0),
     options: expirationTtl === undefined ? {} : { expirationTtl },
   };
 }

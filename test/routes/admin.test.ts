@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { unguardedAdmin } from '../../src/routes/admin';
 import { flagKey, parseFlag } from '../../src/sessions/flag';
 import { type Answer, admin, ask, BASE, idpOf, newIdp } from '../support/client';
+import { writtenFlag } from '../support/coordinator';
 import { dump, journal, rows } from '../support/database';
 
 /** An error at this door: a word for programs and a sentence for people, nothing else. */
@@ -395,7 +396,7 @@ describe("an org's users", () => {
     expect(await check('fast', issued)).toMatchObject({ valid: true, from: 'kv' });
     expect(await check('auto', issued)).toMatchObject({ valid: false, reason: 'inactive', from: 'strict' });
     // Nor of the reactivation: a session of after it is D1's to judge.
-    const flag = { v: 1, active: false, notBefore: issued };
+    const flag = writtenFlag(false, issued);
     await env.REVOCATIONS.put(flagKey(idp.orgId, id), JSON.stringify(flag));
     await idp.patch(`/Users/${id}`, [{ op: 'replace', path: 'active', value: true }]);
     await env.REVOCATIONS.put(flagKey(idp.orgId, id), JSON.stringify(flag));

@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers';
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Env } from '../../src/env';
 import { type Answer, admin, type Idp, newIdp } from '../support/client';
-import { coordinatorOf, flagOf, settled, userRow, waiting } from '../support/coordinator';
+import { coordinatorOf, flagOf, settled, userRow, waiting, writtenFlag } from '../support/coordinator';
 import { journal, rows } from '../support/database';
 import { fillGroup, fillUsers, userId } from '../support/fill';
 import { Meter } from '../support/meter';
@@ -54,7 +54,7 @@ describe('a new userName', () => {
     expect((await rename(id)).status).toBe(200);
     const at = await notBefore(id);
     expect(at).toBeGreaterThanOrEqual(before);
-    expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: true, notBefore: at });
+    expect(await flagOf(idp.orgId, id)).toEqual(writtenFlag(true, at));
     await settled(idp.orgId);
     const [updated, ended] = (await journal(idp.orgId, id)).slice(-2);
     expect([updated!.type, ended!.type]).toEqual(['user.updated', 'user.signed_out']);
@@ -196,7 +196,7 @@ describe('leaving a named group', () => {
     expect((await leave()).status).toBe(200);
     const at = await notBefore(ada);
     expect(at).toBeGreaterThanOrEqual(before);
-    expect(await flagOf(idp.orgId, ada)).toEqual({ v: 1, active: true, notBefore: at });
+    expect(await flagOf(idp.orgId, ada)).toEqual(writtenFlag(true, at));
     await settled(idp.orgId);
     expect(await notBefore(grace)).toBeNull();
     const [updated, ended] = (await journal(idp.orgId)).slice(-2);
@@ -220,7 +220,7 @@ describe('leaving a named group', () => {
     for (const id of [ada, grace]) {
       const at = await notBefore(id);
       expect(at).toBeGreaterThanOrEqual(before);
-      expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: true, notBefore: at });
+      expect(await flagOf(idp.orgId, id)).toEqual(writtenFlag(true, at));
     }
     expect((await signedOut()).map(({ target_id }) => target_id).sort()).toEqual([ada, grace].sort());
     await settled(idp.orgId);

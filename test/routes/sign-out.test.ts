@@ -4,7 +4,7 @@ import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { sweep } from '../../src/cron/publications';
 import { checkSession } from '../../src/sessions/check';
 import { admin, ask, BASE, type Idp, newIdp } from '../support/client';
-import { brokenKv, flagOf, rebind, settled, userRow } from '../support/coordinator';
+import { brokenKv, flagOf, rebind, settled, userRow, writtenFlag } from '../support/coordinator';
 import { dump, journal, rows } from '../support/database';
 import { fillUsers, userId } from '../support/fill';
 import { Meter } from '../support/meter';
@@ -53,7 +53,7 @@ describe('signing a user out', () => {
     const at = Date.parse(answer.body.notBefore);
     expect(at).toBeGreaterThanOrEqual(before);
     expect(at).toBeLessThanOrEqual(Date.now());
-    expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: true, notBefore: at });
+    expect(await flagOf(idp.orgId, id)).toEqual(writtenFlag(true, at));
     await settled(idp.orgId);
     expect([await check(before), await check(at)]).toEqual([both('revoked'), both('revoked')]);
     expect(await check(at + 1)).toEqual(both('good'));

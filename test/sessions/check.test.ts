@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { checkSession, decide, type FlagReader, instant } from '../../src/sessions/check';
+import { flagText } from '../../src/sessions/flag';
 
 const ORG = 'Ab3dEf6hIj9k';
 const REVOKED_AT = Date.parse('2026-03-01T12:00:00.000Z');
@@ -56,7 +57,7 @@ describe('a session is', () => {
   });
 
   it.each([
-    ['an unknown version', '{"v":2,"active":true,"notBefore":0}'],
+    ['an unknown version', '{"v":3,"active":true,"validAfter":0}'],
     ['cut text', '{"v":1,"active":true,"not'],
     ['empty text', ''],
   ])('refused, to be safe, when its flag is unreadable: %s', async (_, text) => {
@@ -179,4 +180,35 @@ it('the rule says inactive before revoked, and good of nothing', () => {
     { active: false, notBefore: 0 },
   ];
   expect(decide(states, 5)).toEqual({ valid: false, reason: 'inactive' });
+});
+
+describe('an upgrade, whether the service or the host app goes first,', () => {
+  /** As the library before this version read a flag. */
+  const readBefore = (text: string) => {
+    const flag = JSON.parse(text) as { v?: unknown; active?: unknown; notBefore?: unknown };
+    return flag.v === 1 && typeof flag.active === 'boolean' && typeof flag.notBefore === 'number'
+      ? { active: flag.active, notBefore: flag.notBefore }
+      : undefined;
+  };
+  const STATES = [true, false].map((active) => ({ active, notBefore: REVOKED_AT }));
+
+  it.each(STATES)('leaves a flag in the eyes of a host app that is not upgraded: %o', (state) => {
+    expect(readBefore(flagText(state.active, state.notBefore))).toEqual(state);
+  });
+
+  it.each([
+    ['written by a service before this version', { v: 1, notBefore: REVOKED_AT }],
+    ['written by this version', { v: 1, validAfter: REVOKED_AT, notBefore: REVOKED_AT }],
+    ['of format 2', { v: 2, validAfter: REVOKED_AT }],
+  ])('gives every session the same verdict by a flag %s', async (_, flag) => {
+    const [out, back] = await Promise.all([false, true].map((active) => flagged({ ...flag, active })));
+    for (const issuedAt of [REVOKED_AT - 1, REVOKED_AT, REVOKED_AT + 1]) {
+      expect(await check(out!, issuedAt)).toEqual({ valid: false, reason: 'inactive' });
+      const isValid = issuedAt > REVOKED_AT;
+      expect(await check(back!, issuedAt)).toEqual({ valid: isValid, reason: isValid ? 'good' : 'revoked' });
+    }
+    await flagOrg('orgUpgraded1', { ...flag, active: true });
+    expect((await check('u', REVOKED_AT, 'orgUpgraded1')).reason).toBe('revoked');
+    expect((await check('u', REVOKED_AT + 1, 'orgUpgraded1')).reason).toBe('good');
+  });
 });

@@ -9,7 +9,7 @@ import { CLOCK } from '../../src/store/journal/end-sessions';
 import { signOutOrg } from '../../src/store/operations/orgs';
 import { OrgStore } from '../../src/store/org/open';
 import { type Answer, admin, type Idp, newIdp } from '../support/client';
-import { flagOf, settled, userRow } from '../support/coordinator';
+import { flagOf, settled, userRow, writtenFlag } from '../support/coordinator';
 import { journal, rows } from '../support/database';
 import { fillGroup, fillUsers, userId } from '../support/fill';
 import { forbidLowering, publications, unreachable } from '../support/outbox';
@@ -155,7 +155,7 @@ describe('not-before', () => {
       await scheduler.wait(2);
     }
     await env.ORG_COORDINATOR.getByName(idp.orgId).drain();
-    expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: false, notBefore: before });
+    expect(await flagOf(idp.orgId, id)).toEqual(writtenFlag(false, before));
     await settled(idp.orgId);
   });
 
@@ -172,7 +172,7 @@ describe('not-before', () => {
       await scheduler.wait(2);
     }
     await env.ORG_COORDINATOR.getByName(idp.orgId).drain();
-    expect(await flagOf(idp.orgId)).toEqual({ v: 1, active: false, notBefore: before });
+    expect(await flagOf(idp.orgId)).toEqual(writtenFlag(false, before));
   });
 });
 
@@ -285,7 +285,7 @@ describe('at once with other changes of the same person', () => {
     const row = await userRow(idp.orgId, id);
     expect(row.not_before).toBeGreaterThanOrEqual(started);
     await env.ORG_COORDINATOR.getByName(idp.orgId).drain();
-    expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: row.active === 1, notBefore: row.not_before });
+    expect(await flagOf(idp.orgId, id)).toEqual(writtenFlag(row.active === 1, row.not_before));
     await settled(idp.orgId);
   });
 });
@@ -314,7 +314,7 @@ describe('between orgs', () => {
     expect((await publications(one.orgId)).told).toHaveLength(7);
     expect(await theirs()).toEqual(before);
     expect((await two.get('/Users')).body.totalResults).toBe(3);
-    expect(await flagOf(two.orgId)).toEqual({ v: 1, active: true, notBefore: 0 });
+    expect(await flagOf(two.orgId)).toEqual(writtenFlag(true, 0));
   });
 
   it('another org’s user answers as nobody, and another org’s group cannot be named', async () => {

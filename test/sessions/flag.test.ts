@@ -1,6 +1,6 @@
 /** The contract that host apps read, to the letter: a change here breaks every host. */
 import { describe, expect, it } from 'vitest';
-import { flagKey, parseFlag } from '../../src/sessions/flag';
+import { flagKey, flagText, parseFlag } from '../../src/sessions/flag';
 
 describe('the key of a flag', () => {
   it('is rev:v1:<org id>:<user id> for a user', () => {
@@ -15,12 +15,28 @@ describe('the key of a flag', () => {
 });
 
 describe('the value of a flag', () => {
-  it('is JSON with v, active and notBefore', () => {
-    expect(parseFlag('{"v":1,"active":false,"notBefore":1767225600000}')).toEqual({
-      v: 1,
-      active: false,
-      notBefore: 1_767_225_600_000,
-    });
+  const OUT = { active: false, validAfter: 1_767_225_600_000, notBefore: 1_767_225_600_000 };
+
+  it('is written with both names of the instant, so that host apps of every version read it', () => {
+    const text = flagText(false, 1_767_225_600_000);
+    expect(text).toBe('{"v":1,"active":false,"validAfter":1767225600000,"notBefore":1767225600000}');
+    expect(parseFlag(text)).toEqual({ v: 1, ...OUT });
+  });
+
+  it('is read as services before this version wrote it, with notBefore alone', () => {
+    expect(parseFlag('{"v":1,"active":false,"notBefore":1767225600000}')).toEqual({ v: 1, ...OUT });
+  });
+
+  it('is read in format 2, with validAfter alone', () => {
+    expect(parseFlag('{"v":2,"active":false,"validAfter":1767225600000}')).toEqual({ v: 2, ...OUT });
+  });
+
+  it.each([
+    [5, 9],
+    [9, 5],
+  ])('lets nobody in by two instants that differ: the later one counts', (validAfter, notBefore) => {
+    const text = JSON.stringify({ v: 1, active: true, validAfter, notBefore });
+    expect(parseFlag(text)).toMatchObject({ validAfter: 9, notBefore: 9 });
   });
 
   it('may have members that this version does not know', () => {
@@ -35,7 +51,10 @@ describe('the value of a flag', () => {
     ['a number', '1'],
     ['a list', '[1]'],
     ['no version', '{"active":true,"notBefore":0}'],
-    ['a later version', '{"v":2,"active":true,"notBefore":0}'],
+    ['a later version', '{"v":3,"active":true,"validAfter":0,"notBefore":0}'],
+    ['format 2 without validAfter', '{"v":2,"active":true,"notBefore":0}'],
+    ['format 1 without notBefore, which an older host app could not read', '{"v":1,"active":true,"validAfter":0}'],
+    ['validAfter as text', '{"v":1,"active":true,"validAfter":"0","notBefore":0}'],
     ['the version as text', '{"v":"1","active":true,"notBefore":0}'],
     ['no active', '{"v":1,"notBefore":0}'],
     ['active as text', '{"v":1,"active":"false","notBefore":0}'],

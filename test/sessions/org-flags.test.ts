@@ -6,13 +6,13 @@ import { sweep } from '../../src/cron/publications';
 import type { Env } from '../../src/env';
 import worker from '../../src/index';
 import { admin, ask, BASE, newIdp } from '../support/client';
-import { brokenKv, coordinatorOf, flagOf, rebind, settled, waiting } from '../support/coordinator';
+import { brokenKv, coordinatorOf, flagOf, rebind, settled, waiting, writtenFlag } from '../support/coordinator';
 import { unreachable } from '../support/outbox';
 
 const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
 afterAll(() => log.mockRestore());
 
-const NEW = { v: 1, active: true, notBefore: 0 };
+const NEW = writtenFlag(true, 0);
 const cron = () => worker.scheduled(createScheduledController({ cron: '* * * * *', scheduledTime: new Date() }), env);
 const missing = async () => (await ask('GET', `${BASE}/health`)).body.kv.orgsWithoutFlag as number;
 
@@ -79,7 +79,7 @@ describe('after an upgrade', () => {
     await env.REVOCATIONS.put(`rev:v1:${ending.orgId}`, old, { expirationTtl: 2_592_000 });
     await rebind(never.orgId, { REVOCATIONS: brokenKv });
     await cron();
-    expect(await flagOf(ending.orgId)).toEqual({ v: 1, active: true, notBefore: at });
+    expect(await flagOf(ending.orgId)).toEqual(writtenFlag(true, at));
     expect(await lifeOf(`rev:v1:${ending.orgId}`)).toBeUndefined();
     // It is counted as the run begins; one that fails stays counted.
     await cron();

@@ -7,7 +7,17 @@ import type { Env } from '../../src/env';
 import { WrittenStates } from '../../src/sessions/written-states';
 import type { Publication } from '../../src/store/journal/outbox';
 import { type Idp, newIdp } from '../support/client';
-import { coordinatorOf, evict, flagOf, NotedKv, rebind, settled, userRow, waiting } from '../support/coordinator';
+import {
+  coordinatorOf,
+  evict,
+  flagOf,
+  NotedKv,
+  rebind,
+  settled,
+  userRow,
+  waiting,
+  writtenFlag,
+} from '../support/coordinator';
 
 const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
 afterAll(() => log.mockRestore());
@@ -62,7 +72,7 @@ describe('messages in another order', () => {
       expect(await deliver(messages[i]!)).toBe(true);
     }
     const { not_before: notBefore } = await userRow(idp.orgId, id);
-    expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: false, notBefore });
+    expect(await flagOf(idp.orgId, id)).toEqual(writtenFlag(false, notBefore));
     const written = noted.puts.map(({ flag }) => flag);
     // The first two states have other instants or another word: once the last is there, nothing else comes.
     const first = written.findIndex((flag) => flag.active === false && flag.notBefore === notBefore);

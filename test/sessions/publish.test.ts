@@ -6,7 +6,17 @@ import { sweep } from '../../src/cron/publications';
 import type { Env } from '../../src/env';
 import { checkSession } from '../../src/sessions/check';
 import { type Answer, admin, type Idp, newIdp } from '../support/client';
-import { brokenKv, coordinatorOf, flagOf, NotedKv, rebind, settled, userRow, waiting } from '../support/coordinator';
+import {
+  brokenKv,
+  coordinatorOf,
+  flagOf,
+  NotedKv,
+  rebind,
+  settled,
+  userRow,
+  waiting,
+  writtenFlag,
+} from '../support/coordinator';
 
 const active = (value: boolean) => [{ op: 'replace', path: 'active', value }];
 const check = (orgId: string, user: string, issuedAt: number) =>
@@ -59,7 +69,7 @@ describe.concurrent('by the time the IdP hears of it, the flag is in KV and noth
     expect((await act(idp, `/Users/${id}`)).status).toBeLessThan(300);
     const flag = await flagOf(idp.orgId, id);
     const row = await userRow(idp.orgId, id);
-    expect(flag).toEqual({ v: 1, active: false, notBefore: row.not_before });
+    expect(flag).toEqual(writtenFlag(false, row.not_before));
     expect(row.active).toBe(0);
     expect(flag!.notBefore).toBeGreaterThanOrEqual(before);
     expect(flag!.notBefore).toBeLessThanOrEqual(Date.now());
@@ -73,7 +83,7 @@ describe.concurrent('by the time the IdP hears of it, the flag is in KV and noth
   it('someone created inactive is inactive for a host that asks KV alone', async () => {
     const idp = await newIdp('created-off');
     const { body } = await idp.post('/Users', off);
-    expect(await flagOf(idp.orgId, body.id)).toEqual({ v: 1, active: false, notBefore: 0 });
+    expect(await flagOf(idp.orgId, body.id)).toEqual(writtenFlag(false, 0));
     await settled(idp.orgId);
   });
 
@@ -89,7 +99,7 @@ describe.concurrent('by the time the IdP hears of it, the flag is in KV and noth
     const { notBefore } = (await flagOf(idp.orgId, id))!;
     const answer = await act(idp, `/Users/${id}`);
     expect(answer.body).toMatchObject({ id, active: true });
-    expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: true, notBefore });
+    expect(await flagOf(idp.orgId, id)).toEqual(writtenFlag(true, notBefore));
     expect((await userRow(idp.orgId, id)).not_before).toBe(notBefore);
     expect(await check(idp.orgId, id, old)).toEqual({ valid: false, reason: 'revoked' });
     expect(await check(idp.orgId, id, notBefore)).toEqual({ valid: false, reason: 'revoked' });
@@ -108,7 +118,7 @@ describe.concurrent('by the time the IdP hears of it, the flag is in KV and noth
     await idp.delete(`/Users/${id}`);
     const { notBefore } = (await flagOf(idp.orgId, id))!;
     expect((await idp.post('/Users', person)).body.id).toBe(id);
-    expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: true, notBefore });
+    expect(await flagOf(idp.orgId, id)).toEqual(writtenFlag(true, notBefore));
     await settled(idp.orgId);
   });
 
@@ -180,7 +190,7 @@ describe.concurrent('by the time the IdP hears of it, the flag is in KV and noth
     expect(keys).toHaveLength(1);
     expect(keys[0]!.name).toMatch(/^rev:v1:[0-9A-Za-z]{12}:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
     expect(keys[0]).not.toHaveProperty('metadata');
-    expect(await env.REVOCATIONS.get(keys[0]!.name)).toMatch(/^\{"v":1,"active":false,"notBefore":\d{13}\}$/);
+    expect(await env.REVOCATIONS.get(keys[0]!.name)).toMatch(/^\{"v":1,"active":false,"validAfter":\d{13},"notBefore":\d{13}\}$/);
   });
 });
 
@@ -239,13 +249,13 @@ describe.concurrent('when KV fails,', () => {
     const noted = new NotedKv();
     await rebind(idp.orgId, { REVOCATIONS: noted.binding });
     await runDurableObjectAlarm(coordinatorOf(idp.orgId));
-    expect(noted.puts.map(({ flag }) => flag)).toEqual([{ v: 1, active: true, notBefore }]);
+    expect(noted.puts.map(({ flag }) => flag)).toEqual([writtenFlag(true, notBefore)]);
     expect(await check(idp.orgId, id, notBefore!)).toEqual({ valid: false, reason: 'revoked' });
     expect(await check(idp.orgId, id, notBefore! + 1)).toEqual({ valid: true, reason: 'good' });
     await settled(idp.orgId);
     // And once more, long after: the same.
     expect(await coordinatorOf(idp.orgId).publish(id)).toBe(true);
-    expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: true, notBefore });
+    expect(await flagOf(idp.orgId, id)).toEqual(writtenFlag(true, notBefore));
   });
 });
 
@@ -312,7 +322,7 @@ describe.concurrent('someone switched off and on twenty times at once', () => {
     }
     expect(await Promise.all(publications)).toEqual(Array.from({ length: 20 }, () => true));
     const { not_before: notBefore } = await userRow(idp.orgId, id);
-    expect(await flagOf(idp.orgId, id)).toEqual({ v: 1, active: true, notBefore });
+    expect(await flagOf(idp.orgId, id)).toEqual(writtenFlag(true, notBefore));
     await settled(idp.orgId);
     expect(noted.puts.length).toBeGreaterThanOrEqual(1);
     expect(noted.puts.length).toBeLessThanOrEqual(5);

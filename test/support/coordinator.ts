@@ -41,6 +41,10 @@ export class NotedKv {
 export const flagOf = (orgId: string, userId?: string) =>
   env.REVOCATIONS.get<Flag>(userId === undefined ? `rev:v1:${orgId}` : `rev:v1:${orgId}:${userId}`, 'json');
 
+/** The flag that the service writes. */
+export const writtenFlag = (active: boolean, validAfter: number | null): Flag =>
+  ({ v: 1, active, validAfter, notBefore: validAfter }) as Flag;
+
 /** How many publications wait. */
 export const waiting = async (orgId: string): Promise<number> =>
   (await env.DB.prepare('SELECT count(*) AS n FROM outbox WHERE org_id = ?').bind(orgId).first<number>('n'))!;

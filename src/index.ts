@@ -5,9 +5,22 @@ import { runCron } from './cron';
 import type { Env } from './env';
 import { unguardedAdmin } from './routes/admin';
 import { unguardedSessions } from './routes/sessions';
+import type { Host } from './routes/sessions/host';
+import {
+  type ChangesAsked,
+  changes,
+  type GroupsAsked,
+  groups,
+  type MembershipsAsked,
+  memberships,
+  type UsersAsked,
+  users,
+} from './routes/sessions/lists';
 import {
   type CheckAsked,
   check,
+  type DiscoverAsked,
+  discover,
   type EventsAsked,
   events,
   NOBODY,
@@ -33,19 +46,43 @@ export class Admin extends WorkerEntrypoint<Env, { actor?: string }> {
 /** The host app's door for Workers: a service binding stands for HOST_TOKEN (docs/sessions.md). */
 export class Sessions extends WorkerEntrypoint<Env> {
   check(question: CheckAsked) {
-    return answered(check(this.env, question), NOBODY);
+    return answered(check(this.#host, question), NOBODY);
   }
 
   resolve(question: ResolveAsked) {
-    return answered(resolve(this.env, question), { found: false as const });
+    return answered(resolve(this.#host, question), { found: false as const });
+  }
+
+  discover(question: DiscoverAsked) {
+    return answered(discover(this.#host, question), {});
+  }
+
+  users(question: UsersAsked) {
+    return answered(users(this.#host, question), {});
+  }
+
+  groups(question: GroupsAsked) {
+    return answered(groups(this.#host, question), {});
+  }
+
+  memberships(question: MembershipsAsked) {
+    return answered(memberships(this.#host, question), {});
+  }
+
+  changes(question: ChangesAsked) {
+    return answered(changes(this.#host, question), {});
   }
 
   events(question: EventsAsked) {
-    return answered(events(this.env, question), {});
+    return answered(events(this.#host, question), {});
   }
 
   /** /sessions/v1 without a token: for the stream, above all. */
   override fetch(request: Request): Response | Promise<Response> {
     return unguardedSessions.fetch(request, this.env, this.ctx);
+  }
+
+  get #host(): Host {
+    return { env: this.env };
   }
 }

@@ -1,7 +1,7 @@
 /** Two orgs with the same people: nothing of the other org is read, written, counted or inferred (promise 1). */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ENTERPRISE_USER } from '../src/scim/urns';
-import { admin, ask, BASE, type Idp, newIdp } from './support/client';
+import { admin, ask, BASE, host, type Idp, newIdp } from './support/client';
 import { counters, dump, journal, rows } from './support/database';
 import { expectRefusal } from './support/refusal';
 
@@ -213,6 +213,38 @@ describe('an org', () => {
     const unknown = await admin('GET', `/orgs/ours/sessions/check?user=${nobody()}&issuedAt=${at}`);
     expect(answer.text).toBe(unknown.text);
     expect(answer.body).toMatchObject({ valid: false, reason: 'unknown' });
+  });
+
+  it('is listed to an application with its own people only, and another org’s ids are those of nobody', async () => {
+    const their = await theirs.post('/Groups', { displayName: 'Theirs', members: [{ value: grace.id }] });
+    const our = await ours.post('/Groups', { displayName: 'Ours', members: [{ value: ada.id }] });
+    const get = (path: string, query = '') => host('GET', `/${path}?org=ours${query}`);
+    const users = await get('users');
+    expect(users.body.users.map(({ id }: { id: string }) => id)).toEqual([ada.id]);
+    expect((await get('groups')).body.groups.map(({ id }: { id: string }) => id)).toEqual([our.body.id]);
+    expect((await get('memberships')).body.memberships).toEqual([{ group: our.body.id, type: 'User', id: ada.id }]);
+    const foreign = [grace.id, theirAda.id, their.body.id, theirs.orgId, 'grace'];
+    for (const path of ['users', 'groups', 'memberships', 'changes']) {
+      const { status, text } = await get(path, path === 'changes' ? '&after=0' : '');
+      expect(status, text).toBe(200);
+      for (const trace of foreign) expect(text, path).not.toContain(trace);
+    }
+    // A cursor that was made up of another org's ids goes on from nobody's place.
+    const cursor = (kind: string, ...place: unknown[]) => btoa(JSON.stringify([1, kind, ours.orgId, ...place]));
+    for (const [kind, member, foreignId] of [
+      ['users', 'cursor', grace.id],
+      ['groups', 'cursor', their.body.id],
+    ] as const) {
+      const asked = (id: string) => get(kind, `&${member}=${encodeURIComponent(cursor(kind, id, null))}`);
+      const kindOf = async (id: string) => (await asked(id)).body[kind].length;
+      expect(await kindOf(foreignId)).toBeLessThanOrEqual(1);
+      if (kind === 'users') expect((await asked(foreignId)).text).toBe((await asked(nobody())).text);
+    }
+    await theirs.delete(`/Users/${grace.id}`);
+    expect((await host('POST', '/resolve', { body: { org: 'ours', id: grace.id } })).body).toEqual({ found: false });
+    await admin('POST', `/orgs/theirs/users/${grace.id}/restore`, { body: {} });
+    await ours.delete(`/Groups/${our.body.id}`);
+    await theirs.delete(`/Groups/${their.body.id}`);
   });
 
   it('loses its token without the other losing its own', async () => {

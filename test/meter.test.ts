@@ -25,7 +25,7 @@ user: PUT                        |     2 |         12 |      7400 |        50 | 
 user: PATCH title                |     2 |          8 |      5400 |        35 |           12 |            0 |        0 |         0 |     0
 user: PATCH active false         |     2 |         12 |      6200 |        40 |           16 |            1 |        0 |         1 |     1
 user: PATCH active true          |     3 |         11 |      6000 |        50 |           18 |            1 |        0 |         1 |     1
-user: DELETE                     |     1 |         12 |      4400 |        50 |           21 |            1 |        0 |         1 |     1
+user: DELETE                     |     1 |         12 |      4400 |        50 |           25 |            1 |        0 |         1 |     1
 group: POST                      |     1 |         10 |      5900 |        55 |           21 |            0 |        0 |         0 |     0
 group: GET, no members           |     1 |          2 |      1700 |        10 |            0 |            0 |        0 |         0 |     0
 group: GET, 1,000 members        |     1 |          3 |      3250 |      3050 |            0 |            0 |        0 |         0 |     0
@@ -33,6 +33,11 @@ group: add 100                   |     2 |         14 |      7400 |       655 | 
 group: remove 100                |     2 |         14 |      7200 |      1065 |          111 |            0 |        0 |         0 |     0
 ServiceProviderConfig            |     1 |          2 |      1700 |        15 |            0 |            0 |        0 |         0 |     0
 session: check                   |     1 |          2 |       400 |        15 |            0 |            0 |        0 |         0 |     0
+session: resolve                 |     1 |          3 |      2000 |        25 |            0 |            0 |        0 |         0 |     0
+session: users, page of 500      |     1 |          5 |      3200 |      7000 |            0 |            0 |        0 |         0 |     0
+session: memberships, 1,000      |     1 |          3 |      1000 |      3200 |            0 |            0 |        0 |         0 |     0
+session: changes, 500 users      |     1 |          7 |     13500 |      5500 |            0 |            0 |        0 |         0 |     0
+session: discover                |     1 |          1 |       250 |         5 |            0 |            0 |        0 |         0 |     0
 `);
 
 const SIZE = 2_000;
@@ -93,7 +98,20 @@ const OPERATIONS: Record<string, [status: number, run: (idp: Idp, metered: Ask) 
   'group: remove 100': [204, (it) => it.patch(`/Groups/${group}`, [removeMembers()])],
   ServiceProviderConfig: [200, (it) => it.get('/ServiceProviderConfig')],
   'session: check': [200, (_, metered) => check(metered)],
+  'session: resolve': [
+    200,
+    (_, metered) => host('POST', '/resolve', { ...metered, body: { org: idp.orgId, id: idOf(2) } }),
+  ],
+  'session: users, page of 500': [200, (_, metered) => listed('users?', metered)],
+  'session: memberships, 1,000': [200, (_, metered) => listed('memberships?limit=1000&', metered)],
+  'session: changes, 500 users': [200, (_, metered) => listed(`changes?after=0&`, metered)],
+  'session: discover': [
+    200,
+    (_, metered) => host('POST', '/discover', { ...metered, body: { email: 'a@metered.example' } }),
+  ],
 };
+
+const listed = (path: string, metered: Ask) => host('GET', `/${path}org=${idp.orgId}`, metered);
 
 function addMembers() {
   return { op: 'add', path: 'members', value: members(MEMBERS + 1, 100) };

@@ -236,7 +236,9 @@ describe('permissions of a group', () => {
 
 describe('what a user may do', () => {
   const of = async (userId: string, slug = idp.slug) => {
-    const [person] = await findPeople(new OrgStore(env.DB, { kind: 'host', org: slug }, Date.now()), 'id', userId);
+    const {
+      people: [person],
+    } = await findPeople(new OrgStore(env.DB, { kind: 'host', org: slug }, Date.now()), 'id', userId);
     return person?.permissions ?? [];
   };
 

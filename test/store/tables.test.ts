@@ -37,13 +37,16 @@ describe('the tables', () => {
       'brake_counts',
       'brake_held',
       'credentials',
+      'deleted_emails',
       'deleted_orgs',
       'events',
       'grants',
       'group_permissions',
       'groups',
+      'host_tokens',
       'memberships',
       'oauth_clients',
+      'org_domains',
       'orgs',
       'outbox',
       'refusals',
@@ -55,9 +58,9 @@ describe('the tables', () => {
     ]);
   });
 
-  it('all have org_id, but for the orgs themselves', async () => {
+  it('all have org_id, but for the orgs themselves, and the tokens of applications that serve several', async () => {
     const without = (await tables()).filter(({ columns }) => !columns.includes('org_id'));
-    expect(without.map(({ name }) => name)).toEqual(['orgs']);
+    expect(without.map(({ name }) => name)).toEqual(['host_tokens', 'orgs']);
   });
 
   it('have keys and indexes that begin with org_id, but for the hash that says which org a credential is of', async () => {
@@ -72,13 +75,14 @@ describe('the tables', () => {
         if (index.columns[0] !== 'org_id') others.push(`${name}: ${index.columns.join(', ')}`);
     }
     // The ids of credentials are random, and nobody is asked for them by id alone but the row that was just written. What
-    // is found by its age alone is found by the cron, for all orgs.
+    // is found by its age alone is found by the cron, for all orgs. A domain says which orgs somebody may be of.
     expect(others.sort()).toEqual([
       'assertions: valid_until',
       'credentials: hash',
       'credentials: id',
       'credentials: kind, valid_until',
       'grants: review_at, approved_at',
+      'org_domains: domain, org_id',
       'refusals: day',
       'removals: turn',
       'traffic: day',

@@ -2,7 +2,7 @@
  * The host app's door: one Hono sub-app behind the entrypoint `Sessions`, which only a service binding reaches, and behind
  * /sessions/v1 when HOST_TOKEN is set. The same questions are RPC methods of the entrypoint.
  */
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import * as z from 'zod';
 import { notFound } from '../../scim/error';
 import { guardedBy, refuse, unguardedForBindings } from '../access/guard';
@@ -10,7 +10,9 @@ import { readJson } from '../body';
 import type { App } from '../context';
 import { allowOnly } from '../method';
 import { query } from '../validator';
-import { check, events, resolve } from './questions';
+import type { Host } from './host';
+import { changes, groups, memberships, users } from './lists';
+import { check, discover, events, resolve } from './questions';
 import { stream } from './stream';
 
 /** A query becomes the question that RPC would ask; what the question may be, questions.ts says for both. */
@@ -20,21 +22,28 @@ const eventsQuery = z.looseObject({
   limit: number.optional(),
   type: z.array(z.string()).optional(),
 });
+const isTrue = z.string().transform((text) => (text === 'true' || text === 'false' ? text === 'true' : text));
+const listQuery = z.looseObject({ limit: number.optional(), active: isTrue.optional() });
 const streamQuery = z.looseObject({ after: number.optional() });
 
 const routes = new Hono<App>();
+const hostOf = (c: Context<App>): Host => ({ env: c.env });
 
-routes.post('/check', async (c) => c.json(await check(c.env, await readJson(c))));
-routes.post('/resolve', async (c) => c.json(await resolve(c.env, await readJson(c))));
+routes.post('/check', async (c) => c.json(await check(hostOf(c), await readJson(c))));
+routes.post('/resolve', async (c) => c.json(await resolve(hostOf(c), await readJson(c))));
+routes.post('/discover', async (c) => c.json(await discover(hostOf(c), await readJson(c))));
+routes.get('/users', query(listQuery), async (c) => c.json(await users(hostOf(c), c.req.valid('query'))));
+routes.get('/groups', query(listQuery), async (c) => c.json(await groups(hostOf(c), c.req.valid('query'))));
+routes.get('/memberships', query(listQuery), async (c) => c.json(await memberships(hostOf(c), c.req.valid('query'))));
+routes.get('/changes', query(listQuery), async (c) => c.json(await changes(hostOf(c), c.req.valid('query'))));
 routes.get('/events', query(eventsQuery, 'type'), async (c) => {
   const { type: types, ...question } = c.req.valid('query');
-  return c.json(await events(c.env, { ...question, ...(types && { types }) }));
+  return c.json(await events(hostOf(c), { ...question, ...(types && { types }) }));
 });
 routes.get('/stream', query(streamQuery), (c) => stream(c, c.req.valid('query')));
-routes.all('/check', allowOnly('POST'));
-routes.all('/resolve', allowOnly('POST'));
-routes.all('/events', allowOnly('GET'));
-routes.all('/stream', allowOnly('GET'));
+for (const path of ['/check', '/resolve', '/discover']) routes.all(path, allowOnly('POST'));
+for (const path of ['/users', '/groups', '/memberships', '/changes', '/events', '/stream'])
+  routes.all(path, allowOnly('GET'));
 routes.all('*', () => {
   throw notFound('Endpoint');
 });

@@ -1,24 +1,17 @@
 /** What a host app asks, whichever way it comes: unknown input -> a question -> the answer. Each is one D1 round trip. */
 import * as z from 'zod';
-import type { Env } from '../../env';
+import { domainOf } from '../../scim/address';
 import { invalidValue, ScimError } from '../../scim/error';
-import type { Resource } from '../../scim/resource';
 import { decide, type Verdict } from '../../sessions/check';
 import { findPeople, type Key, readSessionState } from '../../store/directory/sign-in';
 import { readCurrent, readEvents } from '../../store/journal/read';
-import { openStore } from '../../store/org/open';
-import { settingOf } from '../../store/org/settings';
+import { findOrgsOfDomain } from '../../store/operations/domains';
 import { page, refuseFuture, type ShownEvent, seq, shownEvent } from '../events';
 import { iso, readInstant } from '../instants';
 import { readAs } from '../validator';
+import { type Host, org, storeFor, text } from './host';
+import { type ShownPerson, shownPerson } from './person';
 
-const text = (most: number) =>
-  z
-    .string('a string was expected')
-    .min(1, 'a string was expected')
-    .max(most, `at most ${most} characters are accepted`);
-/** Of an org: its id or its slug. An id comes first. */
-const org = text(100);
 const checkAsked = z.strictObject({
   org,
   user: text(100),
@@ -26,6 +19,8 @@ const checkAsked = z.strictObject({
 });
 const key = text(16_384).optional();
 const resolveAsked = z.strictObject({ org, id: key, userName: key, email: key, externalId: key });
+/** RFC 5321 §4.5.3.1: a local part of 64 and a domain of 255 octets. */
+const discoverAsked = z.strictObject({ email: text(320) });
 const eventsAsked = z.strictObject({ org, ...page });
 const streamAsked = z.strictObject({ org, after: seq.optional() });
 
@@ -34,6 +29,7 @@ export const questions = { check: checkAsked, resolve: resolveAsked, events: eve
 
 export type CheckAsked = z.input<typeof checkAsked>;
 export type ResolveAsked = z.input<typeof resolveAsked>;
+export type DiscoverAsked = z.input<typeof discoverAsked>;
 export type EventsAsked = z.input<typeof eventsAsked>;
 
 export interface Checked extends Verdict {
@@ -50,79 +46,81 @@ export const NOBODY: Checked = { valid: false, reason: 'unknown', notBefore: nul
  *
  * @throws ScimError 400.
  */
-export async function check(env: Env, asked: unknown): Promise<Checked> {
+export async function check(host: Host, asked: unknown): Promise<Checked> {
   const question = readAs(checkAsked, asked, 'question');
   const issuedAt = readInstant('issuedAt', question.issuedAt);
-  const state = await ifThere(readSessionState(storeFor(env, question.org), question.user));
+  const state = await ifThere(readSessionState(storeFor(host, question.org, 'check'), question.user));
   if (!state?.isKnown) return NOBODY;
   const { isActive, notBefore } = state;
   return { ...decide([{ active: isActive, notBefore: notBefore ?? 0 }], issuedAt), notBefore: iso(notBefore) };
 }
 
 export type Resolved =
-  | {
+  | (ShownPerson & {
       readonly found: true;
-      readonly id: string;
-      readonly userName: string;
-      readonly externalId: string | null;
-      /** May sign in: the user is active, and the org is not switched off. */
-      readonly active: boolean;
-      /** How: through the org's identity provider and no password ever, or by a password that they set up. */
-      readonly authentication: 'sso' | 'password-setup';
-      readonly displayName: string | null;
-      /** Direct and through other groups. */
-      readonly groups: readonly { readonly id: string; readonly displayName: string }[];
-      /** The values of the attribute `roles`. */
-      readonly roles: readonly string[];
-      /** What the groups allow. */
-      readonly permissions: readonly string[];
       /** The later of the user's and the org's, ISO text: a session has to be issued after it. */
       readonly notBefore: string | null;
       readonly org: { readonly id: string; readonly slug: string };
-    }
+    })
   | {
       readonly found: false;
       /** Several people have this address or externalId: which of them is meant is not guessed. */
       readonly ambiguous?: true;
+      /** They were deleted: an application that creates people at their first sign-in must not create them again. */
+      readonly removed?: true;
+      /** ISO text. */
+      readonly removedAt?: string;
     };
 
 /**
- * The login gate: who is this, may they sign in, and what may they do then? Someone deleted is not found; someone
- * deactivated is, and is not active.
+ * The login gate: who is this, may they sign in, and what may they do then? Somebody deleted is not found, and is said to be
+ * removed. Somebody deactivated is found, and is not active.
  *
  * @throws ScimError 400.
  */
-export async function resolve(env: Env, asked: unknown): Promise<Resolved> {
+export async function resolve(host: Host, asked: unknown): Promise<Resolved> {
   const { org, ...keys } = readAs(resolveAsked, asked, 'question');
   const given = Object.entries(keys).filter(([, value]) => value !== undefined) as [Key, string][];
   if (given.length !== 1) throw invalidValue('One of id, userName, email and externalId was expected');
-  const store = storeFor(env, org);
-  const people = (await ifThere(findPeople(store, ...given[0]!))) ?? [];
+  const store = storeFor(host, org, 'resolve');
+  const { people = [], removedAt } = (await ifThere(findPeople(store, ...given[0]!))) ?? {};
+  if (removedAt !== undefined) return { found: false, removed: true, removedAt: iso(removedAt)! };
   const [person] = people;
   if (person === undefined) return { found: false };
   if (people.length > 1) return { found: false, ambiguous: true };
-  const { id, slug, disabledAt, notBefore, settings } = store.tenant;
-  const { resource } = person;
+  const { id, slug, notBefore } = store.tenant;
   const ends = [person.notBefore, notBefore].filter((at) => at !== undefined);
   return {
     found: true,
-    id: person.id,
-    userName: resource['userName'] as string,
-    externalId: (resource['externalId'] as string | undefined) ?? null,
-    active: person.isActive && disabledAt === undefined,
-    authentication: settingOf(settings, 'authentication'),
-    displayName: (resource['displayName'] as string | undefined) ?? null,
-    groups: person.groups.map((group) => ({ id: group.id, displayName: group.display ?? '' })),
-    roles: rolesOf(resource),
-    permissions: person.permissions,
+    ...shownPerson(store.tenant, person),
     notBefore: iso(ends.length > 0 ? Math.max(...ends) : undefined),
     org: { id, slug },
   };
 }
 
-function rolesOf(resource: Resource): string[] {
-  const roles = (resource['roles'] as { value?: string }[] | undefined) ?? [];
-  return [...new Set(roles.flatMap(({ value }) => value ?? []))];
+export interface Discovered {
+  /** By their slugs. */
+  readonly orgs: readonly {
+    readonly id: string;
+    readonly slug: string;
+    readonly name: string;
+    /** The name of the org's SSO connection; true: it has one without a name. null: it has none. */
+    readonly sso: string | boolean | null;
+  }[];
+}
+
+/**
+ * Which orgs have verified the domain of this address: where somebody may sign in who has said no more than it. It does not
+ * say whether any of them knows the address.
+ *
+ * @throws ScimError 400.
+ */
+export async function discover(host: Host, asked: unknown): Promise<Discovered> {
+  const { email } = readAs(discoverAsked, asked, 'question');
+  const found = await findOrgsOfDomain(host.env, domainOf(email), MAX_DISCOVERED);
+  return {
+    orgs: found.map(({ id, slug, name, settings }) => ({ id, slug, name, sso: settings.sso ?? null })),
+  };
 }
 
 export interface Events {
@@ -136,12 +134,15 @@ export interface Events {
 }
 
 /** The journal after a cursor, in order, and gapless but for what is gone by its age. @throws ScimError 400, 404. */
-export async function events(env: Env, asked: unknown): Promise<Events> {
+export async function events(host: Host, asked: unknown): Promise<Events> {
   const { org, after, limit, types } = readAs(eventsAsked, asked, 'question');
-  const found = await readEvents(storeFor(env, org), { after, limit, types });
+  const found = await readEvents(storeFor(host, org, 'lists'), { after, limit, types });
   refuseFuture(after, found);
   return { events: found.events.map(shownEvent), next: found.next, current: found.current, pruned: found.pruned };
 }
+
+/** Orgs of one domain that are named. */
+const MAX_DISCOVERED = 100;
 
 /** Where a stream begins. */
 export interface Beginning {
@@ -152,15 +153,13 @@ export interface Beginning {
 }
 
 /** @throws ScimError 400, 404. */
-export async function streamFrom(env: Env, asked: unknown): Promise<Beginning> {
+export async function streamFrom(host: Host, asked: unknown): Promise<Beginning> {
   const { org, after } = readAs(streamAsked, asked, 'question');
-  const store = storeFor(env, org);
+  const store = storeFor(host, org, 'check');
   const current = await readCurrent(store);
   if (after !== undefined) refuseFuture(after, { current });
   return { orgId: store.tenant.id, after: after ?? current, current };
 }
-
-const storeFor = (env: Env, org: string) => openStore(env, { kind: 'host', org }, Date.now());
 
 /** An org that is not there has nobody: that is no error, but the answer. */
 async function ifThere<T>(answer: Promise<T>): Promise<T | undefined> {

@@ -10,7 +10,7 @@ export async function stream(c: Context<App>, asked: unknown): Promise<Response>
   if (c.req.header('Upgrade')?.toLowerCase() !== 'websocket') {
     throw new ScimError(426, undefined, 'A WebSocket was expected (Upgrade: websocket)', { Upgrade: 'websocket' });
   }
-  const { orgId, after, current } = await streamFrom(c.env, asked);
+  const { orgId, after, current } = await streamFrom({ env: c.env }, asked);
   const beginning = { after: String(after), current: String(current), openedBy: c.var.openedBy ?? '' };
   const { webSocket } = await reached(
     coordinatorOf(c.env, orgId).fetch(`https://coordinator/?${new URLSearchParams(beginning)}`, {

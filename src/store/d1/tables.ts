@@ -192,6 +192,36 @@ export const approvals = sqliteTable('approvals', {
   validUntil: integer('valid_until').notNull(),
 });
 
+/**
+ * Tokens of the vendor's own applications for the sessions API, each limited to orgs and questions. They are of no org, like
+ * the applications. WITHOUT ROWID in the migration.
+ */
+export const hostTokens = sqliteTable(
+  'host_tokens',
+  {
+    /** SHA-256 of the token, hexadecimal. */
+    hash: text('hash').primaryKey(),
+    /** Of the application: what operators call it. */
+    name: text('name').notNull(),
+    /** What is shown of the token. */
+    mask: text('mask').notNull(),
+    /** JSON: the ids of the orgs that it may ask about; absent: all. */
+    orgs: text('orgs'),
+    /** JSON: which questions it may ask. */
+    scopes: text('scopes').notNull(),
+    createdAt: integer('created_at').notNull(),
+    createdBy: text('created_by').notNull(),
+    /** A successor took its place then; it is good no longer than `grace_until`. */
+    replacedAt: integer('replaced_at'),
+    graceUntil: integer('grace_until'),
+  },
+  (t) => [
+    // Held by the database: of each name one that is current, and one that a successor has replaced.
+    uniqueIndex('host_tokens_current').on(t.name).where(sql`replaced_at IS NULL`),
+    uniqueIndex('host_tokens_predecessor').on(t.name).where(sql`replaced_at IS NOT NULL`),
+  ],
+);
+
 /** Signed assertions that were used: none is good twice (RFC 7523 §3). WITHOUT ROWID in the migration. */
 export const assertions = sqliteTable(
   'assertions',
@@ -307,6 +337,8 @@ export const users = sqliteTable(
     // With the live ones merged: all users in their order, as an export goes through them.
     index('users_buried').on(t.orgId, t.seq).where(sql`deleted_at IS NOT NULL`),
     index('users_unlinked').on(t.orgId, t.seq).where(sql`origin = 'host' AND linked_at IS NULL AND deleted_at IS NULL`),
+    // The few of a list that asks for those who may not sign in.
+    index('users_inactive').on(t.orgId, t.seq).where(sql`deleted_at IS NULL AND active = 0`),
     // Tombstones by age.
     index('users_deleted').on(t.orgId, t.deletedAt).where(sql`deleted_at IS NOT NULL AND erased_at IS NULL`),
   ],
@@ -321,6 +353,37 @@ export const userEmails = sqliteTable(
     userSeq: integer('user_seq').notNull(),
   },
   (t) => [primaryKey({ columns: [t.orgId, t.valueKey, t.userSeq] }), index('user_emails_user').on(t.orgId, t.userSeq)],
+);
+
+/**
+ * The same of deleted users, until they are restored or erased: an application asks for somebody by an address, and must
+ * not create them again. Triggers keep it (migration 0023). WITHOUT ROWID in the migration.
+ */
+export const deletedEmails = sqliteTable(
+  'deleted_emails',
+  {
+    orgId: text('org_id').notNull(),
+    valueKey: text('value_key').notNull(),
+    userSeq: integer('user_seq').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.valueKey, t.userSeq] }),
+    index('deleted_emails_user').on(t.orgId, t.userSeq),
+  ],
+);
+
+/** The domains that orgs have verified (the setting `verifiedDomains`). Triggers keep it (migration 0023). WITHOUT ROWID in the migration. */
+export const orgDomains = sqliteTable(
+  'org_domains',
+  {
+    orgId: text('org_id').notNull(),
+    domain: text('domain').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.domain] }),
+    // An address says which orgs it may be of: across orgs.
+    index('org_domains_domain').on(t.domain, t.orgId),
+  ],
 );
 
 export const groups = sqliteTable(

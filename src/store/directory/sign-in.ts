@@ -2,53 +2,63 @@
 import { type SQL, sql } from 'drizzle-orm';
 import { addressesOf, addressKey, storedForms } from '../../scim/address';
 import { foldCase, isBlank } from '../../scim/fold';
-import type { Related, Resource } from '../../scim/resource';
+import type { Resource } from '../../scim/resource';
 import type { OrgStore } from '../org/open';
 import { GROUPS_OF_USER, groupsIn, PERMISSIONS_OF_USER } from './memberships';
+import type { Person } from './people';
 
 /** What a host app may know somebody by. */
 export type Key = 'id' | 'userName' | 'email' | 'externalId';
 
-export interface Person {
-  readonly id: string;
-  readonly resource: Resource;
-  /** The user is; whether the org is, the tenant says. */
-  readonly isActive: boolean;
-  /** The user's own; epoch milliseconds. */
-  readonly notBefore: number | undefined;
-  /** Direct and through other groups. */
-  readonly groups: readonly Related[];
-  /** By each of the groups; each word once, in the order of the words. */
-  readonly permissions: readonly string[];
-}
-
 /** People who are read of an address: its index holds it in a form that other addresses share. Of more, none is chosen. */
 const MAX_ALIKE = 3;
+/** The same of those who were deleted: an address may have belonged to many. */
+const MAX_TOMBSTONES = 20;
+
+/** Who is meant by a key. */
+export interface Found {
+  /** At most two: an address or an externalId can be several people's, and it does not matter how many. */
+  readonly people: readonly Person[];
+  /** Nobody live is meant, and somebody who was deleted is; epoch milliseconds. Of several the latest. */
+  readonly removedAt: number | undefined;
+}
 
 /**
- * Who is meant: nobody who was deleted. The userName is compared as SCIM compares it, without case; an e-mail address as
- * mail would (scim/address.ts), and it is anyone's who has it, whichever of theirs it is. A blank value means nobody.
- *
- * @returns at most two: an address or an externalId can be several people's, and it does not matter how many.
+ * The userName is compared as SCIM compares it, without case; an e-mail address as mail would (scim/address.ts), and it is
+ * anyone's who has it, whichever of theirs it is. A blank value means nobody. Somebody erased is known by the id alone.
+ * One round trip.
  */
-export async function findPeople(store: OrgStore, key: Key, value: string): Promise<Person[]> {
+export async function findPeople(store: OrgStore, key: Key, value: string): Promise<Found> {
   const most = key === 'email' ? MAX_ALIKE : 2;
-  const [rows] = await store.read(
-    sql`SELECT users.id, users.resource, users.active, users.not_before, ${sql.raw(GROUPS_OF_USER)} AS groups,
+  const sought = isBlank(value) ? '' : value;
+  const [rows, deleted] = await store.read(
+    sql`SELECT users.id, users.resource, users.version, users.active, users.not_before, ${sql.raw(GROUPS_OF_USER)} AS groups,
         ${sql.raw(PERMISSIONS_OF_USER)} AS permissions
-      FROM users WHERE users.seq IN (${seqsOf(store, key, isBlank(value) ? '' : value)} LIMIT CAST(${most} AS INTEGER))`,
+      FROM users WHERE users.seq IN (${seqsOf(store, key, sought)} LIMIT CAST(${most} AS INTEGER))`,
+    sql`SELECT users.deleted_at, users.resource -> '$.emails' AS emails FROM users WHERE users.seq IN (
+        ${deletedSeqsOf(store, key, sought)} LIMIT ${MAX_TOMBSTONES})`,
   );
+  if (isBlank(value)) return { people: [], removedAt: undefined };
   const people = rows!.map((row) => ({
     id: row['id'] as string,
     resource: JSON.parse(row['resource'] as string) as Resource,
+    version: row['version'] as number,
     isActive: row['active'] === 1,
     notBefore: (row['not_before'] as number | null) ?? undefined,
     groups: groupsIn(row['groups']),
     permissions: JSON.parse(row['permissions'] as string) as string[],
   }));
-  if (isBlank(value)) return [];
-  if (key !== 'email') return people;
-  const holders = people.filter(({ resource }) => hasAddress(resource, value)).slice(0, 2);
+  const meant = key === 'email' ? holdersOf(people, value) : people;
+  const instants = deleted!
+    .filter(
+      (row) => key !== 'email' || hasAddress({ emails: JSON.parse((row['emails'] as string | null) ?? '[]') }, value),
+    )
+    .map((row) => row['deleted_at'] as number);
+  return { people: meant, removedAt: meant.length === 0 && instants.length > 0 ? Math.max(...instants) : undefined };
+}
+
+function holdersOf(people: readonly Person[], address: string): readonly Person[] {
+  const holders = people.filter(({ resource }) => hasAddress(resource, address)).slice(0, 2);
   return people.length < MAX_ALIKE || holders.length > 1 ? holders : people.slice(0, 2);
 }
 
@@ -59,14 +69,23 @@ function hasAddress(resource: Resource, address: string): boolean {
 
 /** Each by its own index. */
 function seqsOf(store: OrgStore, key: Key, value: string): SQL {
-  if (key === 'email') {
-    const forms = storedForms(value).map((form) => sql`${form}`);
-    return sql`SELECT user_seq FROM user_emails WHERE org_id = ${store.org} AND value_key IN (${sql.join(forms, sql`, `)})`;
-  }
-  const live = sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL`;
-  if (key === 'id') return sql`${live} AND id = ${value}`;
-  if (key === 'userName') return sql`${live} AND user_name_key = ${foldCase(value)}`;
-  return sql`${live} AND external_id = ${value}`;
+  if (key === 'email') return seqsWithAddress(store, 'user_emails', value);
+  return sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL AND ${isCalled(key, value)}`;
+}
+
+function deletedSeqsOf(store: OrgStore, key: Key, value: string): SQL {
+  if (key === 'email') return seqsWithAddress(store, 'deleted_emails', value);
+  return sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NOT NULL AND ${isCalled(key, value)}`;
+}
+
+function seqsWithAddress(store: OrgStore, table: 'user_emails' | 'deleted_emails', value: string): SQL {
+  const forms = storedForms(value).map((form) => sql`${form}`);
+  return sql`SELECT user_seq FROM ${sql.raw(table)} WHERE org_id = ${store.org} AND value_key IN (${sql.join(forms, sql`, `)})`;
+}
+
+function isCalled(key: Exclude<Key, 'email'>, value: string): SQL {
+  if (key === 'id') return sql`id = ${value}`;
+  return key === 'userName' ? sql`user_name_key = ${foldCase(value)}` : sql`external_id = ${value}`;
 }
 
 /** What the strict session check needs: zero staleness, from the primary. One round trip. */

@@ -23,7 +23,10 @@ import {
   discover,
   type EventsAsked,
   events,
+  type MayActAsked,
+  mayAct,
   NOBODY,
+  NOBODY_ACTS,
   type ResolveAsked,
   resolve,
 } from './routes/sessions/questions';
@@ -47,6 +50,10 @@ export class Admin extends WorkerEntrypoint<Env, { actor?: string }> {
 export class Sessions extends WorkerEntrypoint<Env> {
   check(question: CheckAsked) {
     return answered(check(this.#host, question), NOBODY);
+  }
+
+  mayAct(question: MayActAsked) {
+    return answered(mayAct(this.#host, question), NOBODY_ACTS);
   }
 
   resolve(question: ResolveAsked) {

@@ -23,7 +23,7 @@ users: userName eq               |     1 |          2 |      3300 |        25 | 
 users: emails[type and value co] |     1 |          2 |      4200 |      4050 |            0 |            0 |        0 |         0 |     0
 user: PUT                        |     2 |         12 |      7400 |        50 |           17 |            0 |        0 |         0 |     0
 user: PATCH title                |     2 |          8 |      5400 |        35 |           12 |            0 |        0 |         0 |     0
-user: PATCH active false         |     2 |         12 |      6200 |        40 |           16 |            1 |        0 |         1 |     1
+user: PATCH active false         |     2 |         12 |      6200 |        40 |           17 |            1 |        0 |         1 |     1
 user: PATCH active true          |     3 |         11 |      6000 |        50 |           18 |            1 |        0 |         1 |     1
 user: DELETE                     |     1 |         12 |      4400 |        50 |           25 |            1 |        0 |         1 |     1
 group: POST                      |     1 |         10 |      5900 |        55 |           21 |            0 |        0 |         0 |     0

@@ -142,10 +142,15 @@ export function decide(states: readonly State[], issuedAt: number): Verdict {
  * @throws Error that says which member is wrong. A session that cannot be read is never a good one.
  */
 export function parseSession({ org, user, issuedAt }: Session): Session & { readonly issuedAt: number } {
-  for (const [name, id] of Object.entries({ org, user })) {
+  expectIds({ org, user });
+  return { org, user, issuedAt: instant(issuedAt) };
+}
+
+/** @throws Error that says which of them is no id. */
+export function expectIds(ids: Pick<Session, 'org' | 'user'>): void {
+  for (const [name, id] of Object.entries(ids)) {
     if (typeof id !== 'string' || !/^[\w.-]{1,100}$/.test(id)) throw new Error(`${name}: an id was expected`);
   }
-  return { org, user, issuedAt: instant(issuedAt) };
 }
 
 /** As the service makes ids of orgs (credentials/secret.ts). A slug may look like one; then there is no flag of it. */

@@ -12,9 +12,8 @@ import { flagKey, flagText } from './flag.ts';
  * - An org's flag stays, also after the org is deleted: for hosts, an org without a flag does not exist, and one that was
  *   deleted is inactive. It is one short key per org.
  * - The flag of an active user only ends sessions that are older than it. After `sessionMaxAge` there are none.
- * - The flag of somebody inactive stays, for they may be signed in by a host that does not ask `resolve`.
- * - The flag of somebody erased, or of an org that is gone, ends after `sessionMaxAge`. Hosts refuse older sessions as expired.
- *   There are no newer ones: nobody can sign in as a user without a name, or in an org whose own flag says inactive.
+ * - The flag of somebody inactive stays, erased or not: an application's keys have no end, and a host need not ask `resolve`.
+ * - The flag of a user of a deleted org ends after `sessionMaxAge`. The org's own flag refuses everybody.
  */
 function lifeOf({ userId, isActive, isGone }: Publication, sessionMaxAge: number): number | undefined {
   if (userId === WHOLE_ORG) return undefined;

@@ -40,6 +40,7 @@ describe('the door', () => {
   const paths: [string, string][] = [
     ['POST', '/check'],
     ['POST', '/resolve'],
+    ['POST', '/may-act'],
     ['POST', '/discover'],
     ['GET', '/users'],
     ['GET', '/groups'],

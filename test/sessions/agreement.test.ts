@@ -73,6 +73,21 @@ async function reasons(org: string, user: string, issuedAt: number, stream: Revo
   };
 }
 
+/** The same of what outlives sessions. */
+async function mayAct(org: string, user: string, stream: RevocationStream) {
+  const checker = sessionChecker({ flags: env.REVOCATIONS, strict, mode: 'auto', onUnavailable: 'allow' });
+  const by = async (mode: Mode, isSensitive = false) =>
+    (await checker.mayAct({ org, user }, { mode, isSensitive })).reason;
+  return {
+    plain: (await exports.Sessions.mayAct({ org, user })).reason,
+    fast: await by('fast'),
+    auto: await by('auto'),
+    sensitive: await by('auto', true),
+    strict: await by('strict'),
+    stream: (await stream.mayAct({ org, user })).reason,
+  };
+}
+
 const everywhere = (reason: string) => ({
   ...{ plain: reason, fast: reason, auto: reason, sensitive: reason, strict: reason, stream: reason },
 });
@@ -86,28 +101,58 @@ interface Case {
   readonly act: (idp: Idp, id: string) => Promise<unknown>;
   readonly before: string;
   readonly after: string;
+  /** What a key of theirs is, whenever it was made. */
+  readonly key: 'good' | 'inactive';
 }
 
 describe('a session of somebody', () => {
   const cases: Case[] = [
-    { what: 'who is active', act: async () => undefined, before: 'good', after: 'good' },
-    { what: 'who was deactivated', act: (idp, id) => setActive(idp, id, false), before: 'inactive', after: 'inactive' },
+    { what: 'who is active', act: async () => undefined, before: 'good', after: 'good', key: 'good' },
     {
-      ...{ what: 'who was deactivated and came back', before: 'revoked', after: 'good' },
+      what: 'who was deactivated',
+      act: (idp, id) => setActive(idp, id, false),
+      before: 'inactive',
+      after: 'inactive',
+      key: 'inactive',
+    },
+    {
+      ...{ what: 'who was deactivated and came back', before: 'revoked', after: 'good', key: 'good' },
       act: async (idp, id) => {
         await setActive(idp, id, false);
         await setActive(idp, id, true);
       },
     },
-    { what: 'who was deleted', act: (idp, id) => idp.delete(`/Users/${id}`), before: 'inactive', after: 'inactive' },
     {
-      ...{ what: 'who was signed out', before: 'revoked', after: 'good' },
+      ...{ what: 'who was erased', before: 'inactive', after: 'inactive', key: 'inactive' },
+      act: (idp, id) => admin('POST', `/orgs/${idp.slug}/users/${id}/erase?confirm=${id}`, { body: {} }),
+    },
+    {
+      what: 'who was deleted',
+      act: (idp, id) => idp.delete(`/Users/${id}`),
+      before: 'inactive',
+      after: 'inactive',
+      key: 'inactive',
+    },
+    {
+      ...{ what: 'who was signed out', before: 'revoked', after: 'good', key: 'good' },
       act: (idp, id) => admin('POST', `/orgs/${idp.slug}/users/${id}/sign-out`, { body: {} }),
     },
-    { what: 'whose org was signed out', act: (idp) => ofOrg(idp, 'sign-out'), before: 'revoked', after: 'good' },
-    { what: 'whose org is switched off', act: (idp) => ofOrg(idp, 'disable'), before: 'inactive', after: 'inactive' },
     {
-      ...{ what: 'whose org was switched off and on', before: 'revoked', after: 'good' },
+      what: 'whose org was signed out',
+      act: (idp) => ofOrg(idp, 'sign-out'),
+      before: 'revoked',
+      after: 'good',
+      key: 'good',
+    },
+    {
+      what: 'whose org is switched off',
+      act: (idp) => ofOrg(idp, 'disable'),
+      before: 'inactive',
+      after: 'inactive',
+      key: 'inactive',
+    },
+    {
+      ...{ what: 'whose org was switched off and on', before: 'revoked', after: 'good', key: 'good' },
       act: async (idp) => {
         await ofOrg(idp, 'disable');
         await ofOrg(idp, 'enable');
@@ -115,7 +160,8 @@ describe('a session of somebody', () => {
     },
   ];
 
-  it.each(cases)('$what is $before if it began before, else $after', async ({ what, act, before, after }) => {
+  it.each(cases)('$what is $before if it began before, else $after; a key is $key', async (it) => {
+    const { what, act, before, after, key } = it;
     const idp = await newIdp(what.replaceAll(/[^a-z]+/g, '-'));
     const { id } = await idp.user('ada');
     const old = Date.now();
@@ -126,6 +172,7 @@ describe('a session of somebody', () => {
     const stream = follow(idp.orgId);
     expect(await reasons(idp.orgId, id, old, stream)).toEqual(everywhere(before));
     expect(await reasons(idp.orgId, id, young, stream)).toEqual(everywhere(after));
+    expect(await mayAct(idp.orgId, id, stream)).toEqual(everywhere(key));
   });
 });
 

@@ -66,7 +66,7 @@ function setUp(options: Partial<SessionCheckerOptions<Request>> = {}) {
     onError: (error, from) => errors.push(`${from}: ${(error as Error).message}`),
     ...options,
   });
-  return { kv, strict, clock, errors, check: checker.check };
+  return { kv, strict, clock, errors, check: checker.check, mayAct: checker.mayAct };
 }
 
 describe('fast', () => {
@@ -99,6 +99,70 @@ describe('fast', () => {
       await env.REVOCATIONS.put(flagKey(ORG, user), '{"v":2,"state":"?"}');
       expect(await check(sessionOf(user))).toMatchObject({ valid: false, reason: 'unreadable', from: 'kv' });
     }
+  });
+});
+
+describe('what outlives sessions', () => {
+  it('may be used while its user is active, whatever was signed out, and however old it is', async () => {
+    const { mayAct, kv, strict } = setUp();
+    const user = newUser();
+    const whom = { org: ORG, user };
+    expect(await mayAct(whom)).toEqual({ valid: true, reason: 'good', from: 'kv', asOf: NOW });
+    await publish(user, true, NOW + MINUTE);
+    expect(await mayAct(whom)).toMatchObject({ valid: true, reason: 'good' });
+    await publish(user, false, NOW + MINUTE);
+    expect(await mayAct(whom)).toMatchObject({ valid: false, reason: 'inactive' });
+    await publish(user, true, NOW + MINUTE);
+    expect(await mayAct(whom)).toMatchObject({ valid: true, reason: 'good' });
+    expect(await mayAct({ org: 'noOrgHere123', user })).toMatchObject({ valid: false, reason: 'unknown' });
+    expect([kv.asked, strict.asked.length]).toEqual([5, 0]);
+  });
+
+  it('takes a revoked session in the strict answer for an active user, and ends no session by asking', async () => {
+    const { mayAct, check, strict } = setUp({ mode: 'strict' });
+    const whom = { org: ORG, user: newUser() };
+    strict.answer = () => ({ valid: false, reason: 'revoked' });
+    expect(await mayAct(whom)).toEqual({ valid: true, reason: 'good', from: 'strict', asOf: NOW });
+    expect(strict.asked.at(-1)).toEqual({ ...whom, issuedAt: NOW });
+    strict.answer = () => ({ valid: true, reason: 'good', notBefore: null });
+    expect(await check(sessionOf(whom.user))).toMatchObject({ valid: true });
+    for (const reason of ['inactive', 'unknown', 'held']) {
+      strict.answer = () => ({ valid: false, reason });
+      expect((await mayAct(whom)).valid, reason).toBe(false);
+    }
+  });
+
+  it.each<[OnUnavailable, known: boolean, stranger: boolean]>([
+    ['deny', false, false],
+    ['allow', true, true],
+    ['last-known', true, false],
+  ])(
+    'when no source answers, %s decides; who was heard to be inactive stays out',
+    async (onUnavailable, known, stranger) => {
+      const { mayAct, kv, strict } = setUp({ onUnavailable, mode: 'auto' });
+      const [good, out] = [newUser(), newUser()];
+      await publish(out, false, NOW);
+      for (const user of [good, out]) await mayAct({ org: ORG, user });
+      kv.answer = down;
+      strict.answer = down;
+      expect((await mayAct({ org: ORG, user: good })).valid).toBe(known);
+      expect((await mayAct({ org: ORG, user: newUser() })).valid).toBe(stranger);
+      expect(await mayAct({ org: ORG, user: out })).toMatchObject({
+        valid: false,
+        reason: 'inactive',
+        from: 'last-known',
+      });
+    },
+  );
+
+  it('asks the service where the request is sensitive, and says that an approval of KV alone is none', async () => {
+    const { mayAct, strict } = setUp({ mode: 'auto' });
+    const whom = { org: ORG, user: newUser() };
+    strict.answer = () => ({ valid: false, reason: 'inactive', notBefore: NOW });
+    expect(await mayAct(whom)).toMatchObject({ valid: true, from: 'kv' });
+    expect(await mayAct(whom, { isSensitive: true })).toMatchObject({ valid: false, from: 'strict' });
+    await expect(mayAct({ org: 'a slug', user: 'x' })).rejects.toThrow('org: an id was expected');
+    await expect(mayAct({ org: 'acme', user: 'x' })).rejects.toThrow("org: the org's id was expected");
   });
 });
 

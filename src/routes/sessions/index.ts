@@ -12,7 +12,7 @@ import { allowOnly } from '../method';
 import { query } from '../validator';
 import type { Host } from './host';
 import { changes, groups, memberships, users } from './lists';
-import { check, discover, events, resolve } from './questions';
+import { check, discover, events, mayAct, resolve } from './questions';
 import { stream } from './stream';
 
 /** A query becomes the question that RPC would ask; what the question may be, questions.ts says for both. */
@@ -30,6 +30,7 @@ const routes = new Hono<App>();
 const hostOf = (c: Context<App>): Host => ({ env: c.env });
 
 routes.post('/check', async (c) => c.json(await check(hostOf(c), await readJson(c))));
+routes.post('/may-act', async (c) => c.json(await mayAct(hostOf(c), await readJson(c))));
 routes.post('/resolve', async (c) => c.json(await resolve(hostOf(c), await readJson(c))));
 routes.post('/discover', async (c) => c.json(await discover(hostOf(c), await readJson(c))));
 routes.get('/users', query(listQuery), async (c) => c.json(await users(hostOf(c), c.req.valid('query'))));
@@ -41,7 +42,7 @@ routes.get('/events', query(eventsQuery, 'type'), async (c) => {
   return c.json(await events(hostOf(c), { ...question, ...(types && { types }) }));
 });
 routes.get('/stream', query(streamQuery), (c) => stream(c, c.req.valid('query')));
-for (const path of ['/check', '/resolve', '/discover']) routes.all(path, allowOnly('POST'));
+for (const path of ['/check', '/may-act', '/resolve', '/discover']) routes.all(path, allowOnly('POST'));
 for (const path of ['/users', '/groups', '/memberships', '/changes', '/events', '/stream'])
   routes.all(path, allowOnly('GET'));
 routes.all('*', () => {

@@ -17,6 +17,7 @@ const checkAsked = z.strictObject({
   user: text(100),
   issuedAt: z.union([z.date(), z.number(), z.string()], 'a Date, epoch milliseconds or ISO text was expected'),
 });
+const mayActAsked = z.strictObject({ org, user: text(100) });
 const key = text(16_384).optional();
 const resolveAsked = z.strictObject({ org, id: key, userName: key, email: key, externalId: key });
 /** RFC 5321 §4.5.3.1: a local part of 64 and a domain of 255 octets. */
@@ -28,6 +29,7 @@ const streamAsked = z.strictObject({ org, after: seq.optional() });
 export const questions = { check: checkAsked, resolve: resolveAsked, events: eventsAsked, stream: streamAsked };
 
 export type CheckAsked = z.input<typeof checkAsked>;
+export type MayActAsked = z.input<typeof mayActAsked>;
 export type ResolveAsked = z.input<typeof resolveAsked>;
 export type DiscoverAsked = z.input<typeof discoverAsked>;
 export type EventsAsked = z.input<typeof eventsAsked>;
@@ -53,6 +55,22 @@ export async function check(host: Host, asked: unknown): Promise<Checked> {
   if (!state?.isKnown) return NOBODY;
   const { isActive, notBefore } = state;
   return { ...decide([{ active: isActive, notBefore: notBefore ?? 0 }], issuedAt), notBefore: iso(notBefore) };
+}
+
+/** The answer of `mayAct` for someone who is not there, or whose org is not. */
+export const NOBODY_ACTS: Verdict = { valid: false, reason: 'unknown' };
+
+/**
+ * May this user act now, whatever was signed out before? For API keys and all else that outlives sessions. Read from the
+ * primary, as `check`.
+ *
+ * @throws ScimError 400.
+ */
+export async function mayAct(host: Host, asked: unknown): Promise<Verdict> {
+  const { org, user } = readAs(mayActAsked, asked, 'question');
+  const state = await ifThere(readSessionState(storeFor(host, org, 'check'), user));
+  if (!state?.isKnown) return NOBODY_ACTS;
+  return decide([{ active: state.isActive, notBefore: 0 }], Date.now());
 }
 
 export type Resolved =

@@ -2,6 +2,7 @@
 import {
   decide,
   decideWithoutOrg,
+  expectIds,
   expectOrgId,
   type FlagReader,
   type OnMissingOrgFlag,
@@ -105,9 +106,18 @@ export interface SessionChecker<R = unknown> {
    * @throws TypeError (rejects) when the mode needs a source that the checker was not given.
    */
   check(session: Session, request?: CheckRequest<R>): Promise<CheckedVerdict>;
+  /**
+   * For what outlives sessions: API keys, personal access tokens, SSH keys, background jobs. May this user act now, whatever was
+   * signed out before? The modes, sources and policies are those of `check`.
+   *
+   * @throws as `check` does.
+   */
+  mayAct(whom: Pick<Session, 'org' | 'user'>, request?: CheckRequest<R>): Promise<CheckedVerdict>;
 }
 
 const FUTURE = 60_000;
+/** Later than every sign-out: only whether somebody is active counts. */
+const NEVER_REVOKED = Number.POSITIVE_INFINITY;
 const MODES: readonly Mode[] = ['fast', 'strict', 'auto'];
 const POLICIES: readonly OnUnavailable[] = ['deny', 'allow', 'last-known'];
 const ON_MISSING: readonly OnMissingOrgFlag[] = ['deny', 'allow'];
@@ -167,13 +177,17 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
     const { org, user, issuedAt } = asked;
     const moment = momentOf(clock);
     const { asOf } = moment;
+    const isKey = issuedAt === NEVER_REVOKED;
     try {
-      const { valid, reason, notBefore } = parseStrict(await inTime(strict!.check({ org, user, issuedAt }), timeout));
+      // Of a session that begins now, the service says whether the user is active.
+      const question = { org, user, issuedAt: isKey ? Math.round(asOf) : issuedAt };
+      const { valid, reason, notBefore } = parseStrict(await inTime(strict!.check(question), timeout));
       if (reason === 'unreadable') return { valid, reason, from: 'strict', asOf };
       const isActive = valid || reason === 'revoked';
-      const ended = reason === 'revoked' ? Math.max(notBefore ?? 0, issuedAt) : notBefore;
+      const ended = reason === 'revoked' && !isKey ? Math.max(notBefore ?? 0, issuedAt) : notBefore;
       const known = memory.hearStrict(org, user, isActive, ended, moment);
-      return { ...(valid ? decide(known, issuedAt) : { valid, reason }), from: 'strict', asOf };
+      const isGood = isKey ? isActive : valid;
+      return { ...(isGood ? decide(known, issuedAt) : { valid, reason }), from: 'strict', asOf };
     } catch (error) {
       onError?.(error, 'strict');
       return undefined;
@@ -192,27 +206,40 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
     return { valid: onUnavailable === 'allow', reason: 'unavailable', from: 'policy', asOf: null };
   }
 
+  /** A stream and the service know slugs, too. */
+  function needId(mode: Mode, org: string) {
+    if (mode !== 'strict' && source?.from === 'kv') expectOrgId(org);
+  }
+
   return {
     async check(session, { mode = options.mode, ...request } = {}) {
       needSources(mode);
       const { org, user, issuedAt } = parseSession(session);
-      // A stream and the service know slugs, too.
-      if (mode !== 'strict' && source?.from === 'kv') expectOrgId(org);
+      needId(mode, org);
       const at = clock.now();
       if (issuedAt > at + clockTolerance + FUTURE) return refused('future');
       if (issuedAt < at - sessionMaxAge) return refused('expired');
-      const asked = { org, user, issuedAt: issuedAt - clockTolerance };
+      return ask({ org, user, issuedAt: issuedAt - clockTolerance }, mode, request);
+    },
 
-      const fast = mode === 'strict' ? undefined : await askFast(asked);
-      if (fast) {
-        const { isFinal, ...verdict } = fast;
-        if (mode === 'fast' || isFinal || !(isAbsence(verdict) || needsStrict(request))) return verdict;
-        // The service is down: a refusal stands, and an approval counts for no more than what was last heard.
-        return (await askStrict(asked)) ?? (verdict.valid ? fallBack(asked) : verdict);
-      }
-      return (mode === 'fast' ? undefined : await askStrict(asked)) ?? fallBack(asked);
+    async mayAct({ org, user }, { mode = options.mode, ...request } = {}) {
+      needSources(mode);
+      expectIds({ org, user });
+      needId(mode, org);
+      return ask({ org, user, issuedAt: NEVER_REVOKED }, mode, request);
     },
   };
+
+  async function ask(asked: Asked, mode: Mode, request: Omit<CheckRequest<R>, 'mode'>): Promise<CheckedVerdict> {
+    const fast = mode === 'strict' ? undefined : await askFast(asked);
+    if (fast) {
+      const { isFinal, ...verdict } = fast;
+      if (mode === 'fast' || isFinal || !(isAbsence(verdict) || needsStrict(request))) return verdict;
+      // The service is down: a refusal stands, and an approval counts for no more than what was last heard.
+      return (await askStrict(asked)) ?? (verdict.valid ? fallBack(asked) : verdict);
+    }
+    return (mode === 'fast' ? undefined : await askStrict(asked)) ?? fallBack(asked);
+  }
 
   function needsStrict({ isSensitive: told, request }: CheckRequest<R>): boolean {
     return told ?? (request !== undefined && isSensitive?.(request) === true);

@@ -32,6 +32,8 @@ export interface RevocationStream extends StateSource {
    * @throws Error (rejects) when the session is not of its shape.
    */
   check(session: Session): Promise<CheckedVerdict>;
+  /** The same of what outlives sessions: whether the user is active, whatever was signed out before. */
+  mayAct(whom: Pick<Session, 'org' | 'user'>): Promise<CheckedVerdict>;
   /** In touch, and everything there is has been heard. */
   isSynced(org: string): boolean;
   /** Milliseconds since what is known was whole for sure; at most a heartbeat while in touch. Infinity: it never was. */
@@ -76,7 +78,7 @@ export function openRevocationStream(options: StreamOptions): RevocationStream {
   const orgs = new Map<string, OrgStream>();
   const streamOf = (org: string) => orgs.get(org) ?? byId.get(org);
 
-  const stream: Omit<RevocationStream, 'check'> = {
+  const stream: Omit<RevocationStream, 'check' | 'mayAct'> = {
     from: 'stream',
     read(org, user) {
       const it = streamOf(org);
@@ -128,7 +130,7 @@ export function openRevocationStream(options: StreamOptions): RevocationStream {
     ...clock,
   });
   for (const org of options.orgs) stream.follow(org, options.after?.[org]);
-  return { ...stream, check: (session) => checker.check(session) };
+  return { ...stream, check: (session) => checker.check(session), mayAct: (whom) => checker.mayAct(whom) };
 }
 
 /** Nobody's session of it is good any more. */

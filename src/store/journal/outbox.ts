@@ -17,7 +17,7 @@ export interface Publication {
   readonly userId: string;
   readonly isActive: boolean;
   readonly notBefore: number | undefined;
-  /** A user who cannot come back: erased, or of an org that is gone. */
+  /** A user of an org that is gone: its own flag refuses everybody. */
   readonly isGone: boolean;
   /**
    * The number of the subject's latest outbox row: publishing this state settles the rows up to it. Each change of a state adds a
@@ -28,7 +28,7 @@ export interface Publication {
 
 /** The state of a user that the batch has changed, for `committedState`. It must follow all changes of the batch. */
 export const selectCommitted = (store: OrgStore, userId: string): SQL =>
-  sql`SELECT max(outbox.seq) AS through, users.id, users.active, users.deleted_at, users.erased_at, users.not_before
+  sql`SELECT max(outbox.seq) AS through, users.id, users.active, users.deleted_at, users.not_before
     FROM outbox JOIN users ON users.org_id = outbox.org_id AND users.id = outbox.user_id
     WHERE outbox.org_id = ${store.org} AND outbox.user_id = ${userId}`;
 
@@ -40,7 +40,7 @@ const publicationOf = (userId: string, row: Row, through: number): Publication =
   userId,
   isActive: row['active'] === 1 && row['deleted_at'] === null,
   notBefore: (row['not_before'] as number | null) ?? undefined,
-  isGone: row['erased_at'] !== null,
+  isGone: false,
   through,
 });
 
@@ -54,8 +54,8 @@ export function newest(a: string | Publication | undefined, b: string | Publicat
 export async function readPublication(db: D1Database, orgId: string, userId: string): Promise<Publication> {
   const state =
     userId === WHOLE_ORG
-      ? sql`SELECT disabled_at IS NULL AS active, NULL AS deleted_at, NULL AS erased_at, not_before FROM orgs WHERE id = ${orgId}`
-      : sql`SELECT active, deleted_at, erased_at, not_before FROM users WHERE org_id = ${orgId} AND id = ${userId}`;
+      ? sql`SELECT disabled_at IS NULL AS active, NULL AS deleted_at, not_before FROM orgs WHERE id = ${orgId}`
+      : sql`SELECT active, deleted_at, not_before FROM users WHERE org_id = ${orgId} AND id = ${userId}`;
   const [pending, found] = await runBatch(db, [
     sql`SELECT max(seq) AS through, max(requested_at) AS requested_at FROM outbox
       WHERE org_id = ${orgId} AND user_id = ${userId}`,

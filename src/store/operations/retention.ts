@@ -6,7 +6,6 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import { runBatch } from '../d1/batch';
 import { forget } from '../directory/erase-user';
-import { publishLater } from '../journal/outbox';
 import { recordEach } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import type { OrgSettings } from '../org/settings';
@@ -85,7 +84,6 @@ export async function eraseOld(store: OrgStore, actor: Actor, kept: Limit, limit
   const results = await store.write(
     record,
     ...forget(store, targets),
-    publishLater(store, targets), // their flags end (sessions/publish.ts)
     sql`SELECT count(*) AS n FROM (${targets})`,
     settle,
   );

@@ -19,6 +19,7 @@ const FLOORS = [
   ['store/operations', 'store/archive'],
   ['env.ts'],
   ['credentials', 'sessions'],
+  ['mirror'],
   ['provisioning'],
   ['operator'],
   ['coordinator.ts'],

@@ -32,6 +32,18 @@ export interface Env extends Databases {
   readonly ADMIN_TOKEN?: string;
   /** Unset: /sessions/v1 does not exist. At least 32 characters, and not ADMIN_TOKEN. */
   readonly HOST_TOKEN?: string;
+  /** What the portal calls the vendor's product. */
+  readonly PORTAL_NAME?: string;
+  /** An image, at an https address. */
+  readonly PORTAL_LOGO_URL?: string;
+  /** The one colour of the portal's buttons and links: `#0b57d0`. */
+  readonly PORTAL_COLOR?: string;
+  /** Where the customer's administrator gets help: an address of e-mail or of a page. */
+  readonly PORTAL_SUPPORT?: string;
+  /** Pages of these origins may show the portal in a frame, with commas between them; unset: none may. */
+  readonly PORTAL_ORIGINS?: string;
+  /** What answers questions about DNS over HTTPS in JSON; unset: Cloudflare's. */
+  readonly DNS_RESOLVER_URL?: string;
   /** `true`: an issuer's keys may be at a loopback address, over http too. For tests and local development only. */
   readonly ALLOW_LOOPBACK_JWKS?: string;
 }
@@ -64,6 +76,19 @@ export interface Settings {
   readonly hostToken: ApiToken | undefined;
   readonly allowsLoopbackJwks: boolean;
   readonly countedQueries: CountedQueries;
+  readonly portal: PortalLook;
+  readonly dnsResolver: string;
+}
+
+/** How the vendor presents the portal. */
+export interface PortalLook {
+  readonly name: string;
+  readonly logoUrl: string | undefined;
+  /** `#rrggbb`. */
+  readonly color: string;
+  readonly support: string | undefined;
+  /** Those that may frame it. */
+  readonly origins: readonly string[];
 }
 
 /** @throws Misconfigured. A token that is too weak is no reason to refuse identity providers: it shuts its own API alone. */
@@ -82,8 +107,48 @@ export function settings(env: Env): Settings {
     hostToken: tokenOf(env, 'HOST_TOKEN'),
     allowsLoopbackJwks: allowsLoopbackJwks(env),
     countedQueries: countedQueriesOf(env),
+    portal: portalOf(env),
+    dnsResolver: resolverOf(env),
   };
 }
+
+function portalOf(env: Env): PortalLook {
+  const { PORTAL_NAME: name = '', PORTAL_COLOR: color = '', PORTAL_SUPPORT: support, PORTAL_LOGO_URL: logo } = env;
+  if (name.length > 60) throw new Misconfigured('PORTAL_NAME', 'at most 60 characters were expected');
+  if (color && !/^#[0-9a-f]{6}$/i.test(color))
+    throw new Misconfigured('PORTAL_COLOR', 'a colour such as #0b57d0 was expected');
+  if (logo && !isSafe(logo)) throw new Misconfigured('PORTAL_LOGO_URL', 'an https address was expected');
+  return {
+    name: name || 'Directory sync',
+    logoUrl: logo || undefined,
+    color: color || '#3b5bdb',
+    support: support || undefined,
+    origins: (env.PORTAL_ORIGINS ?? '').split(',').flatMap((text) => originOf(text.trim())),
+  };
+}
+
+/** @throws Misconfigured. */
+function originOf(text: string): string[] {
+  if (text === '') return [];
+  if (!isSafe(text) || new URL(text).origin !== text) {
+    throw new Misconfigured('PORTAL_ORIGINS', 'origins such as https://app.example.com were expected');
+  }
+  return [text];
+}
+
+function resolverOf({ DNS_RESOLVER_URL: url }: Env): string {
+  if (!url) return 'https://cloudflare-dns.com/dns-query';
+  if (!isSafe(url)) throw new Misconfigured('DNS_RESOLVER_URL', 'an https address was expected');
+  return url;
+}
+
+/** Over https, or on this machine. */
+export function isSafe(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname));
+}
+
+export const isLoopback = (host: string): boolean => /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(host);
 
 /** What is wrong with the variables; empty when nothing is. */
 export function misconfigurations(env: Env): Misconfigured[] {

@@ -22,6 +22,7 @@ export type EventType =
   | 'user.restored'
   | 'user.signed_out'
   | PeopleEvent
+  | PortalEvent
   | 'brake.held'
   | 'brake.rejected'
   | 'brake.withdrawn'
@@ -43,6 +44,11 @@ export type EventType =
  */
 export type PeopleEvent =
   `user.${'imported' | 'linked' | 'erased' | 'protected' | 'unprotected' | 'deactivation_refused' | 'deletion_refused' | 'change_refused'}`;
+
+/** Of the portal: links for the customer's administrator, and domains that were proved by a TXT record. */
+export type PortalEvent =
+  | `portal.${'link_created' | 'link_opened' | 'link_revoked'}`
+  | `domain.${'added' | 'verified' | 'lost' | 'removed'}`;
 
 /** `cancelled`, `completed` and `retired` (by the use of the new one) are ends of a rotation's grace. */
 export type CredentialEvent =

@@ -1,6 +1,6 @@
 /**
  * A secret's life as text: made, recognised, hashed, masked. `<prefix>_<org id>_<secret and checksum>`: fixed prefixes that
- * secret scanners can look for, `\bscim(?:pw|cs|ac|at|rt)?_[0-9A-Za-z]{12}_[0-9A-Za-z]{39}\b`.
+ * secret scanners can look for, `\bscim(?:pw|cs|ac|at|rt|pl|ps)?_[0-9A-Za-z]{12}_[0-9A-Za-z]{39}\b`.
  */
 
 /** What each kind begins with. `oauth_code` is the authorization code of RFC 6749 §4.1.2. */
@@ -11,6 +11,8 @@ const PREFIXES = {
   oauth_code: 'scimac',
   oauth_access: 'scimat',
   oauth_refresh: 'scimrt',
+  portal_link: 'scimpl',
+  portal_session: 'scimps',
 } as const;
 
 export type SecretKind = keyof typeof PREFIXES;
@@ -22,6 +24,9 @@ export type Recognised =
 
 /** Why a text cannot be a secret of ours. `form`: it is nothing like one. */
 export type Fault = 'form' | 'whitespace' | 'truncated' | 'checksum';
+
+/** In the place of an org's id: of the vendor's own operators. No org has it, for it is not random. */
+export const OPERATOR = '000000000000';
 
 const LETTERS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const ORG_ID_LENGTH = 12;

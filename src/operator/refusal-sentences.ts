@@ -9,6 +9,8 @@ const KINDS: Readonly<Record<string, string>> = {
   oauth_code: 'an authorization code',
   oauth_access: 'an access token',
   oauth_refresh: 'a refresh token',
+  portal_link: 'a link to the portal',
+  portal_session: 'a session of the portal',
 };
 
 const MALFORMED: Readonly<Record<string, string>> = {

@@ -175,6 +175,16 @@ const CASES: Record<SettingKey, Case> = {
     good: ['Staff, Board', ['Staff', 'Board']],
     bad: [['Staff,', 'ids or displayNames of groups of this org, with commas between them, were expected, or none']],
   },
+  'portal.allow': {
+    default: ['idp', 'scim', 'credentials', 'groups', 'linking', 'domains', 'removal'],
+    good: ['held, credentials', ['credentials', 'held']],
+    bad: [
+      [
+        'everything',
+        'parts with commas between them, or nothing, were expected: idp, scim, credentials, groups, linking, domains, held, removal',
+      ],
+    ],
+  },
 };
 
 let idp: Idp;

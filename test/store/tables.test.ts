@@ -34,6 +34,7 @@ describe('the tables', () => {
     expect(names).toEqual([
       'approvals',
       'assertions',
+      'attribute_counts',
       'brake_counts',
       'brake_held',
       'credentials',
@@ -49,6 +50,9 @@ describe('the tables', () => {
       'org_domains',
       'orgs',
       'outbox',
+      'portal_domains',
+      'portal_links',
+      'portal_sessions',
       'refusals',
       'removals',
       'schemas',
@@ -78,11 +82,15 @@ describe('the tables', () => {
     // is found by its age alone is found by the cron, for all orgs. A domain says which orgs somebody may be of.
     expect(others.sort()).toEqual([
       'assertions: valid_until',
+      'attribute_counts: day',
       'credentials: hash',
       'credentials: id',
       'credentials: kind, valid_until',
       'grants: review_at, approved_at',
       'org_domains: domain, org_id',
+      'portal_domains: checked_at',
+      'portal_links: expires_at',
+      'portal_sessions: expires_at',
       'refusals: day',
       'removals: turn',
       'traffic: day',

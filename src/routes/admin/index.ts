@@ -19,6 +19,7 @@ import { health } from './health';
 import { clients } from './oauth';
 import { exit } from './offboarding';
 import { orgs } from './orgs';
+import { operatorLink, portalLinks } from './portal-links';
 import { refusals } from './refusals';
 import { restore } from './restore';
 import { schemas } from './schemas';
@@ -52,6 +53,8 @@ routes.route('/orgs/:slug/exit', exit);
 routes.route('/orgs/:slug/groups', groups);
 routes.route('/orgs/:slug/schemas', schemas);
 routes.route('/orgs/:slug/sessions', sessions);
+routes.route('/orgs/:slug/portal-links', portalLinks);
+routes.route('/portal-links', operatorLink);
 routes.all('*', () => {
   throw notFound('Endpoint');
 });

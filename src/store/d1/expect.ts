@@ -37,7 +37,8 @@ export type Expectation =
   | 'import_members'
   | 'import_cycle'
   | 'removal'
-  | 'sign_outs';
+  | 'sign_outs'
+  | 'portal_link';
 
 /** @param condition an expression that is 1 when the batch may go on. */
 export function expect(expectation: Expectation, condition: SQL): SQL {

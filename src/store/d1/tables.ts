@@ -531,3 +531,88 @@ export const brakeHeld = sqliteTable(
   },
   (t) => [primaryKey({ columns: [t.orgId, t.userId] })],
 );
+
+/** Links that open the portal for a customer's administrator, or for the vendor's own operator (`org_id` is empty then). */
+export const portalLinks = sqliteTable(
+  'portal_links',
+  {
+    orgId: text('org_id').notNull(),
+    id: text('id').notNull(),
+    /** SHA-256 of the secret in the address, hexadecimal. */
+    hash: text('hash').notNull(),
+    scope: text('scope', { enum: ['setup', 'read', 'operator'] }).notNull(),
+    /** The person it is for: the journal names the actor `portal:<contact>`. */
+    contact: text('contact').notNull(),
+    returnUrl: text('return_url'),
+    createdAt: integer('created_at').notNull(),
+    createdBy: text('created_by').notNull(),
+    expiresAt: integer('expires_at').notNull(),
+    /** A link opens once. */
+    openedAt: integer('opened_at'),
+    /** Its session dies with it. */
+    revokedAt: integer('revoked_at'),
+    revokedBy: text('revoked_by'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.id] }),
+    uniqueIndex('portal_links_hash').on(t.orgId, t.hash),
+    index('portal_links_expires_at').on(t.expiresAt),
+  ],
+);
+
+/** Who is in the portal: one session for each link that was opened. WITHOUT ROWID in the migration. */
+export const portalSessions = sqliteTable(
+  'portal_sessions',
+  {
+    orgId: text('org_id').notNull(),
+    /** SHA-256 of the secret in the cookie, hexadecimal. */
+    hash: text('hash').notNull(),
+    linkId: text('link_id').notNull(),
+    startedAt: integer('started_at').notNull(),
+    /** Noted once a minute, not at each request. */
+    lastSeenAt: integer('last_seen_at').notNull(),
+    expiresAt: integer('expires_at').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.hash] }), index('portal_sessions_expires_at').on(t.expiresAt)],
+);
+
+/** Domains that a customer wants to prove, and has proved, by a TXT record. WITHOUT ROWID in the migration. */
+export const portalDomains = sqliteTable(
+  'portal_domains',
+  {
+    orgId: text('org_id').notNull(),
+    /** As DNS knows it (`xn--…`). */
+    domain: text('domain').notNull(),
+    /** What the TXT record must hold. */
+    value: text('value').notNull(),
+    createdAt: integer('created_at').notNull(),
+    createdBy: text('created_by').notNull(),
+    /** When the record was first found. */
+    verifiedAt: integer('verified_at'),
+    checkedAt: integer('checked_at'),
+    /** Since when the record of a verified domain is missing. */
+    missingSince: integer('missing_since'),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.domain] }), index('portal_domains_checked_at').on(t.checkedAt)],
+);
+
+/** Which attributes the identity provider sent, counted by day: names alone, of which there are few. WITHOUT ROWID in the migration. */
+export const attributeCounts = sqliteTable(
+  'attribute_counts',
+  {
+    orgId: text('org_id').notNull(),
+    /** The day, UTC: days since 1970. */
+    day: integer('day').notNull(),
+    resourceType: text('resource_type', { enum: ['User', 'Group'] }).notNull(),
+    /** Empty: names beyond the bound, counted together. */
+    name: text('name').notNull(),
+    /** 1: the schemas do not have it, and it was left out. */
+    isIgnored: integer('is_ignored').notNull(),
+    count: integer('count').notNull(),
+    lastAt: integer('last_at').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.day, t.resourceType, t.name, t.isIgnored] }),
+    index('attribute_counts_day').on(t.day),
+  ],
+);

@@ -9,6 +9,7 @@ const DAY = 24 * HOUR;
 /** What a client was given for a while stays a week: the journal names it, and a late use of it is explained. */
 const KEEP_GIVEN = 7 * DAY;
 const KEEP_GRANT = 30 * DAY;
+const KEEP_LINK = 30 * DAY;
 const KEEP_REFUSALS = 30;
 /** Longer than any tolerance for a client's clock: an assertion must not be good again because it was forgotten. */
 const KEEP_ASSERTION = HOUR;
@@ -69,6 +70,15 @@ export async function removeExpired(db: D1Database, now: number, limit: number):
     some(
       'refusals',
       'org_id, day, reason, hint, credential_id, client, address',
+      sql`day < ${Math.floor(now / DAY) - KEEP_REFUSALS}`,
+      limit,
+    ),
+    // A link that is over is listed for a while; its session, of hours, is over long before.
+    some('portal_sessions', 'org_id, hash', sql`expires_at <= ${now}`, limit),
+    some('portal_links', 'org_id, id', sql`expires_at <= ${now - KEEP_LINK}`, limit),
+    some(
+      'attribute_counts',
+      'org_id, day, resource_type, name, is_ignored',
       sql`day < ${Math.floor(now / DAY) - KEEP_REFUSALS}`,
       limit,
     ),

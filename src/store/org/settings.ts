@@ -157,6 +157,17 @@ const sso = text(SSO, 100)
   .regex(/^\P{Cc}*$/u, 'text without control characters was expected')
   .transform((text) => (/^(?:true|false)$/i.test(text) ? text.toLowerCase() === 'true' : text));
 
+/** What a customer's administrator may change in the portal. */
+export const PORTAL_PARTS = ['idp', 'scim', 'credentials', 'groups', 'linking', 'domains', 'held', 'removal'] as const;
+export type PortalPart = (typeof PORTAL_PARTS)[number];
+
+const PARTS = 'parts with commas between them, or nothing';
+const parts = z
+  .string()
+  .transform((list) => (list === 'nothing' ? [] : items(list)))
+  .pipe(z.array(z.enum(PORTAL_PARTS, `${PARTS}, were expected: ${PORTAL_PARTS.join(', ')}`)))
+  .transform((all): readonly PortalPart[] => PORTAL_PARTS.filter((part) => all.includes(part)));
+
 const RATE = `${either(RATES.map(String))} (requests a second)`;
 
 /** The name of the org: set like a setting, and kept in a column of its own. */
@@ -412,6 +423,18 @@ export const SETTINGS = {
       'The ids are kept. A deleted group leaves the setting.',
     ],
     groups: { unmet: 'sign_out_groups', expected: NO_GROUPS },
+  }),
+  'portal.allow': setting({
+    takes: PARTS,
+    schema: parts,
+    default: ['idp', 'scim', 'credentials', 'groups', 'linking', 'domains', 'removal'] as readonly PortalPart[],
+    about: "What the customer's administrator may change in the portal.",
+    notes: [
+      '`idp`: which identity provider it is. `scim`: switch SCIM on and off. `credentials`: generate, rotate and revoke.',
+      '`groups`: the default group. `linking`: how existing accounts are adopted. `domains`: prove domains by DNS.',
+      '`held`: decide about deactivations beyond `deactivationLimit.*`. `removal`: remove the set-up.',
+      'A link with the scope `read` changes nothing, and a link with the scope `operator` may change everything.',
+    ],
   }),
 };
 

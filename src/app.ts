@@ -8,6 +8,7 @@ import { health } from './routes/health';
 import { help } from './routes/help';
 import { oauth } from './routes/oauth';
 import { metadata } from './routes/oauth/metadata';
+import { portal } from './routes/portal';
 import { scimError } from './routes/respond';
 import { scim } from './routes/scim';
 import { routedPath } from './routes/scim/path';
@@ -27,6 +28,7 @@ app.route('/oauth', oauth);
 app.get('/.well-known/oauth-authorization-server', metadata);
 app.route('/admin/v1', admin);
 app.route('/sessions/v1', sessions);
+app.route('/portal', portal);
 
 app.notFound((c) => scimError(c, notFound('Endpoint')));
 

@@ -27,6 +27,7 @@ import { linkPreviewCommand } from './link-preview.mjs';
 import { oauthCommands } from './oauth.mjs';
 import { exitCommand } from './offboard.mjs';
 import { orgCommands, scimCommands } from './orgs.mjs';
+import { portalCommands } from './portal.mjs';
 import { refusalCommands } from './refusals.mjs';
 import { schemaCommands } from './schemas.mjs';
 import { sessionCommands } from './sessions.mjs';
@@ -53,4 +54,5 @@ export const commands = [
   ...refusalCommands,
   ...brakeCommands,
   ...sessionCommands,
+  ...portalCommands,
 ].map((command) => (command.quiet ? { ...command, options: { ...command.options, quiet: QUIET } } : command));

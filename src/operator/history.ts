@@ -169,6 +169,7 @@ function whoIs({ actor, details }: Told): string {
   const client = typeof details['client'] === 'string' ? ` (${details['client']})` : '';
   if (kind === 'idp') return `the identity provider${client}`;
   if (kind === 'client') return `the OAuth client ${name}${client}`;
+  if (kind === 'portal') return `the administrator ${name} in the portal`;
   if (kind === 'admin') return `the administrator ${(details['by'] as string | undefined) ?? name}`;
   return 'the service itself';
 }

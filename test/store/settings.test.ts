@@ -217,7 +217,7 @@ describe('a setting', () => {
   });
 
   it.each(entries)('%s has a default that its own text sets', (_key, setting) => {
-    if (setting.default !== undefined) expect(setting.schema.parse(textOf(setting.default))).toBe(setting.default);
+    if (setting.default !== undefined) expect(setting.schema.parse(textOf(setting.default))).toEqual(setting.default);
     else expect(setting.unset).toMatch(/\S/);
   });
 

@@ -78,6 +78,10 @@ export async function orgTooFast(
   return ORG_PERIOD;
 }
 
+/** Whether a session of the portal asks for more than its pages do. */
+export const portalTooOften = ({ env }: Context<App>, linkId: string): Promise<boolean> =>
+  isOver(env.RATE_25, `portal:${linkId}`);
+
 /** Whether the org was over its rate a moment ago: a caller that is not known is then checked before it is served. */
 export const wasTooFast = (orgId: string): boolean => (overRate.get(orgId) ?? 0) > Date.now();
 

@@ -2,6 +2,7 @@
 import { Hono } from 'hono';
 import { Misconfigured } from './env';
 import { misconfigured } from './routes/access/guard';
+import { noteStray } from './routes/access/refusal';
 import { admin } from './routes/admin';
 import { type App, everyResponse } from './routes/context';
 import { health } from './routes/health';
@@ -30,7 +31,10 @@ app.route('/admin/v1', admin);
 app.route('/sessions/v1', sessions);
 app.route('/portal', portal);
 
-app.notFound((c) => scimError(c, notFound('Endpoint')));
+app.notFound(async (c) => {
+  await noteStray(c);
+  return scimError(c, notFound('Endpoint'));
+});
 
 app.onError((error, c) => {
   if (error instanceof ScimError) return scimError(c, error);

@@ -51,7 +51,8 @@ const REQUESTS: Readonly<Record<string, string>> = {
 };
 
 function sentenceOfRequest(hint: string): string {
-  const [, status = '', scimType] = /^\S+ \S+ (\d{3})(?: (\w+))?$/.exec(hint) ?? [];
+  const [, status = '', scimType, attribute] = /^\S+ \S+ (\d{3})(?: (\w+)(?: (\w+))?)?$/.exec(hint) ?? [];
+  if (attribute) return `a request was refused (${hint}): ${attribute} was missing; map it in the identity provider`;
   const why = REQUESTS[`${status} ${scimType}`] ?? REQUESTS[status];
   return `a request was refused${hint && ` (${hint})`}: ${why ?? 'see what the identity provider says of it'}`;
 }
@@ -72,6 +73,8 @@ function sentence({ reason, hint, credential, successor }: Refusal): string {
   switch (reason) {
     case 'missing':
       return 'no credential was sent: enter it in the identity provider; nothing is to be done if the client sends it once it is asked (401)';
+    case 'path':
+      return 'asked at an address that is not part of SCIM: the base URL has to end in /scim/v2';
     case 'malformed': {
       const [, arrived, meant] = /^truncated (\d+)\/(\d+)$/.exec(hint) ?? [];
       if (arrived) return `cut off: ${arrived} of ${meant} characters arrived; copy the token again`;

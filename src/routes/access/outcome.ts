@@ -25,6 +25,10 @@ function operationOf({ method, path }: Outcome): string {
 export const statusOf = (error: unknown): number =>
   error instanceof ScimError ? error.status : error instanceof Busy ? 503 : 500;
 
+/** The attribute that a resource cannot be without: a name of the standard, and nothing of the request. */
+const missingIn = ({ detail }: ScimError): string | undefined =>
+  /^(userName|displayName) is required:/.exec(detail)?.[1];
+
 /** What an org's policies answer with, which note their refusals under names of their own. */
 const OF_POLICIES = [403, 429];
 
@@ -46,7 +50,10 @@ export function noteOutcomes(
   for (const one of outcomes) {
     if (one.status < 400 || (OF_POLICIES.includes(one.status) && left-- > 0)) continue;
     const scimType = one.error instanceof ScimError ? one.error.scimType : undefined;
-    const hint = [operationOf(one), one.status, ...(scimType ? [scimType] : [])].join(' ');
+    const missing = one.error instanceof ScimError ? missingIn(one.error) : undefined;
+    const hint = [operationOf(one), one.status, ...(scimType ? [scimType] : []), ...(missing ? [missing] : [])].join(
+      ' ',
+    );
     hints.set(hint, (hints.get(hint) ?? 0) + 1);
   }
   const by = credentialId === undefined ? { hash } : { credentialId };

@@ -2,6 +2,7 @@
 import type { Context } from 'hono';
 import type { Refused } from '../../credentials/refusal';
 import { Tally } from '../../credentials/refusal-counter';
+import { hashOf, recognise } from '../../credentials/secret';
 import { type ScimError, tooManyRequests, unauthorized } from '../../scim/error';
 import { type App, actorOf, addressOf, inBackground } from '../context';
 import { failedTooOften } from './rate-limits';
@@ -35,6 +36,17 @@ export function noteRefusal(c: Context<App>, refused: Refused, count = 1): void 
 export async function refusalFor(c: Context<App>, refused: Refused): Promise<ScimError> {
   const seconds = refused.reason === 'missing' ? undefined : await failedTooOften(c);
   return seconds === undefined ? refusedAlready(c, refused) : brakedFor(c, refused, seconds);
+}
+
+/**
+ * A request at an address that is no part of this service, with a credential of ours: somebody has entered a base URL
+ * without /scim/v2. Nothing is checked, and the answer tells nothing.
+ */
+export async function noteStray(c: Context<App>): Promise<void> {
+  const secret = /^\s*(?:bearer\s+)?(\S+)\s*$/i.exec(c.req.header('Authorization')?.slice(0, 500) ?? '')?.[1];
+  const recognised = secret === undefined ? undefined : await recognise(secret);
+  if (!recognised?.ok || (await failedTooOften(c)) !== undefined) return;
+  noteRefusal(c, { reason: 'path', orgId: recognised.orgId, hash: await hashOf(secret!) });
 }
 
 /** Notes a refusal of a request that was counted before it was checked. @returns the answer. */

@@ -6,6 +6,8 @@ import { type Credential, credentialOf } from './credentials';
 
 export type Reason =
   | 'missing'
+  /** At an address that is none of SCIM's, with a secret of ours. */
+  | 'path'
   | 'malformed'
   | 'unknown'
   | 'expired'

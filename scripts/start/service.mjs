@@ -83,6 +83,7 @@ export function startService({
       PUBLIC_URL: url,
       ADMIN_TOKEN: adminToken,
       ...(secrets.HOST_TOKEN && { HOST_TOKEN: secrets.HOST_TOKEN }),
+      ...portalVariables(),
       ...(process.env.ALLOW_LOOPBACK_JWKS && { ALLOW_LOOPBACK_JWKS: process.env.ALLOW_LOOPBACK_JWKS }),
     };
     const workers = [{ configPath: join(root, 'wrangler.toml'), port, vars }, ...beside];
@@ -231,3 +232,9 @@ function collect(child) {
     return stripVTControlCharacters(said).trim();
   };
 }
+
+/** How the portal looks, and whom it asks about DNS. */
+const portalVariables = () =>
+  Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => /^(?:PORTAL_[A-Z_]+|DNS_RESOLVER_URL)$/.test(name)),
+  );

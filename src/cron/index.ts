@@ -1,5 +1,6 @@
 /** The cron's work across orgs, each minute (wrangler.toml). */
 import type { Env } from '../env';
+import { checkDueDomains } from '../provisioning/domains';
 import { removeWaiting } from '../provisioning/removal';
 import { writeCanary } from '../sessions/kv-lag';
 import { cleanUp, warn } from './credentials';
@@ -15,6 +16,7 @@ export async function runCron(env: Env): Promise<void> {
     cleanUp(env),
     retain(env),
     removeWaiting(env),
+    checkDueDomains(env),
   ]);
   const failed = done.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
   if (failed.length > 0)

@@ -6,10 +6,10 @@ import { sizeText } from '../store/org/size';
 import type { Tenant } from '../store/org/tenant';
 
 const DAY = 86_400_000;
-const WARN_EXPIRY = 20;
+export const WARN_EXPIRY = 20;
 const OLD = 365;
 /** Of the seats of a plan; the journal warns of it, too. */
-const NEARLY_FULL = 0.9;
+export const NEARLY_FULL = 0.9;
 /** Milliseconds after which a publication that waits is worth a look. */
 const SLOW = 60_000;
 /** Errors among the requests of an operation in seven days that are worth a look: so many, and such a part of them. */

@@ -17,7 +17,9 @@ export async function readJson(c: Context, whenEmpty?: unknown): Promise<unknown
     throw new ScimError(415, undefined, 'Content-Type: application/scim+json or application/json was expected');
   }
   const bytes = await readBytes(c.req.raw);
-  return bytes.length === 0 && whenEmpty !== undefined ? whenEmpty : parseJson(bytes);
+  const json = bytes.length === 0 && whenEmpty !== undefined ? whenEmpty : parseJson(bytes);
+  c.set('sent', json);
+  return json;
 }
 
 /** Content codings (RFC 9110 §8.4.1) and what DecompressionStream calls them. HTTP's `deflate` is zlib's format. */

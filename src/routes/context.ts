@@ -14,6 +14,8 @@ export interface Variables {
   /** The request came over a service binding, where its address means nothing. */
   isBinding?: boolean;
   org: Org;
+  /** The JSON that a SCIM request sent. */
+  sent?: unknown;
   /** Of a bulk request: what became of its operations. */
   operations?: readonly Outcome[];
 }

@@ -2,6 +2,7 @@
 import { applyD1Migrations, reset } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import './source-maps';
+import { arrivals } from '../../src/routes/access/arrivals';
 import { traffic } from '../../src/routes/access/outcome';
 import { tally } from '../../src/routes/access/refusal';
 import { enforceLimits } from './platform';
@@ -13,6 +14,7 @@ enforceLimits();
 tally.interval = 0;
 // Requests of good credentials, and their refusals, are counted only where a test is about them: it would take a write for each.
 traffic.interval = Number.POSITIVE_INFINITY;
+arrivals.interval = Number.POSITIVE_INFINITY;
 
 /** `reset()` passes over databases that the runtime has unloaded. To look into one loads it, so that a second time counts. */
 async function emptyStorage(): Promise<void> {

@@ -13,9 +13,11 @@ import { isNoteworthy, type Line, noteUse } from '../../store/credentials/creden
 import type { Reason } from '../../store/credentials/refusals';
 import { databaseOf } from '../../store/d1/databases';
 import type { OrgStore } from '../../store/org/open';
+import { knownProfiles } from '../../store/org/profile';
 import { publicUrl } from '../addresses';
 import { type App, actorOf, addressOf, inBackground } from '../context';
 import { orgFor } from '../org';
+import { noteArrivals } from './arrivals';
 import { noteOutcomes, statusOf } from './outcome';
 import {
   becomeKnown,
@@ -174,6 +176,7 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
       [request, ...(c.get('operations') ?? [])],
       noted,
     );
+    if (store.latestTenant !== undefined) noteArrivals(c, orgId, knownProfiles.get(store.caller).types);
   }
   if (fault === undefined) return;
   c.res = undefined; // or Hono would keep its headers: the Allow of a 405 tells a stranger which paths there are

@@ -10,6 +10,7 @@ import { ScimError } from '../../scim/error';
 import { Busy } from '../../store/d1/batch';
 import { endSession } from '../../store/portal/sessions';
 import { misconfigured } from '../access/guard';
+import { vendorConsole } from './console';
 import { readForm } from './form';
 import { alone, pathOf } from './layout';
 import { door } from './open';
@@ -41,6 +42,7 @@ portal.post('/end', inSession, async (c) => {
 });
 
 portal.use('/orgs/*', inSession);
+portal.route('/orgs', vendorConsole);
 portal.route('/orgs/:slug', orgPages);
 portal.all('/orgs/*', () => {
   throw notHere();

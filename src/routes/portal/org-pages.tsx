@@ -1,11 +1,18 @@
 /** The pages of one org. */
 import { Hono } from 'hono';
+import { activity } from './activity';
+import { attributes } from './attributes';
 import { switchScim } from './changes';
 import { credentials } from './credentials';
+import { domains } from './domains';
 import { readForm } from './form';
+import { groups } from './groups';
+import { held } from './held';
 import { pathOf } from './layout';
 import { overview } from './overview';
+import { people } from './people';
 import { setUp } from './set-up';
+import { switchOff } from './switch-off';
 import { expectMay, orgOf, type PortalApp } from './visit';
 
 export const orgPages = new Hono<PortalApp>();
@@ -23,4 +30,11 @@ orgPages.post('/scim', async (c) => {
 
 orgPages.route('/set-up', setUp);
 orgPages.route('/credentials', credentials);
+orgPages.route('/people', people);
+orgPages.route('/groups', groups);
+orgPages.route('/attributes', attributes);
+orgPages.route('/activity', activity);
+orgPages.route('/domains', domains);
+orgPages.route('/held', held);
+orgPages.route('/switch-off', switchOff);
 orgPages.route('/', overview);

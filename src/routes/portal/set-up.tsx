@@ -128,7 +128,7 @@ async function stepPage(c: PortalContext, notice?: Page['notice'], name = c.req.
     c,
     page,
     <>
-      <div id="finished" data-live>
+      <div id="finished" class="live" data-live>
         {finished && <Note mark="works">{texts.setup.finished}</Note>}
       </div>
       <div class="two">
@@ -325,18 +325,18 @@ async function connect(c: PortalContext, { tenant, org }: Found): Promise<Child>
         />
       </details>
       {ways.length > 1 && (
-        <nav aria-label={texts.ways} class="row">
+        <div class="stack tight">
           <strong class="small">{texts.ways}</strong>
-          {ways.map((way) => (
-            <a
-              class={`button ${way === asked ? 'main' : ''}`}
-              href={`?way=${way}`}
-              aria-current={way === asked ? 'true' : undefined}
-            >
-              {texts.way[way]}
-            </a>
-          ))}
-        </nav>
+          <nav aria-label={texts.ways}>
+            <span class="tabs">
+              {ways.map((way) => (
+                <a href={`?way=${way}`} aria-current={way === asked ? 'true' : undefined}>
+                  {texts.way[way]}
+                </a>
+              ))}
+            </span>
+          </nav>
+        </div>
       )}
       {asked === 'oauth' ? (
         <OauthClients

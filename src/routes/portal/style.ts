@@ -3,6 +3,7 @@
 /** Each colour has 4.5 : 1 on the ones it is used on; lines of fields and marks have 3 : 1. */
 const SHEET = `
 *{box-sizing:border-box}
+[hidden],.live:empty{display:none!important}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;color:var(--text);background:var(--back);overflow-wrap:anywhere}
 :root{color-scheme:light dark;--text:#171b24;--soft:#5a6375;--back:#f6f7f9;--card:#fff;--line:#e3e6ec;--field:#858d9d;--sunk:#f1f3f6;
@@ -32,13 +33,17 @@ code,.mono{font:.875em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 .side a[aria-current]{background:var(--tint);color:var(--accent);font-weight:600}
 .side .count{margin-left:auto;font-size:.75rem;background:var(--warn-back);color:var(--warn);border-radius:1rem;padding:0 .5rem;font-weight:600}
 .stack{display:flex;flex-direction:column;gap:1.25rem}.tight{gap:.625rem}
-.row{display:flex;flex-wrap:wrap;align-items:center;gap:.625rem 1rem}.row .end{margin-left:auto}
+.row{display:flex;flex-wrap:wrap;align-items:center;gap:.625rem 1rem}.row .end{margin-left:auto}.row .grow{flex:1 1 14rem;width:auto}.row>.field{flex:0 1 12rem}.row:has(>.field){align-items:flex-end}
 .lead{color:var(--soft);max-width:44rem;margin-top:.375rem}
 .card{background:var(--card);border:1px solid var(--line);border-radius:.875rem;padding:1.125rem 1.25rem;display:flex;flex-direction:column;gap:.875rem}
 .card>header{display:flex;flex-wrap:wrap;gap:.25rem .75rem;align-items:center}.card>header .end{margin-left:auto}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(13rem,100%),1fr));gap:1rem}
 .figure{display:flex;flex-direction:column;gap:.125rem}.figure b{font-size:1.5rem;font-weight:650;letter-spacing:-.02em;font-variant-numeric:tabular-nums}
 .two{display:grid;grid-template-columns:15rem minmax(0,1fr);gap:1.25rem;align-items:start}
+.card:has(>.steps){padding:0}
+.tabs{display:inline-flex;flex-wrap:wrap;gap:.125rem;background:var(--sunk);border-radius:.625rem;padding:.1875rem}
+.tabs a{padding:.3125rem .75rem;border-radius:.5rem;color:var(--soft);text-decoration:none;font-weight:550;font-size:.875rem}
+.tabs a[aria-current]{background:var(--card);color:var(--text);box-shadow:0 1px 2px #0003}
 .steps{list-style:none;padding:.5rem;margin:0;display:flex;flex-direction:column}
 .steps a{display:grid;grid-template-columns:1.5rem minmax(0,1fr);gap:0 .625rem;padding:.5rem .625rem;border-radius:.5rem;color:inherit;text-decoration:none}
 .steps a:hover{background:var(--sunk)}.steps a[aria-current]{background:var(--tint)}
@@ -86,7 +91,7 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 details summary{cursor:pointer;font-weight:600}
 @media (max-width:56rem){.frame{grid-template-columns:minmax(0,1fr);gap:1.25rem;padding-top:.75rem}
 .side{margin:0 -1.25rem;overflow-x:auto;border-bottom:1px solid var(--line)}.side ul{flex-direction:row;padding:0 1.25rem .5rem;width:max-content;position:static}.side a{white-space:nowrap}
-.two{grid-template-columns:minmax(0,1fr)}}
+.two{grid-template-columns:minmax(0,1fr)}.steps{flex-direction:row;overflow-x:auto}.steps a{align-items:center}.steps .name{white-space:nowrap}.steps .state{font-size:.75rem;white-space:nowrap}}
 @media (max-width:36rem){.facts{grid-template-columns:minmax(0,1fr);gap:0}.facts dd{margin-bottom:.5rem}.log li{grid-template-columns:minmax(0,1fr)}.top .org{border:0;padding:0}.top .me{margin:0;width:100%}h1{font-size:1.3125rem}}
 @media (prefers-reduced-motion:no-preference){.dot,.badge,.note{transition:background-color .3s,color .3s}}
 @media (forced-colors:active){.badge,.dot,.card{border:1px solid}}

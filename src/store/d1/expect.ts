@@ -38,7 +38,8 @@ export type Expectation =
   | 'import_cycle'
   | 'removal'
   | 'sign_outs'
-  | 'portal_link';
+  | 'portal_link'
+  | 'domains';
 
 /** @param condition an expression that is 1 when the batch may go on. */
 export function expect(expectation: Expectation, condition: SQL): SQL {

@@ -9,7 +9,7 @@ import { latestEvents } from './events';
 import { clientName, faultOf } from './faults';
 import { pathOf, render } from './layout';
 import { Card, Empty, Name, Select, Table, Time } from './parts';
-import { orgOf, type PortalApp, type PortalContext } from './visit';
+import { orgOf, type PortalApp, type PortalContext, type Visit } from './visit';
 
 const DAY = 86_400_000;
 const SHOWN = 100;
@@ -112,7 +112,7 @@ activity.get('/', async (c) => {
                 </span>
                 <span>
                   <Subject of={one} slug={tenant.slug} users={users} groups={groups} />
-                  <bdi lang="en">{sentenceOf(one, groups)}</bdi>
+                  <Sentence visit={visit} of={one} names={groups} />
                 </span>
               </li>
             ))}
@@ -124,11 +124,25 @@ activity.get('/', async (c) => {
   );
 });
 
-/** Of a user's event what its history says; of others what it is called and by whom. */
-const sentenceOf = (event: ShownEvent, groups: ReadonlyMap<string, string>): string =>
-  event.type.startsWith('group.')
-    ? `${event.type.replace('.', ' ')} by ${event.actor.replace(/^(?:admin|portal|client):/, '')}`
-    : tell(event, event.target ?? '', groups);
+/** Of a user's event what its history says; of others what it is called, and by whom. */
+function Sentence({ visit, of: event, names }: { visit: Visit; of: ShownEvent; names: ReadonlyMap<string, string> }) {
+  const { events, by, service } = visit.texts;
+  const name = events[event.type];
+  if (name === undefined) return <bdi lang="en">{tell(event, event.target ?? '', names)}</bdi>;
+  const [kind = '', ...rest] = event.actor.split(':');
+  const { details } = event;
+  const who =
+    (kind === 'admin' && typeof details['by'] === 'string' ? details['by'] : rest.join(':')) ||
+    (kind === 'idp' ? visit.texts.yourProvider : service);
+  const what = typeof details['domain'] === 'string' ? ` ${details['domain']}` : '';
+  return (
+    <>
+      {name}
+      <bdi>{what}</bdi> {by('')}
+      <bdi>{who}</bdi>
+    </>
+  );
+}
 
 const Subject = ({
   of: { type, target },

@@ -93,7 +93,7 @@ export const CredentialsOf: FC<{ visit: Visit; tenant: Tenant; kind: Kind; liste
       {alive.length === 0 && (
         <Empty title={words.none}>
           <div class="stack tight">
-            <span>{words.noneText}</span>
+            <span>{kind === 'token' && words.noneText}</span>
             {isAllowed && (
               <span>
                 <a class="button main" href={at('new')}>
@@ -411,7 +411,7 @@ export const OauthClients: FC<{
   tenant: Tenant;
   clients: readonly ListedClient[];
   from: 'set-up' | 'credentials';
-}> = ({ visit, tenant, clients }) => {
+}> = ({ visit, tenant, clients, from }) => {
   const { oauth: words, credentials: common } = visit.texts;
   const { slug, settings } = tenant;
   const isAllowed = may(visit, tenant, 'credentials');
@@ -440,7 +440,7 @@ export const OauthClients: FC<{
         </Table>
       )}
       {isAllowed && (
-        <details open={clients.length === 0}>
+        <details open={from === 'set-up' && clients.length === 0}>
           <summary>{words.create}</summary>
           <Form visit={visit} action={pathOf(slug, 'credentials/oauth')}>
             <Field id="oauth-name" name="name" label={words.name} value={settings.idp ?? 'client'} required />

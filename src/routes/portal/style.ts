@@ -79,7 +79,7 @@ button[aria-disabled=true]{opacity:.6;cursor:progress}
 table{border-collapse:collapse;width:100%;font-size:.875rem}
 th{text-align:left;font-weight:600;color:var(--soft);font-size:.8125rem;white-space:nowrap}
 th,td{padding:.5rem 1rem .5rem 0;border-bottom:1px solid var(--line);vertical-align:top}
-td .name,th .name{min-width:9rem;display:block}
+td,th{overflow-wrap:normal}td code,td bdi,td a{overflow-wrap:anywhere}td .name,td code.name{min-width:9rem;display:block}.guide td{min-width:7rem}
 tr:last-child>td{border-bottom:0}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .log{list-style:none;padding:0;display:flex;flex-direction:column}
@@ -91,7 +91,7 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 details summary{cursor:pointer;font-weight:600}
 @media (max-width:56rem){.frame{grid-template-columns:minmax(0,1fr);gap:1.25rem;padding-top:.75rem}
 .side{margin:0 -1.25rem;overflow-x:auto;border-bottom:1px solid var(--line)}.side ul{flex-direction:row;padding:0 1.25rem .5rem;width:max-content;position:static}.side a{white-space:nowrap}
-.two{grid-template-columns:minmax(0,1fr)}.steps{flex-direction:row;overflow-x:auto}.steps a{align-items:center}.steps .name{white-space:nowrap}.steps .state{font-size:.75rem;white-space:nowrap}}
+.two{grid-template-columns:minmax(0,1fr)}.steps{flex-direction:row;overflow-x:auto}.steps li{flex:none}.steps a{align-items:center}.steps .name{white-space:nowrap}.steps .state{font-size:.75rem;white-space:nowrap}}
 @media (max-width:36rem){.facts{grid-template-columns:minmax(0,1fr);gap:0}.facts dd{margin-bottom:.5rem}.log li{grid-template-columns:minmax(0,1fr)}.top .org{border:0;padding:0}.top .me{margin:0;width:100%}h1{font-size:1.3125rem}}
 @media (prefers-reduced-motion:no-preference){.dot,.badge,.note{transition:background-color .3s,color .3s}}
 @media (forced-colors:active){.badge,.dot,.card{border:1px solid}}

@@ -1,7 +1,7 @@
 /** How far an org's set-up has come: each step from what the identity provider has really done. Pure. */
 import type { Refusal } from '../store/credentials/refusals';
-import { isInPlan } from '../store/directory/policy';
-import type { Tenant } from '../store/org/open';
+import { isInPlan } from '../store/org/plan';
+import type { Tenant } from '../store/org/tenant';
 import type { Deed, Evidence, Proof } from '../store/portal/evidence';
 
 export type StepName = 'idp' | 'sso' | 'connect' | 'test' | Deed | 'accounts';

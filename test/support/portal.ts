@@ -17,7 +17,7 @@ export interface Visitor {
   readonly slug: string;
   readonly linkId: string;
   readonly cookie: string;
-  /** A page, by its path behind the org: `page('/credentials')`. */
+  /** A page, by its path behind the org: `page('/people')`. */
   page(path?: string, more?: Ask): Promise<Answer>;
   /** Any path. */
   get(path: string, more?: Ask): Promise<Answer>;
@@ -48,14 +48,15 @@ export async function visit(slug: string, body: Record<string, unknown> = {}): P
 export function visitorOf(slug: string, linkId: string, cookie: string): Visitor {
   const get = (path: string, more: Ask = {}) =>
     ask('GET', `${BASE}${path}`, { ...more, headers: { Cookie: cookie, ...more.headers } });
-  const csrf = async () => /name="csrf" value="(\w+)"/.exec((await get(`/portal/orgs/${slug}`)).text)?.[1] ?? '';
+  const csrf = async () =>
+    /name="csrf" value="(\w+)"/.exec((await get(`/portal/orgs/${slug}/credentials`)).text)?.[1] ?? '';
   return {
     slug,
     linkId,
     cookie,
     get,
     csrf,
-    page: (path = '', more) => get(`/portal/orgs/${slug}${path}`, more),
+    page: (path = '/credentials', more) => get(`/portal/orgs/${slug}${path}`, more),
     send: async (path, fields = {}, more = {}) =>
       ask('POST', `${BASE}/portal/orgs/${slug}${path}`, {
         ...more,

@@ -33,5 +33,5 @@ export function noteArrivals(c: Context<App>, orgId: string, types: Types): void
       if (isObject(operation)) note(operation['path'], operation['data']);
     }
   }
-  if (found.length > 0) inBackground(c, arrivals.add(c.env.DB, ...found));
+  if (found.length > 0) inBackground(c, arrivals.add(c.env, ...found));
 }

@@ -1,15 +1,26 @@
 /** Links that open the portal: made for a customer's administrator, or for the vendor's own operator; listed, revoked. */
 import { type Context, Hono } from 'hono';
 import * as z from 'zod';
-import { DAY, parseDuration } from '../../credentials/duration';
 import { hashOf, newSecret, OPERATOR } from '../../credentials/secret';
+import { DAY, parseDuration } from '../../duration';
 import { isSafe } from '../../env';
 import { notFound } from '../../scim/error';
 import { Unmet } from '../../store/d1/batch';
-import { insertLink, type Link, type LinkDraft, listLinks, operatorLinks, revokeLink } from '../../store/portal/links';
-import { type App, publicUrl } from '../context';
+import { databaseOf } from '../../store/d1/databases';
+import {
+  insertLink,
+  type Link,
+  type LinkDraft,
+  listLinks,
+  NO_ORG,
+  operatorLinks,
+  revokeLink,
+} from '../../store/portal/links';
+import { publicUrl } from '../addresses';
+import type { App } from '../context';
+import { iso } from '../instants';
 import { body, query } from '../validator';
-import { by, iso, orgOf } from './respond';
+import { by, orgOf } from './respond';
 
 const MAX_LIFE = 30 * DAY;
 const LIFE = 'a duration of at most 30d was expected: 7d, 12h';
@@ -79,7 +90,7 @@ operatorLink.post('/', body(operatorBody), async (c) => {
     expiresAt: now + OPERATOR_LIFE,
   };
   const { draft, url } = await newLink(c, OPERATOR, made);
-  await operatorLinks.insert(c.env.DB, draft, now);
+  await operatorLinks.insert(databaseOf(c.env, NO_ORG), draft, now);
   return c.json(answerOf(draft, url), 201);
 });
 

@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import { tell } from '../../operator/history';
 import { listRefusals } from '../../store/credentials/refusals';
-import { namesOfGroups } from '../../store/journal/read';
+import { namesOfGroups } from '../../store/directory/subjects';
 import { namesOfUsers } from '../../store/portal/names';
 import { outcomeOf, type ShownEvent, shownEvent } from '../events';
 import { latestEvents } from './events';

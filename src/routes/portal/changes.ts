@@ -4,7 +4,8 @@ import type { Org } from '../../provisioning/org';
 import type { JsonObject } from '../../scim/resource';
 import { Unmet } from '../../store/d1/batch';
 import { changeOrg } from '../../store/operations/orgs';
-import type { SettingsChange, Tenant } from '../../store/org/open';
+import type { SettingsChange } from '../../store/org/settings';
+import type { Tenant } from '../../store/org/tenant';
 import { named, shownSettings } from '../admin/settings';
 
 /** @throws Unmet, as changeOrg. */

@@ -1,21 +1,21 @@
 /** What the identity provider proves itself with: generated and shown once, replaced, finished, revoked. */
 import { Hono } from 'hono';
 import type { Child, FC } from 'hono/jsx';
+import { coordinatorOf } from '../../coordinator-stub';
 import { APPROVAL_LIFE, hashOfApproval, newApprovalCode } from '../../credentials/approval';
-import { DAY } from '../../credentials/duration';
 import type { Refused } from '../../credentials/rotation';
 import { hashOf, maskOf, newSecret, randomText } from '../../credentials/secret';
 import { readSigner } from '../../credentials/signer';
 import { stateOf } from '../../credentials/state';
-import { coordinatorOf } from '../../env';
+import { DAY } from '../../duration';
 import { ScimError } from '../../scim/error';
 import { putApproval } from '../../store/credentials/approvals';
 import { type Credential, type Line, listCredentials, PASSWORDS, TOKENS } from '../../store/credentials/credentials';
 import { insertClient, type ListedClient, listClients, type Signer } from '../../store/credentials/oauth-clients';
-import type { Tenant } from '../../store/org/open';
+import type { Tenant } from '../../store/org/tenant';
+import { endpoints } from '../addresses';
 import { redirectUri, refusePrivateKeys } from '../admin/oauth';
 import { scimBaseUrl } from '../admin/respond';
-import { endpoints } from '../oauth/metadata';
 import { type Form as Fields, readForm } from './form';
 import { type Page, pathOf, render } from './layout';
 import { Act, Badge, Card, Choice, Copy, Empty, Facts, Field, Form, Note, Table, Time } from './parts';

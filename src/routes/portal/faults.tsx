@@ -1,7 +1,7 @@
 /** A refused request in words for the customer's administrator: who asked, when, what was wrong, and what to do. */
 import type { FC } from 'hono/jsx';
 import type { Refusal } from '../../store/credentials/refusals';
-import type { OrgSettings } from '../../store/org/open';
+import type { OrgSettings } from '../../store/org/settings';
 import { ago, exact } from './parts';
 import type { Visit } from './visit';
 

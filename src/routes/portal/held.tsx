@@ -1,6 +1,6 @@
 /** Deactivations beyond the limit, which wait for a decision: carried out, or refused for a day. */
 import { Hono } from 'hono';
-import { DAY } from '../../credentials/duration';
+import { DAY } from '../../duration';
 import { releaseUser } from '../../provisioning/release-held';
 import { underTypes } from '../../provisioning/schemas';
 import { heldFor, listHeld, reject } from '../../store/directory/deactivation-limit';

@@ -8,6 +8,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { Misconfigured, settings } from '../../env';
 import { ScimError } from '../../scim/error';
 import { Busy } from '../../store/d1/batch';
+import { databaseOf } from '../../store/d1/databases';
 import { endSession } from '../../store/portal/sessions';
 import { misconfigured } from '../access/guard';
 import { vendorConsole } from './console';
@@ -36,7 +37,7 @@ portal.get('/', inSession, (c) => {
 portal.post('/end', inSession, async (c) => {
   await readForm(c);
   const cookie = await cookieOf(c);
-  if (cookie) await endSession(c.env.DB, cookie.orgId, cookie.hash);
+  if (cookie) await endSession(databaseOf(c.env, cookie.orgId), cookie.orgId, cookie.hash);
   dropCookie(c);
   return c.redirect('/portal', 303);
 });

@@ -4,7 +4,7 @@ import { html, raw } from 'hono/html';
 import type { Child, FC } from 'hono/jsx';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { type PortalLook, settings } from '../../env';
-import type { Tenant } from '../../store/org/open';
+import type { Tenant } from '../../store/org/tenant';
 import { Note } from './parts';
 import { SCRIPT } from './script';
 import { styleFor } from './style';

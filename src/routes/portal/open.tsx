@@ -3,10 +3,12 @@ import { Hono } from 'hono';
 import { hashOf, newSecret, OPERATOR } from '../../credentials/secret';
 import { settings } from '../../env';
 import { ScimError } from '../../scim/error';
+import { databaseOf } from '../../store/d1/databases';
 import { isLinkGood, type Link, NO_ORG, openLink, operatorLinks } from '../../store/portal/links';
 import { SESSION_LIFE } from '../../store/portal/sessions';
 import { failedTooOften } from '../access/rate-limits';
-import { type App, actorOf, storeFor } from '../context';
+import { type App, actorOf } from '../context';
+import { storeFor } from '../org';
 import { alone } from './layout';
 import { languageOf, textsIn } from './texts';
 import { deadLink, expectOwnOrigin, keepCookie, PortalRefusal, read } from './visit';
@@ -21,7 +23,7 @@ door.use('/:secret', async (c, next) => {
 
 door.get('/:secret', async (c) => {
   const link = await read(c.req.param('secret'), 'portal_link');
-  if (!link || !(await isLinkGood(c.env.DB, link.orgId, link.hash, Date.now()))) throw deadLink();
+  if (!link || !(await isLinkGood(databaseOf(c.env, link.orgId), link.orgId, link.hash, Date.now()))) throw deadLink();
   const { open } = textsIn(languageOf(c));
   return alone(
     c,
@@ -53,7 +55,7 @@ door.post('/:secret', async (c) => {
     hash: string,
     session: { hash: string; expiresAt: number },
   ): Promise<Link | undefined> {
-    if (orgId === NO_ORG) return operatorLinks.open(c.env.DB, hash, session, Date.now());
+    if (orgId === NO_ORG) return operatorLinks.open(databaseOf(c.env, NO_ORG), hash, session, Date.now());
     try {
       const store = storeFor(c, { kind: 'id', id: orgId });
       return await openLink(store, hash, session, (contact) => actorOf(c, `portal:${contact}`));

@@ -1,6 +1,6 @@
 /** Provisioning is switched off, which changes nobody; or the set-up is removed, in numbers first. */
 import { Hono } from 'hono';
-import { coordinatorOf } from '../../env';
+import { coordinatorOf } from '../../coordinator-stub';
 import { PASSWORDS, TOKENS } from '../../store/credentials/credentials';
 import { deleteClient } from '../../store/credentials/oauth-clients';
 import { Unmet } from '../../store/d1/batch';

@@ -4,13 +4,16 @@ import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import { hashOf, OPERATOR, recognise } from '../../credentials/secret';
 import { isLoopback, type PortalLook, settings } from '../../env';
 import type { Org } from '../../provisioning/org';
-import type { Tenant } from '../../store/org/open';
+import { databaseOf } from '../../store/d1/databases';
 import { type PortalPart, settingOf } from '../../store/org/settings';
+import type { Tenant } from '../../store/org/tenant';
 import { NO_ORG, type Scope } from '../../store/portal/links';
 import { findSession, SESSION_LIFE, type Session } from '../../store/portal/sessions';
 import { failedTooOften, portalTooOften } from '../access/rate-limits';
+import { publicUrl } from '../addresses';
 import { scimBaseUrl } from '../admin/respond';
-import { type App, actorOf, orgFor, publicUrl } from '../context';
+import { type App, actorOf } from '../context';
+import { orgFor } from '../org';
 import { type Language, languageOf, type Texts, textsIn } from './texts';
 
 declare module 'hono' {
@@ -106,7 +109,8 @@ export const isLive = (c: Context<App>): boolean => c.req.header('X-Portal-Live'
 /** @throws PortalRefusal: there is no session, or it is over, whichever way. */
 export async function visitOf(c: Context<App>): Promise<Visit> {
   const cookie = await cookieOf(c);
-  const session = cookie && (await findSession(c.env.DB, cookie.orgId, cookie.hash, Date.now(), !isLive(c)));
+  const session =
+    cookie && (await findSession(databaseOf(c.env, cookie.orgId), cookie.orgId, cookie.hash, Date.now(), !isLive(c)));
   if (!cookie || !session) {
     if (c.req.header('Cookie') && (await failedTooOften(c)) !== undefined) throw new PortalRefusal('too_many', 429);
     throw new PortalRefusal('ended', 401);

@@ -14,18 +14,22 @@ export interface Glance {
 }
 
 /** By the ids of the orgs. One round trip. */
-export async function glances(db: D1Database, ids: readonly string[], now: number): Promise<Map<string, Glance>> {
-  const [rows] = await runBatch(db, [
-    sql`SELECT asked.value AS id,
+export async function glances(
+  databases: readonly D1Database[],
+  ids: readonly string[],
+  now: number,
+): Promise<Map<string, Glance>> {
+  const question = sql`SELECT asked.value AS id,
         (SELECT ifnull(sum(count), 0) FROM refusals WHERE org_id = asked.value AND day >= ${Math.floor(now / DAY) - 1}
           AND reason <> 'missing' AND hint NOT GLOB 'GET * 404*') AS refused,
         (SELECT count(*) FROM brake_held WHERE org_id = asked.value AND (rejected_until IS NULL OR rejected_until <= ${now})) AS held,
         (SELECT max(last_used_at) FROM credentials WHERE org_id = asked.value AND kind IN ('token', 'basic') AND subject = ''
           AND generation <> 0 AND revoked_at IS NULL) AS used_at
-      FROM json_each(${JSON.stringify(ids)}) AS asked`,
-  ]);
+      FROM json_each(${JSON.stringify(ids)}) AS asked WHERE EXISTS (SELECT 1 FROM orgs WHERE id = asked.value)`;
+  const found = await Promise.all(databases.map((db) => runBatch(db, [question])));
+  const rows = found.flatMap(([all]) => all!);
   return new Map(
-    rows!.map((row) => [
+    rows.map((row) => [
       row['id'] as string,
       {
         refused: row['refused'] as number,

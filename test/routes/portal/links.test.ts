@@ -136,8 +136,8 @@ describe('a session', () => {
   it('is for its org alone', async () => {
     const ada = await visit('acme');
     expect((await ada.page()).status).toBe(200);
-    const foreign = await ada.get('/portal/orgs/globex');
-    const invented = await ada.get('/portal/orgs/nobody');
+    const foreign = await ada.get('/portal/orgs/globex/credentials');
+    const invented = await ada.get('/portal/orgs/nobody/credentials');
     expect(foreign.status).toBe(404);
     expect(seen(foreign)).toEqual(seen(invented));
     expect((await ada.get('/portal/orgs')).status).toBe(404);
@@ -175,7 +175,7 @@ describe('a session', () => {
       (await env.DB.prepare('SELECT last_seen_at AS at FROM portal_sessions WHERE link_id = ?')
         .bind(ada.linkId)
         .first<{ at: number }>())!.at;
-    await ada.page('', { headers: { 'X-Portal-Live': '1' } });
+    await ada.page('/credentials', { headers: { 'X-Portal-Live': '1' } });
     expect(await lastSeen()).toBe(before);
     await ada.page();
     expect(await lastSeen()).toBeGreaterThan(before);
@@ -228,12 +228,12 @@ describe('each page', () => {
   it('is in the language that is asked for, or preferred', async () => {
     const ada = await visit('acme');
     expect((await ada.page()).text).toContain('<html lang="en">');
-    expect((await ada.page('', { headers: { 'Accept-Language': 'fr, de;q=0.8, en;q=0.3' } })).text).toContain(
-      'lang="de"',
-    );
-    const asked = await ada.page('?lang=de');
+    expect(
+      (await ada.page('/credentials', { headers: { 'Accept-Language': 'fr, de;q=0.8, en;q=0.3' } })).text,
+    ).toContain('lang="de"');
+    const asked = await ada.page('/credentials?lang=de');
     expect(textOf(asked.text)).toContain('Übersicht');
-    const kept = await ada.page('', { headers: { Cookie: `${ada.cookie}; ${cookieIn(asked)}` } });
+    const kept = await ada.page('/credentials', { headers: { Cookie: `${ada.cookie}; ${cookieIn(asked)}` } });
     expect(kept.text).toContain('<html lang="de">');
   });
 

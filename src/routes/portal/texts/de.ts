@@ -1,5 +1,5 @@
 /** Das Portal auf Deutsch. */
-import type { Texts } from '.';
+import type { Texts } from './en';
 
 export const de: Texts = {
   copy: 'Kopieren',

@@ -559,3 +559,6 @@ export const en = {
     obstacles: { org_off: 'switched off', plan: 'not in the plan', scim_off: 'SCIM off' },
   },
 };
+
+/** What every language says. */
+export type Texts = typeof en;

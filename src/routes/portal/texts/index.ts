@@ -2,9 +2,9 @@
 import type { Context } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 import { de } from './de';
-import { en } from './en';
+import { en, type Texts } from './en';
 
-export type Texts = typeof en;
+export type { Texts };
 
 const LANGUAGES = { en, de } satisfies Record<string, Texts>;
 export type Language = keyof typeof LANGUAGES;

@@ -190,7 +190,9 @@ describe.concurrent('by the time the IdP hears of it, the flag is in KV and noth
     expect(keys).toHaveLength(1);
     expect(keys[0]!.name).toMatch(/^rev:v1:[0-9A-Za-z]{12}:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
     expect(keys[0]).not.toHaveProperty('metadata');
-    expect(await env.REVOCATIONS.get(keys[0]!.name)).toMatch(/^\{"v":1,"active":false,"validAfter":\d{13},"notBefore":\d{13}\}$/);
+    expect(await env.REVOCATIONS.get(keys[0]!.name)).toMatch(
+      /^\{"v":1,"active":false,"validAfter":\d{13},"notBefore":\d{13}\}$/,
+    );
   });
 });
 

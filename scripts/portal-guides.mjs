@@ -8,7 +8,12 @@ import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { root } from './project.mjs';
 
-const PAGES = ['okta', 'entra', 'onelogin', 'jumpcloud', 'google', 'ping', 'other'];
+const PAGES = [
+  ...['okta', 'entra', 'onelogin', 'jumpcloud', 'google', 'ping', 'rippling', 'sailpoint', 'cyberark', 'keycloak'],
+  ...['authentik', 'other'],
+];
+/** The sections that somebody goes through in front of the identity provider. The portal has its own pages for the others. */
+const STEPS = /^(?:Is it possible|One application|Create|Connect|Set the mappings|Switch|PingFederate|Check)/;
 export const GUIDES = 'src/routes/portal/guides.json';
 
 /** Columns that are for the vendor: its commands, and its application's questions. */
@@ -83,7 +88,7 @@ export async function portalGuides() {
         .slice(1)
         .map((section) => [section.split('\n', 1)[0].trim(), section.slice(section.indexOf('\n'))]),
     );
-    const steps = [...sections].flatMap(([name, section]) => (/^In /.test(name) ? [`### ${name}\n\n${section}`] : []));
+    const steps = [...sections].flatMap(([name, section]) => (STEPS.test(name) ? [`### ${name}\n\n${section}`] : []));
     guides[page] = { steps: html(steps.join('\n\n')), attributes: html(sections.get('Attributes') ?? '') };
   }
   return `${JSON.stringify(guides, null, 2)}\n`;

@@ -30,6 +30,7 @@ export const NOUN_GROUPS = [
       oauth: 'OAuth 2 clients and their approval',
     },
   ],
+  ["The customer's administrator", { portal: 'links to the page on which the customer sets SCIM up' }],
   [
     'Directory',
     {

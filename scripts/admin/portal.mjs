@@ -9,6 +9,7 @@ export const portalCommands = [
     name: 'portal link',
     about: "Make a link that opens the portal once, for the customer's administrator. It is shown once.",
     args: ['slug'],
+    example: 'portal link acme --contact it@acme.com',
     options: {
       scope: { value: 'setup|read', about: 'change what portal.allow lets them, or look only (default: setup)' },
       contact: { value: 'it@acme.com', about: 'for the journal: who it is for' },
@@ -23,6 +24,7 @@ export const portalCommands = [
   {
     name: 'portal console',
     about: "Make a link of ten minutes that opens the vendor's own console, for all orgs.",
+    example: 'portal console',
     options: { contact: { value: 'who', about: 'for the journal (default: your user name)' }, by: BY },
     run: (callAdmin, { contact, by }) => callAdmin('/portal-links', post({ contact, by })),
     show: showLink,
@@ -31,6 +33,7 @@ export const portalCommands = [
     name: 'portal list',
     about: 'The links of an org: for whom, and whether they were opened.',
     args: ['slug'],
+    example: 'portal list acme',
     run: (callAdmin, { slug }) => callAdmin(org(slug, '/portal-links')),
     show: (links) =>
       links.length === 0
@@ -53,6 +56,7 @@ export const portalCommands = [
     name: 'portal revoke',
     about: 'Revoke a link. Its session is over with its next request.',
     args: ['slug', 'id'],
+    example: 'portal revoke acme 9mQ2x',
     options: { by: BY },
     run: (callAdmin, { slug, id, by }) =>
       callAdmin(org(slug, `/portal-links/${encodeURIComponent(id)}${by ? `?${new URLSearchParams({ by })}` : ''}`), {

@@ -22,6 +22,11 @@ export const PROVIDERS: Readonly<Record<NonNullable<OrgSettings['idp']>, string>
   jumpcloud: 'JumpCloud',
   google: 'Google Workspace',
   ping: 'Ping',
+  rippling: 'Rippling',
+  sailpoint: 'SailPoint',
+  cyberark: 'CyberArk',
+  keycloak: 'Keycloak',
+  authentik: 'authentik',
   other: '',
 };
 

@@ -72,7 +72,7 @@ function pathsOf(module) {
 }
 
 /** By method and path: the schemas of query and body. Of a path that is routed twice the first handler answers. */
-function readBy({ app, findTargetHandler, schemasOf, questions }) {
+function readBy({ app, findTargetHandler, schemasOf, questions, listQuestions }) {
   const read = new Map();
   for (const { method, path, handler } of app.routes) {
     const schemas = schemasOf(findTargetHandler(handler)) ?? schemasOf(handler);
@@ -81,8 +81,14 @@ function readBy({ app, findTargetHandler, schemasOf, questions }) {
   }
   read.set('POST /sessions/v1/check', { body: questions.check });
   read.set('POST /sessions/v1/resolve', { body: questions.resolve });
-  read.set('GET /sessions/v1/events', { query: questions.events });
-  read.set('GET /sessions/v1/stream', { query: questions.stream });
+  read.set('POST /sessions/v1/discover', { body: questions.discover });
+  for (const [name, query] of Object.entries({
+    ...listQuestions,
+    events: questions.events,
+    stream: questions.stream,
+  })) {
+    read.set(`GET /sessions/v1/${name}`, { query });
+  }
   return read;
 }
 

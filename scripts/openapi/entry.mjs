@@ -2,5 +2,6 @@
 export { findTargetHandler } from 'hono/utils/handler';
 export { toJSONSchema } from 'zod';
 export { app } from '../../src/app';
+export { listQuestions } from '../../src/routes/sessions/lists';
 export { questions } from '../../src/routes/sessions/questions';
 export { schemasOf } from '../../src/routes/validator';

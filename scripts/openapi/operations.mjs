@@ -83,6 +83,11 @@ export const OPERATIONS = {
     'Who a user is, and whether they may sign in. Give one of id, userName, email, externalId.',
     ref('Resolved'),
   ),
+  'POST /sessions/v1/discover': says('Which orgs have verified the domain of an address.'),
+  'GET /sessions/v1/users': says('The users, page by page.', ref('Users')),
+  'GET /sessions/v1/groups': says('The groups, page by page.', ref('Groups')),
+  'GET /sessions/v1/memberships': says('The memberships, page by page.', ref('Memberships')),
+  'GET /sessions/v1/changes': says('What has changed since an event.'),
   'GET /sessions/v1/events': says('The journal, after a number.', ref('Events')),
   'GET /sessions/v1/stream': says(
     'The revocation stream: docs/stream.md. Needs a WebSocket handshake.',

@@ -82,6 +82,28 @@ const page = {
   pruned: { ...number, description: 'Events up to this number may be gone by their age.' },
 };
 
+/** A user, as each answer of the sessions API shows one. */
+const person = {
+  id: text,
+  userName: text,
+  externalId: orNull(text),
+  displayName: orNull(text),
+  name: { ...anything, type: ['object', 'null'] },
+  emails: list(anything),
+  active: boolean,
+  authentication: { type: 'string', enum: ['sso', 'password-setup'] },
+  groups: list(object({ id: text, displayName: text })),
+  roles: list(text),
+  permissions: list(text),
+  version: number,
+};
+const ofOrg = object({ id: text, slug: text });
+const paged = {
+  org: ofOrg,
+  asOfSeq: { ...number, description: "The org's latest event when this was true: ask `changes` after it." },
+  cursor: { ...orNull(text), description: 'For the next page; null: this is the last one.' },
+};
+
 export const SCHEMAS = {
   Error: object({
     error: { ...text, description: 'A word for programs: not_found, conflict, invalidValue, …' },
@@ -125,6 +147,7 @@ export const SCHEMAS = {
       object({
         ...event,
         credential: orNull(text),
+        targetName: orNull(text),
         outcome: { type: 'string', enum: ['applied', 'partly', 'refused'] },
       }),
     ),
@@ -172,7 +195,9 @@ export const SCHEMAS = {
   }),
   Pending: object({
     total: number,
-    pending: list(object({ user: orNull(text), since: instant, waiting: number, changes: number })),
+    pending: list(
+      object({ user: orNull(text), userName: orNull(text), since: instant, waiting: number, changes: number }),
+    ),
   }),
   Check: object({
     valid: boolean,
@@ -181,23 +206,13 @@ export const SCHEMAS = {
   }),
   Resolved: {
     anyOf: [
-      object({
-        found: { const: true },
-        id: text,
-        userName: text,
-        externalId: orNull(text),
-        active: boolean,
-        authentication: { type: 'string', enum: ['sso', 'password-setup'] },
-        displayName: orNull(text),
-        groups: list(object({ id: text, displayName: text })),
-        roles: list(text),
-        permissions: list(text),
-        notBefore: orNull(instant),
-        org: object({ id: text, slug: text }),
-      }),
-      object({ found: { const: false } }, { ambiguous: { const: true } }),
+      object({ found: { const: true }, ...person, notBefore: orNull(instant), org: ofOrg }),
+      object({ found: { const: false } }, { ambiguous: { const: true }, removed: { const: true }, removedAt: instant }),
     ],
   },
+  Users: object({ users: list(object(person)), ...paged }),
+  Groups: object({ groups: list(anything), ...paged }),
+  Memberships: object({ memberships: list(anything), ...paged }),
   AccessToken: object(
     { access_token: text, token_type: { const: 'Bearer' }, expires_in: number, scope: { const: 'scim' } },
     { refresh_token: text },

@@ -153,7 +153,9 @@ describe('a real answer', () => {
       true,
     );
     await ask('POST', '/sessions/v1/check', { as: 'host', body: { org: org.slug, user: id, issuedAt: Date.now() } });
-    await ask('GET', `/sessions/v1/events?org=${org.slug}`, { as: 'host' });
+    for (const name of ['events', 'users', 'groups', 'memberships']) {
+      await ask('GET', `/sessions/v1/${name}?org=${org.slug}`, { as: 'host' });
+    }
     expect((await ask('GET', '/sessions/v1/events?org=nowhere', { as: 'host' })).status).toBe(404);
     expect((await ask('POST', '/sessions/v1/check', { as: 'nobody', body: {} })).status).toBe(401);
   });

@@ -42,6 +42,14 @@ const changesAsked = z.strictObject({
   limit: pageSize(MAX_PAGE).default(MAX_PAGE),
 });
 
+/** For docs/openapi.yaml. */
+export const listQuestions = {
+  users: usersAsked,
+  groups: groupsAsked,
+  memberships: membershipsAsked,
+  changes: changesAsked,
+};
+
 export type UsersAsked = z.input<typeof usersAsked>;
 export type GroupsAsked = z.input<typeof groupsAsked>;
 export type MembershipsAsked = z.input<typeof membershipsAsked>;

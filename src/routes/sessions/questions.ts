@@ -26,7 +26,13 @@ const eventsAsked = z.strictObject({ org, ...page });
 const streamAsked = z.strictObject({ org, after: seq.optional() });
 
 /** For docs/openapi.yaml. */
-export const questions = { check: checkAsked, resolve: resolveAsked, events: eventsAsked, stream: streamAsked };
+export const questions = {
+  check: checkAsked,
+  resolve: resolveAsked,
+  discover: discoverAsked,
+  events: eventsAsked,
+  stream: streamAsked,
+};
 
 export type CheckAsked = z.input<typeof checkAsked>;
 export type MayActAsked = z.input<typeof mayActAsked>;

@@ -380,7 +380,7 @@ describe('a new account beside another one', () => {
     expect(joiner.id).not.toBe(id);
     expect((await journal(idp.orgId, joiner.id))[0]!.details.notRestored).toEqual([id]);
     const history = await admin('GET', `/orgs/${idp.slug}/users/${joiner.id}/history`);
-    expect(history.text).toContain(`not taken for a deleted account with the same name or externalId: ${id}`);
+    expect(history.text).toContain(`created beside deleted accounts with the same name or externalId: ${id}`);
     const back = await idp.post('/Users', { userName: 'ada2', externalId: 'leaver' });
     expect([back.status, back.body.id]).toEqual([201, id]);
     expect((await journal(idp.orgId, joiner.id)).length).toBe(1);

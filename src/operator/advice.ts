@@ -44,26 +44,26 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
   );
   const refused = (reason: string) => health.refusals.find((one) => one.reason === reason)?.week ?? 0;
 
-  say(org.disabledAt !== undefined, 'The org is switched off: nobody of it may be signed in.', `org enable ${slug}`);
+  say(org.disabledAt !== undefined, 'The org is switched off: its users cannot be signed in.', `org enable ${slug}`);
   say(
     !isInPlan(settings),
-    'SCIM is not part of the plan: the identity provider is refused.',
+    'SCIM is not part of the plan, so the identity provider is refused.',
     `org set ${slug} plan.scim=true`,
   );
-  say(!org.isScimEnabled, 'SCIM is off: the identity provider is refused.', `scim enable ${slug}`);
+  say(!org.isScimEnabled, 'SCIM is off, so the identity provider is refused.', `scim enable ${slug}`);
   say(
     health.pending.since !== undefined && now - health.pending.since > SLOW,
-    `Revocations of ${health.pending.users} wait to be published since ${Math.round((now - (health.pending.since ?? now)) / 1_000)} s.`,
+    `Revocations of ${health.pending.users} users have waited for KV for ${Math.round((now - (health.pending.since ?? now)) / 1_000)} s.`,
     `sessions pending ${slug}`,
   );
   say(
     health.held.users > 0,
-    `The brake holds ${health.held.users} whom the identity provider would have deactivated or deleted.`,
+    `${health.held.users} deactivations or deletions above the limit wait for your decision.`,
     `brake show ${slug}`,
   );
   say(
     good.length === 0 && health.oauthClients === 0,
-    'There is no good credential: no identity provider can connect.',
+    'There is no valid credential, so no identity provider can connect.',
     `token generate ${slug}`,
   );
   for (const one of good.filter(({ replacedAt }) => replacedAt === undefined)) {
@@ -77,7 +77,7 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
     // What an OAuth client is given is used in the place of its secret.
     say(
       one.kind !== 'oauth_client' && one.lastUsedAt === undefined && now - one.createdAt > DAY,
-      `The ${noun} ${one.mask} has never been used: see whether the identity provider was given it.`,
+      `The ${noun} ${one.mask} was never used: check whether it was entered in the identity provider.`,
       `refusals ${slug}`,
     );
   }
@@ -93,7 +93,7 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
           : `oauth client list ${slug}`;
     say(
       true,
-      `The ${noun} ${one.mask} was used after it had been replaced: enter the new one before its grace ends.`,
+      `The ${noun} ${one.mask} is still used after its rotation: enter the new one before the grace ends.`,
       list,
     );
   }
@@ -101,7 +101,7 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
   const isFull = seats !== undefined && org.activeUserCount >= seats;
   say(
     seats !== undefined && org.activeUserCount >= NEARLY_FULL * seats,
-    `${org.activeUserCount} of ${seats} seats are taken${isFull ? ': nobody can become active' : ''}.`,
+    `${org.activeUserCount} of ${seats} seats are taken${isFull ? ': no other user can become active' : ''}.`,
     `org set ${slug} plan.seats=none`,
   );
   const storage = storageOf(settings);
@@ -114,7 +114,7 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
   const quiet = silence(health, now);
   say(
     quiet !== undefined && quiet.now > 2 * quiet.usual + 1,
-    `No change by the identity provider for ${quiet?.now} days; before, ${quiet?.usual} at the most went by.`,
+    `The identity provider has changed nothing for ${quiet?.now} days. Before, the longest pause was ${quiet?.usual} days.`,
     `events ${slug} --since 14d`,
   );
   for (const { operation, week } of health.requests) {
@@ -133,7 +133,7 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
   const week = others.reduce((sum, one) => sum + one.week, 0);
   say(
     week > 0,
-    `Requests were refused, ${week} in the last 7 days: ${others.map((one) => `${one.reason} ${one.week}`).join(', ')}.`,
+    `Requests were rejected, ${week} in the last 7 days: ${others.map((one) => `${one.reason} ${one.week}`).join(', ')}.`,
     `refusals ${slug}`,
   );
   say(
@@ -143,12 +143,12 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
   );
   say(
     settings.unknownMembers === 'reject',
-    'The setting unknownMembers refuses pushes of groups that name anybody who is not there.',
+    'The setting unknownMembers refuses group changes that name unknown users.',
     `org set ${slug} unknownMembers=skip`,
   );
   say(
     settings.roles !== undefined,
-    `The setting roles refuses users with others than ${settings.roles?.length} values.`,
+    `The setting roles allows ${settings.roles?.length} values, and refuses users with others.`,
     `org show ${slug}`,
   );
   return advice;

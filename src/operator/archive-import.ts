@@ -93,10 +93,10 @@ function withSchema({ types, schemas }: { types: Types; schemas: readonly Extens
   const extension = readExtension(line.schema, line.resourceType);
   const { schema } = extension;
   if (!isSame(schema as unknown as Json, line.schema)) {
-    throw invalidValue('schema: it is not as an org keeps it, with all its defaults');
+    throw invalidValue('schema: the form that org export writes was expected, with all defaults');
   }
   const other = sameOrNested(schema.id, allTypes(types));
-  if (other) throw invalidValue(`schema.id: the URN begins as that of ${other.id} does`);
+  if (other) throw invalidValue(`schema.id: a URN that does not begin like ${other.id} was expected`);
   if (schemas.length >= MAX_EXTENSIONS) throw invalidValue(`schema: an org has at most ${MAX_EXTENSIONS} of its own`);
   const all = [...schemas, extension];
   return { types: typesWith(all), schemas: all };
@@ -120,7 +120,7 @@ function checkUser(type: ResourceType, line: UserLine): void {
 function checkGroup(type: ResourceType, line: GroupLine): void {
   checkResource(type, line.resource);
   if (line.resource['members'] !== undefined) throw invalidValue('resource.members: members are lines of their own');
-  if (new Set(line.permissions).size < line.permissions.length) throw invalidValue('permissions: one is there twice');
+  if (new Set(line.permissions).size < line.permissions.length) throw invalidValue('permissions: one stands twice');
 }
 
 /** What the service would make of it is what it is: so it has nothing that no answer could show, or no client have sent. */
@@ -145,7 +145,7 @@ function checkResource(type: ResourceType, resource: JsonObject): void {
   }
   const names = [...Object.keys(kept), ...Object.keys(made)];
   const other = names.find((name) => !isSame(made[name], kept[name]));
-  if (other !== undefined) throw invalidValue(`resource.${shown(other)}: it is not as a ${type.name} keeps it`);
+  if (other !== undefined) throw invalidValue(`resource.${shown(other)}: the form that org export writes was expected`);
 }
 
 /** What may stand in a file once only, and what a line refers to: for a check of a whole file, which nothing is written of. */
@@ -232,9 +232,9 @@ const span = (after: number, lines: readonly Line[]) =>
 
 async function outOfTurn(org: TypedOrg, after: number, lines: readonly Line[]): Promise<number> {
   const place = await readImport(org.store);
-  if (place === undefined) throw conflict(`The import of ${org.store.tenant.slug} is finished`);
+  if (place === undefined) throw conflict(`The import of ${org.store.tenant.slug} is finished already`);
   if (place.line >= after + lines.length) return place.line; // sent again, for its answer was lost
-  if (place.line !== after) throw conflict(`${place.line} lines are there: line ${place.line + 1} was expected`);
+  if (place.line !== after) throw conflict(`${place.line} lines were imported: line ${place.line + 1} was expected`);
   checkLines(org.types, org.schemas, place, lines); // says which one is out of order
   return place.line;
 }
@@ -257,7 +257,7 @@ async function twice({ store, types }: TypedOrg, after: number, lines: readonly 
     const [found] = some.length > 0 ? await present(store, kind, named) : [];
     if (found !== undefined) return isThere(after + 1 + some[found]![0], some[found]![1]);
   }
-  return invalidValue(`${span(after, lines)}: one of them is there already`);
+  return invalidValue(`${span(after, lines)}: one of them exists already`);
 }
 
 const liveKey = (types: Types, line: UserLine) =>
@@ -270,7 +270,7 @@ const UNIQUE: Partial<Record<Line['kind'], string>> = {
 };
 
 const isThere = (line: number, { kind }: Line) =>
-  invalidValue(`line ${line}: ${UNIQUE[kind] ?? `the ${kind}`} is there already`);
+  invalidValue(`line ${line}: ${UNIQUE[kind] ?? `the ${kind}`} exists already`);
 
 /** Which of the lines names somebody who is neither in them nor there already. */
 async function stranger({ store, types }: TypedOrg, after: number, lines: readonly Line[]): Promise<ScimError> {
@@ -283,16 +283,16 @@ async function stranger({ store, types }: TypedOrg, after: number, lines: readon
     }),
   );
   const [missing] = await missingMembers(store, needed);
-  if (missing === undefined) return invalidValue(`${span(after, lines)}: members: one is there twice`);
-  return invalidValue(`line ${missing.line}: members: there is nobody with the id ${shown(missing.id)}`);
+  if (missing === undefined) return invalidValue(`${span(after, lines)}: members: one stands twice`);
+  return invalidValue(`line ${missing.line}: members: there is no user or group with the id ${shown(missing.id)}`);
 }
 
 /** @throws ScimError 409 saying what is missing. */
 export function checkEnd({ counts, seq }: Pick<Importing, 'counts' | 'seq'>, end: EndLine): void {
   const wrong = KINDS.filter((kind) => (counts[kind] ?? 0) !== (end.counts[kind] ?? 0));
   if (wrong.length > 0) {
-    const said = wrong.map((kind) => `${end.counts[kind] ?? 0} lines of ${kind}, and ${counts[kind] ?? 0} are there`);
-    throw conflict(`The file counts ${said.join('; ')}: it has been cut, or changed`);
+    const said = wrong.map((kind) => `${end.counts[kind] ?? 0} lines of ${kind}, but has ${counts[kind] ?? 0}`);
+    throw conflict(`The file counts ${said.join('; ')}: it was cut or changed`);
   }
   if (seq > end.eventSeq) throw invalidValue(`eventSeq: at least ${seq} was expected, the number of the last event`);
 }

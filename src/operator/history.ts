@@ -28,7 +28,7 @@ export function tell(event: Told, userId: string, names: ReadonlyMap<string, str
     ? inGroup(event, userId, group(event.target), by)
     : tale(by, event.details, group);
   const bends = listOf(event.details['bends']);
-  const allowance = bends && bends.length > 0 ? `read with allowance for ${bends.join(', ')}` : '';
+  const allowance = bends && bends.length > 0 ? `tolerated: ${bends.map(words).join(', ')}` : '';
   return [told, changes(event), linked(event.details['linked']), others(event), allowance].filter(Boolean).join('; ');
 }
 
@@ -36,87 +36,88 @@ type Tale = (by: string, details: Told['details'], group: (id: unknown) => strin
 
 const OF_USER: Record<string, Tale> = {
   'user.created': (by, { defaultGroup }, group) =>
-    `Created ${by}${typeof defaultGroup === 'string' ? `, and put into the default group ${group(defaultGroup)}` : ''}`,
+    `Created ${by}${typeof defaultGroup === 'string' ? `, and added to the default group ${group(defaultGroup)}` : ''}`,
   'user.updated': (by) => `Changed ${by}`,
   'user.imported': (by, { changed }) => {
     const isNew = (changed as Record<string, { before: unknown }> | undefined)?.['userName']?.before === null;
-    return isNew ? `Brought in from the application ${by}` : `Changed by an import from the application ${by}`;
+    return isNew ? `Imported from the application ${by}` : `Changed by an import from the application ${by}`;
   },
-  'user.linked': (by) => `Taken over ${by}`,
+  'user.linked': (by) => `Linked ${by}`,
   'user.protected': (by, { reason }) =>
-    `Protected ${by}${because(reason)}: the identity provider can neither deactivate nor delete the account`,
+    `Protected ${by}${because(reason)}: the identity provider cannot deactivate or delete the account`,
   'user.unprotected': (by, { reason }) => `Not protected any more ${by}${because(reason)}`,
-  'user.deactivation_refused': (by) => `To be deactivated ${by}, and refused: the account is protected`,
+  'user.deactivation_refused': (by) => `Deactivation ${by} was refused: the account is protected`,
   'user.change_refused': (by, { refused }) =>
-    `To be changed ${by} in ${(listOf(refused) ?? []).join(', ') || 'who it is'}, and refused: the account is protected`,
-  'user.deletion_refused': (by) => `To be deleted ${by}, and refused: the account is protected`,
-  'brake.held': (by, { operation }) => `To be ${operationOf(operation)} ${by}, and held by the brake: stayed active`,
-  'brake.rejected': (by, { until }) => `What the brake held was rejected ${by}: refused until ${until}`,
-  'brake.withdrawn': (by) => `Wanted active again ${by}: held by the brake no more`,
+    `Change ${by} of ${(listOf(refused) ?? []).join(', ') || 'its identity'} was refused: the account is protected`,
+  'user.deletion_refused': (by) => `Deletion ${by} was refused: the account is protected`,
+  'brake.held': (by, { operation }) =>
+    `${operationOf(operation)} ${by} is above the limit: it waits, and the user stays active`,
+  'brake.rejected': (by, { until }) =>
+    `The deactivation or deletion that waited was rejected ${by}: refused until ${until}`,
+  'brake.withdrawn': (by) => `Set to active again ${by}: nothing waits any more`,
   'user.deactivated': (by, { cause }) => {
     const why =
-      cause === 'exit' ? ', for the set-up was removed' : cause === 'brake' ? ', who released it from the brake' : '';
-    return `Deactivated ${by}${why}: every session until then is over`;
+      cause === 'exit' ? ', because the SCIM set-up was removed' : cause === 'brake' ? ', who released it' : '';
+    return `Deactivated ${by}${why}: all sessions until then are over`;
   },
-  'user.reactivated': (by) => `Reactivated ${by}: may sign in anew`,
-  'user.restored': (by, { reason }) => `Brought back ${by}${because(reason)}, under the id from before`,
+  'user.reactivated': (by) => `Reactivated ${by}: can sign in again`,
+  'user.restored': (by, { reason }) => `Restored ${by}${because(reason)}, with the same id`,
   'user.deleted': (by, { leftGroups }, group) => {
     const left = listOf(leftGroups) ?? [];
-    const from = left.length > 0 ? `, and so taken out of ${left.map(group).join(', ')}` : '';
-    return `Deleted ${by}${from}: every session until then is over`;
+    const from = left.length > 0 ? `, and removed from ${left.map(group).join(', ')}` : '';
+    return `Deleted ${by}${from}: all sessions until then are over`;
   },
   'user.erased': (by, { cause }) =>
     cause === 'retention'
-      ? `Erased ${by}, long enough after the deletion: nothing is left but the id`
-      : `Erased ${by}: every session until then is over, and nothing is left but the id`,
+      ? `Erased ${by}, some time after the deletion: only the id remains`
+      : `Erased ${by}: all sessions until then are over, and only the id remains`,
   'user.signed_out': (by, { cause, group: of }, group) => {
     const why =
       cause === 'rename' ? ' for a new userName' : cause === 'group' ? ` for leaving the group ${group(of)}` : '';
     return `Signed out ${by}${why}`;
   },
-  'org.disabled': (by, { reason }) =>
-    `The whole org was switched off ${by}${because(reason)}: nobody of it may be signed in`,
-  'org.enabled': (by, { reason }) => `The whole org was switched on again ${by}${because(reason)}`,
-  'org.signed_out': (by) => `Everybody of the org was signed out ${by}`,
-  'scim.disabled': (by) => `SCIM was switched off ${by}: the identity provider could change nothing from then on`,
+  'org.disabled': (by, { reason }) => `The org was switched off ${by}${because(reason)}: its users cannot be signed in`,
+  'org.enabled': (by, { reason }) => `The org was switched on again ${by}${because(reason)}`,
+  'org.signed_out': (by) => `All users of the org were signed out ${by}`,
+  'scim.disabled': (by) => `SCIM was switched off ${by}: the identity provider cannot change anything`,
   'scim.enabled': (by) => `SCIM was switched on ${by}`,
 };
 
-const operationOf = (operation: unknown) => (operation === 'delete' ? 'deleted' : 'deactivated');
+const operationOf = (operation: unknown) => (operation === 'delete' ? 'Deletion' : 'Deactivation');
 
-/** By what an account that the application had before became the identity provider's. */
+/** How an imported account was linked. */
 function linked(how: unknown): string {
   if (how === null || typeof how !== 'object') return '';
   const { by, keptEmails } = how as { by?: unknown; keptEmails?: unknown };
   const match =
     by === 'id'
-      ? 'found by it'
+      ? 'found by its id'
       : `matched by ${by === 'email' ? 'an e-mail address' : `the ${by === 'externalId' ? 'externalId' : 'userName'}`}`;
-  return `its own from now on, ${match}${keptEmails === true ? '; kept its e-mail addresses' : ''}`;
+  return `managed by it from now on, ${match}${keptEmails === true ? '; kept its e-mail addresses' : ''}`;
 }
 
-/** Of a new account: those that it looked like, and was not taken for. */
+/** Of a new account: similar accounts beside which it was created. */
 function others({ details }: Told): string {
   const named = (name: string, sentence: string) => {
     const ids = listOf(details[name]) ?? [];
     return ids.length > 0 ? `${sentence} ${ids.join(', ')}` : '';
   };
   return [
-    named('notRestored', 'not taken for a deleted account with the same name or externalId:'),
-    named('notLinked', 'not taken for an account with the same address:'),
+    named('notRestored', 'created beside deleted accounts with the same name or externalId:'),
+    named('notLinked', 'created beside accounts with the same address:'),
     named('sameExternalId', 'other accounts have the same externalId:'),
   ]
     .filter(Boolean)
     .join('; ');
 }
 
-/** A group's event names at most so many; of whom it counts without a name it is not known whether this user is one. */
+/** A group's event names some of its users and counts the others: whether this user is one of those is unknown. */
 function inGroup({ type, details }: Told, userId: string, group: string, by: string): string {
   const has = (name: string) => listOf(details[name])?.includes(userId) === true;
   const of = type === 'group.deleted' ? `, deleted ${by}` : type === 'group.created' ? `, created ${by}` : ` ${by}`;
   if (has('joined')) return `Joined the group ${group}${of}`;
   if (has('left')) return `Left the group ${group}${of}`;
-  if (has('unknownMembers')) return `Left out of the group ${group}${of}: there was no such user then`;
+  if (has('unknownMembers')) return `Skipped in the group ${group}${of}: the user did not exist then`;
   const unnamed = (['joined', 'left'] as const).flatMap((verb) => {
     const total = details[`${verb}Count`] as number | undefined;
     const named = listOf(details[verb])?.length ?? 0;
@@ -173,6 +174,9 @@ function whoIs({ actor, details }: Told): string {
   if (kind === 'admin') return `the administrator ${(details['by'] as string | undefined) ?? name}`;
   return 'the service itself';
 }
+
+/** The name of a quirk as words. */
+const words = (name: string) => name.replaceAll('-', ' ');
 
 const because = (reason: unknown) => (typeof reason === 'string' ? ` (${reason})` : '');
 const quoted = (name: unknown) => `"${name}"`;

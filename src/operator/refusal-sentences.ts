@@ -14,53 +14,53 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 
 const MALFORMED: Readonly<Record<string, string>> = {
-  whitespace: 'blanks or line breaks within the token: copy it again, as one line',
-  scheme_twice: 'the word "Bearer" twice: enter the token alone, because the identity provider adds the word itself',
-  checksum: 'mistyped or damaged, for its checksum does not fit: copy the token again',
-  form: 'nothing like a credential of this service: see what was entered in the identity provider',
+  whitespace: 'the token has blanks or line breaks in it: copy it again, as one line',
+  scheme_twice: 'the word "Bearer" was sent twice: enter the token alone, for the identity provider adds the word',
+  checksum: 'the token is mistyped or damaged, for its checksum is wrong: copy it again',
+  form: 'this is not a credential of this service: check what was entered in the identity provider',
 };
 
 /** By status and scimType (RFC 7644 §3.12), of a request with a good credential. */
 const REQUESTS: Readonly<Record<string, string>> = {
-  '400': 'the request could not be understood: see what the identity provider says of it',
-  '400 invalidFilter': 'a filter that cannot be read: see by which attribute the identity provider matches people',
-  '400 tooMany': 'it asks for more than is answered at once: let it match by an attribute such as userName',
-  '400 mutability': 'an attribute that cannot be changed: take it out of the mapping in the identity provider',
-  '400 invalidSyntax': 'the body is not what was expected: see the base URL and the mapping in the identity provider',
-  '400 invalidPath': 'an attribute that is not there: correct the mapping, or add it with "schema add"',
-  '400 noTarget': 'it changes a value that is not there: let the identity provider send the whole resource',
+  '400': 'the request is not valid: see the error in the identity provider',
+  '400 invalidFilter': 'the filter is not valid: check the attribute by which the identity provider matches users',
+  '400 tooMany': 'the filter finds too much: match users by an attribute such as userName',
+  '400 mutability': 'the attribute cannot be changed: remove it from the mapping in the identity provider',
+  '400 invalidSyntax': 'the body is not what was expected: check the base URL and the mapping in the identity provider',
+  '400 invalidPath': 'the attribute does not exist: correct the mapping, or add it with "schema add"',
+  '400 noTarget': 'the value to change does not exist: let the identity provider send the whole resource',
   '400 invalidValue':
-    'a value of the wrong type, or one that a setting refuses (roles, unknownMembers): compare the mapping with "org show"',
-  '400 invalidCursor': 'a page of a list that it did not ask for: it has to begin the list anew',
-  '400 expiredCursor': 'it took more than an hour between two pages of a list: it has to begin the list anew',
-  '400 invalidCount': 'the size of its pages is no number: see how many it asks for',
-  '403': 'a policy forbids it: "events" says which, and of whom',
-  '404':
-    'an id or a path that is not there: compare the base URL of "org show"; who was deleted has to be matched anew',
-  '405': 'a method that is not there at this address: compare the base URL of "org show"',
+    'a value has the wrong type, or a setting refuses it (roles, unknownMembers): compare the mapping with "org show"',
+  '400 invalidCursor': 'the cursor does not belong to this list: the client must begin the list again',
+  '400 expiredCursor': 'more than an hour passed between two pages of a list: the client must begin the list again',
+  '400 invalidCount': 'the page size is not a number: check what the client asks for',
+  '403': 'a policy forbids it: "events" shows the policy and the user',
+  '404': 'the id or path does not exist: compare the base URL with "org show"; a deleted user must be matched again',
+  '405': 'the address does not support this method: compare the base URL with "org show"',
   '409':
-    'it contradicts what is there, or an operation that it builds on has failed: see what the identity provider says of it',
-  '409 uniqueness': 'the name is taken: "user show" or "group show" tells by whom; match them in the identity provider',
-  '412': 'somebody else had changed it in between: the identity provider reads it again and repeats',
-  '413': 'more than is accepted at once: let the identity provider send smaller portions',
-  '415': 'a body that is not JSON by its Content-Type: application/scim+json is expected',
-  '429': 'a policy holds it back: "events" says which, and of whom',
-  '500': 'the service failed: the log has a line with the request id',
-  '501': 'not supported here: switch it off in the identity provider',
-  '503': 'the database was busy or could not be reached: identity providers try again by themselves',
+    'the request conflicts with the stored state, or an operation that it needs has failed: see the error in the identity provider',
+  '409 uniqueness':
+    'the name is taken: find its owner with "user show" or "group show", and match the two in the identity provider',
+  '412': 'the resource had changed meanwhile: the identity provider reads it again and repeats the request',
+  '413': 'the request is too large: let the identity provider send less at once',
+  '415': 'the Content-Type of the body is wrong: application/scim+json is expected',
+  '429': 'a policy holds it back: "events" shows the policy and the user',
+  '500': 'the service failed: look for the request id in the log',
+  '501': 'this is not supported: switch it off in the identity provider',
+  '503': 'the database was busy or unreachable: identity providers try again by themselves',
 };
 
 function sentenceOfRequest(hint: string): string {
   const [, status = '', scimType, attribute] = /^\S+ \S+ (\d{3})(?: (\w+)(?: (\w+))?)?$/.exec(hint) ?? [];
-  if (attribute) return `a request was refused (${hint}): ${attribute} was missing; map it in the identity provider`;
+  if (attribute) return `a request was refused (${hint}): ${attribute} is missing: map it in the identity provider`;
   const why = REQUESTS[`${status} ${scimType}`] ?? REQUESTS[status];
-  return `a request was refused${hint && ` (${hint})`}: ${why ?? 'see what the identity provider says of it'}`;
+  return `a request was refused${hint && ` (${hint})`}: ${why ?? 'see the error in the identity provider'}`;
 }
 
-/** What happened and what to do about it: a sentence for the org's administrator. */
+/** What happened and what to do about it, for the org's administrator. */
 export function explain(refusal: Refusal): string {
   if (refusal.hint !== OTHERS) return sentence(refusal);
-  return `${sentence({ ...refusal, hint: '' })} (more than are kept one by one that day, counted together)`;
+  return `${sentence({ ...refusal, hint: '' })} (too many on that day to list: they are counted together)`;
 }
 
 function sentence({ reason, hint, credential, successor }: Refusal): string {
@@ -72,62 +72,62 @@ function sentence({ reason, hint, credential, successor }: Refusal): string {
   const more = hint ? ` (${hint})` : '';
   switch (reason) {
     case 'missing':
-      return 'no credential was sent: enter it in the identity provider; nothing is to be done if the client sends it once it is asked (401)';
+      return 'no credential was sent: enter it in the identity provider. Some clients send it only after a 401; then ignore this';
     case 'path':
-      return 'asked at an address that is not part of SCIM: the base URL has to end in /scim/v2';
+      return 'the address is not part of SCIM: enter the base URL, which ends in /scim/v2';
     case 'malformed': {
       const [, arrived, meant] = /^truncated (\d+)\/(\d+)$/.exec(hint) ?? [];
-      if (arrived) return `cut off: ${arrived} of ${meant} characters arrived; copy the token again`;
-      return MALFORMED[hint] ?? 'cut off, mistyped or nothing like a credential of this service: copy the token again';
+      if (arrived) return `the token is cut off, ${arrived} of ${meant} characters arrived: copy it again`;
+      return MALFORMED[hint] ?? 'the token is cut off, mistyped, or not a credential of this service: copy it again';
     }
     case 'unknown':
-      return 'well-formed, but no credential of this org, or one that was removed long ago: enter the present one';
+      return 'the credential is not of this org, or was deleted long ago: enter the current one';
     case 'expired':
       if (isAccess)
-        return `an access token has expired${by(undefined, credential.validUntil)}: its client asks for the next`;
-      return `${which} has expired${by(undefined, credential?.validUntil)}: make a new one and enter it`;
+        return `an access token expired${by(undefined, credential.validUntil)}: the client gets a new one by itself`;
+      return `${which} expired${by(undefined, credential?.validUntil)}: make a new one, and enter it`;
     case 'replaced':
-      return `rotated away${by(credential?.replacedBy, credential?.replacedAt)}: ${which} was replaced${
-        successor === undefined ? '' : ` by generation ${successor}`
-      }; enter the present one`;
+      return `${which} was replaced${by(credential?.replacedBy, credential?.replacedAt)}${
+        successor === undefined ? '' : `, with generation ${successor}`
+      }: enter the current one`;
     case 'revoked':
-      return `revoked${by(credential?.revokedBy, credential?.revokedAt)}: ${which}; enter the present one, or make one`;
+      return `${which} was revoked${by(credential?.revokedBy, credential?.revokedAt)}: enter the current one, or make a new one`;
     case 'disabled':
-      return 'SCIM is off for this org: scim enable lets its identity provider in';
+      return 'SCIM is off for this org: switch it on with "scim enable"';
     case 'plan':
-      return "SCIM is not part of this org's plan: org set plan.scim=true lets its identity provider in";
+      return 'SCIM is not part of the plan of this org: add it with "org set … plan.scim=true"';
     case 'seats':
-      return 'nobody could become active, for all seats of the plan were taken: deactivate people, or raise plan.seats';
+      return 'all seats of the plan were taken: deactivate users, or raise plan.seats';
     case 'storage':
-      return 'the storage of the plan is full: delete what is not needed, shorten retainEvents, or raise plan.storage';
+      return 'the storage of the plan is full: delete data, shorten retainEvents, or raise plan.storage';
     case 'protected':
-      return 'somebody would have been deactivated or deleted who is protected: "user unprotect" lets the identity provider do it';
+      return 'the account is protected from deactivation and deletion: allow them with "user unprotect"';
     case 'brake':
-      return 'more would have been deactivated or deleted than deactivationLimit.* allows: "brake show" lists who waits for a decision';
+      return 'the limit deactivationLimit.* is reached: decide about the users that "brake show" lists';
     case 'misdirected':
-      return 'sent to the host of another region than the setting residency: enter the base URL that org show prints';
+      return 'the request went to another region than the setting residency: enter the base URL of "org show"';
     case 'wrong_org':
       return hint === 'user_name'
-        ? `${which} was good, but the user name was not this org's slug: correct it`
-        : `${which} was good, but the address was not this org's: correct the base URL`;
+        ? `${which} is valid, but the user name is not the slug of this org: correct it`
+        : `${which} is valid, but the address is that of another org: correct the base URL`;
     case 'wrong_kind':
-      return `${KINDS[hint] ?? 'a credential of another kind'} was presented where it does not belong: see what was entered`;
+      return `${KINDS[hint] ?? 'a credential of another kind'} was sent where another kind belongs: check what was entered`;
     case 'rate_limited':
       if (hint === BRAKED) {
-        return 'not checked, for too many requests without a valid credential came from the same address within a minute: find what sends them there';
+        return 'too many requests without a valid credential came from this address within a minute: find out what sends them';
       }
-      return 'more requests a second than the setting rateLimit allows: slow the identity provider down, or raise it';
+      return 'the setting rateLimit allows fewer requests a second: slow the identity provider down, or raise the setting';
     case 'client':
-      return `an OAuth client could not be authenticated${more}: see its id, its secret and how they are sent`;
+      return `an OAuth client could not be authenticated${more}: check its id, its secret and how they are sent`;
     case 'assertion':
       if (hint === 'address') {
-        return "the keys of the issuer are at an address that is not public: make the client again with the issuer's jwks-url";
+        return 'the keys of the issuer are at an address that is not public: create the client again with a public --jwks-url';
       }
-      return `a signed assertion was not accepted${more}: compare issuer, subject, audience and key with the client's`;
+      return `a signed assertion was not accepted${more}: compare issuer, subject, audience and key with those of the client`;
     case 'grant':
-      return 'an authorization code or refresh token was unknown, expired or used: authorize again in the identity provider; "oauth approve" prints the code for it';
+      return 'an authorization code or refresh token was unknown, expired or used: connect again in the identity provider, with a code of "oauth approve"';
     case 'approval':
-      return `the code of an approval was not accepted${more}: "oauth approve" prints a new one`;
+      return `the approval code was not accepted${more}: make a new one with "oauth approve"`;
     case 'request':
       return sentenceOfRequest(hint);
   }

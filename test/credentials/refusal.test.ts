@@ -166,29 +166,32 @@ describe('the sentence for the administrator', () => {
   const then = Date.parse(iso);
 
   it.each<[string, Partial<Refusal>]>([
-    ['cut off: 44 of 57 characters arrived; copy the token again', { reason: 'malformed', hint: 'truncated 44/57' }],
     [
-      `rotated away by ada at ${iso}: generation 3 (scim_AbCd…wxyz) was replaced by generation 4; enter the present one`,
+      'the token is cut off, 44 of 57 characters arrived: copy it again',
+      { reason: 'malformed', hint: 'truncated 44/57' },
+    ],
+    [
+      `generation 3 (scim_AbCd…wxyz) was replaced by ada at ${iso}, with generation 4: enter the current one`,
       { reason: 'replaced', credential: held({ replacedAt: then, replacedBy: 'ada' }), successor: 4 },
     ],
     [
-      `revoked by bob at ${iso}: generation 3 (scim_AbCd…wxyz); enter the present one, or make one`,
+      `generation 3 (scim_AbCd…wxyz) was revoked by bob at ${iso}: enter the current one, or make a new one`,
       { reason: 'revoked', credential: held({ revokedAt: then, revokedBy: 'bob' }) },
     ],
     [
-      `generation 3 (scim_AbCd…wxyz) has expired at ${iso}: make a new one and enter it`,
+      `generation 3 (scim_AbCd…wxyz) expired at ${iso}: make a new one, and enter it`,
       { reason: 'expired', credential: held({ validUntil: then }) },
     ],
     [
-      `an access token has expired at ${iso}: its client asks for the next`,
+      `an access token expired at ${iso}: the client gets a new one by itself`,
       { reason: 'expired', credential: held({ kind: 'oauth_access', generation: 0, validUntil: then }) },
     ],
     [
-      'a refresh token was presented where it does not belong: see what was entered',
+      'a refresh token was sent where another kind belongs: check what was entered',
       { reason: 'wrong_kind', hint: 'oauth_refresh' },
     ],
-    ['SCIM is off for this org: scim enable lets its identity provider in', { reason: 'disabled' }],
-    ["SCIM is not part of this org's plan: org set plan.scim=true lets its identity provider in", { reason: 'plan' }],
+    ['SCIM is off for this org: switch it on with "scim enable"', { reason: 'disabled' }],
+    ['SCIM is not part of the plan of this org: add it with "org set … plan.scim=true"', { reason: 'plan' }],
   ])('%s', (sentence, more) => {
     expect(explain(refusal(more))).toBe(sentence);
   });

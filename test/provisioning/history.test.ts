@@ -12,22 +12,22 @@ describe('a user’s history says', () => {
     [
       'user.created',
       { changed: { userName: { before: null, after: 'a@x' } }, defaultGroup: 'sales' },
-      'Created by the identity provider, and put into the default group "Sales"; userName "a@x"',
+      'Created by the identity provider, and added to the default group "Sales"; userName "a@x"',
     ],
     [
       'user.deactivated',
       { changed: { active: { before: true, after: false } }, bends: ['boolean-string'], client: 'Okta 1.0' },
-      'Deactivated by the identity provider (Okta 1.0): every session until then is over; active true → false; read with allowance for boolean-string',
+      'Deactivated by the identity provider (Okta 1.0): all sessions until then are over; active true → false; tolerated: boolean string',
     ],
     [
       'user.deactivated',
       { changed: { active: { before: true, after: false } }, cause: 'exit' },
-      'Deactivated by the identity provider, for the set-up was removed: every session until then is over; active true → false',
+      'Deactivated by the identity provider, because the SCIM set-up was removed: all sessions until then are over; active true → false',
     ],
     [
       'user.imported',
       { changed: { userName: { before: null, after: 'a@x' } } },
-      'Brought in from the application by the identity provider; userName "a@x"',
+      'Imported from the application by the identity provider; userName "a@x"',
     ],
     [
       'user.imported',
@@ -37,41 +37,41 @@ describe('a user’s history says', () => {
     [
       'user.linked',
       { changed: { externalId: { before: null, after: 'x' } }, linked: { by: 'email', keptEmails: true } },
-      'Taken over by the identity provider; externalId "x"; its own from now on, matched by an e-mail address; kept its e-mail addresses',
+      'Linked by the identity provider; externalId "x"; managed by it from now on, matched by an e-mail address; kept its e-mail addresses',
     ],
     [
       'user.deactivated',
       { changed: {}, linked: { by: 'id' } },
-      'Deactivated by the identity provider: every session until then is over; its own from now on, found by it',
+      'Deactivated by the identity provider: all sessions until then are over; managed by it from now on, found by its id',
     ],
     [
       'user.protected',
       { reason: 'the owner' },
-      'Protected by the identity provider (the owner): the identity provider can neither deactivate nor delete the account',
+      'Protected by the identity provider (the owner): the identity provider cannot deactivate or delete the account',
     ],
     ['user.unprotected', {}, 'Not protected any more by the identity provider'],
     [
       'user.deactivation_refused',
       { operation: 'deactivate' },
-      'To be deactivated by the identity provider, and refused: the account is protected',
+      'Deactivation by the identity provider was refused: the account is protected',
     ],
     [
       'user.deletion_refused',
       { operation: 'delete' },
-      'To be deleted by the identity provider, and refused: the account is protected',
+      'Deletion by the identity provider was refused: the account is protected',
     ],
     [
       'brake.held',
       { operation: 'delete' },
-      'To be deleted by the identity provider, and held by the brake: stayed active',
+      'Deletion by the identity provider is above the limit: it waits, and the user stays active',
     ],
     [
       'brake.rejected',
       { until: '2026-11-28' },
-      'What the brake held was rejected by the identity provider: refused until 2026-11-28',
+      'The deactivation or deletion that waited was rejected by the identity provider: refused until 2026-11-28',
     ],
-    ['brake.withdrawn', {}, 'Wanted active again by the identity provider: held by the brake no more'],
-    ['user.reactivated', { changed: {} }, 'Reactivated by the identity provider: may sign in anew'],
+    ['brake.withdrawn', {}, 'Set to active again by the identity provider: nothing waits any more'],
+    ['user.reactivated', { changed: {} }, 'Reactivated by the identity provider: can sign in again'],
     [
       'user.updated',
       { changed: { title: { before: 'Head', after: null } } },
@@ -92,11 +92,11 @@ describe('a user’s history says', () => {
       { changed: { title: { before: null, after: 'Head' } }, leftOut: { x509Certificates: 91_000 } },
       'Changed by the identity provider; title "Head", x509Certificates (too large for the journal)',
     ],
-    ['user.restored', {}, 'Brought back by the identity provider, under the id from before'],
+    ['user.restored', {}, 'Restored by the identity provider, with the same id'],
     [
       'user.deleted',
       { leftGroups: ['sales', 'gone'] },
-      'Deleted by the identity provider, and so taken out of "Sales", "gone": every session until then is over',
+      'Deleted by the identity provider, and removed from "Sales", "gone": all sessions until then are over',
     ],
     ['user.signed_out', { cause: 'rename' }, 'Signed out by the identity provider for a new userName'],
     [
@@ -111,7 +111,7 @@ describe('a user’s history says', () => {
     [
       'group.updated',
       { unknownMembers: ['alice'] },
-      'Left out of the group "Sales" by the identity provider: there was no such user then',
+      'Skipped in the group "Sales" by the identity provider: the user did not exist then',
     ],
     [
       'group.updated',
@@ -134,7 +134,7 @@ describe('a user’s history says', () => {
 
   it('what the whole org went through, and why', () => {
     expect(said('org.disabled', { reason: 'unpaid', by: 'olga' }, { actor: 'admin:api', target: null })).toBe(
-      'The whole org was switched off by the administrator olga (unpaid): nobody of it may be signed in',
+      'The org was switched off by the administrator olga (unpaid): its users cannot be signed in',
     );
   });
 

@@ -414,7 +414,7 @@ describe('somebody whom the vendor protects', () => {
     const noted = counted.body.filter(({ reason }: { reason: string }) => reason === 'protected');
     expect(noted.reduce((sum: number, { count }: { count: number }) => sum + count, 0)).toBe(told.length);
     const history = await admin('GET', `/orgs/${idp.slug}/users/${id}/history`);
-    expect(history.text).toContain('To be changed by the identity provider in userName, and refused');
+    expect(history.text).toContain('Change by the identity provider of userName was refused');
   });
 
   /** The database, in which the user becomes protected right after the first batch. */

@@ -77,8 +77,8 @@ describe('its advice', () => {
       'scim enable SLUG',
     ],
     ['the org is off', () => admin('POST', `/orgs/${slug}/disable`, { body: {} }), /switched off/, 'org enable SLUG'],
-    ['there is no token', () => admin('DELETE', `/orgs/${slug}/tokens`), /no good credential/, 'token generate SLUG'],
-    ['one has expired', () => credentials('valid_until = 1000'), /no good credential/, 'token generate SLUG'],
+    ['there is no token', () => admin('DELETE', `/orgs/${slug}/tokens`), /no valid credential/, 'token generate SLUG'],
+    ['one has expired', () => credentials('valid_until = 1000'), /no valid credential/, 'token generate SLUG'],
     [
       'one expires',
       () => credentials(`valid_until = ${Date.now() + 5 * DAY - 60_000}`),
@@ -94,7 +94,7 @@ describe('its advice', () => {
     [
       'one was never used',
       () => credentials(`created_at = ${Date.now() - 2 * DAY}`),
-      /never been used/,
+      /was never used/,
       'refusals SLUG',
     ],
     [
@@ -103,20 +103,20 @@ describe('its advice', () => {
         await admin('POST', `/orgs/${slug}/tokens/rotate`, { body: { grace: '1h' } });
         await credentials(`last_used_at = ${Date.now() + 1_000}`);
       },
-      /used after it had been replaced/,
+      /still used after its rotation/,
       'token list SLUG',
     ],
     [
       'it is silent for longer than usual',
       () => changesOn(13, 12, 10, 9),
-      /for 9 days; before, 2 at the most/,
+      /for 9 days\. Before, the longest pause was 2 days/,
       'events SLUG --since 14d',
     ],
     [
       'a revocation waits',
       () =>
         run(`INSERT INTO outbox (org_id, user_id, requested_at) VALUES (?, 'u', ?)`, idp.orgId, Date.now() - 90_000),
-      /^Revocations of 1 wait/,
+      /^Revocations of 1 users have waited/,
       'sessions pending SLUG',
     ],
     [
@@ -126,7 +126,7 @@ describe('its advice', () => {
           `INSERT INTO brake_held (org_id, user_id, operation, since, last_at, attempts) VALUES (?, 'u', 'delete', 1, 1, 1)`,
           idp.orgId,
         ),
-      /^The brake holds 1 /,
+      /^1 deactivations or deletions above the limit /,
       'brake show SLUG',
     ],
     [
@@ -138,7 +138,7 @@ describe('its advice', () => {
           idp.orgId,
           Math.floor(Date.now() / DAY),
         ),
-      /^Requests were refused, 7 in the last 7 days: revoked 7\.$/,
+      /^Requests were rejected, 7 in the last 7 days: revoked 7\.$/,
       'refusals SLUG',
     ],
     [
@@ -149,7 +149,7 @@ describe('its advice', () => {
         await admin('PATCH', `/orgs/${slug}`, { body: { settings: { 'plan.seats': String(activeUsers) } } });
         expect((await health()).seats).toBe(activeUsers);
       },
-      /seats are taken: nobody can become active\.$/,
+      /seats are taken: no other user can become active\.$/,
       'org set SLUG plan.seats=none',
     ],
     [

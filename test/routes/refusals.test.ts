@@ -57,7 +57,7 @@ describe('the administrator is told that', () => {
     expect(it).toEqual({
       reason: 'malformed',
       hint: 'truncated',
-      detail: 'cut off: 44 of 57 characters arrived; copy the token again',
+      detail: 'the token is cut off, 44 of 57 characters arrived: copy it again',
       count: 1,
       firstAt: it.lastAt,
       lastAt: expect.stringMatching(/^\d{4}-.*Z$/),
@@ -116,7 +116,7 @@ describe('the administrator is told that', () => {
     await send(idp.token);
     const { detail, ...it } = await refusal();
     expect(it).toMatchObject({ reason: 'replaced', mask: maskOf(idp.token), generation: 1 });
-    expect(detail).toMatch(/^rotated away by ada at \d{4}-.*Z: generation 1 \(scim_.*\) was replaced by generation 2;/);
+    expect(detail).toMatch(/^generation 1 \(scim_.*\) was replaced by ada at \d{4}-.*Z, with generation 2: /);
   });
 
   it('a token was still used when the grace was over, and when another rotation had cut it short', async () => {
@@ -132,7 +132,7 @@ describe('the administrator is told that', () => {
     await send(`Bearer ${idp.token}`);
     const { detail, ...it } = await refusal();
     expect(it).toMatchObject({ reason: 'revoked', generation: 1 });
-    expect(detail).toMatch(/^revoked by grace at \d{4}-.*Z: generation 1 /);
+    expect(detail).toMatch(/^generation 1 \(scim_.*\) was revoked by grace at \d{4}-.*Z: /);
   });
 
   it('a rotation was cancelled that had made it', async () => {
@@ -180,7 +180,7 @@ describe('the administrator is told that', () => {
     expect(await refusal()).toMatchObject({
       reason: 'wrong_kind',
       hint: kind,
-      detail: expect.stringContaining(`${what} was presented`),
+      detail: expect.stringContaining(`${what} was sent where`),
     });
   });
 

@@ -51,14 +51,14 @@ describe('the administrator is told that an identity provider with a good creden
       () =>
         idp.post('/Users/.search', { schemas: ['urn:ietf:params:scim:api:messages:2.0:SearchRequest'], filter: '((' }),
     ],
-    ['named somebody who is not there', 'GET /Users 404', /matched anew/, () => idp.get(`/Users/${ID}`)],
+    ['named somebody who is not there', 'GET /Users 404', /matched again/, () => idp.get(`/Users/${ID}`)],
     [
       'changed somebody who is not there',
       'PATCH /Users 404',
-      /matched anew/,
+      /matched again/,
       () => idp.patch(`/Users/${ID}`, [{ op: 'replace', path: 'active', value: false }]),
     ],
-    ['deleted a group that is not there', 'DELETE /Groups 404', /matched anew/, () => idp.delete(`/Groups/${ID}`)],
+    ['deleted a group that is not there', 'DELETE /Groups 404', /matched again/, () => idp.delete(`/Groups/${ID}`)],
     ['has a base URL with too much behind it', 'GET other 404', /base URL/, () => idp.get('/v2/Users')],
     ['used a method that is not there', 'DELETE discovery 405', /base URL/, () => idp.delete('/Schemas')],
     [
@@ -70,7 +70,7 @@ describe('the administrator is told that an identity provider with a good creden
     [
       'sent too much',
       'POST /Users 413',
-      /smaller portions/,
+      /too large/,
       () => idp.ask('POST', '/Users', { raw: 'x'.repeat(1_100_000) }),
     ],
     ['asked who it is', 'GET /Me 501', /not supported/, () => idp.get('/Me')],

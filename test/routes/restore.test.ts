@@ -35,9 +35,7 @@ it('comes back as the account was, may sign in anew, and no old session does', a
     details: { by: 'olga', reason: 'deleted by mistake' },
   });
   const history = await admin('GET', `/orgs/${idp.slug}/users/${id}/history`);
-  expect(history.text).toContain(
-    'Brought back by the administrator olga (deleted by mistake), under the id from before',
-  );
+  expect(history.text).toContain('Restored by the administrator olga (deleted by mistake), with the same id');
   const { kept, real } = await counters(idp.orgId);
   expect(kept).toEqual(real);
 });

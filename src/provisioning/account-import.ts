@@ -287,15 +287,15 @@ function obstacle({ id, resource }: Read, { account, named, buried, sameExternal
   const isNew = account === undefined;
   const deletedAt = account?.deletedAt ?? (isNew ? buried.find((one) => isThisPerson(resource, one))?.at : undefined);
   if (deletedAt !== undefined)
-    return `deleted by the identity provider on ${on(deletedAt)}: an import brings nobody back`;
+    return `the identity provider deleted this user on ${on(deletedAt)}: an import does not restore users`;
   if (named && !isNew && id !== undefined) {
-    if (account.id !== id) return `the userName is that of the account ${named.id}, which has another id`;
-    if (named.id !== id) return `the id is another account's: the userName is that of the account ${named.id}`;
+    if (account.id !== id) return `the account ${named.id} has this userName, but another id`;
+    if (named.id !== id) return `the id belongs to another account than the userName, which is that of ${named.id}`;
   }
   // With its id the host app says whose name it is.
   if (named && id === undefined && !isSameName(resource, named))
-    return `the userName is too like that of the account ${named.id}: name the account by its id`;
-  if (sameExternalId !== undefined) return `the externalId is that of the account ${sameExternalId}`;
+    return `the userName differs from that of the account ${named.id} in few letters: add the id of the account`;
+  if (sameExternalId !== undefined) return `the account ${sameExternalId} has the same externalId`;
   return undefined;
 }
 

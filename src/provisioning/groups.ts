@@ -209,7 +209,7 @@ async function refusal(org: Org, error: unknown): Promise<unknown> {
   if (error instanceof Taken && error.columns.includes('display_name_key')) return uniqueness('displayName');
   if (error instanceof Unmet && error.expectation === 'known_members') return unknownMembers();
   if (error instanceof Unmet && error.expectation === 'no_cycle') {
-    return invalidValue('members.value: a group cannot be a member of itself, nor of a group that is in it');
+    return invalidValue('members.value: a group cannot be a member of itself or of a group within it');
   }
   return error;
 }
@@ -226,7 +226,7 @@ export async function deleteGroup(org: TypedOrg, id: string, ifMatch: TagConditi
   } catch (error) {
     if (error instanceof Unmet && error.expectation === 'sign_outs') {
       throw tooMany(
-        `The group signs out who leaves it, and has more than ${store.MAX_MEMBERS} members: remove members by value first`,
+        `This group signs out users who leave it, and has more than ${store.MAX_MEMBERS} members: remove members by value first`,
       );
     }
     if (!(error instanceof Unmet) || error.expectation !== 'found') throw error;

@@ -50,7 +50,7 @@ async function noSeat(org: Org): Promise<undefined> {
   const seats = settings['plan.seats'];
   if (seats === undefined) return;
   org.noteRefusal('seats');
-  const sentence = `The limit of active users in the plan of this organization (plan.seats: ${seats}) is reached: deactivate somebody first, or ask for more.`;
+  const sentence = `The limit of active users in the plan of this organization (plan.seats: ${seats}) is reached. Deactivate other users first, or ask for more seats.`;
   throw forbidden(withContact(sentence, settings));
 }
 
@@ -58,7 +58,7 @@ async function noSeat(org: Org): Promise<undefined> {
 export async function noRoom(org: Org): Promise<ScimError> {
   const { settings } = await org.store.found();
   org.noteRefusal('storage');
-  const sentence = `The storage in the plan of this organization (plan.storage: ${sizeText(storageOf(settings))}) is full: delete what is not needed, or ask for more.`;
+  const sentence = `The storage in the plan of this organization (plan.storage: ${sizeText(storageOf(settings))}) is full. Delete users or groups, or ask for more storage.`;
   return forbidden(withContact(sentence, settings));
 }
 
@@ -86,7 +86,7 @@ export async function notLinked(org: Org): Promise<ScimError> {
 async function protectedUser(org: Org, id: string, operation: Operation): Promise<ScimError> {
   await recordProtection(org.store, id, operation, org.actor);
   org.noteRefusal('protected');
-  const sentence = `The account is protected in the application: an identity provider can neither deactivate nor delete it.`;
+  const sentence = `The account is protected in the application. The identity provider cannot deactivate or delete it.`;
   return forbidden(withContact(sentence, (await org.store.found()).settings));
 }
 
@@ -98,14 +98,14 @@ async function protectedUser(org: Org, id: string, operation: Operation): Promis
 export async function protectedIdentity(org: Org, id: string, attributes: readonly string[]): Promise<ScimError> {
   await recordProtectedIdentity(org.store, id, attributes, org.actor);
   org.noteRefusal('protected');
-  const sentence = `The account is protected in the application: an identity provider can change neither its userName, externalId nor emails, and this request would change ${attributes.join(', ')}.`;
+  const sentence = `The account is protected in the application. The identity provider cannot change ${attributes.join(', ')}.`;
   return forbidden(withContact(sentence, (await org.store.found()).settings));
 }
 
 /** The operator has said no to it, for a while. */
 async function rejected(org: Org): Promise<ScimError> {
   org.noteRefusal('brake');
-  const sentence = `The administrator of the application has rejected that this person is deactivated or deleted: correct the assignment, or ask for it to be released.`;
+  const sentence = `The administrator of the application has rejected this deactivation or deletion. Correct the assignment, or ask for its release.`;
   return forbidden(withContact(sentence, (await org.store.found()).settings));
 }
 
@@ -113,7 +113,7 @@ async function rejected(org: Org): Promise<ScimError> {
 async function held(org: Org, id: string, operation: Operation): Promise<ScimError> {
   const { limit, window, room } = await hold(org.store, id, operation, org.actor);
   org.noteRefusal('brake');
-  const sentence = `The limit of deactivations and deletions of this organization (${limit} in ${Math.round(window / 60_000)} minutes) is reached: this one waits for the administrator of the application, or for a later attempt.`;
+  const sentence = `The limit of deactivations and deletions of this organization (${limit} in ${Math.round(window / 60_000)} minutes) is reached. This one waits for the administrator of the application, or for a later attempt.`;
   const seconds = Math.max(1, Math.ceil(room / 1_000));
   return tooManyRequests(withContact(sentence, (await org.store.found()).settings), seconds);
 }

@@ -54,10 +54,10 @@ export function restoreUser(org: TypedOrg, id: string, details: Details): Promis
 /** Says whether the id is a live user's, an erased one's, or nobody's. */
 async function notDeleted(org: TypedOrg, id: string): Promise<ScimError> {
   if (await store.getUser(org.store, id)) {
-    return new ScimError(404, undefined, 'The user is not deleted: there is nothing to restore');
+    return new ScimError(404, undefined, 'The user is not deleted, so there is nothing to restore');
   }
   if (await store.isErased(org.store, id)) {
-    return new ScimError(404, undefined, 'The user was erased: nothing is left to restore but the id');
+    return new ScimError(404, undefined, 'The user was erased: only the id remains, so nothing can be restored');
   }
   return notFound('Deleted user');
 }
@@ -66,5 +66,5 @@ const noSeat = ({ store: { tenant } }: TypedOrg) =>
   new ScimError(
     409,
     undefined,
-    `The limit of active users in the plan (plan.seats: ${tenant.settings['plan.seats']}) is reached: raise it, or deactivate somebody first`,
+    `The limit of active users in the plan (plan.seats: ${tenant.settings['plan.seats']}) is reached. Raise it, or deactivate other users first`,
   );

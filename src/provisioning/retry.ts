@@ -17,5 +17,5 @@ export async function retried<T>(attempt: () => Promise<T | undefined>): Promise
     // Ever further apart from each other, or the same requests meet again.
     await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(10 * 2 ** i, LONGEST_PAUSE)));
   }
-  throw unavailable('The resource is being changed by many requests at once: try again');
+  throw unavailable('Many requests change this resource at once: try again');
 }

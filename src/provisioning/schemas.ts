@@ -39,7 +39,7 @@ export async function underTypes<T>(org: Org, operation: (org: TypedOrg) => T | 
 }
 
 /** Said where it is too late to begin again. */
-export const changing = () => unavailable("The organization's settings are being changed: try again");
+export const changing = () => unavailable('The settings of the organization are being changed: try again');
 
 const find = (schemas: readonly Registered[], urn: string) =>
   schemas.find(({ schema }) => schema.id.toLowerCase() === urn.toLowerCase());
@@ -65,11 +65,11 @@ export async function addSchema(org: TypedOrg, extension: Extension): Promise<Re
       (before.resourceType !== resourceType && `it extends ${before.resourceType}`) ||
       (before.schema.id !== schema.id && `its id is ${before.schema.id}`) ||
       obstacle(before.schema.attributes, schema.attributes);
-    if (why) throw conflict(`${schema.id} is there already, and values of it may be: ${why}. Remove it first`);
+    if (why) throw conflict(`${schema.id} exists already, and may have values: ${why}. Remove it first`);
     if (isSame(before.schema as unknown as Json, schema as unknown as Json)) return before;
   } else {
     const other = sameOrNested(schema.id, allTypes(org.types));
-    if (other) throw conflict(`id: the URN begins as that of ${other.id} does: another one was expected`);
+    if (other) throw conflict(`id: a URN that does not begin like ${other.id} was expected`);
     if (org.schemas.length >= MAX_EXTENSIONS) throw conflict(`An org has at most ${MAX_EXTENSIONS} schemas of its own`);
   }
   try {
@@ -80,7 +80,7 @@ export async function addSchema(org: TypedOrg, extension: Extension): Promise<Re
     });
   } catch (error) {
     if (!(error instanceof Unmet) || error.expectation !== 'removal') throw error;
-    throw conflict(`Values of the earlier ${schema.id} are still being removed: try again in some minutes`);
+    throw conflict(`Values of the earlier ${schema.id} are still being removed. Try again in some minutes`);
   }
   return registered;
 }

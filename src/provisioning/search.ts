@@ -121,8 +121,6 @@ async function verify(org: TypedOrg, search: Search, types: readonly ResourceTyp
   if (anchor === undefined) return;
   const digest = anchor[0] && (await digestOf(cursorKey, anchor[0]['sort_value']));
   if (digest !== claim.place.digest) {
-    throw expiredCursor(
-      'The resource at which the last page ended has changed its place: start again with an empty cursor',
-    );
+    throw expiredCursor('The list has changed where the last page ended: start again with an empty cursor');
   }
 }

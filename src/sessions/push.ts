@@ -107,7 +107,7 @@ export class Streams {
     try {
       while ((await this.#round()) || this.#isAsked);
     } catch (error) {
-      console.error(JSON.stringify({ message: 'streams could not be sent what is new', error: String(error) }));
+      console.error(JSON.stringify({ message: 'new states could not be sent to streams', error: String(error) }));
       await this.holder().tryLater();
     } finally {
       this.#isPumping = false;

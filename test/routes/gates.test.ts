@@ -16,7 +16,7 @@ beforeEach(async () => {
 const set = (settings: Record<string, string>) => admin('PATCH', `/orgs/${idp.slug}`, { body: { settings } });
 const switchScim = (enabled: boolean) => admin('POST', `/orgs/${idp.slug}/scim`, { body: { enabled } });
 const shown = async () => (await admin('GET', `/orgs/${idp.slug}`)).body;
-const NOT_IN_PLAN = /^Not enabled for your account\b/;
+const NOT_IN_PLAN = /^SCIM is not included in the plan\b/;
 const group = { displayName: 'Team' };
 
 /** One request of each kind, by the org's own credential. */
@@ -141,10 +141,10 @@ describe('an org that requires SSO', () => {
   it('has SCIM enabled only when SSO is set up', async () => {
     await switchScim(false);
     await set({ ssoRequired: 'true', supportContact: 'help@vendor.test' });
-    await refuses(await switchScim(true), /^SSO is required .* not set up: .*help@vendor\.test/);
+    await refuses(await switchScim(true), /^SCIM needs SSO .* not set up\. .*help@vendor\.test/);
     expect((await shown()).scimEnabled).toBe(false);
     await set({ sso: 'false' });
-    await refuses(await switchScim(true), /^SSO is required/);
+    await refuses(await switchScim(true), /^SCIM needs SSO/);
     for (const sso of ['true', 'okta-saml', 'TRUE']) {
       await set({ sso });
       expect((await switchScim(true)).body.scimEnabled).toBe(true);
@@ -153,7 +153,7 @@ describe('an org that requires SSO', () => {
   });
 
   it('cannot lose its SSO, nor begin to require one that it lacks, while SCIM is on: nothing changes', async () => {
-    const isOn = /^SCIM is on, and may not be where SSO is required and not set up/;
+    const isOn = /^SCIM is on, but SSO is required for that/;
     const before = await dump();
     await refuses(await set({ ssoRequired: 'true', name: 'Half' }), isOn);
     expect(await dump()).toBe(before);
@@ -210,7 +210,7 @@ describe('SCIM switched off', () => {
     await switchScim(false);
     expect(await directory()).toEqual(before);
     for (const answer of await Promise.all(everything(id))) {
-      expectRefusal(answer, 403, undefined, /^SCIM is not enabled for this organization; its users stay as they are/);
+      expectRefusal(answer, 403, undefined, /^SCIM is not enabled for this organization. Its users stay as they are/);
     }
     expect(await directory()).toEqual(before);
 

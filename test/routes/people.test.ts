@@ -186,7 +186,9 @@ describe('an import', () => {
     expect(counts).toMatchObject({ created: 0, updated: 0, kept: 0 });
     expect(problems.map(({ line }: { line: number }) => line)).toEqual([1, 2, 3]);
     for (const { detail } of problems) {
-      expect(detail).toMatch(/^deleted by the identity provider on \d{4}-\d\d-\d\dT.*: an import brings nobody back$/);
+      expect(detail).toMatch(
+        /^the identity provider deleted this user on \d{4}-\d\d-\d\dT.*: an import does not restore users$/,
+      );
     }
     expect(await dump()).toBe(before);
   });
@@ -204,8 +206,8 @@ describe('an import', () => {
     );
     expect({ created, unchanged }).toEqual({ created: 1, unchanged: 1 });
     expect(problems.map((it: { line: number; detail: string }) => [it.line, it.detail])).toEqual([
-      [1, 'the userName is that of the account one, which has another id'],
-      [2, "the id is another account's: the userName is that of the account one"],
+      [1, 'the account one has this userName, but another id'],
+      [2, 'the id belongs to another account than the userName, which is that of one'],
       [4, 'the userName stands in line 3 already'],
       [6, 'the userName stands in line 5 already'],
       [7, 'the id stands in line 5 already'],

@@ -181,7 +181,9 @@ describe('a plan with seats', () => {
     const all = await people(5);
     const { status, body } = await set({ 'plan.seats': '3' });
     expect([status, body.settings, body.activeUsers]).toEqual([200, { 'plan.seats': 3 }, 5]);
-    expect(body.notices).toEqual([expect.stringMatching(/^plan\.seats: 5 users are active, and 3 may be: they stay/)]);
+    expect(body.notices).toEqual([
+      expect.stringMatching(/^plan\.seats: 5 users are active, and 3 are allowed\. They stay/),
+    ]);
     expect((await admin('GET', `/orgs/${idp.slug}`)).body.notices).toEqual(body.notices);
     for (const { id, userName } of all) {
       expect((await idp.patch(`/Users/${id}`, [{ op: 'replace', path: 'title', value: 'X' }])).status).toBe(200);

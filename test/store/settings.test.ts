@@ -266,10 +266,7 @@ describe('the limit on deactivations', () => {
 
   it('is refused when both of its names are in one change', async () => {
     const { status, body } = await set({ 'brake.window': '1h', 'deactivationLimit.window': '2h' });
-    expect([status, body.detail]).toEqual([
-      400,
-      'deactivationLimit.window: the setting was expected once, under one of its names',
-    ]);
+    expect([status, body.detail]).toEqual([400, 'deactivationLimit.window: the setting stands twice, under two names']);
     expect(await settings()).toEqual({});
   });
 });

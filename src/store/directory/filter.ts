@@ -29,7 +29,7 @@ export function filterSql(condition: Condition, columns: Columns): SQL {
   const { own, inside } = heightOf(condition, columns);
   if (own > MAX_OWN_HEIGHT || own + inside > MAX_HEIGHT) throw invalidFilter('The filter nests too deeply');
   const compiled = new Compiler(columns).condition(condition);
-  if (lengthOf(compiled) > MAX_LENGTH) throw invalidFilter('The filter has too many terms of a kind that takes long');
+  if (lengthOf(compiled) > MAX_LENGTH) throw invalidFilter('The filter has too many terms that are slow to search for');
   return compiled;
 }
 

@@ -185,7 +185,7 @@ export async function readGroupBefore(
   if (groups![0] === undefined) return undefined;
   if (isReplaced && (groups![0]['member_count'] as number) > MAX_MEMBERS) {
     throw tooMany(
-      `members: of a group of more than ${MAX_MEMBERS} members they are not replaced at once: add and remove them by value, or delete the group`,
+      `members: a group of more than ${MAX_MEMBERS} members cannot be replaced at once. Add and remove members by value, or delete the group`,
     );
   }
   const isKnown = new Set(found!.map((row) => row['id'] as string));

@@ -30,7 +30,7 @@ const MAX_LISTED_MEMBERS = 10_000;
 /** Said where the members of a group are asked for that has more than an answer has room for. */
 const tooManyMembers = (id: string) =>
   tooMany(
-    `The group ${id} has more than ${MAX_MEMBERS} members: ask for it with excludedAttributes=members, and who is in it with a filter`,
+    `The group ${id} has more than ${MAX_MEMBERS} members. Read it with excludedAttributes=members, and its members with a filter`,
   );
 
 const columnsWith = (resource: string) =>

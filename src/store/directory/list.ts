@@ -124,7 +124,7 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
   const isEmpty = query.count === 0 || walk?.isPast === true || isNone;
   const statement = isEmpty ? undefined : rows();
   if (filter && lengthOf(statement ?? count) > MAX_LENGTH) {
-    throw invalidFilter('The filter has too many terms of a kind that takes long');
+    throw invalidFilter('The filter has too many terms that are slow to search for');
   }
   return {
     ...((filter === undefined || isEmpty) && { total }),

@@ -275,7 +275,7 @@ export class OrgStore {
     if (this.#isGuest || imports === 'too' || isImporting === (imports === 'only')) return;
     throw isImporting
       ? halfImported(slug)
-      : conflict(`There is an org ${slug} already, and no import of it is under way`);
+      : conflict(`The org ${slug} exists already, and no import of it is under way`);
   }
 
   #unauthorized(): ScimError {

@@ -13,4 +13,4 @@ export const isInPlan = (settings: OrgSettings): boolean => settings['plan.scim'
 
 /** Said to the identity provider, and to an operator who would let it in. */
 export const outOfPlan = (settings: OrgSettings): string =>
-  withContact('Not enabled for your account: its plan has no SCIM; its users stay as they are.', settings);
+  withContact('SCIM is not included in the plan of this organization. Its users stay as they are.', settings);

@@ -5,15 +5,15 @@ import type { Tenant } from './tenant';
 
 /** Said to an operator who would use it. */
 export const halfImported = (slug: string): ScimError =>
-  conflict(`The import of ${slug} is not finished: org import with the same file goes on, org delete removes it`);
+  conflict(`The import of ${slug} is not finished. Go on with org import and the same file, or remove it with org delete`);
 
 /** Said to an operator who would import into it. */
 export const notUnderWay = (slug: string): ScimError =>
-  conflict(`There is an org ${slug} already, and no import of it is under way`);
+  conflict(`The org ${slug} exists already, and no import of it is under way`);
 
 /** Said to a caller who proved to be the org's own IdP. */
 export const disabled = ({ settings }: Tenant) =>
-  forbidden(withContact('SCIM is not enabled for this organization; its users stay as they are.', settings));
+  forbidden(withContact('SCIM is not enabled for this organization. Its users stay as they are.', settings));
 
 /** The same. @param url of the service that is right, where it is known. */
 export function elsewhere({ settings }: Tenant, url: string | undefined) {

@@ -173,7 +173,7 @@ function tokenOf(env: Env, variable: 'ADMIN_TOKEN' | 'HOST_TOKEN'): ApiToken | u
   if (!/^[!-~]+$/.test(secret)) return fault('printable ASCII characters without blanks were expected');
   // Each opens an API that the other must not.
   const isShared = env.ADMIN_TOKEN === env.HOST_TOKEN;
-  return isShared ? fault('ADMIN_TOKEN and HOST_TOKEN have one value, two were expected') : { secret };
+  return isShared ? fault('ADMIN_TOKEN and HOST_TOKEN are equal: two different values were expected') : { secret };
 }
 
 function allowsLoopbackJwks({ ALLOW_LOOPBACK_JWKS: text }: Env): boolean {

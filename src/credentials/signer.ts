@@ -67,7 +67,10 @@ async function publicKey(key: unknown, path: string): Promise<PublicKey> {
   if (typeof key !== 'object' || key === null) throw refusal(path, 'an object was expected (RFC 7517, section 4)');
   const given = key as Record<string, unknown>;
   if (PRIVATE.some((member) => given[member] !== undefined)) {
-    throw refusal(path, 'a public key was expected. This one is private, and has been sent: make a new pair');
+    throw refusal(
+      path,
+      'a public key was expected. This one is private, and was sent over the network: make a new pair',
+    );
   }
   const form = FORMS[given['kty'] === 'RSA' ? 'RSA' : `${given['kty']} ${given['crv']}`];
   if (form === undefined) throw refusal(path, KINDS);

@@ -101,7 +101,7 @@ async function expectGood(secrets: string[], generations: number[]): Promise<voi
 
 function expectUnconfirmed({ status, body, headers }: Answer): void {
   expect(status).toBe(504);
-  expect(body).toEqual({ error: 'unconfirmed', detail: expect.stringContaining('"token list" shows it') });
+  expect(body).toEqual({ error: 'unconfirmed', detail: expect.stringContaining('check with "token list"') });
   // A client that repeats by itself what did happen would kill the token that the IdP holds.
   expect(headers.get('Retry-After')).toBeNull();
 }

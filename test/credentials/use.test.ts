@@ -143,12 +143,12 @@ describe('the list warns', () => {
     await line.read(first, from('Okta/10', '192.0.2.8'));
     at(2 * MINUTE + 43 * SECOND);
     expect((await shown(1)).warnings).toEqual([
-      'used 42 s ago, after generation 2 had taken its place, from Okta/10, 192.0.2.8',
+      'was used 42 s ago from Okta/10, 192.0.2.8, although generation 2 has replaced it',
     ]);
     expect((await shown(2)).warnings).toEqual([]);
     at(3 * HOUR);
     expect((await shown(1)).warnings).toEqual([
-      'used 3 h ago, after generation 2 had taken its place, from Okta/10, 192.0.2.8',
+      'was used 3 h ago from Okta/10, 192.0.2.8, although generation 2 has replaced it',
     ]);
   });
 
@@ -175,7 +175,7 @@ describe('the list warns', () => {
     await line.rotated({ grace: '1h' });
     at(3 * MINUTE);
     await line.read(second);
-    expect((await shown(2)).warnings).toEqual([expect.stringContaining('after generation 3 had')]);
+    expect((await shown(2)).warnings).toEqual([expect.stringContaining('although generation 3 has replaced it')]);
     expect((await shown(1)).warnings).toEqual([]);
   });
 
@@ -187,14 +187,14 @@ describe('the list warns', () => {
     await line.rotated({ grace: '1h' });
     at(3 * MINUTE);
     await line.read(first);
-    expect((await shown(1)).warnings).toEqual([expect.stringContaining('after generation 3 had')]);
+    expect((await shown(1)).warnings).toEqual([expect.stringContaining('although generation 3 has replaced it')]);
   });
 
   it('of one that expires soon', async () => {
     await line.rotated({ grace: '0', expires: '21d' });
     expect((await shown(2)).warnings).toEqual([]);
     at(24 * HOUR);
-    expect((await shown(2)).warnings).toEqual(['expires in 20 days: rotate it before']);
+    expect((await shown(2)).warnings).toEqual(['expires in 20 days: rotate it before then']);
   });
 });
 

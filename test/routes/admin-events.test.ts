@@ -261,7 +261,11 @@ describe('refused, with what was expected:', () => {
     ['after', '99', "after: at most 3 was expected, the org's latest event"],
     ['limit', '501', 'limit: a whole number from 1 to 500 was expected'],
     ['type', 'users', 'type: the name of an event, such as user.deleted or user.*, was expected'],
-    ['since', 'soon', 'since: an instant was expected, as 2026-11-22T08:00:00Z, or how long ago, as 7d or 12h'],
+    [
+      'since',
+      'soon',
+      'since: an instant such as 2026-11-22T08:00:00Z was expected, or how long ago, such as 7d or 12h',
+    ],
     ['until', '', 'until: a value was expected'],
     ['user', '', 'user: a value was expected'],
     ['slug', 'x', 'slug is not part of the question'],

@@ -489,11 +489,11 @@ describe('an import that is under way', () => {
     const before = await dump();
     expect((await send(slug, half - 3, lines.slice(half - 3, half))).body).toEqual({ through: half });
     const gap = await send(slug, half + 1, lines.slice(half + 1, half + 2));
-    expect([gap.status, gap.body.detail]).toEqual([409, `${half} lines are there: line ${half + 1} was expected`]);
+    expect([gap.status, gap.body.detail]).toEqual([409, `${half} lines were imported: line ${half + 1} was expected`]);
     const overlap = await send(slug, half - 1, lines.slice(half - 1, half + 1));
     expect(overlap.status).toBe(409);
     const early = await finish(slug, lines.at(-1));
-    expect([early.status, early.body.detail]).toEqual([409, expect.stringMatching(/lines of event, and 3 are there/)]);
+    expect([early.status, early.body.detail]).toEqual([409, expect.stringMatching(/lines of event, but has 3/)]);
     expect(await dump()).toBe(before);
   });
 
@@ -544,7 +544,7 @@ describe('an import that is under way', () => {
     const again = await begin(slug, lines[0]);
     expect([again.status, again.body.detail]).toEqual([
       409,
-      `There is an org ${slug} already: import it under another slug`,
+      `The org ${slug} exists already: import the file under another slug`,
     ]);
   });
 
@@ -571,7 +571,7 @@ describe('an import that is under way', () => {
     ]) {
       expect([answer.status, answer.body.detail]).toEqual([
         409,
-        expect.stringContaining(`There is an org ${there.slug} already`),
+        expect.stringContaining(`The org ${there.slug} exists already`),
       ]);
     }
     expect((await send('nobody-at-all', 1, lines.slice(1, 2))).status).toBe(404);
@@ -612,7 +612,7 @@ describe('a line that is not as the service writes it', () => {
       'org',
       'with a setting of a later version',
       set('settings', 'telepathy')(true),
-      /^settings.telepathy: there is no such/,
+      /^settings.telepathy: this version has no such setting/,
     ],
     [
       'org',
@@ -624,7 +624,7 @@ describe('a line that is not as the service writes it', () => {
       'org',
       'with a setting of another form',
       set('settings', 'roles')(['Admin']),
-      /^settings.roles: it is not as an org/,
+      /^settings.roles: the form that org export writes/,
     ],
     ['org', 'with an id of no org', set('id')("x' OR 1"), /^id: the id of an org/],
     ['org', 'that is none', () => 'org', /^the line of the org/],
@@ -633,7 +633,7 @@ describe('a line that is not as the service writes it', () => {
       'schema',
       'without its defaults',
       set('schema', 'description')(undefined),
-      /^schema: it is not as an org keeps it/,
+      /^schema: the form that org export writes was expected/,
     ],
     ['user', 'with more members', set('admin')(true), /^admin: there is no such member/],
     ['user', 'of no kind', set('kind')('orgs'), /^kind: one of schema, user/],
@@ -657,17 +657,17 @@ describe('a line that is not as the service writes it', () => {
       'user',
       'with an attribute that no user has',
       set('resource', 'shoeSize')(42),
-      /^resource.shoeSize: it is not as a User/,
+      /^resource.shoeSize: the form that org export writes/,
     ],
-    ['user', 'with an id in the resource', set('resource', 'id')('x'), /^resource.id: it is not/],
-    ['user', 'with groups in the resource', set('resource', 'groups')('x'), /^resource.groups: it is not/],
+    ['user', 'with an id in the resource', set('resource', 'id')('x'), /^resource.id: the form that/],
+    ['user', 'with groups in the resource', set('resource', 'groups')('x'), /^resource.groups: the form that/],
     [
       'user',
       'with a type that is wrong',
       set('resource', 'emails')([{ value: 5 }]),
       /^resource: emails.value: a string/,
     ],
-    ['user', 'with an empty list', set('resource', 'photos')([]), /^resource.photos: it is not/],
+    ['user', 'with an empty list', set('resource', 'photos')([]), /^resource.photos: the form that/],
     ['user', 'without a userName', set('resource', 'userName')(undefined), /^resource: userName is required/],
     [
       'user',
@@ -677,12 +677,12 @@ describe('a line that is not as the service writes it', () => {
     ],
     ['user', 'with half a character', set('resource', 'title')('\ud800'), /well-formed/],
     ['user', 'with a character that ends a text', set('resource', 'title')('a\0b'), /U\+0000/],
-    ['user', 'with a prototype', set('resource', 'constructor')({}), /^resource.constructor: it is not/],
+    ['user', 'with a prototype', set('resource', 'constructor')({}), /^resource.constructor: the form that/],
     ['group', 'with members', set('resource', 'members')([{ value: 'x' }]), /^resource.members: members are lines/],
     ['group', 'with a permission of two words', set('permissions')(['a b']), /^permissions.0: letters/],
-    ['group', 'with a permission twice', set('permissions')(['a', 'a']), /^permissions: one is there twice/],
-    ['members', 'with a stranger', set('ids', 0)('nobody'), /^members: there is nobody with the id nobody/],
-    ['members', 'of no group', set('group')('nothing'), /^members: there is nobody with the id nothing/],
+    ['group', 'with a permission twice', set('permissions')(['a', 'a']), /^permissions: one stands twice/],
+    ['members', 'with a stranger', set('ids', 0)('nobody'), /^members: there is no user or group with the id nobody/],
+    ['members', 'of no group', set('group')('nothing'), /^members: there is no user or group with the id nothing/],
     ['members', 'with nobody', set('ids')([]), /^ids: at least one/],
     ['credential', 'with a secret for a hash', set('hash')('scim_secret'), /^hash: SHA-256/],
     ['credential', 'of no kind', set('type')('root'), /^type: token, basic/],
@@ -698,7 +698,7 @@ describe('a line that is not as the service writes it', () => {
       /^details.changed.title: an object/,
     ],
     ['event', 'with a type of no event', set('type')('DROP TABLE'), /^type: the name of an event/],
-    ['end', 'that counts otherwise', set('counts', 'user')(7), /^The file counts 7 lines of user, and 6 are there/],
+    ['end', 'that counts otherwise', set('counts', 'user')(7), /^The file counts 7 lines of user, but has 6/],
     ['end', 'that ends before its events', set('eventSeq')(3), /^eventSeq: at least/],
     ['end', 'with a count of nothing', set('counts', 'orgs')(1), /^counts/],
   ];
@@ -736,7 +736,7 @@ describe('a line that is not as the service writes it', () => {
       400,
       expect.stringMatching(new RegExp(`^line ${group + 2}: the id or the displayName`)),
     ]);
-    expect(await spoil(again('members'))).toEqual([400, expect.stringContaining('a member is there already')]);
+    expect(await spoil(again('members'))).toEqual([400, expect.stringContaining('a member exists already')]);
     expect(await spoil(again('event'))).toEqual([
       400,
       expect.stringMatching(/^line \d+: seq: more than 1 was expected/),
@@ -745,7 +745,7 @@ describe('a line that is not as the service writes it', () => {
       400,
       expect.stringMatching(/^line \d+: seq: more than 1 was expected/),
     ]);
-    expect(await spoil(again('schema'))).toEqual([400, expect.stringContaining('the URN begins as that of')]);
+    expect(await spoil(again('schema'))).toEqual([400, expect.stringContaining('a URN that does not begin like')]);
   });
 
   it('of an older version may have an empty externalId, and domains in another form: none of them identifies anybody', async () => {
@@ -792,7 +792,7 @@ describe('a line that is not as the service writes it', () => {
     // Its org's id is free, and what it brings is not.
     expect(await spoil((file) => [{ ...file[0]!, id: '0000000000Xx' }, ...file.slice(1)])).toEqual([
       400,
-      expect.stringMatching(/^lines \d+ to \d+: one of them is there already$/),
+      expect.stringMatching(/^lines \d+ to \d+: one of them exists already$/),
     ]);
   });
 

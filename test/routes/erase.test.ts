@@ -222,7 +222,7 @@ describe('a person who is erased', () => {
       /^Created by the identity provider.*; active true, externalId \(erased\), userName \(erased\)/,
     );
     expect(body.events.at(-1).told).toBe(
-      'Erased by the administrator admin: every session until then is over, and nothing is left but the id',
+      'Erased by the administrator admin: all sessions until then are over, and only the id remains',
     );
     expect((await admin('GET', org('/health'))).status).toBe(200);
     const feed = await host('GET', `/events?org=${idp.slug}&limit=500`);
@@ -303,7 +303,7 @@ describe('an erasure', () => {
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 409, 409]);
     const was = await dump();
     const again = await erase(id);
-    expect([again.status, again.body.detail]).toEqual([409, 'The user is erased already: nothing is left but the id']);
+    expect([again.status, again.body.detail]).toEqual([409, 'The user is erased already: only the id remains']);
     expect((await erase('ada@x')).status).toBe(404);
     expect(await dump()).toBe(was);
     expect((await journal(idp.orgId, id)).filter(({ type }) => type === 'user.erased')).toHaveLength(1);
@@ -327,7 +327,7 @@ describe('an erasure', () => {
     await protect(1);
     const was = await dump();
     const { status, body } = await erase('ada@x');
-    expect([status, body.detail]).toEqual([409, 'The user is protected: user unprotect comes first']);
+    expect([status, body.detail]).toEqual([409, 'The user is protected: run user unprotect first']);
     expect(await dump()).toBe(was);
     await protect(0);
     expect((await erase('ada@x')).status).toBe(200);

@@ -191,7 +191,7 @@ describe('the deactivation of all attached users', () => {
     await idp.user('ada@x');
     const was = await dump();
     const { status, body } = await portion();
-    expect([status, body.detail]).toEqual([409, 'SCIM is on, and would bring them back: scim disable comes first']);
+    expect([status, body.detail]).toEqual([409, 'SCIM is on, and would bring the users back: run scim disable first']);
     expect(await dump()).toBe(was);
   });
 

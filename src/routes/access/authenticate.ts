@@ -125,10 +125,7 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
     const seconds = await searchesTooMuch(c, hash, cost);
     if (seconds === undefined) return;
     note('rate_limited');
-    throw tooManyRequests(
-      'The organization sends more searches without an index than it is allowed: try again later',
-      seconds,
-    );
+    throw tooManyRequests('The organization sends too many searches without an index: try again later', seconds);
   };
   const org = orgFor(c, { kind: 'credential', hash, orgId: secret.orgId, slug }, actorOf(c, 'idp'), baseUrl, note);
   c.set('org', { ...org, brakeSearch });
@@ -184,7 +181,7 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
 });
 
 const tooFast = (seconds: number) =>
-  tooManyRequests('The organization sends more requests than it is allowed: try again later', seconds);
+  tooManyRequests('The organization sends too many requests: try again later', seconds);
 
 /** What follows from the use of a credential, off the answer's path. */
 export function afterUse(c: Context<App>, { presented, refusal, latestTenant, now }: OrgStore): void {

@@ -70,7 +70,7 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 function failed(c: Context<App>, api: Guardian): Promise<number | undefined> {
   const address = networkOf(addressOf(c)) ?? 'unknown';
   warnOnce(`${api} ${address}`, {
-    message: 'a request with a wrong token was refused; others from there within a minute are not logged',
+    message: 'a request with a wrong token was refused; others from this address within a minute are not logged',
     api,
     address,
     requestId: c.var.requestId,

@@ -70,7 +70,7 @@ export function credentials(kind: Kind): Hono<App> {
       throw new ScimError(
         504,
         undefined,
-        `It is not known whether this has happened: "${kind.noun} ${name === 'password' ? 'show' : 'list'}" shows it`,
+        `It is unknown whether this was done: check with "${kind.noun} ${name === 'password' ? 'show' : 'list'}"`,
       );
     }
   };
@@ -140,9 +140,9 @@ function refusalOf(
   const conflict = (detail: string) => new ScimError(409, undefined, `${detail}. Nothing has changed`);
   const word = WORDS[secret];
   const which = current ? `${current.mask}, generation ${current.generation}` : 'none';
-  if (why === 'no_token') return conflict(`${slug} has a ${word} already (${which}): "${noun} rotate" replaces it`);
-  if (why === 'token') return conflict(`${slug} has no ${word} that could be replaced: "${noun} generate" makes one`);
-  if (why === 'predecessor') return conflict(`${slug} has no ${word} in its grace; its current one is ${which}`);
+  if (why === 'no_token') return conflict(`${slug} has a ${word} already (${which}): replace it with "${noun} rotate"`);
+  if (why === 'token') return conflict(`${slug} has no ${word} to replace: make one with "${noun} generate"`);
+  if (why === 'predecessor') return conflict(`${slug} has no ${word} in its grace period. The current one is ${which}`);
   const is = current
     ? `${current.currentBy} made generation ${current.generation} the current one at ${iso(current.currentSince)}`
     : 'none is current';
@@ -178,7 +178,7 @@ function warningsOf(credential: Credential, all: readonly Credential[]): string[
   const warnings: string[] = [];
   const { validUntil, replacedAt, lastUsedAt, lastUsedClient, lastUsedAddress } = credential;
   if (state === 'current' && validUntil !== undefined && validUntil - now <= WARN_FROM * DAY) {
-    warnings.push(`expires in ${Math.ceil((validUntil - now) / DAY)} days: rotate it before`);
+    warnings.push(`expires in ${Math.ceil((validUntil - now) / DAY)} days: rotate it before then`);
   }
   // Of older ones nobody can make anything any more.
   const successor = all.find(
@@ -187,7 +187,7 @@ function warningsOf(credential: Credential, all: readonly Credential[]): string[
   if (successor && lastUsedAt !== undefined && lastUsedAt > successor.createdAt) {
     const from = [lastUsedClient, lastUsedAddress].filter((part) => part !== undefined).join(', ') || 'unknown';
     warnings.push(
-      `used ${span(now - lastUsedAt)} ago, after generation ${successor.generation} had taken its place, from ${from}`,
+      `was used ${span(now - lastUsedAt)} ago from ${from}, although generation ${successor.generation} has replaced it`,
     );
   }
   return warnings;

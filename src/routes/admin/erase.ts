@@ -15,7 +15,7 @@ erase.post('/', query(confirmation), body(z.strictObject({ by, reason })), async
   const org = orgOf(c);
   const user = c.req.param('user') ?? '';
   if (c.req.valid('query').confirm !== user) {
-    throw invalidValue('confirm: the id or userName that is to be erased was expected, for nobody can bring it back');
+    throw invalidValue('confirm: the id or userName of the user was expected, because erasing cannot be undone');
   }
   const { by = c.var.by, reason } = c.req.valid('json');
   const subject = await findSubject(org.store, user);
@@ -32,5 +32,5 @@ erase.post('/', query(confirmation), body(z.strictObject({ by, reason })), async
   return c.json({ id: subject.id, erased: true, published: await org.publish(subject.id) });
 });
 
-const isErased = () => new ScimError(409, undefined, 'The user is erased already: nothing is left but the id');
-const isProtected = () => new ScimError(409, undefined, 'The user is protected: user unprotect comes first');
+const isErased = () => new ScimError(409, undefined, 'The user is erased already: only the id remains');
+const isProtected = () => new ScimError(409, undefined, 'The user is protected: run user unprotect first');

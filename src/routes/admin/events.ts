@@ -13,7 +13,7 @@ import { query } from '../validator';
 import { orgOf } from './respond';
 
 const text = z.string().min(1, 'a value was expected').max(1_000, 'at most 1,000 characters are accepted');
-const INSTANT = 'an instant was expected, as 2026-11-22T08:00:00Z, or how long ago, as 7d or 12h';
+const INSTANT = 'an instant such as 2026-11-22T08:00:00Z was expected, or how long ago, such as 7d or 12h';
 const historyAsked = z.strictObject({ ...queriedPage, since: text.optional(), until: text.optional() });
 const eventsAsked = historyAsked.extend({ user: text.optional() });
 

@@ -85,7 +85,7 @@ clients.get('/', query(pageAsked(clientId)), async (c) => {
 clients.post('/', body(createBody), async (c) => {
   const asked = c.req.valid('json');
   if (asked.assertion && asked.expires !== undefined) {
-    throw invalidValue('expires: a client that signs has no secret that could expire');
+    throw invalidValue('expires: a client that signs has no secret, so nothing can expire');
   }
   const signer = asked.assertion && (await readSigner(asked.assertion));
   refusePrivateKeys(c, signer);
@@ -135,7 +135,7 @@ clients.delete('/:client', query(confirmation), async (c) => {
   const id = clientIdOf(c);
   const { store, actor } = orgOf(c);
   if (c.req.valid('query').confirm !== id) {
-    throw invalidValue('confirm: the id of the client was expected, for its access ends at once');
+    throw invalidValue('confirm: the id of the client was expected, because its access ends at once');
   }
   try {
     return c.json({ deleted: id, revoked: await deleteClient(store, id, c.var.by, actor) });
@@ -149,7 +149,7 @@ clients.delete('/:client', query(confirmation), async (c) => {
 const withSecret = createMiddleware<App>(async (c, next) => {
   const client = await findClient(orgOf(c).store, clientIdOf(c));
   if (client === undefined) throw notFound('Client');
-  if (client.signer) throw new ScimError(409, undefined, 'The client proves itself by signature: it has no secret');
+  if (client.signer) throw new ScimError(409, undefined, 'The client signs its requests, so it has no secret');
   await next();
 });
 

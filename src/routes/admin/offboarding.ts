@@ -72,6 +72,6 @@ exit.post('/deactivate', body(z.strictObject({ after: seq.default(0), by })), as
     return c.json({ deactivated, next: next ?? null, left });
   } catch (error) {
     if (!(error instanceof Unmet) || error.expectation !== 'scim_off') throw error;
-    throw new ScimError(409, undefined, 'SCIM is on, and would bring them back: scim disable comes first');
+    throw new ScimError(409, undefined, 'SCIM is on, and would bring the users back: run scim disable first');
   }
 });

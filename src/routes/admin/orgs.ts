@@ -48,7 +48,7 @@ orgs.post('/', body(z.strictObject({ slug, name: NAME.schema.optional() })), asy
     await publishOrg(c, tenant.id, actor);
     return c.json(shownOrg(c, tenant), 201);
   } catch (error) {
-    if (error instanceof Taken) throw new ScimError(409, undefined, `There is an org ${asked.slug} already`);
+    if (error instanceof Taken) throw new ScimError(409, undefined, `The org ${asked.slug} exists already`);
     throw error;
   }
 });
@@ -83,11 +83,7 @@ orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.stri
     const noGroup = error instanceof Unmet ? unknownGroup(error.expectation) : undefined;
     if (noGroup) throw noGroup;
     if (error instanceof Unmet && error.expectation === 'sso')
-      throw new ScimError(
-        409,
-        undefined,
-        'SCIM is on, and may not be where SSO is required and not set up: scim disable comes first',
-      );
+      throw new ScimError(409, undefined, 'SCIM is on, but SSO is required for that: run scim disable first');
     throw error;
   }
 });
@@ -121,7 +117,7 @@ orgs.post('/:slug/scim', body(z.strictObject({ enabled: z.boolean('true or false
 /** Said to an operator who would let the identity provider in. */
 export const withoutSso = (settings: OrgSettings): string =>
   withContact(
-    'SSO is required before SCIM can be enabled, and is not set up: org set sso=true, or the name of its connection.',
+    'SCIM needs SSO in this org (ssoRequired), and SSO is not set up. Set it: org set sso=true, or the name of its connection.',
     settings,
   );
 
@@ -147,7 +143,9 @@ orgs.delete('/:slug', query(confirmation), async (c) => {
   const org = orgOf(c);
   const slug = c.req.param('slug');
   if (c.req.valid('query').confirm !== slug) {
-    throw invalidValue('confirm: the slug of the org was expected, for its users, tokens and journal go with it');
+    throw invalidValue(
+      'confirm: the slug of the org was expected, because its users, tokens and journal are deleted too',
+    );
   }
   const deleted = await deleteOrg(org.store);
   await org.publish(WHOLE_ORG);

@@ -28,7 +28,7 @@ export function scimBaseUrl(c: Context<App>, { residency }: SettingsChange = {})
 }
 
 /** For whom it is recorded; absent: the operator's label. */
-const WHO = 'for whom it is recorded was expected, in at most 100 characters';
+const WHO = 'the name that the journal records was expected, at most 100 characters';
 export const by = z.string(WHO).trim().min(1, WHO).max(100, WHO).optional();
 
 /** Why, for the journal. */
@@ -66,19 +66,21 @@ function noticesOf({ slug, settings, isScimEnabled, isImporting, activeUserCount
   const seats = settings['plan.seats'] ?? Number.POSITIVE_INFINITY;
   return [
     ...(isImporting
-      ? [`Its import is not finished: org import ${slug} with the same file goes on, org delete ${slug} removes it`]
+      ? [
+          `Its import is not finished. Go on with org import ${slug} and the same file, or remove it with org delete ${slug}`,
+        ]
       : []),
     ...(isScimEnabled && !isInPlan(settings)
-      ? ['plan.scim: SCIM is on, and the identity provider is refused all the same']
+      ? ['plan.scim: the identity provider is refused, although SCIM is on']
       : []),
     ...(activeUserCount > seats
       ? [
-          `plan.seats: ${activeUserCount} users are active, and ${seats} may be: they stay, and nobody else becomes active before there are fewer`,
+          `plan.seats: ${activeUserCount} users are active, and ${seats} are allowed. They stay active; no other user can become active`,
         ]
       : []),
     ...(storedBytes > storageOf(settings)
       ? [
-          `plan.storage: ${sizeText(storedBytes)} are stored, and ${sizeText(storageOf(settings))} may be: nothing is added before there is less`,
+          `plan.storage: ${sizeText(storedBytes)} are stored, and ${sizeText(storageOf(settings))} are allowed. Nothing can be added`,
         ]
       : []),
   ];
@@ -100,7 +102,7 @@ export interface PageAsked {
 /** `?after=…&limit=…`. @param key of an element. */
 export const pageAsked = (key: z.ZodType<string, string>) =>
   z.object({
-    after: z.union([z.literal(''), key], 'the last one of the page before was expected').default(''),
+    after: z.union([z.literal(''), key], 'the last one of the last page was expected').default(''),
     limit: digits.pipe(pageSize(MAX_PAGE)).default(MAX_PAGE),
   });
 

@@ -26,7 +26,7 @@ schemas.delete('/:urn', query(confirmation), (c) =>
   underTypes(orgOf(c), async (org) => {
     const { schema } = schemaOf(org, c.req.param('urn'));
     if (c.req.valid('query').confirm?.toLowerCase() !== schema.id.toLowerCase()) {
-      throw invalidValue('confirm: the URN of the schema was expected, for every value of it goes with it');
+      throw invalidValue('confirm: the URN of the schema was expected, because all its values are deleted too');
     }
     const { removed, changed, isRemoving } = await removeSchema(org, schema.id);
     if (isRemoving) inBackground(c, removeWaiting(c.env));

@@ -29,7 +29,7 @@ export function settingsAsked(asked: Readonly<Record<string, string>>): OrgSet {
   for (const [name, text] of Object.entries(asked)) {
     const key = name === 'name' ? name : keyOf(name);
     if (key === undefined) throw unknownSetting(name);
-    if (change.has(key)) throw invalidValue(`${name}: the setting was expected once, under one of its names`);
+    if (change.has(key)) throw invalidValue(`${name}: the setting stands twice, under two names`);
     const setting = settingOfKey(key);
     const isReset = text === RESET && setting.takesNone !== false;
     change.set(key, isReset ? null : read(name, setting.schema, text));
@@ -69,12 +69,12 @@ export function settingsKept(kept: Readonly<Record<string, Json>>): OrgSettings 
   const settings: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(kept)) {
     if (!Object.hasOwn(SETTINGS, key)) {
-      throw invalidValue(`settings.${shown(key)}: there is no such setting here; a later version may have it`);
+      throw invalidValue(`settings.${shown(key)}: this version has no such setting`);
     }
     const taken = read(`settings.${key}`, settingOfKey(key as SettingKey).schema, textOf(value)) as Json;
     // An older version has kept domains in another form.
     if (key !== 'verifiedDomains' && !isSame(taken, value)) {
-      throw invalidValue(`settings.${key}: it is not as an org keeps it`);
+      throw invalidValue(`settings.${key}: the form that org export writes was expected`);
     }
     settings[key] = taken;
   }

@@ -82,7 +82,7 @@ export class Members {
 /** @throws Unanswerable, Declined. */
 export async function readRequest(c: Context<App>, members: Members): Promise<AuthorizationRequest> {
   if (members.isRepeated('client_id') || members.isRepeated('redirect_uri')) {
-    throw new Unanswerable('client_id or redirect_uri is there more than once.');
+    throw new Unanswerable('client_id or redirect_uri stands more than once in the request.');
   }
   const { client, org, store } = await readClient(c, members.get('client_id') ?? '');
   const named = members.get('redirect_uri');
@@ -90,7 +90,8 @@ export async function readRequest(c: Context<App>, members: Members): Promise<Au
   const state = members.isRepeated('state') ? undefined : members.get('state');
   const to = { redirectUri, state };
   if (state !== undefined && state.length > MAX_STATE) throw new Unanswerable('The request is too long.');
-  if (members.areRepeated) throw new Declined(to, 'invalid_request', 'A parameter is there more than once');
+  if (members.areRepeated)
+    throw new Declined(to, 'invalid_request', 'A parameter stands more than once in the request');
   // Appendix A.5 allows no control characters, and a form would not bring them back as they came.
   if (/\p{Cc}/u.test(state ?? '')) throw new Declined(to, 'invalid_request', 'state has control characters');
   const responseType = members.get('response_type');
@@ -108,7 +109,7 @@ export async function readRequest(c: Context<App>, members: Members): Promise<Au
  */
 export const unknownClient = () =>
   new Unanswerable(
-    'The application that sent you here cannot be connected: its client_id is not valid, or it may not be used here. ' +
+    'The application that sent you here cannot be connected: its client_id is not valid here. ' +
       'The operator of this service can find out why.',
   );
 
@@ -133,12 +134,10 @@ async function readClient(c: Context<App>, clientId: string) {
 function registered({ redirectUris }: OAuthClient, named: string | undefined): string {
   if (named === undefined && redirectUris.length === 1) return redirectUris[0]!;
   if (named === undefined) {
-    throw new Unanswerable('The request does not say where its answer should go: redirect_uri is missing.');
+    throw new Unanswerable('The request has no redirect_uri, so it does not say where to go back to.');
   }
   if (redirectUris.includes(named)) return named;
-  throw new Unanswerable(
-    'The address that the answer should go to (redirect_uri) is not registered for this application.',
-  );
+  throw new Unanswerable('The address to go back to (redirect_uri) is not registered for this application.');
 }
 
 /** RFC 7636 §4.3; of its methods S256 alone, for `plain` shows whoever sees the request what the proof will be. */

@@ -64,12 +64,9 @@ async function countFor(c: Context<App>, orgId: string, rate: Rate = RATE_DEFAUL
   const seconds = await orgTooFast(c, { orgId, rate });
   if (seconds === undefined) return;
   noteRefusal(c, { orgId, reason: 'rate_limited' });
-  throw new OAuthError(
-    'temporarily_unavailable',
-    'The organization sends more requests than it is allowed: try again later',
-    429,
-    { 'Retry-After': String(seconds) },
-  );
+  throw new OAuthError('temporarily_unavailable', 'The organization sends too many requests: try again later', 429, {
+    'Retry-After': String(seconds),
+  });
 }
 
 const tooManyFailures = (seconds: number) =>
@@ -139,7 +136,7 @@ function read(header: string | undefined, params: Params): Claim {
   const assertion = params.get('client_assertion');
   const type = params.get('client_assertion_type');
   if ([header, secret, assertion ?? type].filter((it) => it !== undefined).length > 1) {
-    throw invalidRequest('One way to authenticate the client was expected, not several (section 2.3)');
+    throw invalidRequest('One way to authenticate the client was expected, not several (RFC 6749, section 2.3)');
   }
   if (header !== undefined) {
     const pair = basicPair(/^\s*Basic\s+(\S+)\s*$/i.exec(header)?.[1] ?? '');

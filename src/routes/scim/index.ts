@@ -30,7 +30,7 @@ scim.route('/', discovery);
 
 // RFC 7644 §3.11: a token stands for an org, not for a person.
 scim.all('/Me', () => {
-  throw new ScimError(501, undefined, '/Me is not supported: the credential is of an organization, not of a person');
+  throw new ScimError(501, undefined, '/Me is not supported: the credential belongs to an organization, not to a user');
 });
 
 scim.all('*', () => {

@@ -17,7 +17,7 @@ export async function stream(c: Context<App>, asked: unknown): Promise<Response>
       headers: { Upgrade: 'websocket' },
     }),
   );
-  if (webSocket === null) throw unavailable('The org has as many streams as it may have: close one, or try later', 30);
+  if (webSocket === null) throw unavailable('The org has reached its limit of streams: close one, or try later', 30);
   return new Response(null, { status: 101, webSocket });
 }
 
@@ -26,6 +26,6 @@ async function reached(answer: Promise<Response>): Promise<Response> {
     return await answer;
   } catch (error) {
     console.error(JSON.stringify({ message: 'a stream could not be opened', error: String(error) }));
-    throw unavailable('The stream cannot be opened just now: try again in a moment', 2);
+    throw unavailable('The stream cannot be opened: try again in a moment', 2);
   }
 }

@@ -53,7 +53,7 @@ async function untilCleared<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-const AFTER = 'after: the "next" of the page before was expected; POST begins an export';
+const AFTER = 'after: the "next" of the last page was expected; POST begins an export';
 const count = z.int().min(0);
 const place = z.strictObject({
   step: z.enum(STEPS),
@@ -117,13 +117,15 @@ imports.post(
 
 /** The rows of both would have the same id. */
 const beingRemoved = () =>
-  conflict('The org of this file was deleted here, and is still being removed: try again in some minutes');
+  conflict('The org of this file was deleted here, and is still being removed. Try again in some minutes');
 
 /** @throws ScimError 409: the slug is another org's, or that of an import of something else. */
 function goingOn(slug: string, line: OrgLine, { id, importing }: { id?: string; importing?: Importing }) {
-  if (importing === undefined) throw conflict(`There is an org ${slug} already: import it under another slug`);
+  if (importing === undefined) throw conflict(`The org ${slug} exists already: import the file under another slug`);
   if (!isSame(importing.org as unknown as Json, line as unknown as Json)) {
-    throw conflict(`Another file is being imported as ${slug}: go on with that one, or org delete removes it`);
+    throw conflict(
+      `Another file is being imported as ${slug}: go on with that file, or remove the org with org delete`,
+    );
   }
   return begun(slug, id, line, importing.line);
 }
@@ -198,7 +200,8 @@ imports.post('/finish', body(z.strictObject({ end: z.unknown(), by })), async (c
     return c.json({ ...shownOrg(c, tenant), counts: importing.counts, published });
   } catch (error) {
     if (!(error instanceof Unmet)) throw error;
-    if (error.expectation === 'import_place') throw conflict(`The import of ${slug} has gone on meanwhile: try again`);
+    if (error.expectation === 'import_place')
+      throw conflict(`Another request went on with the import of ${slug}: try again`);
     if (error.expectation === 'sso') throw invalidValue(`line 1: ${withoutSso(importing.org.settings)}`);
     throw error;
   }

@@ -85,7 +85,8 @@ const issuer = z.strictObject({
 export async function checkSigner(assertion: Json | undefined): Promise<void> {
   if (!isObject(assertion)) return;
   const signer = await readSigner('keys' in assertion ? { jwks: assertion } : assertion);
-  if (!isSame(signer as unknown as Json, assertion)) throw invalidValue('assertion: it is not as an org keeps it');
+  if (!isSame(signer as unknown as Json, assertion))
+    throw invalidValue('assertion: the form that org export writes was expected');
 }
 
 const LINES = {

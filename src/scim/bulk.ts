@@ -132,7 +132,7 @@ function withOrder(operations: readonly Parsed[]): BulkOperation[] {
   operations.forEach(({ bulkId, method }, i) => {
     if (!bulkId || method !== 'POST') return;
     // Of the whole request: what refers to it could mean either, and its answers could not be told apart.
-    if (places.has(bulkId)) throw invalidValue(`Operations[${i}].bulkId: the bulkId of another operation`);
+    if (places.has(bulkId)) throw invalidValue(`Operations[${i}].bulkId: another operation has the same bulkId`);
     places.set(bulkId, i);
   });
   const referred = operations.map(({ path, data, refusal }) =>

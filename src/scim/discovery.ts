@@ -18,7 +18,7 @@ const SCHEMES = {
   },
   oauth2: {
     name: 'OAuth 2',
-    description: 'An access token in the Authorization header, asked for by a client that is registered for the org',
+    description: 'An access token in the Authorization header, issued to an OAuth client of the org',
     specUri: 'https://www.rfc-editor.org/info/rfc6749',
   },
   httpbasic: {

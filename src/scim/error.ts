@@ -40,11 +40,7 @@ export const noTarget = (detail: string) => new ScimError(400, 'noTarget', detai
 export const mutability = (detail: string) => new ScimError(400, 'mutability', detail);
 /** RFC 9865 §2.1. */
 export const invalidCursor = () =>
-  new ScimError(
-    400,
-    'invalidCursor',
-    'The cursor is not one that this query was answered with: start with an empty one',
-  );
+  new ScimError(400, 'invalidCursor', 'The cursor does not belong to this query: start with an empty one');
 export const expiredCursor = (detail: string) => new ScimError(400, 'expiredCursor', detail);
 export const invalidCount = (detail: string) => new ScimError(400, 'invalidCount', detail);
 

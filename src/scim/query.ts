@@ -210,7 +210,8 @@ const isElsewhere = (type: ResourceType, name: string, others: readonly Resource
 /** §3.4.2.3: a simple attribute or sub-attribute; a multi-valued one means the `value` of its primary or first element. */
 function sortPath(type: ResourceType, sortBy: string): AttributePath {
   const path = resolveAttribute(type, sortBy.trim());
-  if (path === undefined) throw invalidValue(`sortBy names ${shown(sortBy)}, which is no attribute of a ${type.name}`);
+  if (path === undefined)
+    throw invalidValue(`sortBy names ${shown(sortBy)}, which is not an attribute of a ${type.name}`);
   if (path.some((a) => a.returned === 'never')) throw invalidValue(`sortBy: ${pathName(path)} cannot be sorted by`);
   if (target(path).type !== 'complex') return path;
   const value = within(target(path).subAttributes, 'value');

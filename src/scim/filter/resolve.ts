@@ -82,7 +82,7 @@ function leaf(syntax: Leaf, path: AttributePath, scope: Scope): Condition {
 
 function known(name: string, find: Resolve): AttributePath | 'elsewhere' {
   const path = find(name);
-  if (path === undefined) throw invalidFilter(`The filter names ${shown(name)}, which is no attribute here`);
+  if (path === undefined) throw invalidFilter(`The filter names ${shown(name)}, which is not an attribute here`);
   if (path !== 'elsewhere' && path.some((a) => a.returned === 'never')) {
     throw invalidFilter(`${pathName(path)} cannot be filtered by`);
   }

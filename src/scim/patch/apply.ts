@@ -103,7 +103,7 @@ function locate(patching: Patching, syntax: PathSyntax): Target | undefined {
 }
 
 function unknown({ rejectsUnknown, reading }: Patching, name: string): undefined {
-  if (rejectsUnknown) throw invalidPath(`The path names ${shown(name)}, which is no attribute here`);
+  if (rejectsUnknown) throw invalidPath(`The path names ${shown(name)}, which is not an attribute here`);
   noteUnknownPath(shown(name), reading.bends);
 }
 

@@ -115,7 +115,8 @@ function readAttributes(list: unknown, where: string, parent: string): Attribute
   const attributes = list.map((one, i) => readAttribute(one, `${where}[${i}]`, parent));
   for (const [i, { name }] of attributes.entries()) {
     // Compared without case (§2.1).
-    if (findAttribute(attributes, name) !== attributes[i]) throw invalidValue(`${parent}${name}: is there twice`);
+    if (findAttribute(attributes, name) !== attributes[i])
+      throw invalidValue(`${parent}${name}: the name stands twice`);
   }
   return attributes;
 }
@@ -148,7 +149,7 @@ function readAttribute(raw: unknown, where: string, parent: string): Attribute {
   });
 }
 
-const RETURNED = '; what is never returned would not be kept either';
+const RETURNED = '; a value that is never returned is not stored';
 
 function readName(name: unknown, where: string, parent: string): string {
   const isReference = name === '$ref' && parent !== ''; // §2.4
@@ -167,7 +168,7 @@ function readName(name: unknown, where: string, parent: string): string {
 /** What a client relies on when it reads it in /Schemas, and would not get. */
 function refuseUnenforced(given: ReadonlyMap<string, unknown>, at: string): void {
   if (flag(given, 'required', at)) {
-    throw invalidValue(`${at}required: false was expected: a missing value must never be in the way of a deactivation`);
+    throw invalidValue(`${at}required: false was expected, because a missing value must never prevent a deactivation`);
   }
   word(given, 'mutability', ['readWrite'], at, '; the service has no values of its own for an extension');
   word(given, 'uniqueness', ['none'], at, '; uniqueness is not enforced in an extension');

@@ -105,7 +105,7 @@ describe('a schema file', () => {
       file(many(100).map((it) => ({ ...it, description: 'x'.repeat(900) }))),
       'The schema is larger than 65536 bytes',
     ],
-    ['a name twice', file([{ name: 'badge' }, { name: 'Badge' }]), 'Badge: is there twice'],
+    ['a name twice', file([{ name: 'badge' }, { name: 'Badge' }]), 'Badge: the name stands twice'],
     ['no name', file([{ type: 'string' }]), /^attributes\[0\]\.name: a letter/],
     ['an empty name', file(named('')), /^attributes\[0\]\.name: a letter/],
     ['a name that is a number', file(named(5)), /^attributes\[0\]\.name: a letter/],
@@ -135,7 +135,7 @@ describe('a schema file', () => {
     [
       'never returned',
       one({ returned: 'never' }),
-      /^badge\.returned: always, default or request was expected; what is/,
+      /^badge\.returned: always, default or request was expected; a value that is never returned/,
     ],
     ['unique', one({ uniqueness: 'server' }), /^badge\.uniqueness: none was expected/],
     ['complex without parts', one({ type: 'complex' }), /^badge\.subAttributes: a list of at least one/],
@@ -146,7 +146,7 @@ describe('a schema file', () => {
       'badge.inner.type: a sub-attribute cannot be complex (RFC 7643 §2.3.8)',
     ],
     ['a wrong part', one(complex({ name: 'x', type: 'number' })), /^badge\.x\.type: string, boolean/],
-    ['a part twice', one(complex({ name: 'x' }, { name: 'X' })), 'badge.X: is there twice'],
+    ['a part twice', one(complex({ name: 'x' }, { name: 'X' })), 'badge.X: the name stands twice'],
     ['$ref that is text', one(complex({ name: 'value' }, { name: '$ref' })), /^badge\.\$ref: the type reference/],
     ['$ref alone', one(complex({ name: '$ref', type: 'reference' })), /^badge\.\$ref: .* a sub-attribute value/],
     [

@@ -102,7 +102,7 @@ describe('org import', () => {
     });
     const { totalResults } = await (await scim('/Users?filter=emails.value eq "user-7@acme.test"')).json();
     expect(totalResults).toBe(1);
-    await expect(imports('acme')).rejects.toThrow('There is an org acme already');
+    await expect(imports('acme')).rejects.toThrow('The org acme exists already');
   });
 
   it('checks all of a file when it is asked to, and writes nothing', async () => {

@@ -67,12 +67,7 @@ describe('the administrator is told that an identity provider with a good creden
       /Content-Type/,
       () => idp.ask('POST', '/Users', { raw: 'a=b', headers: { 'Content-Type': 'application/x-www-form-urlencoded' } }),
     ],
-    [
-      'sent too much',
-      'POST /Users 413',
-      /too large/,
-      () => idp.ask('POST', '/Users', { raw: 'x'.repeat(1_100_000) }),
-    ],
+    ['sent too much', 'POST /Users 413', /too large/, () => idp.ask('POST', '/Users', { raw: 'x'.repeat(1_100_000) })],
     ['asked who it is', 'GET /Me 501', /not supported/, () => idp.get('/Me')],
     [
       'asked while the database was down',

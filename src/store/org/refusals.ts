@@ -5,7 +5,9 @@ import type { Tenant } from './tenant';
 
 /** Said to an operator who would use it. */
 export const halfImported = (slug: string): ScimError =>
-  conflict(`The import of ${slug} is not finished. Go on with org import and the same file, or remove it with org delete`);
+  conflict(
+    `The import of ${slug} is not finished. Go on with org import and the same file, or remove it with org delete`,
+  );
 
 /** Said to an operator who would import into it. */
 export const notUnderWay = (slug: string): ScimError =>

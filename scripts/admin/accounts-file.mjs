@@ -19,7 +19,7 @@ export function formatOf(file, asked) {
 }
 
 /**
- * The accounts in a file, in order: `{ line, account }`, or `{ line, userName, problem }` for what is none.
+ * The accounts in a file, in order: `{ line, account }`, or `{ line, userName, problem }` for a line that is not an account.
  *
  * @param bytes chunks of the file.
  * @throws AdminError when the rest cannot be read.

@@ -26,7 +26,7 @@ export const GUIDES = {
 };
 const NAMES = Object.keys(GUIDES);
 
-/** For whom the text is. */
+/** The readers of the text. */
 const READERS = ['customer', 'operator'];
 
 /** What the pages call the service and the org. */
@@ -38,7 +38,10 @@ export const guideCommand = {
   args: ['slug'],
   options: {
     idp: { value: 'idp', about: `${NAMES.join(', ')} (default: the org's setting idp)` },
-    for: { value: READERS.join('|'), about: 'whose text: the customer has no commands in it (default: customer)' },
+    for: {
+      value: READERS.join('|'),
+      about: 'the reader; the text for the customer has no commands in it (default: customer)',
+    },
   },
   example: 'org guide acme --idp okta',
   run: guideOf,

@@ -148,7 +148,7 @@ const FORMATS = {
   csv: { head: FIELDS.join(','), line: (event) => csvRow(FIELDS.map((field) => event[field])) },
 };
 
-/** A line with number, instant, type and whom it is about; below it ids and what changed. */
+/** A line with number, instant, type and name; below it ids and what changed. */
 function showEvent({ seq, at, type, outcome, actor, target, targetName, details }) {
   const what = [type, outcome === 'applied' ? undefined : outcome].filter(Boolean).join(', ');
   const about = [target, `by ${actor}`, summary(details)].filter(Boolean).join('  ');

@@ -27,7 +27,7 @@ export class AdminError extends Error {
  * Opens the API. `callAdmin(path, { method, body })` answers the JSON of a 2xx and throws an AdminError otherwise.
  *
  * @param url of a service that runs elsewhere; its token is ADMIN_TOKEN of `env`.
- * @param open for tests: what stands for wrangler.
+ * @param open for tests: a substitute for wrangler.
  */
 export async function openAdmin({
   stateDir,

@@ -33,7 +33,7 @@ export async function openNodeHost(settings) {
   };
 }
 
-/** Each is somebody else's. */
+/** Each browser is another user's. */
 export function openBrowser(url, send = fetch) {
   let cookie = '';
   async function ask(path, init = {}) {
@@ -56,7 +56,7 @@ export function openBrowser(url, send = fetch) {
     /** A form of the site's own, unless `origin` says otherwise. */
     post: async (path, form = {}, origin = new URL(url).origin) =>
       page(await ask(path, { method: 'POST', body: new URLSearchParams(form), headers: { origin } })),
-    /** Opens the page's line to the server; `ended` resolves with the reason and when it was heard (performance.now). */
+    /** Opens the page's line to the server; `ended` resolves with the reason and its instant (performance.now). */
     async listen() {
       const answer = await ask('/live');
       if (answer.status !== 200) throw new Error(`/live was answered with HTTP ${answer.status}`);

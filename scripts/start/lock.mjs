@@ -28,7 +28,7 @@ function socketOf(stateDir) {
   throw new Error(`${stateDir} is too long a path for the lock, and so is ${tmpdir()}`);
 }
 
-/** For state folders with long paths: a folder of this user in the temporary one, that nobody else can enter. */
+/** For state folders with long paths: a folder in the temporary one that only this user can enter. */
 function shortFolder() {
   const folder = join(tmpdir(), `scim-worker-${process.getuid()}`);
   try {
@@ -42,7 +42,7 @@ function shortFolder() {
 }
 
 /**
- * What the holder of the folder's lock says of itself: `{ url, pid }`, each if it is one. Undefined if nobody holds it.
+ * What the holder of the folder's lock says of itself: `{ url, pid }`, each if valid. Undefined: the lock is free.
  *
  * @throws Error if the socket belongs to another user.
  */
@@ -93,7 +93,7 @@ function parsed(said) {
   }
 }
 
-/** Takes the folder's lock and answers who holds it if somebody else does; `release()` gives it back. */
+/** Takes the folder's lock, or answers the other process that holds it; `release()` gives it back. */
 export async function holdLock(stateDir, about) {
   const path = socketOf(stateDir);
   const holder = await holderOf(stateDir);

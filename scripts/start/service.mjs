@@ -124,10 +124,10 @@ export function startService({
 /** The next message that is not about a stage. */
 const message = (child) =>
   new Promise((resolve) => {
-    const listen = (heard) => {
-      if (heard.stage) return;
+    const listen = (said) => {
+      if (said.stage) return;
       child.off('message', listen);
-      resolve(heard);
+      resolve(said);
     };
     child.on('message', listen);
   });

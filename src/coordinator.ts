@@ -148,7 +148,7 @@ export class OrgCoordinator extends DurableObject<Env> {
     return failed;
   }
 
-  /** The alarm publishes what waits in the outbox, portion by portion: of many, nobody waits for it. */
+  /** The alarm publishes what waits in the outbox, in portions: a long one does not delay others. */
   publishSoon(): Promise<void> {
     this.#streams.pump();
     return this.#wakeAt(Date.now());

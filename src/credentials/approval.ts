@@ -3,7 +3,7 @@ import { hashOf } from './secret';
 
 /** 32 letters, none of which looks like another in most type: no 0, 1, I, O. */
 const LETTERS = '23456789ABCDEFGHJKLMNPQRSTUVWXYZ';
-/** 80 bits: nobody guesses it in the minutes for which it is good. */
+/** 80 bits cannot be guessed in the minutes for which the code is valid. */
 const LENGTH = 16;
 const CODE = new RegExp(`^[${LETTERS}]{${LENGTH}}$`);
 /** Nobody types as much, whatever they put between the letters. */

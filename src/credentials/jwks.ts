@@ -1,6 +1,6 @@
 /**
  * The keys that issuers publish (RFC 7517 §5), fetched when an assertion needs them and kept by address in this isolate.
- * Without them nobody is let in: what cannot be fetched, is too large or is no key set is an error, not an empty set.
+ * Without keys every assertion is refused: a key set that cannot be fetched, is too large or not valid is an error.
  */
 import { waitUntil } from 'cloudflare:workers';
 import { createRemoteJWKSet, customFetch, type RemoteJWKSet } from 'jose';
@@ -10,7 +10,7 @@ export class KeysUnavailable extends Error {}
 
 /** Milliseconds, from the request to the last byte. */
 const PATIENCE = 5_000;
-/** Milliseconds for which a failed fetch is not tried again: assertions that nobody has checked yet ask for it. */
+/** Milliseconds for which a failed fetch is not tried again: assertions that are not checked yet cause it. */
 export const PAUSE = 5_000;
 /** Milliseconds between two fetches for keys that the set does not have, for the same reason. */
 const UNKNOWN_KEY_PAUSE = 30_000;

@@ -1,4 +1,4 @@
-/** Proof Key for Code Exchange (RFC 7636), method S256: whoever redeems a code is who asked for it. */
+/** Proof Key for Code Exchange (RFC 7636), method S256: only the client that asked for a code can redeem it. */
 
 /** §4.2: a SHA-256, base64url without padding. */
 export const isChallenge = (text: string): boolean => /^[\w-]{43}$/.test(text);

@@ -1,4 +1,4 @@
-/** Where the keys of an issuer may be: at a name of the public Internet, never at a number or within somebody's network. */
+/** Where the keys of an issuer may be: at a name of the public Internet, never at a number or within a private network. */
 
 /** Names of this machine and of private networks (RFC 6761, RFC 6762, RFC 8375, RFC 9476; `internal` is ICANN's). */
 const PRIVATE_NAMES = [

@@ -63,7 +63,7 @@ async function checksum(text: string): Promise<string> {
   return [...bytes.subarray(0, CHECKSUM_LENGTH)].map((byte) => LETTERS[byte % 62]).join('');
 }
 
-/** Shown once, to whoever asked for it. */
+/** Shown once, in the answer that made it. */
 export async function newSecret(kind: SecretKind, orgId: string): Promise<string> {
   const text = `${PREFIXES[kind]}_${orgId}_${randomText(SECRET_LENGTH)}`;
   return text + (await checksum(text));

@@ -132,7 +132,7 @@ function checkResource(type: ResourceType, resource: JsonObject): void {
     if (!(error instanceof ScimError)) throw error;
     throw invalidValue(`resource: ${error.detail}`);
   }
-  // An older version has kept what identifies nobody, and labels without a value.
+  // An older version kept identifiers that identify no user, and labels without a value.
   const kept = structuredClone(resource);
   unassignBlank(kept);
   for (const attribute of type.attributes) {
@@ -272,7 +272,7 @@ const UNIQUE: Partial<Record<Line['kind'], string>> = {
 const isThere = (line: number, { kind }: Line) =>
   invalidValue(`line ${line}: ${UNIQUE[kind] ?? `the ${kind}`} exists already`);
 
-/** Which of the lines names somebody who is neither in them nor there already. */
+/** Which line names a user or group that is not in these lines and not in the org. */
 async function stranger({ store, types }: TypedOrg, after: number, lines: readonly Line[]): Promise<ScimError> {
   const named = lines.map((line) => namedBy(types, line));
   const here = new Set(named.flatMap(({ unique }) => unique));

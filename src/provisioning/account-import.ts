@@ -235,7 +235,7 @@ class Plan {
     isActive: boolean,
     step: number,
   ): void {
-    // What the file does not say of `active` stays, as with a PUT: nobody who is out comes back in by the way.
+    // A file without `active` leaves it as it is, as a PUT does: no user is reactivated by accident.
     const resource = said['active'] === undefined ? { ...said, active: isActive } : said;
     if (isSame(is.resource, resource)) this.#count.unchanged++;
     else {
@@ -299,7 +299,7 @@ function obstacle({ id, resource }: Read, { account, named, buried, sameExternal
   return undefined;
 }
 
-/** As a POST would take it, whatever the org restores: an import brings back nobody who may be one that was deleted. */
+/** As a POST decides it, whatever the setting `restore`: an import never restores a deleted user. */
 const isThisPerson = (resource: Resource, { id, userName, externalId }: Buried): boolean =>
   isRestored(
     resource,

@@ -14,11 +14,11 @@ import type { TypedOrg } from './org';
 
 /** What is known of an operation before it begins. */
 export interface Planned {
-  /** A POST: somebody has its name or externalId already, or an operation before it asks for them. */
+  /** A POST: a user has its name or externalId already, or an earlier operation asks for them. */
   readonly mayBeKnown: boolean;
   /** A DELETE, or a POST of a group: it cannot succeed, for there is no such resource, or the name is taken. */
   readonly isVain: boolean;
-  /** A POST of the request may bring a deleted user back: a second DELETE can find somebody. */
+  /** A POST of the request may restore a deleted user, so a second DELETE can find one. */
   readonly mayComeBack: boolean;
   /** The place of an operation before it that asks for the same name or externalId. */
   readonly waitsFor: number | undefined;

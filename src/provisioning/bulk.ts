@@ -27,7 +27,7 @@ export interface BulkResult {
   readonly error?: ScimError;
 }
 
-/** An answered group carries no members here: nobody reads them. */
+/** Groups are answered without members here: no client reads them. */
 const NO_MEMBERS = { without: new Map([['members', new Map()]]) };
 
 /**
@@ -70,7 +70,7 @@ export async function performBulk(
     }
     const operation = operations[index]!;
     const { waitsFor, together } = plan[index]!;
-    // One that refers to itself in a circle would wait for ever: it is refused, and waits for nobody.
+    // An operation that refers to itself in a circle would wait for ever, so it is refused at once.
     if (operation.refusal) return run(index, [], []);
     // What a new resource's id will be is known before it is made. A POST needs no more: the others read the resource first.
     const isPost = operation.method === 'POST';

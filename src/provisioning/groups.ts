@@ -117,7 +117,7 @@ function folded(org: TypedOrg, { members = [] }: GroupBefore): JsonObject[] {
   );
 }
 
-/** What was read for a replacement of all members, as this change needs it. It adds nobody who was not asked for then. */
+/** What was read for a replacement of all members, as this change needs it. It adds only members that were asked for. */
 function narrow({ members = [], ...before }: GroupBefore, { isReplaced, add, remove }: MembershipChange): GroupBefore {
   return {
     ...before,

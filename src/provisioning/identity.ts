@@ -15,7 +15,7 @@ export type Account = Pick<StoredUser, 'id' | 'resource' | 'isUnlinked' | 'isAct
 export type LinkedBy = 'userName' | 'externalId' | 'email';
 
 export type Meaning<A> =
-  /** The userName is somebody else's. */
+  /** The userName belongs to another user. */
   | { readonly is: 'taken'; readonly account: A }
   /** A deactivated account that comes back, perhaps under another userName. */
   | { readonly is: 'known'; readonly account: A }

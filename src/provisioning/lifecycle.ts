@@ -12,7 +12,7 @@ export interface Change {
   readonly isPublished: boolean;
 }
 
-/** Someone created inactive is published as well, so that a host that asks KV alone hears of it. */
+/** A user who is created inactive is published as well, for applications that read KV alone. */
 export function creation(isActive: boolean): Change {
   return { type: 'user.created', endsSessions: false, isPublished: !isActive };
 }

@@ -99,7 +99,7 @@ const WHY = {
   protected: 'the account is protected, so no address links it',
 } as const;
 
-/** What would become of somebody whom the identity provider brings. */
+/** What would become of a user that the identity provider creates. */
 export interface Outcome {
   readonly line: number;
   readonly userName: string | null;

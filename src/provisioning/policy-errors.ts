@@ -1,4 +1,4 @@
-/** What a policy of the org refuses, as the identity provider hears it; counted for the administrator, and told in the journal. */
+/** What a policy of the org refuses: the error for the identity provider, counted for the administrator and recorded. */
 import { forbidden, invalidValue, type ScimError, tooManyRequests, uniqueness } from '../scim/error';
 import { Unmet } from '../store/d1/batch';
 import type { Expectation } from '../store/d1/expect';
@@ -12,9 +12,9 @@ export const isUnmet = (error: unknown, expectation: Expectation) =>
   error instanceof Unmet && error.expectation === expectation;
 
 /**
- * What a policy of the org has refused, as the identity provider hears it.
+ * The error for the identity provider when a policy of the org has refused a change.
  *
- * @param id whom it would have taken out, and how.
+ * @param id the user who would have been deactivated or deleted.
  * @returns undefined when what was in the way is gone by now: to be tried again.
  * @throws ScimError 400, 403, 409, 429; whatever else it was.
  */
@@ -82,7 +82,7 @@ export async function notLinked(org: Org): Promise<ScimError> {
   return forbidden(withContact(sentence, (await org.store.found()).settings));
 }
 
-/** RFC 7644 §3.12: 403. An owner, or an account for emergencies: nobody may lock the org out by its identity provider. */
+/** RFC 7644 §3.12: 403. Owners and emergency accounts are protected, so that an identity provider cannot lock the org out. */
 async function protectedUser(org: Org, id: string, operation: Operation): Promise<ScimError> {
   await recordProtection(org.store, id, operation, org.actor);
   org.noteRefusal('protected');

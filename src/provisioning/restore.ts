@@ -1,4 +1,4 @@
-/** A deleted user comes back at the operator's word, where the identity provider's next POST means somebody else. */
+/** The operator restores a deleted user, where the next POST of the identity provider would make a new one. */
 import type { Details } from '../events';
 import { notFound, ScimError, uniqueness } from '../scim/error';
 import { Taken } from '../store/d1/batch';
@@ -51,7 +51,7 @@ export function restoreUser(org: TypedOrg, id: string, details: Details): Promis
   });
 }
 
-/** Says whether the id is a live user's, an erased one's, or nobody's. */
+/** Says whether the id is that of a live user, of an erased one, or unknown. */
 async function notDeleted(org: TypedOrg, id: string): Promise<ScimError> {
   if (await store.getUser(org.store, id)) {
     return new ScimError(404, undefined, 'The user is not deleted, so there is nothing to restore');

@@ -74,7 +74,7 @@ export async function createUser(org: TypedOrg, body: unknown, mayBeKnownAlready
 const mayBeKnown = (error: unknown): boolean =>
   isNameTaken(error) || (['no_tombstone', 'same_external_id', 'linkable'] as const).some((one) => isUnmet(error, one));
 
-/** @param passedOver accounts that were looked at and are somebody else's. */
+/** @param passedOver accounts that were looked at and belong to others. */
 async function insert(
   org: TypedOrg,
   resource: Resource,
@@ -177,7 +177,7 @@ function changeUser(
   });
 }
 
-/** Of somebody held: to the identity provider they are out. Would its message bring them back, it has changed its mind. */
+/** A held user counts as inactive for the identity provider. A message that activates the user ends the hold. */
 function wantsActive(
   { resource }: StoredUser,
   compute: (before: Pick<StoredUser, 'resource' | 'isActive'>, bends: Bends) => Resource,
@@ -205,7 +205,7 @@ function withActive(resource: Resource, otherwise: boolean): Resource {
 interface Saving {
   /** The identity provider takes the account over by it, which the event says. */
   readonly linked?: { readonly by: LinkedBy | 'id'; readonly keptEmails?: boolean };
-  /** The identity provider wants somebody active whom the brake holds. */
+  /** The identity provider sets a held user to active. */
   readonly withdraws?: boolean;
   /** That the userName was free has just been read: if it is not, another request was quicker. */
   readonly isFromRead?: boolean;

@@ -14,7 +14,7 @@ export function endpoints(c: Context<App>) {
   };
 }
 
-/** Shown where the public address is not known. RFC 2606 reserves `.invalid`, so nobody can enter it somewhere by mistake. */
+/** Shown if the public address is unknown. RFC 2606 reserves `.invalid`, so the address cannot work by mistake. */
 const NO_PUBLIC_URL = 'https://public-url-is-not-set.invalid';
 
 /** Whether addresses that are shown can be reached: over a service binding, only PUBLIC_URL says where the service is. */

@@ -41,7 +41,7 @@ export function parseFlag(text: string): Flag | undefined {
   }
 }
 
-/** Where the two names differ the later instant counts: it lets nobody in whom the other one refuses. */
+/** If the two names differ, the later instant counts, for it never accepts a session that the other refuses. */
 function ofFormat1({ validAfter, notBefore }: Partial<Record<keyof Flag, unknown>>): number | undefined {
   if (typeof notBefore !== 'number') return undefined;
   if (validAfter === undefined) return notBefore;

@@ -56,7 +56,7 @@ export class Streams {
     private readonly ctx: DurableObjectState,
     private readonly holder: () => Holder,
   ) {
-    // Answered by the runtime: a heartbeat wakes nobody.
+    // Answered by the runtime: a heartbeat does not wake the object.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
   }
 
@@ -140,7 +140,7 @@ export class Streams {
     }
   }
 
-  /** The org is gone, and its journal with it: nobody of it is signed in, and there is nothing to come back for. */
+  /** The org was deleted with its journal: all its sessions are over, and a stream must not come back. */
   #sayGoodbye(): void {
     for (const socket of this.#sockets()) {
       const seq = placeOf(socket).sent + 1;
@@ -187,7 +187,7 @@ function send(socket: WebSocket, frame: object): void {
   }
 }
 
-/** @param sent the most that can be acknowledged. @returns how to close the stream, when the frame is no good. */
+/** @param sent the most that can be acknowledged. @returns how to close the stream, if the frame is not valid. */
 function understood(
   frame: string | ArrayBuffer,
   sent: number,

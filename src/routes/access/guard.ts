@@ -84,7 +84,7 @@ export interface Refusal {
   readonly detail: string;
 }
 
-/** What an error says of itself; undefined when nobody may hear it. */
+/** The message of an error; undefined if it must not leave the service. */
 export function known(error: unknown): ScimError | undefined {
   if (error instanceof ScimError) return error;
   if (error instanceof Busy) return unavailable('The directory is busy: try again in a moment', 2);

@@ -172,7 +172,7 @@ const entryOf = (c: Context<App>, hash: string) => `${publicUrl(c)}/.seen/${hash
 /** A cache that fails knows nothing. */
 const quietly = <T>(work: Promise<T>): Promise<T | undefined> => work.catch(() => undefined);
 
-/** Of IPv6 the first 64 bits: whoever has one such address has all of them (RFC 6177 §2). */
+/** Of IPv6 the first 64 bits: one network has all addresses below them (RFC 6177 §2). */
 export function networkOf(address: string | undefined): string | undefined {
   if (!address?.includes(':') || address.includes('.')) return address;
   const [head = [], tail = []] = address.split('::').map((part) => part.split(':').filter((group) => group !== ''));

@@ -1,4 +1,4 @@
-/** What a refused caller hears, which tells nothing, and what is noted of it for the org's administrator. */
+/** The one 401 of a rejected request, which tells nothing, and the reason that is noted for the org's administrator. */
 import type { Context } from 'hono';
 import type { Refused } from '../../credentials/refusal';
 import { Tally } from '../../credentials/refusal-counter';

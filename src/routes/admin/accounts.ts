@@ -1,4 +1,4 @@
-/** People whom the host app has already: brought in, looked at before the identity provider comes, protected from it. */
+/** Accounts that the application has already: imported, previewed before the identity provider connects, protected. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { importAccounts, type Offered, protect } from '../../provisioning/account-import';

@@ -60,7 +60,7 @@ export function credentials(kind: Kind): Hono<App> {
   };
   /** RFC 7617 has two halves: the operator needs both. */
   const userNameOf = ({ slug }: Tenant) => (name === 'password' ? { userName: slug } : {});
-  /** Repeating a rotation that did happen would kill what the IdP still holds: so nobody is told to try again. */
+  /** A repeated rotation would revoke the token that the IdP still uses, so the answer does not say «try again». */
   const answered = async <P extends Promise<unknown>>(c: Context<App>, work: P): Promise<Awaited<P>> => {
     try {
       return await work;
@@ -171,7 +171,7 @@ export const shownCredential = (credential: Credential, line: readonly Credentia
 /** Days before its expiry from which on it is warned of. */
 const WARN_FROM = 20;
 
-/** What whoever reads the list should know. */
+/** Warnings for the reader of the list. */
 function warningsOf(credential: Credential, all: readonly Credential[]): string[] {
   const now = Date.now();
   const state = stateOf(credential, now);
@@ -180,7 +180,7 @@ function warningsOf(credential: Credential, all: readonly Credential[]): string[
   if (state === 'current' && validUntil !== undefined && validUntil - now <= WARN_FROM * DAY) {
     warnings.push(`expires in ${Math.ceil((validUntil - now) / DAY)} days: rotate it before then`);
   }
-  // Of older ones nobody can make anything any more.
+  // Older ones need no warning: nothing can be done about them.
   const successor = all.find(
     (one) => one.createdAt === replacedAt && one.replacedAt === undefined && one.revokedAt === undefined,
   );

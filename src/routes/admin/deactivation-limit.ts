@@ -1,4 +1,4 @@
-/** The brake: how far it is used, whom it holds, and what the operator decides about them. */
+/** The deactivation limit: how far it is used, which users wait, and the decisions of the operator. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { DAY, parseDuration } from '../../duration';

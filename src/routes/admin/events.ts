@@ -1,4 +1,4 @@
-/** The journal, as the administrator reads it: who did what to whom, what came of it; and what happened to one user. */
+/** The journal for the administrator: all events of an org, and the history of one user. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { parseDuration } from '../../duration';

@@ -1,4 +1,4 @@
-/** OAuth clients of an org: an application of its identity provider each, with a secret, or with somebody who signs for it. */
+/** OAuth clients of an org: each is an application of its identity provider, with a secret, a key or an issuer. */
 import { type Context, Hono } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import * as z from 'zod';

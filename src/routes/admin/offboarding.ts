@@ -62,7 +62,7 @@ function shown({ id, resource, isActive, isProtected }: Attached) {
   };
 }
 
-/** Portion by portion: what has been done by one that nobody heard the answer of is not done again. */
+/** In portions. A portion that is sent again, because its answer was lost, does nothing twice. */
 exit.post('/deactivate', body(z.strictObject({ after: seq.default(0), by })), async (c) => {
   const org = orgOf(c);
   const { after, by = c.var.by } = c.req.valid('json');

@@ -126,7 +126,7 @@ for (const verb of ['disable', 'enable'] as const) {
     const org = orgOf(c);
     const { by = c.var.by, reason } = c.req.valid('json');
     const tenant = await switchOrg(org.store, verb === 'disable', org.actor, { by, reason });
-    // Also when it was so already: whoever repeats it may have heard that it was not published.
+    // Also if nothing changed: the first answer may have said that it was not published.
     return c.json({ ...shownOrg(c, tenant), published: await org.publish(WHOLE_ORG) });
   });
 }

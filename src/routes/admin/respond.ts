@@ -27,7 +27,7 @@ export function scimBaseUrl(c: Context<App>, { residency }: SettingsChange = {})
   return `${there ?? publicUrl(c)}/scim/v2`;
 }
 
-/** For whom it is recorded; absent: the operator's label. */
+/** The name that the journal records; absent: the operator's label. */
 const WHO = 'the name that the journal records was expected, at most 100 characters';
 export const by = z.string(WHO).trim().min(1, WHO).max(100, WHO).optional();
 

@@ -1,4 +1,4 @@
-/** A user whom the identity provider has deleted is brought back by the operator. */
+/** The operator restores a user that the identity provider has deleted. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { restoreUser } from '../../provisioning/restore';

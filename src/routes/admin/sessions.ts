@@ -4,7 +4,7 @@
  * - `strict`, the default: D1's primary, with zero staleness after the commit. `fromKv` is what a host hears that asks
  *   KV alone.
  * - `fast`: KV alone. At once where the flag was written, elsewhere usually within about a minute, with no upper bound.
- * - `auto`: KV, and D1 unless KV has refused for good: as `strict` for whoever is let in.
+ * - `auto`: KV, and D1 unless KV refuses. A session that it accepts is checked as with `strict`.
  */
 import { type Context, Hono } from 'hono';
 import * as z from 'zod';

@@ -26,7 +26,7 @@ export interface AuthorizationRequest extends Destination {
   readonly challenge: string | undefined;
 }
 
-/** §4.1.2.1: who asks, or where the answer should go, is not known. The person hears of it, and nobody is redirected. */
+/** §4.1.2.1: the client or the redirect URI is not known. The user gets a page with the reason, and no redirection. */
 export class Unanswerable extends Error {
   constructor(
     readonly detail: string,
@@ -36,7 +36,7 @@ export class Unanswerable extends Error {
   }
 }
 
-/** What the client hears at its redirect URI (§4.1.2.1). */
+/** The error that goes to the redirect URI of the client (§4.1.2.1). */
 export class Declined extends Error {
   constructor(
     readonly to: Destination,
@@ -140,7 +140,7 @@ function registered({ redirectUris }: OAuthClient, named: string | undefined): s
   throw new Unanswerable('The address to go back to (redirect_uri) is not registered for this application.');
 }
 
-/** RFC 7636 §4.3; of its methods S256 alone, for `plain` shows whoever sees the request what the proof will be. */
+/** RFC 7636 §4.3. Only the method S256: with `plain`, the request itself shows the proof. */
 function challengeOf(members: Members, to: Destination): string | undefined {
   const challenge = members.get('code_challenge');
   const method = members.get('code_challenge_method');

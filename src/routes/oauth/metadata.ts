@@ -1,4 +1,4 @@
-/** What there is at this door, for whoever sets a client up (RFC 8414). */
+/** The metadata of the authorization server, with which a client is set up (RFC 8414). */
 import type { Context } from 'hono';
 import { ALGORITHMS } from '../../credentials/signer';
 import { endpoints } from '../addresses';

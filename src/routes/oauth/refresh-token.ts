@@ -22,7 +22,7 @@ export const refreshToken: Grant = async (c, client, params) => {
   if (found?.isGood) {
     const { given, answer } = await newTokens(client, found.grantId);
     if (await exchangeRefresh(store, found, id, given, actor)) return answer;
-    found = await findRefresh(store, id, hash); // somebody was faster
+    found = await findRefresh(store, id, hash); // another request was faster
   }
   if (found?.isReplaced) {
     const reuse = { type: 'client.reused', targetId: id, why: 'second use of a refresh token' } as const;

@@ -3,7 +3,7 @@ import { hashOf, maskOf, newSecret } from '../../credentials/secret';
 import { ACCESS_LIFE, type Given } from '../../store/credentials/issued-tokens';
 import type { Client, TokenAnswer } from './grant';
 
-/** Milliseconds, from each exchange on: a client that nobody uses for a year has to be approved again. */
+/** Milliseconds from each exchange on: a client that is not used for a year must be approved again. */
 export const REFRESH_LIFE = 365 * 86_400_000;
 
 export interface Tokens {

@@ -146,7 +146,7 @@ function ended<T>(
   return { org: { id, slug }, asOfSeq, cursor };
 }
 
-/** Somebody or a group that is not there any more. */
+/** A user or group that was deleted. */
 interface Gone {
   readonly id: string;
   readonly removed: true;

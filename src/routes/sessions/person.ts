@@ -1,4 +1,4 @@
-/** How somebody looks to an application: the same in each answer that names them. */
+/** A user as an application sees it: the same in each answer. */
 import type { Resource } from '../../scim/resource';
 import type { Person } from '../../store/directory/people';
 import { settingOf } from '../../store/org/settings';

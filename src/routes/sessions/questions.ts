@@ -185,7 +185,7 @@ export async function streamFrom(host: Host, asked: unknown): Promise<Beginning>
   return { orgId: store.tenant.id, after: after ?? current, current };
 }
 
-/** An org that is not there has nobody: that is no error, but the answer. */
+/** An unknown org has no users: this is an answer, not an error. */
 async function ifThere<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;

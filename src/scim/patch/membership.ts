@@ -19,7 +19,7 @@ import type { Operation } from './parse';
 
 /** What the members become. */
 export interface MembershipChange {
-  /** Whoever is a member now and is not in `add` leaves. */
+  /** Present members that are not in `add` leave. */
   readonly isReplaced: boolean;
   readonly add: ReadonlySet<string>;
   readonly remove: ReadonlySet<string>;
@@ -234,7 +234,7 @@ function idsOf(filter: Condition): string[] | undefined {
     const parts = filter.terms.map(idsOf);
     return parts.every((part) => part !== undefined) ? parts.flat() : undefined;
   }
-  // A `$ref` that is none of ours is nobody's.
+  // A `$ref` that is not one of ours names no member.
   if (filter.kind === 'nothing') return [];
   const isValue = filter.kind === 'compare' && filter.operator === 'eq' && pathName(filter.path) === 'value';
   return isValue ? [filter.value as string] : undefined;

@@ -242,7 +242,7 @@ export const userNameKeyOf = (type: ResourceType, line: UserLine): string => der
 export const displayNameKeyOf = (type: ResourceType, line: GroupLine): string =>
   groupColumns(type, line).displayNameKey;
 
-/** In their order, which becomes that of lists. Whoever may not be signed in is published, for another KV knows nothing of it. */
+/** In their order, which becomes that of lists. Inactive users are published, for this KV does not have their flags. */
 const insertUsers = (store: OrgStore, rows: string): SQL[] => [
   sql`INSERT INTO users (org_id, id, user_name_key, external_id, active, version, created_at, modified_at, not_before,
       deleted_at, erased_at, origin, linked_at, protected, resource, folded)

@@ -34,7 +34,7 @@ export interface Credential {
   readonly createdAt: number;
   readonly createdBy: string;
   readonly validUntil: number | undefined;
-  /** Since when it is the current one, and by whom: the same as created, unless a rotation was cancelled. */
+  /** When it became the current one, and who made it so: as created, unless a rotation was cancelled. */
   readonly currentSince: number;
   readonly currentBy: string;
   readonly replacedAt: number | undefined;

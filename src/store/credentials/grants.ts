@@ -105,7 +105,7 @@ export interface Refresh {
   readonly grantId: string;
   /** It may be exchanged. */
   readonly isGood: boolean;
-  /** It has been exchanged before: whoever has it now should not. */
+  /** It was exchanged before: a second use is a theft. */
   readonly isReplaced: boolean;
 }
 

@@ -16,10 +16,10 @@ export type Reason =
   | 'disabled'
   /** Of a good credential: the org's plan has no SCIM. */
   | 'plan'
-  /** Of a good credential, too: somebody would have become active, and the plan has no seat left. */
+  /** Also with a valid credential: a user would have become active, and the plan has no seat left. */
   | 'seats'
   | 'storage'
-  /** Somebody would have been deactivated or deleted whom the vendor protects, or the brake holds. */
+  /** A protected user, or one above the deactivation limit, would have been deactivated or deleted. */
   | 'protected'
   | 'brake'
   | 'misdirected'
@@ -56,7 +56,7 @@ export interface Counted {
   readonly lastAt: number;
 }
 
-/** A credential, as whoever presented it may not know it. */
+/** A credential with facts that its holder must not learn. */
 export interface Held extends Credential {
   readonly kind: string;
 }

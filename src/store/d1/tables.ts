@@ -21,9 +21,9 @@ export const orgs = sqliteTable(
     storedBytes: integer('stored_bytes').notNull().default(0),
     /** The number of the org's latest event. */
     eventSeq: integer('event_seq').notNull().default(0),
-    /** Sessions issued until then are dead, whoever's they are. */
+    /** Sessions of all users issued until then are over. */
     notBefore: integer('not_before'),
-    /** Since when the vendor has the org switched off: nobody of it may be signed in, and its IdP is refused. */
+    /** When the vendor switched the org off: its users cannot be signed in, and its IdP is refused. */
     disabledAt: integer('disabled_at'),
     /** Signs the org's cursors: 32 random bytes, hexadecimal, that a trigger puts in the place of ''. */
     cursorKey: text('cursor_key').notNull().default(''),

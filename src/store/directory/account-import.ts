@@ -43,7 +43,7 @@ export interface Account {
   readonly resource: Resource | undefined;
 }
 
-/** A deleted account that somebody who is sought may be. */
+/** A deleted account that the wanted user may be. */
 export interface Buried {
   readonly id: string;
   readonly userName: string;
@@ -51,7 +51,7 @@ export interface Buried {
   readonly at: number;
 }
 
-/** What is there of somebody who is sought. */
+/** What is stored about the wanted user. */
 export interface Found {
   /** With the id that was asked for, else with the userName. */
   readonly account: Account | undefined;
@@ -181,7 +181,7 @@ export async function writeAccounts(
   );
 }
 
-/** What nobody else may have. */
+/** Values that must be unique. */
 export const soughtFor = ({ resource }: Pick<Draft, 'resource'>): Omit<Sought, 'id'> => ({
   userNameKey: foldCase(resource['userName'] as string),
   externalId: externalIdOf(resource),

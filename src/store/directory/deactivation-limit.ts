@@ -40,7 +40,7 @@ const itsHeld = (store: OrgStore, id: string) => sql`brake_held WHERE org_id = $
 const isBrakeSet = ({ profile: { settings } }: OrgStore): boolean =>
   settings['brake.deactivations'] !== undefined || settings['brake.percentage'] !== undefined;
 
-/** How somebody is taken out. */
+/** What the identity provider asks for. */
 export interface Leaving {
   /** A further condition on the live user: without one that meets it, the batch is refused by this name. */
   readonly only?: SQL;
@@ -79,7 +79,7 @@ const leave = (store: OrgStore, id: string, isBraked: boolean): SQL[] => [
   letGo(store, id),
 ];
 
-/** Before somebody is taken out, by whichever way. */
+/** Before a user is deactivated or deleted, in any way. */
 export const takeOut = (store: OrgStore, id: string, how: Leaving): SQL[] => [
   expectMayLeave(store, id, how),
   ...leave(store, id, how.isBraked),
@@ -96,7 +96,7 @@ export interface Gauge {
   readonly used: number;
   /** Milliseconds. */
   readonly window: number;
-  /** Milliseconds until the first of those who were counted counts no more; 0: nobody is. */
+  /** Milliseconds until the first counted user counts no more; 0: none is counted. */
   readonly room: number;
 }
 
@@ -259,13 +259,13 @@ async function rejectSome(store: OrgStore, user: string | undefined, until: numb
   return results.at(-1)!.length;
 }
 
-/** What was refused to the identity provider of somebody whom the vendor protects, for the journal. */
+/** Records that a change of a protected user was refused. */
 export async function recordProtection(store: OrgStore, id: string, operation: Operation, actor: Actor): Promise<void> {
   const type = operation === 'delete' ? 'user.deletion_refused' : 'user.deactivation_refused';
   await store.write(count(store), record(store, actor, { type, targetId: id, details: { operation } }));
 }
 
-/** The same of who somebody is. @param attributes that would have changed. */
+/** The same for identity attributes. @param attributes that would have changed. */
 export async function recordProtectedIdentity(
   store: OrgStore,
   id: string,

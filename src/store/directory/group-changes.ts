@@ -52,7 +52,7 @@ const insertMembers = (store: OrgStore, groupId: string, ids: readonly string[])
   sql`INSERT INTO memberships (org_id, group_seq, is_group, member_seq)
     SELECT ${store.org}, ${seqOf(store, groupId)}, is_group, seq FROM (${among(store, ids)}) WHERE true ON CONFLICT DO NOTHING`;
 
-/** Whoever has come, gone or been deleted since the group was read: the change is not the one that the event tells of. */
+/** A member has joined, left or been deleted since the group was read: the event would tell another change. */
 const countExactly = (store: OrgStore, groupId: string, sign: '+' | '-', members: number): SQL[] => [
   expect('version', sql.raw(`changes() = ${members}`)),
   sql`UPDATE groups SET member_count = member_count ${sql.raw(`${sign} ${members}`)} WHERE ${which(store, groupId)}`,
@@ -158,7 +158,7 @@ export interface GroupBefore {
   readonly joining: readonly Related[];
   /** Members who would leave. */
   readonly leaving: readonly Related[];
-  /** Asked for, and nobody of the org. */
+  /** Ids that were asked for and are not of this org. */
   readonly unknown: readonly string[];
   /** All there are, if all are to be replaced: else they are not read. */
   readonly members?: readonly Related[];
@@ -241,7 +241,7 @@ export async function changeGroup(
   const change = [
     sql`UPDATE groups SET version = version + 1, modified_at = max(modified_at, ${store.now})${sets}
       WHERE ${which(store, id)}${sameVersion}`,
-    // A change by which somebody leaves needs no room: it may take away what they are allowed to.
+    // A change that removes a member needs no room, because it may remove permissions.
     leaving.length > 0
       ? expectOneChange('version')
       : expectEach(['version', sql`changes()`], ['storage', isRoomy(store)]),
@@ -347,7 +347,7 @@ const noted = (store: OrgStore, seq: SQL): SQL => sql`(SELECT json_group_array(C
   FROM (SELECT is_group, member_seq FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seq}
     ORDER BY is_group, member_seq LIMIT CAST(${MAX_NOTED} AS INTEGER)) AS m)`;
 
-/** A change that came to nothing but ids of nobody: the journal says so, the group stays as it is. */
+/** A change that named unknown ids only: the journal says so, the group stays as it is. */
 export async function noteUnknown(
   store: OrgStore,
   actor: Actor,

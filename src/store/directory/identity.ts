@@ -13,7 +13,7 @@ import type { Expectation } from '../d1/expect';
 import type { OrgStore } from '../org/open';
 import { IS_UNLINKED, mayLink } from './linking';
 
-/** What a message says of who somebody is, in the forms that are indexed. */
+/** The identifiers in a message, in the forms that are indexed. */
 export interface Likeness {
   readonly userNameKey: string;
   readonly externalId: string | null;

@@ -1,4 +1,4 @@
-/** Accounts that the identity provider has not taken over, and whom of all accounts one of its people would meet. */
+/** Imported accounts that are not linked yet, and which accounts a user of the identity provider would match. */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Json, Resource } from '../../scim/resource';
 import { jsonPortions } from '../d1/json-parameters';
@@ -61,7 +61,7 @@ export async function listUnlinked(
   }));
 }
 
-/** A live or deleted account that somebody would meet. */
+/** A live or deleted account that a user would match. */
 export interface Met {
   readonly id: string;
   readonly resource: Resource;
@@ -73,7 +73,7 @@ export interface Met {
 /** Accounts that are read of each kind: of more of them none is chosen. */
 const MAX_MET = 10;
 
-/** Whom each of these would meet, in their order. One round trip. */
+/** The accounts that each of these would match, in their order. One round trip. */
 export async function meet(store: OrgStore, people: readonly Resource[]): Promise<Alike<Met>[]> {
   const met =
     sql.raw(`json_group_array(json_object('id', id, 'isUnlinked', json(iif(origin = 'host' AND linked_at IS NULL, 'true', 'false')),

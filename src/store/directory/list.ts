@@ -173,7 +173,7 @@ export const readList = (rows: readonly Row[]): { readonly found: Row[]; readonl
  */
 function span({ startIndex, count, walk }: Query, before: SQL | undefined, extra: number): SQL {
   if (walk === undefined) {
-    // Of a caller who is no good there is no count to subtract.
+    // An invalid caller has no count to subtract.
     const offset = before
       ? sql`CAST(max(0, ${startIndex - 1} - ifnull(${before}, 0)) AS INTEGER)`
       : sql`${startIndex - 1}`;

@@ -7,7 +7,7 @@ import type { Related, Resource } from '../../scim/resource';
 import type { Row } from '../d1/batch';
 import type { OrgStore } from '../org/open';
 
-/** Somebody as an application may know them. */
+/** A user as an application may know it. */
 export interface Person {
   readonly id: string;
   readonly resource: Resource;
@@ -131,7 +131,7 @@ class Groups {
     );
   }
 
-  /** Of somebody who is directly in these groups. Many are in the same ones. */
+  /** Of a user who is directly in these groups. Many users are in the same ones. */
   of(direct: readonly number[]): Pick<Person, 'groups' | 'permissions'> {
     const key = direct.toSorted((a, b) => a - b).join();
     const known = this.#found.get(key);

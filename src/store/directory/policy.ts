@@ -107,7 +107,7 @@ export function leaving(store: OrgStore, groupId: string, userIds?: readonly str
           AND m.group_seq = (SELECT seq FROM groups WHERE org_id = ${store.org} AND id = ${groupId})`;
 }
 
-/** A group that goes away is nobody's default any more, and nobody leaves it any more. */
+/** A deleted group leaves the settings defaultGroup and signOutGroups. */
 export function forgetGroup(store: OrgStore, groupId: string): SQL[] {
   const { defaultGroup, signOutGroups = [] } = store.profile.settings;
   const others = signOutGroups.filter((id) => id !== groupId);

@@ -1,4 +1,4 @@
-/** The login gate: who somebody is to the host app, whether they may sign in, and what they may do then. */
+/** The look-up for a sign-in: which user it is, whether the user may sign in, and with which permissions. */
 import { type SQL, sql } from 'drizzle-orm';
 import { addressesOf, addressKey, storedForms } from '../../scim/address';
 import { foldCase, isBlank } from '../../scim/fold';
@@ -7,7 +7,7 @@ import type { OrgStore } from '../org/open';
 import { GROUPS_OF_USER, groupsIn, PERMISSIONS_OF_USER } from './memberships';
 import type { Person } from './people';
 
-/** What a host app may know somebody by. */
+/** By what an application may know a user. */
 export type Key = 'id' | 'userName' | 'email' | 'externalId';
 
 /** People who are read of an address: its index holds it in a form that other addresses share. Of more, none is chosen. */
@@ -19,7 +19,7 @@ const MAX_TOMBSTONES = 20;
 export interface Found {
   /** At most two: an address or an externalId can be several people's, and it does not matter how many. */
   readonly people: readonly Person[];
-  /** Nobody live is meant, and somebody who was deleted is; epoch milliseconds. Of several the latest. */
+  /** When the user was deleted, if no live user is meant; epoch milliseconds. Of several the latest. */
   readonly removedAt: number | undefined;
 }
 

@@ -5,7 +5,7 @@ import type { Related } from '../../scim/resource';
 import type { OrgStore } from '../org/open';
 import { GROUPS_OF_USER, groupsIn } from './memberships';
 
-/** Whom events are of. */
+/** The user that events are about. */
 export interface Subject {
   readonly id: string;
   /** As it is now; absent: nothing but its events is left. */

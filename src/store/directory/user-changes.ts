@@ -202,7 +202,7 @@ export async function replaceUser(
         version = ${draft.version}, modified_at = ${draft.modifiedAt}, deleted_at = NULL,
         resource = ${resource}, folded = ${folded}${linked}${ended}
       WHERE org_id = ${store.org} AND id = ${before.id} AND version = ${before.version} AND ${deleted}${unlinked}`,
-    // A change that takes somebody out needs no room.
+    // A change that deactivates a user needs no room.
     isOut ? expectOneChange('version') : expectEach(['version', sql`changes()`], ['storage', isRoomy(store)]),
     ...(why ? [expectNone(why)] : []),
     ...(withdraws ? withdrawal(store, draft.id, actor) : []),
@@ -228,7 +228,7 @@ export async function replaceUser(
     : [sql`${SELECT} WHERE ${live(store, draft.id)}`];
   const results = await store.write(...change, ...renamed, ...read);
   const last = results.at(-1);
-  // Where a rename signs nobody out, no row of the outbox waits.
+  // If a rename ends no sessions, no row of the outbox waits.
   const committed = isWhole && publishes && last?.[0]?.['id'] != null ? committedState(last) : undefined;
   return {
     user: isWhole

@@ -218,7 +218,7 @@ export async function readAlike(
   };
 }
 
-/** A deleted user of whom there is more than the id. One round trip. */
+/** A deleted user who was not erased. One round trip. */
 export async function getTombstone(store: OrgStore, id: string): Promise<StoredUser | undefined> {
   const [rows] = await store.read(
     sql`${SELECT} WHERE users.org_id = ${store.org} AND users.id = ${id}

@@ -54,7 +54,7 @@ const MAX_DETAILS = 1_000_000;
 /** Events are numbered as they are committed and dated as their requests began: so many may have changed places. */
 const MAX_OVERTAKEN = 500;
 
-/** What happens to an org and decides who of it may be signed in, or whom its IdP can reach. */
+/** Events of an org that concern all its users: who may be signed in, or whether SCIM is on. */
 const OF_EVERYBODY = sql.raw(
   `type IN ('org.disabled', 'org.enabled', 'org.signed_out', 'scim.disabled', 'scim.enabled')`,
 );

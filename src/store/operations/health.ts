@@ -55,7 +55,7 @@ export interface Health {
     readonly lastAt: number;
   }[];
   readonly pending: { readonly users: number; readonly since: number | undefined };
-  /** Whom the brake holds, undecided. */
+  /** Deactivations above the limit that wait for a decision. */
   readonly held: { readonly users: number; readonly since: number | undefined };
 }
 

@@ -111,7 +111,7 @@ function meantGroups(store: OrgStore, idsOrDisplayNames: readonly string[]): SQL
     (${one} AND display_name_key = asked.value ->> 'key')) AS id FROM json_each(${asked}) AS asked`;
 }
 
-/** Every session of the org issued until now is dead, whoever's it is. @returns the org as it is now. */
+/** Ends all sessions of the org issued until now. @returns the org as it is now. */
 export async function signOutOrg(store: OrgStore, actor: Actor, details: Details): Promise<Tenant> {
   const results = await store.write(
     count(store),
@@ -155,7 +155,7 @@ export async function switchOrg(store: OrgStore, isDisabled: boolean, actor: Act
 export async function deleteOrg(asked: OrgStore): Promise<{ readonly id: string; readonly users: number }> {
   const store = asked.forImports('too');
   await store.write(
-    // For whoever imports it here again. Of a half import nobody was ever signed in.
+    // For a later import of the same org. A half imported org never had a session.
     sql`INSERT INTO deleted_orgs (org_id, deleted_at) SELECT id, max(${store.now}, ${CLOCK}) FROM orgs
       WHERE id = ${store.org} AND importing IS NULL
       ON CONFLICT (org_id) DO UPDATE SET deleted_at = max(deleted_at, excluded.deleted_at)`,

@@ -122,7 +122,7 @@ export class OrgStore {
         : sql``;
       condition = sql` AND orgs.scim_enabled = 1 AND orgs.disabled_at IS NULL AND ${IS_IN_PLAN}${isHere}`;
     }
-    // A half imported org is nobody's yet: its import goes on, or it is deleted. An IdP finds it switched off anyway.
+    // An org is not usable before its import is finished or it is deleted. For an IdP it is switched off.
     const writable =
       this.#isGuest || imports === 'too'
         ? sql``
@@ -141,7 +141,7 @@ export class OrgStore {
     return this.#assumed;
   }
 
-  /** The same, whose batches somebody else carries out. */
+  /** The same, with batches that another object carries out. */
   seat(ask: Ask): OrgStore {
     return new OrgStore(this.db, this.caller, this.now, { ...this.variant, ask }, this.latest);
   }
@@ -151,7 +151,7 @@ export class OrgStore {
     return new OrgStore(this.db, this.caller, this.now, { ...this.variant, imports }, this.latest);
   }
 
-  /** Whether a batch has checked the caller; one that is no good has been refused by it. */
+  /** Whether a batch has checked the caller. It has refused an invalid one. */
   get isChecked(): boolean {
     return this.latest.isChecked;
   }
@@ -204,7 +204,7 @@ export class OrgStore {
   }
 
   /**
-   * One round trip, atomic; a caller who is no good changes nothing, and nothing is written under a profile of the past.
+   * One round trip, atomic. An invalid caller changes nothing, and nothing is written under an outdated profile.
    *
    * @returns the rows of each statement.
    * @throws Unmet, Taken (batch.ts); ProfileChanged.

@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm';
 import type { OrgSettings } from './settings';
 
-/** A sentence for whoever is refused, and whom they may ask. */
+/** A sentence for a refused caller, with the contact to ask. */
 export const withContact = (sentence: string, { supportContact }: OrgSettings): string =>
   supportContact === undefined ? sentence : `${sentence} Contact ${supportContact}.`;
 

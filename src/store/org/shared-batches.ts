@@ -111,7 +111,7 @@ export class Gathering {
     // In a turn of its own, so that operations begun together are all counted.
     queueMicrotask(() => {
       if (this.#isFlushing || this.#live === 0 || this.#reads.length + this.#writes.length < this.#live) return;
-      if (this.#reads.length === 0 && this.#due() === 0) return; // somebody earlier is about to begin
+      if (this.#reads.length === 0 && this.#due() === 0) return; // an earlier one is about to begin
       this.#isFlushing = true;
       this.#flush().finally(() => {
         this.#isFlushing = false;

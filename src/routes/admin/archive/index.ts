@@ -68,7 +68,7 @@ const place = z.strictObject({
   withoutCredentials: z.boolean(),
 });
 
-/** No secret, and no right of its own: it says where the next page begins, to whoever may read all of it anyway. */
+/** Not a secret: it only says where the next page begins, and gives no right. */
 const sealed = (it: Place) => btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(it))));
 
 function opened(text: string): Place {

@@ -20,6 +20,7 @@ export const NOUN_GROUPS = [
     {
       org: 'create, set up, look at, export and remove orgs',
       scim: 'switch the SCIM API of an org on or off',
+      portal: 'links to the portal, for the customer’s administrator',
     },
   ],
   [
@@ -60,6 +61,7 @@ export const ARGUMENTS = {
   file: 'a file on this machine',
   'file.json': 'a file on this machine',
   urn: 'the schema, by its URN',
+  id: 'the link, by its id',
 };
 
 export const howToSee = (name) => `See: ${RUN} ${name ? `${name} ` : ''}--help`;

@@ -17,10 +17,9 @@ export const UP = `WITH RECURSIVE up (seq, is_direct) AS (
 /** The groups of the user in the row as one JSON list. */
 export const GROUPS_OF_USER = `(
   ${UP}
-  SELECT json_group_array(json(entry)) FROM (
-    SELECT json_object('value', g.id, 'display', json_extract(g.resource, '$.displayName'),
-      'type', CASE max(up.is_direct) WHEN 1 THEN 'direct' ELSE 'indirect' END) AS entry
-    FROM up JOIN groups AS g ON g.seq = up.seq GROUP BY g.seq))`;
+  SELECT json_group_array(json_object('value', g.id, 'display', json_extract(g.resource, '$.displayName'),
+    'type', iif(its.is_direct, 'direct', 'indirect')))
+  FROM (SELECT seq, max(is_direct) AS is_direct FROM up GROUP BY seq) AS its CROSS JOIN groups AS g ON g.seq = its.seq)`;
 
 /** A user's groups as `GROUPS_OF_USER` reads them. */
 export function groupsIn(text: unknown): Related[] {

@@ -42,7 +42,7 @@ export async function createGroup(org: TypedOrg, body: unknown, projection: Proj
     const withMembers = isWanted(projection, 'members') ? 'all' : 'none';
     return await changes.insertGroup(org.store, org.types.group, draft, memberIds, org.actor, happening, withMembers);
   } catch (error) {
-    throw await refusal(org, error);
+    throw refusal(org, error);
   }
 }
 
@@ -166,7 +166,7 @@ async function changeGroup(
     return changed.group;
   } catch (error) {
     if (error instanceof Unmet && error.expectation === 'version') return undefined;
-    throw await refusal(org, error);
+    throw refusal(org, error);
   }
 }
 
@@ -204,7 +204,7 @@ const joined = (memberIds: readonly string[]) =>
 
 const unknownMembers = () => invalidValue('members.value: ids of users and groups of this organization were expected');
 
-async function refusal(org: Org, error: unknown): Promise<unknown> {
+function refusal(org: Org, error: unknown): unknown {
   if (isUnmet(error, 'storage')) return noRoom(org);
   if (error instanceof Taken && error.columns.includes('display_name_key')) return uniqueness('displayName');
   if (error instanceof Unmet && error.expectation === 'known_members') return unknownMembers();

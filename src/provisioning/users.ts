@@ -164,7 +164,7 @@ function changeUser(
   return retried(async () => {
     const before = await getUser(org, id, true);
     if (ifMatch !== undefined && !hasTag(ifMatch, before.version)) throw preconditionFailed();
-    if (before.isUnlinked && !mayLink(org.store.profile.settings)) throw await notLinked(org);
+    if (before.isUnlinked && !mayLink(org.store.profile.settings)) throw notLinked(org);
     const bends: Bends = new Set();
     const after = compute(before, bends);
     const withdraws = before.isHeld && wantsActive(before, compute);

@@ -29,8 +29,8 @@ user: DELETE                     |     1 |         12 |      4400 |        50 | 
 group: POST                      |     1 |         10 |      5900 |        55 |           21 |            0 |        0 |         0 |     0
 group: GET, no members           |     1 |          2 |      1700 |        10 |            0 |            0 |        0 |         0 |     0
 group: GET, 1,000 members        |     1 |          3 |      3250 |      3050 |            0 |            0 |        0 |         0 |     0
-group: add 100                   |     2 |         14 |      7400 |       655 |          211 |            0 |        0 |         0 |     0
-group: remove 100                |     2 |         14 |      7200 |      1065 |          111 |            0 |        0 |         0 |     0
+group: add 100                   |     2 |         13 |      6600 |       655 |          211 |            0 |        0 |         0 |     0
+group: remove 100                |     2 |         13 |      6300 |      1065 |          111 |            0 |        0 |         0 |     0
 ServiceProviderConfig            |     1 |          2 |      1700 |        15 |            0 |            0 |        0 |         0 |     0
 session: check                   |     1 |          2 |       400 |        15 |            0 |            0 |        0 |         0 |     0
 session: resolve                 |     1 |          3 |      2000 |        25 |            0 |            0 |        0 |         0 |     0

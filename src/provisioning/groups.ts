@@ -147,6 +147,8 @@ async function changeGroup(
     return withMembersFor(org, group, answered);
   }
   const isGuarded = isChanged || members.isReplaced || ifMatch !== undefined;
+  // Whoever changes it at the same time: an answer without members is right for a group of any size.
+  const isLarge = group.memberCount + joining.length - leaving.length > changes.MAX_ANSWERED_MEMBERS;
   try {
     const changed = await changes.changeGroup(
       org.store,
@@ -160,7 +162,7 @@ async function changeGroup(
       },
       org.actor,
       { type: 'group.updated', targetId: id, details: detailsOfChange(before, after, bends) },
-      answered,
+      answered === 'few' && isLarge ? 'none' : answered,
     );
     await publishAll(org, changed.signedOut);
     return changed.group;

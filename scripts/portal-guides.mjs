@@ -6,18 +6,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
+import { GUIDES } from './admin/guide.mjs';
 import { root } from './project.mjs';
 
-const PAGES = [
-  ...['okta', 'entra', 'onelogin', 'jumpcloud', 'google', 'ping', 'rippling', 'sailpoint', 'cyberark', 'keycloak'],
-  ...['authentik', 'other'],
-];
-/** The sections that somebody goes through in front of the identity provider. The portal has its own pages for the others. */
-const STEPS = /^(?:Is it possible|One application|Create|Connect|Set the mappings|Switch|PingFederate|Check)/;
-export const GUIDES = 'src/routes/portal/guides.json';
+export const FILE = 'src/routes/portal/guides.json';
 
-/** Columns that are for the vendor: its commands, and its application's questions. */
-const OURS = /^(?:on our side|what the product gets|what your application gets|command)$/i;
+/** Sections that the portal does not repeat: it has the values itself, and a table of attributes on a page of its own. */
+const LEFT_OUT = /^(?:What you need from us|Attributes|Change the credential|Remove the set-up|Sources)$/;
+
 /** Placeholders that the portal fills in. */
 const EXAMPLES = [
   ['https://scim.example.com', '{service}'],
@@ -47,10 +43,10 @@ function table(lines) {
       .split('|')
       .map((cell) => cell.trim());
   const [head, , ...rows] = lines.map(cells);
-  const kept = head.flatMap((name, i) => (OURS.test(name) ? [] : [i]));
   const row = (tag, all) =>
-    `<tr>${kept.map((i) => `<${tag}${tag === 'th' ? ' scope="col"' : ''}>${inline(all[i] ?? '')}</${tag}>`).join('')}</tr>`;
-  return `<div class="scroll" tabindex="0" role="region" aria-label="${escaped(kept.map((i) => head[i]).join(', '))}"><table><thead>${row('th', head)}</thead><tbody>${rows.map((all) => row('td', all)).join('')}</tbody></table></div>`;
+    `<tr>${all.map((cell) => `<${tag}${tag === 'th' ? ' scope="col"' : ''}>${inline(cell)}</${tag}>`).join('')}</tr>`;
+  const label = escaped(head.join(', '));
+  return `<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table><thead>${row('th', head)}</thead><tbody>${rows.map((all) => row('td', all)).join('')}</tbody></table></div>`;
 }
 
 /** A part of a page: paragraphs, lists with a line or more to an item, tables. Code blocks are the vendor's. */
@@ -80,19 +76,23 @@ function blockOf(lines) {
 /** @returns the text of the file. */
 export async function portalGuides() {
   const guides = {};
-  for (const page of PAGES) {
+  for (const [page, { name, ways }] of Object.entries(GUIDES)) {
     const text = await readFile(join(root, 'docs', 'idp', `${page}.md`), 'utf8');
-    const sections = new Map(
-      text
-        .split(/^## /m)
-        .slice(1)
-        .map((section) => [section.split('\n', 1)[0].trim(), section.slice(section.indexOf('\n'))]),
-    );
-    const steps = [...sections].flatMap(([name, section]) => (STEPS.test(name) ? [`### ${name}\n\n${section}`] : []));
-    guides[page] = { steps: html(steps.join('\n\n')), attributes: html(sections.get('Attributes') ?? '') };
+    const sections = text
+      .split(/^## /m)
+      .slice(1)
+      .map((section) => [section.split('\n', 1)[0].trim(), section.slice(section.indexOf('\n'))]);
+    const steps = sections.flatMap(([title, section]) => (LEFT_OUT.test(title) ? [] : [`### ${title}\n\n${section}`]));
+    const attributes = sections.find(([title]) => title === 'Attributes')?.[1] ?? '';
+    guides[page] = {
+      name: page === 'other' ? '' : name,
+      ways,
+      steps: html(steps.join('\n\n')),
+      attributes: html(attributes),
+    };
   }
   return `${JSON.stringify(guides, null, 2)}\n`;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)
-  await writeFile(join(root, GUIDES), await portalGuides());
+  await writeFile(join(root, FILE), await portalGuides());

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readCommandLine } from '../../scripts/admin/command-line.mjs';
 import { commands } from '../../scripts/admin/commands.mjs';
 import { GUIDES } from '../../scripts/admin/guide.mjs';
+import { FILE, portalGuides } from '../../scripts/portal-guides.mjs';
 import { startServer } from '../support/server.ts';
 
 const at = (path) => new URL(`../../${path}`, import.meta.url);
@@ -228,3 +229,7 @@ const wordsOf = (text) =>
 /** The command that a text begins with, by name; of several the longest, as on the command line. */
 const commandOf = (text) =>
   commands.filter(({ name }) => `${text} `.startsWith(`${name} `)).toSorted((a, b) => b.name.length - a.name.length)[0];
+
+it('the portal has the guides as docs/idp has them (npm run docs:portal)', async () => {
+  expect(JSON.parse(read(FILE))).toEqual(JSON.parse(await portalGuides()));
+});

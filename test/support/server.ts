@@ -42,14 +42,17 @@ export interface TestOrg {
 }
 
 /** One start costs more than a second: share a server between tests, and give each test an org of its own. */
-export async function startServer(...beside: Neighbour[]): Promise<Server> {
+export const startServer = (...beside: Neighbour[]): Promise<Server> => startServerWith({}, ...beside);
+
+/** @param variables of the service, beside those that every test needs. */
+export async function startServerWith(variables: Record<string, string>, ...beside: Neighbour[]): Promise<Server> {
   environment['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false'; // else the harness asks the Internet what Request.cf looks like
   const harness = createTestHarness({
     workers: [
       {
         configPath: config,
         // The keys of the tests' issuers are on this machine.
-        secrets: { ADMIN_TOKEN: adminToken, HOST_TOKEN: hostToken, ALLOW_LOOPBACK_JWKS: 'true' },
+        secrets: { ADMIN_TOKEN: adminToken, HOST_TOKEN: hostToken, ALLOW_LOOPBACK_JWKS: 'true', ...variables },
       },
       ...beside,
     ],

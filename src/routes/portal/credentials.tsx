@@ -17,6 +17,7 @@ import { endpoints } from '../addresses';
 import { redirectUri, refusePrivateKeys } from '../admin/oauth';
 import { scimBaseUrl } from '../admin/respond';
 import { type Form as Fields, readForm } from './form';
+import GUIDES from './guides.json';
 import { type Page, pathOf, render } from './layout';
 import { Act, Badge, Card, Choice, Copy, Empty, Facts, Field, Form, Note, Table, Time } from './parts';
 import { expectMay, may, notHere, orgOf, type PortalApp, type PortalContext, type Visit } from './visit';
@@ -61,7 +62,7 @@ async function list(c: PortalContext, notice?: Page['notice'], status?: 409 | 50
       </Card>
       {(passwords.length > 0 ||
         tenant.settings.idp === undefined ||
-        ['okta', 'ping', 'other'].includes(tenant.settings.idp)) && (
+        GUIDES[tenant.settings.idp].ways.includes('basic')) && (
         <Card title={words.line.basic} id="passwords" live>
           <CredentialsOf visit={visit} tenant={tenant} kind="basic" listed={passwords} />
         </Card>

@@ -2,6 +2,7 @@
 import type { FC } from 'hono/jsx';
 import type { Refusal } from '../../store/credentials/refusals';
 import type { OrgSettings } from '../../store/org/settings';
+import GUIDES from './guides.json';
 import { ago, exact } from './parts';
 import type { Visit } from './visit';
 
@@ -13,28 +14,21 @@ const CLIENTS: readonly (readonly [RegExp, string])[] = [
   [/jumpcloud/i, 'JumpCloud'],
   [/google/i, 'Google'],
   [/ping/i, 'Ping'],
+  [/rippling/i, 'Rippling'],
+  [/sailpoint/i, 'SailPoint'],
+  [/cyberark|idaptive/i, 'CyberArk Identity'],
+  [/keycloak/i, 'Keycloak'],
+  [/authentik|goauthentik/i, 'authentik'],
 ];
 
-export const PROVIDERS: Readonly<Record<NonNullable<OrgSettings['idp']>, string>> = {
-  okta: 'Okta',
-  entra: 'Microsoft Entra ID',
-  onelogin: 'OneLogin',
-  jumpcloud: 'JumpCloud',
-  google: 'Google Workspace',
-  ping: 'Ping',
-  rippling: 'Rippling',
-  sailpoint: 'SailPoint',
-  cyberark: 'CyberArk',
-  keycloak: 'Keycloak',
-  authentik: 'authentik',
-  other: '',
-};
+/** What people call an identity provider; empty: another one. */
+export const providerOf = (idp: NonNullable<OrgSettings['idp']>): string => GUIDES[idp].name;
 
 /** What people call the program that asked. */
 export function clientName({ texts }: Visit, client: string | undefined, { idp }: OrgSettings): string {
   const known = CLIENTS.find(([pattern]) => pattern.test(client ?? ''))?.[1];
   if (known) return known;
-  return (idp && PROVIDERS[idp]) || (client ? client.slice(0, 40) : texts.someClient);
+  return (idp && providerOf(idp)) || (client ? client.slice(0, 40) : texts.someClient);
 }
 
 /** Whom to ask about what only the vendor can change. */

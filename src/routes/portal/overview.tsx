@@ -5,7 +5,7 @@ import { NEARLY_FULL, silence, WARN_EXPIRY } from '../../operator/advice';
 import { obstacleOf, stepOfRefusal } from '../../operator/set-up';
 import { listRefusals } from '../../store/credentials/refusals';
 import { readHealth } from '../../store/operations/health';
-import { clientName, contactOf, Fault, PROVIDERS } from './faults';
+import { clientName, contactOf, Fault, providerOf } from './faults';
 import { type Page, pathOf, render } from './layout';
 import { Badge, Card, Facts, Note, Time } from './parts';
 import { Obstacle } from './set-up';
@@ -97,7 +97,7 @@ overview.get('/', async (c) => {
       <Card
         id="state"
         live
-        title={settings.idp ? PROVIDERS[settings.idp] || texts.yourProvider : texts.yourProvider}
+        title={settings.idp ? providerOf(settings.idp) || texts.yourProvider : texts.yourProvider}
         end={<Badge mark={state}>{words.states[state]}</Badge>}
       >
         <Facts

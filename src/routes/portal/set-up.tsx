@@ -14,7 +14,7 @@ import { type Evidence, readEvidence } from '../../store/portal/evidence';
 import { scimBaseUrl } from '../admin/respond';
 import { changeSettings, switchScim } from './changes';
 import { CredentialsOf, OauthClients } from './credentials';
-import { clientName, contactOf, Fault, PROVIDERS } from './faults';
+import { clientName, contactOf, Fault, providerOf } from './faults';
 import { readForm } from './form';
 import GUIDES from './guides.json';
 import { type Page, pathOf, render } from './layout';
@@ -35,13 +35,6 @@ const NAMES: readonly StepName[] = [
 ];
 /** Unlinked accounts that are previewed. */
 const PREVIEWED = 500;
-/** By what an identity provider can sign in. */
-const WAYS: Readonly<Record<string, readonly Way[]>> = {
-  okta: ['token', 'basic', 'oauth'],
-  entra: ['token', 'oauth'],
-  ping: ['token', 'basic', 'oauth'],
-  other: ['token', 'basic', 'oauth'],
-};
 type Way = 'token' | 'basic' | 'oauth';
 
 export const setUp = new Hono<PortalApp>();
@@ -282,8 +275,8 @@ export const Obstacle: FC<{ visit: Visit; tenant: Tenant; back?: string }> = ({ 
 const ChooseIdp: FC<{ visit: Visit; tenant: Tenant }> = ({ visit, tenant }) => {
   const { idp: texts } = visit.texts.setup;
   const { idp } = tenant.settings;
-  const options = IDPS.map((value) => ({ value, text: PROVIDERS[value] || texts.other }));
-  if (!may(visit, tenant, 'idp')) return <p>{idp ? PROVIDERS[idp] || texts.other : visit.texts.none}</p>;
+  const options = IDPS.map((value) => ({ value, text: providerOf(value) || texts.other }));
+  if (!may(visit, tenant, 'idp')) return <p>{idp ? providerOf(idp) || texts.other : visit.texts.none}</p>;
   return (
     <Form visit={visit} action={pathOf(tenant.slug, 'set-up/idp')}>
       <p>{texts.lead}</p>
@@ -308,7 +301,7 @@ async function connect(c: PortalContext, { tenant, org }: Found): Promise<Child>
   const { connect: texts } = visit.texts.setup;
   const { slug, settings } = tenant;
   const base = scimBaseUrl(c, settings);
-  const ways = WAYS[settings.idp ?? 'other'] ?? (['token'] as const);
+  const ways = GUIDES[settings.idp ?? 'other'].ways as readonly Way[];
   const asked = ways.find((way) => way === c.req.query('way')) ?? ways[0]!;
   return (
     <>
@@ -370,10 +363,10 @@ export const Guide: FC<{ visit: Visit; tenant: Tenant; service: string; part?: '
   const filled = GUIDES[idp][part].replaceAll('{service}', escaped(service)).replaceAll('{slug}', escaped(slug));
   if (filled === '') return null;
   return (
-    <Card title={texts.guide(PROVIDERS[idp] || visit.texts.setup.idp.other)}>
+    <Card title={texts.guide(providerOf(idp) || visit.texts.setup.idp.other)}>
       {texts.guideLanguage && <p class="soft small">{texts.guideLanguage}</p>}
       <div class="guide" lang="en">
-        {raw(filled.replace(/^<h3>[^<]*<\/h3>/, ''))}
+        {raw(filled)}
       </div>
     </Card>
   );

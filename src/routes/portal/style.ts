@@ -85,7 +85,7 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .log{list-style:none;padding:0;display:flex;flex-direction:column}
 .log li{display:grid;grid-template-columns:9rem minmax(0,1fr);gap:.125rem 1rem;padding:.5rem 0;border-bottom:1px solid var(--line)}.log li:last-child{border:0}
 .empty{text-align:center;padding:2rem 1rem;color:var(--soft)}.empty h2{color:var(--text);margin-bottom:.375rem}
-.guide ol,.guide ul{padding-left:1.25rem;display:flex;flex-direction:column;gap:.5rem}.guide{display:flex;flex-direction:column;gap:.875rem}
+.guide ol,.guide ul{padding-left:1.25rem;display:flex;flex-direction:column;gap:.5rem}.guide{display:flex;flex-direction:column;gap:.875rem}.guide h3{margin-top:.75rem}
 .guide code{background:var(--sunk);border-radius:.25rem;padding:.0625rem .25rem}
 .alone{max-width:30rem;margin:12vh auto 4rem;padding:0 1.25rem}
 details summary{cursor:pointer;font-weight:600}

@@ -24,6 +24,7 @@ import { Streams } from './sessions/push';
 import { Settlement } from './sessions/settlement';
 import { WrittenStates } from './sessions/written-states';
 import type { Credential, Expected, Line } from './store/credentials/credentials';
+import { tokensThatMayCheck } from './store/credentials/host-tokens';
 import { type Ended, type Rotated, retirePredecessor, revokeCredentials } from './store/credentials/rotation';
 import { databaseOf } from './store/d1/databases';
 import { type Publication, pendingPublications, readPublication, settle, WHOLE_ORG } from './store/journal/outbox';
@@ -74,9 +75,13 @@ export class OrgCoordinator extends DurableObject<Env> {
   readonly #streams = new Streams(this.ctx, () => ({
     orgId: this.#orgId,
     db: this.#db,
-    hostToken: async () => {
+    stillGood: async (tokens) => {
       const { hostToken } = settings(this.env);
-      return hostToken && 'secret' in hostToken ? hashOf(hostToken.secret) : undefined;
+      const right = hostToken && 'secret' in hostToken ? await hashOf(hostToken.secret) : undefined;
+      const others = tokens.filter((hash) => hash !== right);
+      // Only streams of applications with a token of their own cost a look.
+      const good = others.length > 0 ? await tokensThatMayCheck(this.#db, this.#orgId, others, Date.now()) : [];
+      return new Set([...good, ...(right === undefined ? [] : [right])]);
     },
     tryLater: () => this.#retryLater(),
   }));

@@ -22,6 +22,7 @@ import { credentialCommands } from './credentials.mjs';
 import { groupCommands } from './groups.mjs';
 import { guideCommand } from './guide.mjs';
 import { healthCommands } from './health.mjs';
+import { hostCommands } from './hosts.mjs';
 import { journalCommands } from './journal.mjs';
 import { linkPreviewCommand } from './link-preview.mjs';
 import { oauthCommands } from './oauth.mjs';
@@ -45,6 +46,7 @@ export const commands = [
   ...credentialCommands({ noun: 'token', word: 'token', path: '/tokens', list: 'list' }),
   ...credentialCommands({ noun: 'basic', word: 'password', path: '/basic', list: 'show' }),
   ...oauthCommands,
+  ...hostCommands,
   ...userCommands,
   ...peopleCommands,
   linkPreviewCommand,

@@ -49,6 +49,12 @@ export const NOUN_GROUPS = [
       sessions: 'check one session; list revocations that wait',
     },
   ],
+  [
+    'Your applications',
+    {
+      hosts: 'tokens for the sessions API: add, rotate, remove',
+    },
+  ],
 ];
 
 /** What the arguments of commands are. */
@@ -62,6 +68,7 @@ export const ARGUMENTS = {
   'file.json': 'a file on this machine',
   urn: 'the schema, by its URN',
   id: 'the link, by its id',
+  name: 'the application, by the name that you give it',
 };
 
 export const howToSee = (name) => `See: ${RUN} ${name ? `${name} ` : ''}--help`;

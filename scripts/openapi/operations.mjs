@@ -79,15 +79,23 @@ export const OPERATIONS = {
   [`GET ${ORG}/sessions/check`]: says('Whether a session is valid.'),
   [`GET ${ORG}/sessions/pending`]: says('Revocations that have not reached KV yet.', ref('Pending')),
   'POST /sessions/v1/check': says('Whether a session is valid, now.', ref('Check')),
+  'POST /sessions/v1/may-act': says('Whether a user may act now: for keys, which outlive sessions.', ref('MayAct')),
+  'POST /sessions/v1/discover': says('The orgs that have verified the domain of an address.', ref('Discovered')),
+  'GET /sessions/v1/users': says('The users of an org, page by page.', ref('UsersPage')),
+  'GET /sessions/v1/groups': says('The groups of an org, page by page.', ref('GroupsPage')),
+  'GET /sessions/v1/memberships': says('Who is directly in which group, page by page.', ref('MembershipsPage')),
+  'GET /sessions/v1/changes': says(
+    'Users and groups that have changed since `after`, as they are now.',
+    ref('Changes'),
+  ),
+  'GET /admin/v1/hosts': says('List the tokens of your applications, masked.'),
+  'POST /admin/v1/hosts': says('Make a token for an application. It is shown once.', undefined, 201),
+  'POST /admin/v1/hosts/{name}/rotate': says('Replace the token of an application.', undefined, 201),
+  'DELETE /admin/v1/hosts/{name}': says('Remove an application and its tokens.'),
   'POST /sessions/v1/resolve': says(
     'Who a user is, and whether they may sign in. Give one of id, userName, email, externalId.',
     ref('Resolved'),
   ),
-  'POST /sessions/v1/discover': says('Which orgs have verified the domain of an address.'),
-  'GET /sessions/v1/users': says('The users, page by page.', ref('Users')),
-  'GET /sessions/v1/groups': says('The groups, page by page.', ref('Groups')),
-  'GET /sessions/v1/memberships': says('The memberships, page by page.', ref('Memberships')),
-  'GET /sessions/v1/changes': says('What has changed since an event.'),
   'GET /sessions/v1/events': says('The journal, after a number.', ref('Events')),
   'GET /sessions/v1/stream': says(
     'The revocation stream: docs/stream.md. Needs a WebSocket handshake.',
@@ -126,6 +134,10 @@ export const FORMS = {
 
 /** Queries that are read without a schema. */
 export const QUERIES = {
+  'GET /sessions/v1/users': ['org', 'active', 'cursor', 'limit'],
+  'GET /sessions/v1/groups': ['org', 'cursor', 'limit'],
+  'GET /sessions/v1/memberships': ['org', 'cursor', 'limit'],
+  'GET /sessions/v1/changes': ['org', 'after', 'limit'],
   [`GET ${ORG}/users`]: ['filter', 'startIndex', 'count', 'sortBy', 'cursor'],
   [`GET ${ORG}/groups`]: ['filter', 'startIndex', 'count', 'sortBy', 'cursor'],
   'GET /oauth/authorize': [

@@ -82,6 +82,7 @@ const page = {
   pruned: { ...number, description: 'Events up to this number may be gone by their age.' },
 };
 
+const org = object({ id: text, slug: text });
 /** A user, as each answer of the sessions API shows one. */
 const person = {
   id: text,
@@ -97,12 +98,12 @@ const person = {
   permissions: list(text),
   version: number,
 };
-const ofOrg = object({ id: text, slug: text });
 const paged = {
-  org: ofOrg,
+  org: org,
   asOfSeq: { ...number, description: "The org's latest event when this was true: ask `changes` after it." },
   cursor: { ...orNull(text), description: 'For the next page; null: this is the last one.' },
 };
+const role = object({ id: text, displayName: text, externalId: orNull(text), permissions: list(text) });
 
 export const SCHEMAS = {
   Error: object({
@@ -204,15 +205,29 @@ export const SCHEMAS = {
     reason: { type: 'string', enum: ['good', 'inactive', 'revoked', 'unknown'] },
     notBefore: orNull(instant),
   }),
+  MayAct: object({ valid: boolean, reason: { type: 'string', enum: ['good', 'inactive', 'unknown'] } }),
+  Discovered: object({
+    orgs: list(object({ id: text, slug: text, name: text, sso: { type: ['string', 'boolean', 'null'] } })),
+  }),
+  UsersPage: object({ ...paged, users: list(object(person)) }),
+  GroupsPage: object({ ...paged, groups: list(role) }),
+  MembershipsPage: object({
+    ...paged,
+    memberships: list(object({ group: text, type: { type: 'string', enum: ['User', 'Group'] }, id: text })),
+  }),
+  Changes: object({
+    ...{ org, asOfSeq: number, next: text, more: boolean, resync: boolean },
+    users: list({
+      anyOf: [object(person), object({ id: text, removed: { const: true }, removedAt: orNull(instant) })],
+    }),
+    groups: list({ anyOf: [role, object({ id: text, removed: { const: true } })] }),
+  }),
   Resolved: {
     anyOf: [
-      object({ found: { const: true }, ...person, notBefore: orNull(instant), org: ofOrg }),
+      object({ found: { const: true }, ...person, notBefore: orNull(instant), org: org }),
       object({ found: { const: false } }, { ambiguous: { const: true }, removed: { const: true }, removedAt: instant }),
     ],
   },
-  Users: object({ users: list(object(person)), ...paged }),
-  Groups: object({ groups: list(anything), ...paged }),
-  Memberships: object({ memberships: list(anything), ...paged }),
   AccessToken: object(
     { access_token: text, token_type: { const: 'Bearer' }, expires_in: number, scope: { const: 'scim' } },
     { refresh_token: text },

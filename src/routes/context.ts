@@ -13,6 +13,8 @@ export interface Variables {
   openedBy?: string;
   /** The request came over a service binding, where its address means nothing. */
   isBinding?: boolean;
+  /** The hash of an application's own token, which the first batch of the work checks. */
+  limitedToken?: string;
   org: Org;
   /** The JSON that a SCIM request sent. */
   sent?: unknown;

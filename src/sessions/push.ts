@@ -42,8 +42,8 @@ interface Place {
 export interface Holder {
   readonly orgId: string;
   readonly db: D1Database;
-  /** The hash of the host token as it is now; undefined: there is none. */
-  hostToken(): Promise<string | undefined>;
+  /** Which of these tokens, by their hashes, may still be told who is out. */
+  stillGood(tokens: readonly string[]): Promise<ReadonlySet<string>>;
   /** The journal could not be read: to call `pump` again, later. */
   tryLater(): Promise<void>;
 }
@@ -116,8 +116,8 @@ export class Streams {
 
   /** One portion for each stream, in one D1 round trip. @returns whether some have more to come. */
   async #round(): Promise<boolean> {
-    const { db, orgId, hostToken } = this.holder();
-    this.#dismissStrangers(await hostToken());
+    const { db, orgId } = this.holder();
+    await this.#dismissStrangers();
     this.#isAsked = false; // what was asked until now, this round sees
     const ready = this.#ready().map((socket) => placeOf(socket).sent);
     if (ready.length === 0) return false;
@@ -132,11 +132,17 @@ export class Streams {
     return this.#ready().some((socket) => placeOf(socket).sent < found.current);
   }
 
-  /** Their token is not the host token any more: they get nothing more. */
-  #dismissStrangers(hostToken: string | undefined): void {
+  /** Their token is not good any more: they get nothing more. */
+  async #dismissStrangers(): Promise<void> {
+    const openers = new Set(this.#sockets().map((socket) => placeOf(socket).openedBy));
+    openers.delete('');
+    if (openers.size === 0) return;
+    const good = await this.holder().stillGood([...openers]);
     for (const socket of this.#sockets()) {
       const { openedBy } = placeOf(socket);
-      if (openedBy !== '' && openedBy !== hostToken) socket.close(TOKEN_CHANGED, 'the host token is another one now');
+      // One that was opened meanwhile was checked then.
+      const isStranger = openers.has(openedBy) && !good.has(openedBy);
+      if (isStranger) socket.close(TOKEN_CHANGED, 'the host token is another one now');
     }
   }
 

@@ -2,16 +2,17 @@
  * What the APIs of the vendor's own programs share: the token that guards them, and how they refuse. An API is one value:
  * its bare routes are not exported, so it cannot be mounted without its guard by mistake.
  */
-import { type Context, Hono } from 'hono';
+import { type Context, Hono, type Next } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { hashOf } from '../../credentials/secret';
+import { hashOf, recognise } from '../../credentials/secret';
 import { Misconfigured, settings } from '../../env';
 import { notFound, ScimError, tooManyRequests, unavailable } from '../../scim/error';
+import { isHostTokenGood } from '../../store/credentials/host-tokens';
 import { Busy } from '../../store/d1/batch';
 import { type App, addressOf, everyResponse } from '../context';
 import { warnOnce } from '../warning';
-import { failedTooOften, networkOf } from './rate-limits';
+import { failedTooOften, networkOf, strangerTooOften } from './rate-limits';
 
 /** Which token opens an API. */
 type Guardian = 'admin' | 'host';
@@ -46,23 +47,70 @@ const uncached = createMiddleware<App>(async (c, next) => {
 const guard = (name: Guardian) =>
   createMiddleware<App>(async (c, next) => {
     const token = settings(c.env)[`${name}Token`];
-    if (token === undefined) throw notFound('Endpoint');
-    if ('fault' in token) return refuse(token.fault, c);
     const authorization = c.req.header('Authorization');
     const given = /^Bearer\s+(\S+)$/i.exec(authorization ?? '')?.[1] ?? '';
+    const presented = await hashOf(given);
+    if (name === 'host' && (await isHostToken(given))) {
+      const { isGood, wait } = await withOwnToken(c, presented, next);
+      if (isGood) return;
+      // In the place of what there is already, headers included: an answer that is returned now would be passed over.
+      c.res = undefined;
+      c.res = refusedBy(c, name, wait);
+      return;
+    }
+    if (token === undefined) throw notFound('Endpoint');
+    if ('fault' in token) return refuse(token.fault, c);
     // Hashes have equal lengths, which timingSafeEqual needs, and hide that of the token.
-    const [right, presented] = await Promise.all([hashOf(token.secret), hashOf(given)]);
+    const right = await hashOf(token.secret);
     if (crypto.subtle.timingSafeEqual(bytes(right), bytes(presented))) {
       c.set('openedBy', right);
       return next();
     }
     // A client may send its token only after a 401 has asked for it.
     const seconds = authorization ? await failed(c, name) : undefined;
-    if (seconds !== undefined) return refuse(tooManyRequests('Too many wrong tokens: try again later', seconds), c);
-    return c.json({ error: 'unauthorized', detail: `The ${name} token is required as a bearer token` }, 401, {
-      'WWW-Authenticate': `Bearer realm="${name}"`,
-    });
+    return refusedBy(c, name, seconds);
   });
+
+/** The same for every token that is no good. @param seconds to wait, when too many requests from there have failed. */
+function refusedBy(c: Context<App>, name: Guardian, seconds: number | undefined): Response {
+  if (seconds !== undefined) return refuse(tooManyRequests('Too many wrong tokens: try again later', seconds), c);
+  return c.json({ error: 'unauthorized', detail: `The ${name} token is required as a bearer token` }, 401, {
+    'WWW-Authenticate': `Bearer realm="${name}"`,
+  });
+}
+
+/** Whether the text can be a token that an application was given (`hosts add`). */
+async function isHostToken(text: string): Promise<boolean> {
+  const secret = await recognise(text);
+  return secret.ok && secret.kind === 'host';
+}
+
+/**
+ * The token is checked in the batch of the question, so no moment lies between. An answer that needed no batch (another
+ * path, a question that cannot be understood) leaves after a check of its own.
+ *
+ * @returns `wait`: seconds, when too many requests from there have failed.
+ */
+async function withOwnToken(
+  c: Context<App>,
+  hash: string,
+  next: Next,
+): Promise<{ readonly isGood: boolean; readonly wait?: number }> {
+  // Forged ones must not cost a look into the database each.
+  const wait = knownHosts.has(hash) ? undefined : await strangerTooOften(c);
+  if (wait !== undefined) return { isGood: false, wait };
+  c.set('openedBy', hash);
+  c.set('limitedToken', hash);
+  await next();
+  const isRefused = c.res.status >= 400 && c.res.status < 500;
+  const isGood = c.res.status !== 401 && (!isRefused || (await isHostTokenGood(c.env, hash, Date.now())));
+  if (!isGood) knownHosts.delete(hash);
+  else if (c.res.status < 500) knownHosts.add(hash);
+  return { isGood };
+}
+
+/** Tokens that were good in this isolate: they never wait for strangers of the same address. As many as there are applications. */
+const knownHosts = new Set<string>();
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 

@@ -16,6 +16,7 @@ import { erase } from './erase';
 import { events, history } from './events';
 import { groups } from './groups';
 import { health } from './health';
+import { hosts } from './hosts';
 import { clients } from './oauth';
 import { exit } from './offboarding';
 import { orgs } from './orgs';
@@ -33,6 +34,7 @@ routes.use(async (c, next) => {
   c.set('by', (c.req.header('X-Admin-By') || 'admin').slice(0, 100));
   await next();
 });
+routes.route('/hosts', hosts);
 routes.route('/orgs', orgs);
 routes.route('/orgs/:slug/tokens', credentials({ line: () => TOKENS, secret: 'token', noun: 'token' }));
 routes.route('/orgs/:slug/basic', credentials({ line: () => PASSWORDS, secret: 'password', noun: 'basic' }));

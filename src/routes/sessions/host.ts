@@ -1,13 +1,13 @@
 /** Who asks a question of the sessions API, and whether they may. */
 import * as z from 'zod';
 import type { Env } from '../../env';
+import type { HostScope } from '../../store/org/caller';
 import { type OrgStore, openStore } from '../../store/org/open';
-
-/** `check`: is somebody in. `resolve`: who is somebody. `lists`: who is there, and what has happened. */
-export type Scope = 'check' | 'resolve' | 'lists';
 
 export interface Host {
   readonly env: Env;
+  /** The hash of a token that is limited, and not checked yet; absent: the caller may ask everything. */
+  readonly token?: string | undefined;
 }
 
 export const text = (most: number) =>
@@ -19,5 +19,6 @@ export const text = (most: number) =>
 /** Of an org: its id or its slug. An id comes first. */
 export const org = text(100);
 
-export const storeFor = ({ env }: Host, name: string, _scope: Scope): OrgStore =>
-  openStore(env, { kind: 'host', org: name }, Date.now());
+/** The org that is asked about; whether it is there and may be asked about, the first batch says. */
+export const storeFor = ({ env, token }: Host, name: string, scope: HostScope): OrgStore =>
+  openStore(env, { kind: 'host', org: name, ...(token && { token: { hash: token, scope } }) }, Date.now());

@@ -27,7 +27,7 @@ const listQuery = z.looseObject({ limit: number.optional(), active: isTrue.optio
 const streamQuery = z.looseObject({ after: number.optional() });
 
 const routes = new Hono<App>();
-const hostOf = (c: Context<App>): Host => ({ env: c.env });
+const hostOf = (c: Context<App>): Host => ({ env: c.env, token: c.var.limitedToken });
 
 routes.post('/check', async (c) => c.json(await check(hostOf(c), await readJson(c))));
 routes.post('/may-act', async (c) => c.json(await mayAct(hostOf(c), await readJson(c))));
@@ -41,7 +41,7 @@ routes.get('/events', query(eventsQuery, 'type'), async (c) => {
   const { type: types, ...question } = c.req.valid('query');
   return c.json(await events(hostOf(c), { ...question, ...(types && { types }) }));
 });
-routes.get('/stream', query(streamQuery), (c) => stream(c, c.req.valid('query')));
+routes.get('/stream', query(streamQuery), (c) => stream(c, hostOf(c), c.req.valid('query')));
 for (const path of ['/check', '/may-act', '/resolve', '/discover']) routes.all(path, allowOnly('POST'));
 for (const path of ['/users', '/groups', '/memberships', '/changes', '/events', '/stream'])
   routes.all(path, allowOnly('GET'));

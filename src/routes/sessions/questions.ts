@@ -141,7 +141,7 @@ export interface Discovered {
  */
 export async function discover(host: Host, asked: unknown): Promise<Discovered> {
   const { email } = readAs(discoverAsked, asked, 'question');
-  const found = await findOrgsOfDomain(host.env, domainOf(email), MAX_DISCOVERED);
+  const found = await findOrgsOfDomain(host.env, domainOf(email), MAX_DISCOVERED, host.token);
   return {
     orgs: found.map(({ id, slug, name, settings }) => ({ id, slug, name, sso: settings.sso ?? null })),
   };

@@ -3,14 +3,15 @@ import type { Context } from 'hono';
 import { coordinatorOf } from '../../coordinator-stub';
 import { ScimError, unavailable } from '../../scim/error';
 import type { App } from '../context';
+import type { Host } from './host';
 import { streamFrom } from './questions';
 
 /** @throws ScimError 426, 400, 404; 503 when the org has as many streams as it may have, or cannot be reached. */
-export async function stream(c: Context<App>, asked: unknown): Promise<Response> {
+export async function stream(c: Context<App>, host: Host, asked: unknown): Promise<Response> {
   if (c.req.header('Upgrade')?.toLowerCase() !== 'websocket') {
     throw new ScimError(426, undefined, 'A WebSocket was expected (Upgrade: websocket)', { Upgrade: 'websocket' });
   }
-  const { orgId, after, current } = await streamFrom({ env: c.env }, asked);
+  const { orgId, after, current } = await streamFrom(host, asked);
   const beginning = { after: String(after), current: String(current), openedBy: c.var.openedBy ?? '' };
   const { webSocket } = await reached(
     coordinatorOf(c.env, orgId).fetch(`https://coordinator/?${new URLSearchParams(beginning)}`, {

@@ -1,29 +1,47 @@
 /** Which orgs have verified a domain: the one question of an application that is about no single org. */
 import { sql } from 'drizzle-orm';
 import { domainKey } from '../../scim/address';
+import { unauthorized } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
-import { runBatch } from '../d1/batch';
+import { type Row, runBatch } from '../d1/batch';
 import { allDatabases, type Databases } from '../d1/databases';
+import { isGoodHostToken, isOrgOfHostToken, mayAsk } from '../org/caller';
+import { outOfScope } from '../org/refusals';
 import { type Tenant, tenantOf } from '../org/tenant';
 
 /**
  * By slug. Orgs that are switched off or being imported are left out: nobody can sign in there. One round trip to each database.
  *
  * @param domain as DNS knows it; undefined: none, which no org has.
+ * @param token the hash of an application's own one: only orgs that it may ask about are named.
+ * @throws ScimError 401, 403: the token is no good, or not for this question.
  */
 export async function findOrgsOfDomain(
   databases: Databases,
   domain: string | undefined,
   limit: number,
+  token?: string,
 ): Promise<Tenant[]> {
-  if (domain === undefined) return [];
+  const now = Date.now();
+  const isMeant = token
+    ? sql` AND EXISTS (SELECT 1 FROM host_tokens WHERE ${isGoodHostToken(token, now)} AND ${mayAsk('resolve')} AND ${isOrgOfHostToken})`
+    : sql``;
+  const check = token
+    ? [sql`SELECT ${mayAsk('resolve')} AS may_ask FROM host_tokens WHERE ${isGoodHostToken(token, now)}`]
+    : [];
   const statement = sql`SELECT orgs.* FROM org_domains CROSS JOIN orgs ON orgs.id = org_domains.org_id
-    WHERE org_domains.domain = ${foldCase(domain)} AND orgs.disabled_at IS NULL AND orgs.importing IS NULL
+    WHERE org_domains.domain = ${foldCase(domain ?? '')} AND orgs.disabled_at IS NULL AND orgs.importing IS NULL${isMeant}
     ORDER BY orgs.slug LIMIT ${limit}`;
-  const found = await Promise.all(allDatabases(databases).map((db) => runBatch(db, [statement])));
+  const found = await Promise.all(allDatabases(databases).map((db) => runBatch(db, [statement, ...check])));
+  if (token) expectMayAsk(found[0]![1]!);
   return found
     .flatMap(([rows]) => rows!.map(tenantOf))
     .filter(({ settings }) => settings.verifiedDomains?.some((one) => domainKey(one) === domain))
     .sort((a, b) => (a.slug < b.slug ? -1 : 1))
     .slice(0, limit);
+}
+
+function expectMayAsk([row]: readonly Row[]): void {
+  if (row === undefined) throw unauthorized();
+  if (row['may_ask'] !== 1) throw outOfScope('resolve');
 }

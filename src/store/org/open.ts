@@ -10,10 +10,20 @@ import { conflict, forbidden, notFound, type ScimError, unauthorized } from '../
 import { Busy, ORG, type Row, runBatch, Taken, Unmet } from '../d1/batch';
 import type { Databases } from '../d1/databases';
 import { expect } from '../d1/expect';
-import { type Caller, type CallerRefusal, databaseFor, isGood, meantBy } from './caller';
+import {
+  type Caller,
+  type CallerRefusal,
+  databaseFor,
+  isGood,
+  isGoodHostToken,
+  isOrgOfHostToken,
+  mayAsk,
+  meantBy,
+  type PresentedHostToken,
+} from './caller';
 import { IS_IN_PLAN, isInPlan, outOfPlan } from './plan';
 import { GUESS, isAsGuessed, knownProfiles, otherProfile, type Profile, ProfileChanged, profileOf } from './profile';
-import { disabled, elsewhere, halfImported } from './refusals';
+import { disabled, elsewhere, halfImported, outOfScope } from './refusals';
 import { countsOf, FOUND, PRESENTED, type Presented, presentedOf, type Tenant, tenantOf } from './tenant';
 
 /** What the batches of one request have found, whichever of its stores made them. */
@@ -88,6 +98,14 @@ export class OrgStore {
       }
       this.#inReads = sql`(SELECT orgs.id ${this.#from})`;
       this.#inWrites = sql`${orgId}`;
+    } else if (caller.kind === 'host' && caller.token) {
+      const { hash, scope } = caller.token;
+      const good = isGoodHostToken(hash, now);
+      const its = sql`orgs ON ${meantBy(caller)} AND ${isOrgOfHostToken}`;
+      // A good token of which there is no such org, or none that it may ask about, is told from a bad one.
+      this.#from = sql`FROM host_tokens LEFT JOIN ${its} WHERE ${good}`;
+      this.#inReads = sql`(SELECT orgs.id FROM host_tokens JOIN ${its} WHERE ${good} AND ${mayAsk(scope)})`;
+      this.#inWrites = this.#inReads;
     } else {
       this.#from = sql`FROM orgs WHERE ${meantBy(caller)}`;
       this.#inReads = sql`(SELECT id ${this.#from})`;
@@ -99,13 +117,18 @@ export class OrgStore {
     return this.caller.kind === 'credential' || this.caller.kind === 'client';
   }
 
+  get #hostToken(): PresentedHostToken | undefined {
+    return this.caller.kind === 'host' ? this.caller.token : undefined;
+  }
+
   /** Finds the org, and its profile if that is not the assumed one. */
   get #lookup(): SQL {
     const { kind } = this.caller;
     const isPresented = kind === 'credential' || (kind === 'client' && this.caller.hash !== undefined);
     const found =
       this.#assumed === undefined ? sql`orgs.*` : sql`${FOUND}, ${otherProfile(this.#assumed.revision)} AS profile`;
-    return sql`SELECT ${found}${isPresented ? PRESENTED : sql``} ${this.#from}`;
+    const asked = this.#hostToken ? sql`, ${mayAsk(this.#hostToken.scope)} AS may_ask` : sql``;
+    return sql`SELECT ${found}${isPresented ? PRESENTED : sql``}${asked} ${this.#from}`;
   }
 
   /**
@@ -238,7 +261,9 @@ export class OrgStore {
   #admit(row: Row | undefined): void {
     this.latest.isChecked = true;
     const isGuest = this.#isGuest;
-    if (row === undefined) throw isGuest ? this.#unauthorized() : notFound('Org');
+    if (row === undefined) throw isGuest || this.#hostToken ? this.#unauthorized() : notFound('Org');
+    if (this.#hostToken && row['may_ask'] !== 1) throw outOfScope(this.#hostToken.scope);
+    if (row['id'] === null) throw notFound('Org');
     const other = typeof row['profile'] === 'string' ? profileOf(row['revision'] as number, row['profile']) : undefined;
     const profile = other ?? this.#assumed;
     const tenant = profile ? { ...profile, ...countsOf(row) } : tenantOf(row);

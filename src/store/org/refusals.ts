@@ -24,3 +24,7 @@ export function elsewhere({ settings }: Tenant, url: string | undefined) {
     withContact(`This organization is served in the region ${settings.residency}: ${instead}.`, settings),
   );
 }
+
+/** Said to an application whose token is good for other questions. */
+export const outOfScope = (scope: string): ScimError =>
+  forbidden(`This token may not ask questions of the scope ${scope}`);

@@ -1,0 +1,131 @@
+/**
+ * Tokens of the vendor's applications for the sessions API, each with a name and limited to orgs and questions. The check
+ * rides in the batch of the question (store/org/open.ts). Here they are made, replaced, listed and removed.
+ */
+import { type SQL, sql } from 'drizzle-orm';
+import { type Row, runBatch } from '../d1/batch';
+import { allDatabases, type Databases } from '../d1/databases';
+import { expect } from '../d1/expect';
+import { type HostScope, isGoodHostToken, isOrgOfHostToken, mayAsk } from '../org/caller';
+
+/** Instants are epoch milliseconds. */
+export interface HostToken {
+  readonly name: string;
+  readonly mask: string;
+  /** The slugs of the orgs that it may ask about, as far as they are there; undefined: every org. */
+  readonly orgs: readonly string[] | undefined;
+  readonly scopes: readonly HostScope[];
+  readonly createdAt: number;
+  readonly createdBy: string;
+  /** A successor took its place then; it is good no longer than `graceUntil`. */
+  readonly replacedAt: number | undefined;
+  readonly graceUntil: number | undefined;
+}
+
+export interface NewSecret {
+  readonly hash: string;
+  readonly mask: string;
+  readonly by: string;
+  readonly now: number;
+}
+
+const SELECT = sql`SELECT name, mask, scopes, created_at, created_by, replaced_at, grace_until, orgs IS NOT NULL AS is_limited,
+  (SELECT json_group_array(slug) FROM (SELECT slug FROM orgs WHERE id IN (SELECT value FROM json_each(host_tokens.orgs))
+    ORDER BY slug)) AS slugs FROM host_tokens`;
+
+const tokenOf = (row: Row): HostToken => ({
+  name: row['name'] as string,
+  mask: row['mask'] as string,
+  orgs: row['is_limited'] === 1 ? (JSON.parse(row['slugs'] as string) as string[]) : undefined,
+  scopes: JSON.parse(row['scopes'] as string) as HostScope[],
+  createdAt: row['created_at'] as number,
+  createdBy: row['created_by'] as string,
+  replacedAt: (row['replaced_at'] as number | null) ?? undefined,
+  graceUntil: (row['grace_until'] as number | null) ?? undefined,
+});
+
+/** Where each of these is found: by hash, whichever org is asked about, so every database has them. */
+const everywhere = async (databases: Databases, statements: readonly SQL[]): Promise<Row[][]> => {
+  let first: Row[][] | undefined;
+  for (const db of allDatabases(databases)) first = (await runBatch(db, statements)).concat(first ?? []);
+  return first!;
+};
+
+/** By name; of one name the current token first. */
+export async function listHostTokens(databases: Databases): Promise<HostToken[]> {
+  const [rows] = await runBatch(allDatabases(databases)[0]!, [sql`${SELECT} ORDER BY name, replaced_at IS NOT NULL`]);
+  return rows!.map(tokenOf);
+}
+
+/**
+ * @param limits `orgs`: ids or slugs; absent: every org.
+ * @throws Taken: the name is another token's. Unmet `found`: there is no such org.
+ */
+export async function insertHostToken(
+  databases: Databases,
+  name: string,
+  { orgs, scopes }: { readonly orgs: readonly string[] | undefined; readonly scopes: readonly HostScope[] },
+  { hash, mask, by, now }: NewSecret,
+): Promise<HostToken> {
+  const names = JSON.stringify(orgs ?? []);
+  const one = (column: string) => sql`(SELECT id FROM orgs WHERE ${sql.raw(column)} = it.value)`;
+  const ids = sql`SELECT ifnull(${one('id')}, ${one('slug')}) AS id FROM json_each(${names}) AS it`;
+  const results = await everywhere(databases, [
+    expect('found', sql`NOT EXISTS (SELECT 1 FROM (${ids}) WHERE id IS NULL)`),
+    sql`INSERT INTO host_tokens (hash, name, mask, orgs, scopes, created_at, created_by) VALUES (${hash}, ${name}, ${mask},
+      ${orgs ? sql`(SELECT json_group_array(DISTINCT id) FROM (${ids}))` : sql`NULL`}, ${JSON.stringify(scopes)}, ${now}, ${by})`,
+    sql`${SELECT} WHERE hash = ${hash}`,
+  ]);
+  return tokenOf(results[2]![0]!);
+}
+
+/**
+ * A new secret with the same limits. The old one stays good for the grace; one that was in its grace is dead.
+ *
+ * @param grace milliseconds. @throws Unmet `found`: there is no token of this name.
+ */
+export async function rotateHostToken(
+  databases: Databases,
+  name: string,
+  grace: number,
+  { hash, mask, by, now }: NewSecret,
+): Promise<HostToken> {
+  const results = await everywhere(databases, [
+    sql`DELETE FROM host_tokens WHERE name = ${name} AND replaced_at IS NOT NULL`,
+    sql`UPDATE host_tokens SET replaced_at = ${now}, grace_until = ${now + grace} WHERE name = ${name} AND replaced_at IS NULL`,
+    expect('found', sql`changes() = 1`),
+    sql`INSERT INTO host_tokens (hash, name, mask, orgs, scopes, created_at, created_by)
+      SELECT ${hash}, name, ${mask}, orgs, scopes, ${now}, ${by} FROM host_tokens WHERE name = ${name}`,
+    sql`${SELECT} WHERE hash = ${hash}`,
+  ]);
+  return tokenOf(results[4]![0]!);
+}
+
+/** The next request with it is refused. @returns whether there was one. */
+export async function removeHostToken(databases: Databases, name: string): Promise<boolean> {
+  const [rows] = await everywhere(databases, [sql`DELETE FROM host_tokens WHERE name = ${name} RETURNING name`]);
+  return rows!.length > 0;
+}
+
+/** Whether the token is good now, whatever it may ask. One round trip: for requests that ask nothing of an org. */
+export async function isHostTokenGood(databases: Databases, hash: string, now: number): Promise<boolean> {
+  const [rows] = await runBatch(allDatabases(databases)[0]!, [
+    sql`SELECT 1 AS is_good FROM host_tokens WHERE ${isGoodHostToken(hash, now)}`,
+  ]);
+  return rows!.length > 0;
+}
+
+/** Those of these tokens, by their hashes, that may be told who is out in the org: streams are open for long. */
+export async function tokensThatMayCheck(
+  db: D1Database,
+  orgId: string,
+  hashes: readonly string[],
+  now: number,
+): Promise<ReadonlySet<string>> {
+  const [rows] = await runBatch(db, [
+    sql`SELECT asked.value AS hash FROM json_each(${JSON.stringify(hashes)}) AS asked
+      JOIN host_tokens ON ${isGoodHostToken(sql`asked.value`, now)} AND ${mayAsk('check')}
+      JOIN orgs ON orgs.id = ${orgId} AND ${isOrgOfHostToken}`,
+  ]);
+  return new Set(rows!.map((row) => row['hash'] as string));
+}

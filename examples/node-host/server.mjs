@@ -1,9 +1,11 @@
 /**
  * A host app on Node: `node server.mjs`. Settings are environment variables: SCIM_URL, HOST_TOKEN, PORT (8080; 0 takes a
- * free one), ORIGIN (the address that people use), ON_UNAVAILABLE (deny, allow, last-known), MAX_SILENCE (60 seconds).
+ * free one), ORIGIN (the address that people use), ON_UNAVAILABLE (deny, allow, last-known), MAX_SILENCE (60 seconds),
+ * MIRROR_DB (a file of SQLite that follows the directory; unset: none) and MIRROR_ORGS (`acme,globex`).
  */
 import { createServer } from 'node:http';
 import process from 'node:process';
+import { startMirrors } from './mirror.mjs';
 import { accountPage, exportPage, messagePage, POLICY, signedOutPage, signInPage } from './pages.mjs';
 import { SESSION_LIFE, Sessions, Unavailable } from './sessions.ts';
 
@@ -14,12 +16,25 @@ const {
   ORIGIN,
   ON_UNAVAILABLE: onUnavailable = 'deny',
   MAX_SILENCE = '60',
+  MIRROR_DB,
+  MIRROR_ORGS = '',
 } = process.env;
 
 const sessions = new Sessions({
   ...{ scimUrl, hostToken, onUnavailable, maxSilence: Number(MAX_SILENCE) * 1000 },
   onStatus: ({ org, is, detail = '' }) => console.log(`stream of ${org}: ${is} ${detail}`.trim()),
 });
+
+const ender = new AbortController();
+const mirrors = MIRROR_DB
+  ? startMirrors({
+      scimUrl,
+      hostToken,
+      path: MIRROR_DB,
+      orgs: MIRROR_ORGS.split(',').filter(Boolean),
+      signal: ender.signal,
+    })
+  : [];
 
 const server = createServer((request, response) => {
   answer(request, response).catch((error) => {
@@ -42,7 +57,8 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, async () => {
     server.close();
     server.closeAllConnections();
-    await sessions.close();
+    ender.abort();
+    await Promise.all([sessions.close(), ...mirrors.map(({ done }) => done)]);
   });
 }
 

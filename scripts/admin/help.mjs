@@ -24,11 +24,12 @@ export const NOUN_GROUPS = [
     },
   ],
   [
-    'Credentials of the identity provider',
+    'Credentials of the identity provider, and of your applications',
     {
       token: 'the bearer token: generate, rotate, revoke',
       basic: 'user name and password, the same verbs',
       oauth: 'OAuth 2 clients and their approval',
+      hosts: 'tokens of your applications for the sessions API',
     },
   ],
   ["The customer's administrator", { portal: 'links to the page on which the customer sets SCIM up' }],
@@ -47,12 +48,6 @@ export const NOUN_GROUPS = [
       refusals: 'rejected requests, and what to do about them',
       brake: 'deactivations above the limit, which wait for a decision',
       sessions: 'check one session; list revocations that wait',
-    },
-  ],
-  [
-    'Your applications',
-    {
-      hosts: 'tokens for the sessions API: add, rotate, remove',
     },
   ],
 ];

@@ -1,9 +1,11 @@
 /** The commands of the vendor's own applications: each has a token of its own for the sessions API. */
 import { columns, harmless, heading, paint } from '../terminal.mjs';
 import { post } from './api.mjs';
-import { by, grace, instant } from './credentials.mjs';
+import { by } from './options.mjs';
+import { instant } from './show.mjs';
 
 const path = (name, rest = '') => `/hosts/${encodeURIComponent(name)}${rest}`;
+const grace = { value: 'duration', about: 'how long the old one keeps working: 0, 15m, at most 24h (default: 24h)' };
 const list = (text) => text?.split(',').map((item) => item.trim());
 
 export const hostCommands = [
@@ -16,7 +18,7 @@ export const hostCommands = [
       scope: { value: 'scopes', about: 'only these questions: check,resolve,lists (default: all of them)' },
       by,
     },
-    example: ['hosts add crm --org acme,globex --scope check,resolve', 'hosts add crm --quiet'],
+    example: ['hosts add crm --org acme --scope check,resolve', 'hosts add crm --quiet'],
     quiet: ({ token }) => token,
     run: (callAdmin, { name, org, scope, by }) =>
       callAdmin('/hosts', post({ name, orgs: list(org), scopes: list(scope), by })),

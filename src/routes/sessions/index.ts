@@ -23,7 +23,10 @@ const eventsQuery = z.looseObject({
   type: z.array(z.string()).optional(),
 });
 const isTrue = z.string().transform((text) => (text === 'true' || text === 'false' ? text === 'true' : text));
-const listQuery = z.looseObject({ limit: number.optional(), active: isTrue.optional() });
+const said = z.string().optional();
+const listQuery = z.looseObject({ org: said, cursor: said, limit: number.optional() });
+const usersQuery = z.looseObject({ org: said, active: isTrue.optional(), cursor: said, limit: number.optional() });
+const changesQuery = z.looseObject({ org: said, after: said, limit: number.optional() });
 const streamQuery = z.looseObject({ after: number.optional() });
 
 const routes = new Hono<App>();
@@ -33,10 +36,10 @@ routes.post('/check', async (c) => c.json(await check(hostOf(c), await readJson(
 routes.post('/may-act', async (c) => c.json(await mayAct(hostOf(c), await readJson(c))));
 routes.post('/resolve', async (c) => c.json(await resolve(hostOf(c), await readJson(c))));
 routes.post('/discover', async (c) => c.json(await discover(hostOf(c), await readJson(c))));
-routes.get('/users', query(listQuery), async (c) => c.json(await users(hostOf(c), c.req.valid('query'))));
+routes.get('/users', query(usersQuery), async (c) => c.json(await users(hostOf(c), c.req.valid('query'))));
 routes.get('/groups', query(listQuery), async (c) => c.json(await groups(hostOf(c), c.req.valid('query'))));
 routes.get('/memberships', query(listQuery), async (c) => c.json(await memberships(hostOf(c), c.req.valid('query'))));
-routes.get('/changes', query(listQuery), async (c) => c.json(await changes(hostOf(c), c.req.valid('query'))));
+routes.get('/changes', query(changesQuery), async (c) => c.json(await changes(hostOf(c), c.req.valid('query'))));
 routes.get('/events', query(eventsQuery, 'type'), async (c) => {
   const { type: types, ...question } = c.req.valid('query');
   return c.json(await events(hostOf(c), { ...question, ...(types && { types }) }));

@@ -1,0 +1,59 @@
+/** A mirror's store with drizzle, on SQLite through any of its asynchronous drivers. mirror-store-postgres.ts is its twin. */
+import { eq } from 'drizzle-orm';
+import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+import type { SqliteRemoteDatabase } from 'drizzle-orm/sqlite-proxy';
+import type { MirroredGroup, MirroredUser, MirrorStore } from 'scim-worker/mirror';
+
+/** The columns that the application looks for, and all that the directory says. */
+export const people = sqliteTable('people', {
+  id: text('id').primaryKey(),
+  org: text('org').notNull(),
+  userName: text('user_name').notNull(),
+  active: integer('active', { mode: 'boolean' }).notNull(),
+  user: text('user', { mode: 'json' }).$type<MirroredUser>().notNull(),
+});
+export const roles = sqliteTable('roles', {
+  id: text('id').primaryKey(),
+  org: text('org').notNull(),
+  group: text('group', { mode: 'json' }).$type<MirroredGroup>().notNull(),
+});
+export const cursors = sqliteTable('mirror_cursors', {
+  org: text('org').primaryKey(),
+  cursor: text('cursor').notNull(),
+});
+
+/** For the migrations of the application. */
+export const TABLES = [
+  'CREATE TABLE IF NOT EXISTS people (id TEXT PRIMARY KEY, org TEXT NOT NULL, user_name TEXT NOT NULL, active INTEGER NOT NULL, user TEXT NOT NULL)',
+  'CREATE TABLE IF NOT EXISTS roles (id TEXT PRIMARY KEY, org TEXT NOT NULL, "group" TEXT NOT NULL)',
+  'CREATE TABLE IF NOT EXISTS mirror_cursors (org TEXT PRIMARY KEY, cursor TEXT NOT NULL)',
+];
+
+/** Each call is a statement of its own: what a kill leaves half done, the mirror does again. */
+export function sqliteStore(db: SqliteRemoteDatabase, org: string): MirrorStore {
+  return {
+    upsertUser(user) {
+      const row = { id: user.id, org, userName: user.userName, active: user.active, user };
+      return db.insert(people).values(row).onConflictDoUpdate({ target: people.id, set: row });
+    },
+    removeUser: (id) => db.delete(people).where(eq(people.id, id)),
+    upsertGroup(group) {
+      const row = { id: group.id, org, group };
+      return db.insert(roles).values(row).onConflictDoUpdate({ target: roles.id, set: row });
+    },
+    removeGroup: (id) => db.delete(roles).where(eq(roles.id, id)),
+    async loadCursor() {
+      return (await db.select().from(cursors).where(eq(cursors.org, org)))[0]?.cursor;
+    },
+    saveCursor(cursor) {
+      const row = { org, cursor };
+      return db.insert(cursors).values(row).onConflictDoUpdate({ target: cursors.org, set: row });
+    },
+    async *users() {
+      for (const { user } of await db.select().from(people).where(eq(people.org, org))) yield user;
+    },
+    async *groups() {
+      for (const { group } of await db.select().from(roles).where(eq(roles.org, org))) yield group;
+    },
+  };
+}

@@ -1,0 +1,33 @@
+/** The reference store on D1 (examples/worker-host): a page and its cursor hold together. */
+import { env, exports } from 'cloudflare:workers';
+import { beforeAll, expect, it } from 'vitest';
+import { d1Store, TABLES } from '../../examples/worker-host/mirror-store';
+import { bindingDirectory, catchUp, reconcile } from '../../src/mirror';
+import { newIdp } from '../support/client';
+import { fillUsers } from '../support/fill';
+
+beforeAll(async () => {
+  for (const table of TABLES) await env.DB.prepare(table).run();
+});
+
+it('a database on D1 is filled, follows, and is as it was when a batch fails', async () => {
+  const idp = await newIdp('mirrored-d1');
+  await fillUsers(idp, 30);
+  const { body: group } = await idp.post('/Groups', { displayName: 'Team', members: [{ value: 'u1' }] });
+  const source = bindingDirectory(exports.Sessions as never, idp.slug);
+  const store = d1Store(env.DB, idp.slug);
+  await catchUp({ source, store });
+  expect(await reconcile({ source, store })).toEqual([]);
+  expect(await env.DB.prepare('SELECT count(*) AS n FROM people WHERE org = ?').bind(idp.slug).first('n')).toBe(30);
+  await idp.delete('/Users/u1');
+  await idp.patch('/Users/u2', [{ op: 'replace', path: 'active', value: false }]);
+  await idp.delete(`/Groups/${group.id}`);
+  const failing = { prepare: (sql: string) => env.DB.prepare(sql), batch: () => Promise.reject(new Error('down')) };
+  const before = await env.DB.prepare('SELECT * FROM people').all();
+  await expect(catchUp({ source, store: d1Store(failing as never, idp.slug) })).rejects.toThrow('down');
+  expect((await env.DB.prepare('SELECT * FROM people').all()).results).toEqual(before.results);
+  await catchUp({ source, store });
+  expect(await reconcile({ source, store })).toEqual([]);
+  expect(await env.DB.prepare("SELECT active FROM people WHERE id = 'u2'").first('active')).toBe(0);
+  expect(await env.DB.prepare('SELECT count(*) AS n FROM roles').first('n')).toBe(0);
+});

@@ -71,17 +71,24 @@ const OF_USER: Record<string, Tale> = {
     cause === 'retention'
       ? `Erased ${by}, some time after the deletion: only the id remains`
       : `Erased ${by}: all sessions until then are over, and only the id remains`,
-  'user.signed_out': (by, { cause, group: of }, group) => {
+  'user.signed_out': (by, { cause, group: of, event }, group) => {
     const why =
       cause === 'rename' ? ' for a new userName' : cause === 'group' ? ` for leaving the group ${group(of)}` : '';
-    return `Signed out ${by}${why}`;
+    return `Signed out ${by}${why}${signalled(event)}`;
   },
+  'user.signalled': (by, { event }) => `Named ${by}${signalled(event)}: nothing was changed`,
   'org.disabled': (by, { reason }) => `The org was switched off ${by}${because(reason)}: its users cannot be signed in`,
   'org.enabled': (by, { reason }) => `The org was switched on again ${by}${because(reason)}`,
   'org.signed_out': (by) => `All users of the org were signed out ${by}`,
   'scim.disabled': (by) => `SCIM was switched off ${by}: the identity provider cannot change anything`,
   'scim.enabled': (by) => `SCIM was switched on ${by}`,
 };
+
+/** Which event of a signal it was: `session-revoked`, or the request of Universal Logout. */
+function signalled(event: unknown): string {
+  if (typeof event !== 'string') return '';
+  return event === 'global-token-revocation' ? ' (Universal Logout)' : ` (${event})`;
+}
 
 const operationOf = (operation: unknown) => (operation === 'delete' ? 'Deletion' : 'Deactivation');
 
@@ -172,6 +179,7 @@ function whoIs({ actor, details }: Told): string {
   if (kind === 'client') return `the OAuth client ${name}${client}`;
   if (kind === 'portal') return `the administrator ${name} in the portal`;
   if (kind === 'admin') return `the administrator ${(details['by'] as string | undefined) ?? name}`;
+  if (kind === 'signal') return `a signal of ${name}`;
   return 'the service itself';
 }
 

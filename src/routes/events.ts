@@ -1,5 +1,6 @@
 /** The journal at both doors that show it: what can be asked, and how an event looks. */
 import * as z from 'zod';
+import { type EndCause, endCauseOfEvent } from '../end-cause';
 import { invalidValue } from '../scim/error';
 import { DEFAULT_PAGE, MAX_PAGE } from '../scim/query';
 import type { Page, Recorded } from '../store/journal/read';
@@ -37,18 +38,24 @@ export interface ShownEvent {
   readonly actor: string;
   readonly target: string | null;
   readonly requestId: string;
+  /** Where it has ended sessions: why. */
+  readonly endedBy?: EndCause;
   readonly details: Record<string, unknown>;
 }
 
-export const shownEvent = ({ seq, at, type, actor, target, requestId, details }: Recorded): ShownEvent => ({
-  seq,
-  at: new Date(at).toISOString(),
-  type,
-  actor,
-  target: target ?? null,
-  requestId,
-  details: JSON.parse(details),
-});
+export function shownEvent({ seq, at, type, actor, target, requestId, details }: Recorded): ShownEvent {
+  const endedBy = endCauseOfEvent({ type, actor });
+  return {
+    seq,
+    at: new Date(at).toISOString(),
+    type,
+    actor,
+    target: target ?? null,
+    requestId,
+    ...(endedBy && { endedBy }),
+    details: JSON.parse(details),
+  };
+}
 
 /**
  * What came of it. What is recorded was committed with its event, so it is `applied`; `partly` where ids of nobody were

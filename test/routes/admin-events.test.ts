@@ -74,6 +74,7 @@ describe('an event', () => {
       target: id,
       targetName: 'ada@x',
       requestId: answer.headers.get('X-Request-Id'),
+      endedBy: { cause: 'scim' },
       details: {
         changed: { active: { before: true, after: false } },
         bends: ['boolean-string'],

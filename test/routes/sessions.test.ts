@@ -255,6 +255,7 @@ describe('the login gate', () => {
       permissions: ['enter', 'read', 'write'],
       version: 1,
       notBefore: null,
+      endedBy: null,
       org: { id: idp.orgId, slug: idp.slug },
     };
     for (const by of [
@@ -289,6 +290,7 @@ describe('the login gate', () => {
       permissions: [],
       version: 1,
       notBefore: null,
+      endedBy: null,
       org: { id: idp.orgId, slug: idp.slug },
     });
   });
@@ -387,6 +389,7 @@ describe('the journal as a feed', () => {
       actor: 'idp',
       target: id,
       requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      endedBy: { cause: 'scim' },
       details: { changed: { active: { before: true, after: false } } },
     });
     expect(body.events[0].target).toBeNull();

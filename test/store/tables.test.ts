@@ -56,6 +56,7 @@ describe('the tables', () => {
       'refusals',
       'removals',
       'schemas',
+      'signal_sources',
       'traffic',
       'user_emails',
       'users',

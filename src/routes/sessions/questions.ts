@@ -1,5 +1,6 @@
 /** What a host app asks, whichever way it comes: unknown input -> a question -> the answer. Each is one D1 round trip. */
 import * as z from 'zod';
+import { type EndCause, latestEnd } from '../../end-cause';
 import { domainOf } from '../../scim/address';
 import { invalidValue, ScimError } from '../../scim/error';
 import { decide, type Verdict } from '../../sessions/check';
@@ -84,6 +85,8 @@ export type Resolved =
       readonly found: true;
       /** The later of the user's and the org's, ISO text: a session has to be issued after it. */
       readonly notBefore: string | null;
+      /** Why the sessions before it are over, for the application's own message; null: none were ended, or it is not known. */
+      readonly endedBy: EndCause | null;
       readonly org: { readonly id: string; readonly slug: string };
     })
   | {
@@ -112,12 +115,13 @@ export async function resolve(host: Host, asked: unknown): Promise<Resolved> {
   const [person] = people;
   if (person === undefined) return { found: false };
   if (people.length > 1) return { found: false, ambiguous: true };
-  const { id, slug, notBefore } = store.tenant;
-  const ends = [person.notBefore, notBefore].filter((at) => at !== undefined);
+  const { id, slug } = store.tenant;
+  const { notBefore, endedBy = null } = latestEnd(person, store.tenant);
   return {
     found: true,
     ...shownPerson(store.tenant, person),
-    notBefore: iso(ends.length > 0 ? Math.max(...ends) : undefined),
+    notBefore: iso(notBefore),
+    endedBy,
     org: { id, slug },
   };
 }

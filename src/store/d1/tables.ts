@@ -23,6 +23,8 @@ export const orgs = sqliteTable(
     eventSeq: integer('event_seq').notNull().default(0),
     /** Sessions of all users issued until then are over. */
     notBefore: integer('not_before'),
+    /** Why they are: `operator`, `signal https://acme.okta.com` (end-cause.ts). */
+    endedBy: text('ended_by'),
     /** When the vendor switched the org off: its users cannot be signed in, and its IdP is refused. */
     disabledAt: integer('disabled_at'),
     /** Signs the org's cursors: 32 random bytes, hexadecimal, that a trigger puts in the place of ''. */
@@ -294,6 +296,8 @@ export const users = sqliteTable(
     modifiedAt: integer('modified_at').notNull(),
     /** Sessions issued until then are dead. Never lowered. */
     notBefore: integer('not_before'),
+    /** Why they are: `scim`, `signal https://acme.okta.com` (end-cause.ts). */
+    endedBy: text('ended_by'),
     /** A tombstone: 404 to SCIM, userName free, data kept for a restore. */
     deletedAt: integer('deleted_at'),
     /** A tombstone of which nothing but the id is left: userName '', no externalId, empty documents. */
@@ -500,6 +504,39 @@ export const outbox = sqliteTable(
     requestedAt: integer('requested_at').notNull(),
   },
   (t) => [index('outbox_org').on(t.orgId, t.userId, t.seq)],
+);
+
+/** Who may send signals to an org: an issuer of Universal Logout requests, a transmitter of shared signals. */
+export const signalSources = sqliteTable(
+  'signal_sources',
+  {
+    orgId: text('org_id').notNull(),
+    id: text('id').notNull(),
+    type: text('type', { enum: ['global-token-revocation', 'ssf'] }).notNull(),
+    /** The `iss` of what it signs, to the letter. */
+    issuer: text('issuer').notNull(),
+    jwksUrl: text('jwks_url').notNull(),
+    /** The `aud` of what it signs; absent: the address of our endpoint. */
+    audience: text('audience'),
+    /** Which attribute of a user the `sub` of a subject is. */
+    subject: text('subject', { enum: ['externalId', 'userName', 'email'] }).notNull(),
+    /** JSON: which events end sessions, and whose word they need. */
+    policy: text('policy').notNull().default('{}'),
+    /** JSON, of a stream: its id, its addresses at the transmitter, the state that its verification is to repeat. */
+    stream: text('stream'),
+    /** What the transmitter said last of the stream: `enabled`, `paused`, `disabled`. */
+    status: text('status'),
+    verifiedAt: integer('verified_at'),
+    /** When a signal of it was last accepted. */
+    lastSignalAt: integer('last_signal_at'),
+    createdAt: integer('created_at').notNull(),
+    createdBy: text('created_by').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.id] }),
+    // The issuer of a token says which source it is of.
+    uniqueIndex('signal_sources_issuer').on(t.orgId, t.type, t.issuer),
+  ],
 );
 
 /** How many the identity provider has deactivated or deleted of late, where the org has a brake. WITHOUT ROWID in the migration. */

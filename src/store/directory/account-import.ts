@@ -176,7 +176,7 @@ export async function writeAccounts(
     }),
     ...recordBefore(store, actor, happenings.slice(0, -1), warning.condition),
     record(store, actor, happenings.at(-1)!, warning),
-    ...(ended.length > 0 ? endSessions(store, listed(ended)) : []),
+    ...(ended.length > 0 ? endSessions(store, actor, listed(ended)) : []),
     ...(published.length > 0 ? [publishLater(store, listed(published))] : []),
   );
 }

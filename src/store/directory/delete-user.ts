@@ -2,7 +2,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import { atOneOf } from '../d1/expect';
-import { only, raised } from '../journal/end-sessions';
+import { ended, only } from '../journal/end-sessions';
 import { committedState, type Publication, publishLater, selectCommitted } from '../journal/outbox';
 import { beforeIn, count, recordAs } from '../journal/record';
 import type { OrgStore } from '../org/open';
@@ -56,7 +56,7 @@ export async function buryUser(
     deleteEmails(store, id),
     ...leaveAllGroups(store, 'User', seqOf(store, id)),
     sql`UPDATE users SET deleted_at = ${store.now}, active = 0, version = version + 1, modified_at = max(modified_at, ${store.now}),
-        linked_at = iif(origin = 'host', ifnull(linked_at, ${store.now}), NULL), not_before = ${raised(store)}
+        linked_at = iif(origin = 'host', ifnull(linked_at, ${store.now}), NULL), ${ended(store, actor)}
       WHERE ${live(store, id)}`,
     publishLater(store, only(id)),
     ...(isErased ? forget(store, only(id)) : []),

@@ -92,7 +92,7 @@ export function erasure(store: OrgStore, id: string, actor: Actor, cause: Cause,
       sql`json_patch(${JSON.stringify({ erased: true, cause, ...details, client: actor.client })}, json_object('leftGroups', json(${left})))`,
     ),
     ...leaveAllGroups(store, 'User', user),
-    ...endSessions(store, only(id)),
+    ...endSessions(store, actor, only(id)),
     ...forget(store, only(id)),
   ];
 }

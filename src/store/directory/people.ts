@@ -3,6 +3,7 @@
  * one round trip, whatever is in it.
  */
 import { type SQL, sql } from 'drizzle-orm';
+import type { EndCause } from '../../end-cause';
 import type { Related, Resource } from '../../scim/resource';
 import type { Row } from '../d1/batch';
 import type { OrgStore } from '../org/open';
@@ -16,6 +17,8 @@ export interface Person {
   readonly isActive: boolean;
   /** The user's own; epoch milliseconds. */
   readonly notBefore: number | undefined;
+  /** Why; read where one person is resolved. */
+  readonly endedBy?: EndCause | undefined;
   /** Direct and through other groups. */
   readonly groups: readonly Related[];
   /** By each of the groups; each word once, in the order of the words. */

@@ -1,5 +1,6 @@
 /** The look-up for a sign-in: which user it is, whether the user may sign in, and with which permissions. */
 import { type SQL, sql } from 'drizzle-orm';
+import { endCauseIn } from '../../end-cause';
 import { addressesOf, addressKey, storedForms } from '../../scim/address';
 import { foldCase, isBlank } from '../../scim/fold';
 import type { Resource } from '../../scim/resource';
@@ -32,7 +33,7 @@ export async function findPeople(store: OrgStore, key: Key, value: string): Prom
   const most = key === 'email' ? MAX_ALIKE : 2;
   const sought = isBlank(value) ? '' : value;
   const [rows, deleted] = await store.read(
-    sql`SELECT users.id, users.resource, users.version, users.active, users.not_before, ${sql.raw(GROUPS_OF_USER)} AS groups,
+    sql`SELECT users.id, users.resource, users.version, users.active, users.not_before, users.ended_by, ${sql.raw(GROUPS_OF_USER)} AS groups,
         ${sql.raw(PERMISSIONS_OF_USER)} AS permissions
       FROM users WHERE users.seq IN (${seqsOf(store, key, sought)} LIMIT CAST(${most} AS INTEGER))`,
     sql`SELECT users.deleted_at, users.resource -> '$.emails' AS emails FROM users WHERE users.seq IN (
@@ -45,6 +46,7 @@ export async function findPeople(store: OrgStore, key: Key, value: string): Prom
     version: row['version'] as number,
     isActive: row['active'] === 1,
     notBefore: (row['not_before'] as number | null) ?? undefined,
+    endedBy: endCauseIn(row['ended_by']),
     groups: groupsIn(row['groups']),
     permissions: JSON.parse(row['permissions'] as string) as string[],
   }));

@@ -8,7 +8,7 @@ import { searchable } from '../../scim/representation';
 import type { JsonObject, Resource, Stored } from '../../scim/resource';
 import { ENTERPRISE_USER } from '../../scim/urns';
 import { expect, expectEach, expectNone, expectOneChange } from '../d1/expect';
-import { only, raised, signedOut, signOut } from '../journal/end-sessions';
+import { ended, only, signedOut, signOut } from '../journal/end-sessions';
 import { committedState, publishLater, selectCommitted } from '../journal/outbox';
 import { count, record, recordAs, toldBy } from '../journal/record';
 import type { OrgStore } from '../org/open';
@@ -194,13 +194,13 @@ export async function replaceUser(
   // Taking an account over moves no version by itself: two that do so at once must not both have done it.
   const [linked, unlinked] = isLinked ? [sql`, linked_at = ${store.now}`, sql` AND linked_at IS NULL`] : [sql``, sql``];
   const isOut = before.isActive && !draft.isActive;
-  const ended = endsSessions ? sql`, not_before = ${raised(store)}` : sql``;
+  const ending = endsSessions ? sql`, ${ended(store, actor)}` : sql``;
   const change = [
     // First, for whether the user is active still is asked.
     ...(isOut ? takeOut(store, draft.id, { otherwise: 'version', isBraked }) : []),
     sql`UPDATE users SET user_name_key = ${userNameKey}, external_id = ${externalId}, active = ${active},
         version = ${draft.version}, modified_at = ${draft.modifiedAt}, deleted_at = NULL,
-        resource = ${resource}, folded = ${folded}${linked}${ended}
+        resource = ${resource}, folded = ${folded}${linked}${ending}
       WHERE org_id = ${store.org} AND id = ${before.id} AND version = ${before.version} AND ${deleted}${unlinked}`,
     // A change that deactivates a user needs no room.
     isOut ? expectOneChange('version') : expectEach(['version', sql`changes()`], ['storage', isRoomy(store)]),

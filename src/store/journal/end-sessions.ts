@@ -3,6 +3,7 @@
  * for its publication in the same batch; the event that tells of it `publishes`.
  */
 import { type SQL, sql } from 'drizzle-orm';
+import { endCauseOf, endCauseText } from '../../end-cause';
 import type { Actor, Details } from '../../events';
 import type { Row } from '../d1/batch';
 import type { OrgStore } from '../org/open';
@@ -16,7 +17,16 @@ export const CLOCK = sql.raw(`CAST(unixepoch('subsec') * 1000 AS INTEGER)`);
  * Never lowered, and not before the moment of the commit: a request may have waited since it began, and a session issued
  * meanwhile must die too. Nor before the request by its own clock, which may be ahead of D1's.
  */
-export const raised = (store: OrgStore): SQL => sql`max(ifnull(not_before, 0), ${store.now}, ${CLOCK})`;
+const raised = (store: OrgStore): SQL => sql`max(ifnull(not_before, 0), ${store.now}, ${CLOCK})`;
+
+/**
+ * What an UPDATE of users or orgs sets where it ends their sessions, with the cause (end-cause.ts).
+ *
+ * @param until epoch milliseconds: sessions that were issued later stay; absent: all until now are over.
+ */
+export const ended = (store: OrgStore, actor: Actor, until?: number): SQL =>
+  sql`not_before = ${until === undefined ? raised(store) : sql`max(ifnull(not_before, 0), ${until})`},
+    ended_by = ${endCauseText(endCauseOf(actor))}`;
 
 /** One user, or WHOLE_ORG, where a query for ids is expected. */
 export const only = (userId: string): SQL => sql`SELECT ${userId} AS id`;
@@ -25,15 +35,16 @@ export const only = (userId: string): SQL => sql`SELECT ${userId} AS id`;
  * Every session of these users issued until now is dead.
  *
  * @param whose a query for the `id`s of users of the org.
+ * @param until as in `ended`.
  */
-export const endSessions = (store: OrgStore, whose: SQL): SQL[] => [
-  sql`UPDATE users SET not_before = ${raised(store)} WHERE org_id = ${store.org} AND id IN (SELECT id FROM (${whose}))`,
+export const endSessions = (store: OrgStore, actor: Actor, whose: SQL, until?: number): SQL[] => [
+  sql`UPDATE users SET ${ended(store, actor, until)} WHERE org_id = ${store.org} AND id IN (SELECT id FROM (${whose}))`,
   publishLater(store, whose),
 ];
 
 /** The same of everybody of the org: one row, and one key in KV, however many people there are. */
-export const endAllSessions = (store: OrgStore): SQL[] => [
-  sql`UPDATE orgs SET not_before = ${raised(store)} WHERE id = ${store.org}`,
+export const endAllSessions = (store: OrgStore, actor: Actor): SQL[] => [
+  sql`UPDATE orgs SET ${ended(store, actor)} WHERE id = ${store.org}`,
   publishLater(store, only(WHOLE_ORG)),
 ];
 
@@ -45,15 +56,21 @@ export const FEW = 50;
  * event of the change that is the cause.
  *
  * @param whose a query for the `id`s of live users of the org, asked before anything here is written.
+ * @param until as in `ended`.
  * @returns the rows of the first statement are who it is: see `signedOut`.
  */
-export function signOut(store: OrgStore, actor: Actor, whose: SQL, details: Details): SQL[] {
+export function signOut(store: OrgStore, actor: Actor, whose: SQL, details: Details, until?: number): SQL[] {
   const { record, targets, settle } = recordEach(store, actor, whose, {
     type: 'user.signed_out',
     details,
     publishes: true,
   });
-  return [sql`SELECT id FROM (${whose}) LIMIT ${FEW + 1}`, record, ...endSessions(store, targets), settle];
+  return [
+    sql`SELECT id FROM (${whose}) LIMIT ${FEW + 1}`,
+    record,
+    ...endSessions(store, actor, targets, until),
+    settle,
+  ];
 }
 
 /** The ids of who was signed out; more than FEW stand for many. */

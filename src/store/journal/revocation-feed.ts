@@ -1,5 +1,6 @@
 /** What of the journal bears on sessions, as host apps are told it: as states. */
 import { sql } from 'drizzle-orm';
+import { type EndCause, endCauseIn } from '../../end-cause';
 import { type Row, runBatch } from '../d1/batch';
 
 /** What is true of a user, or of the whole org, by the event after which hosts are told. */
@@ -9,6 +10,8 @@ export interface State {
   readonly active: boolean;
   /** Epoch milliseconds; 0: none. */
   readonly notBefore: number;
+  /** Why the sessions until then are over, where it is known. */
+  readonly endedBy?: EndCause;
 }
 
 /** The states that changed after `from`, up to and with `through`. */
@@ -41,9 +44,9 @@ export async function readPublished(
   after: readonly number[],
 ): Promise<Published | undefined> {
   const [orgs, ...found] = await runBatch(db, [
-    sql`SELECT event_seq, not_before, disabled_at FROM orgs WHERE id = ${orgId}`,
+    sql`SELECT event_seq, not_before, ended_by, disabled_at FROM orgs WHERE id = ${orgId}`,
     ...after.map(
-      (seq) => sql`SELECT e.seq, e.target_id, users.active, users.deleted_at, users.not_before,
+      (seq) => sql`SELECT e.seq, e.target_id, users.active, users.deleted_at, users.not_before, users.ended_by,
           EXISTS (SELECT 1 FROM events AS later WHERE later.org_id = ${orgId} AND later.target_id IS e.target_id
             AND later.seq > e.seq AND later.publishes = 1) AS is_passed
         FROM (SELECT seq, target_id FROM events WHERE org_id = ${orgId} AND publishes = 1 AND seq > ${seq}
@@ -67,11 +70,13 @@ export async function readPublished(
 /** Who is in no table any more cannot be signed in. */
 function stateOf(row: Row, org: Row): State {
   const user = row['target_id'] as string | null;
+  const endedBy = endCauseIn((user === null ? org : row)['ended_by']);
   const subject = user === null ? { active: org['disabled_at'] === null ? 1 : 0, deleted_at: null } : row;
   return {
     seq: row['seq'] as number,
     user,
     active: subject['active'] === 1 && subject['deleted_at'] === null,
     notBefore: ((user === null ? org : row)['not_before'] as number | null) ?? 0,
+    ...(endedBy && { endedBy }),
   };
 }

@@ -154,7 +154,7 @@ export async function deactivateUsers(
       WHERE org_id = ${store.org} AND id IN (${targets})`,
     // What the brake has held of them has come about.
     sql`DELETE FROM brake_held WHERE org_id = ${store.org} AND operation = 'deactivate' AND user_id IN (${targets})`,
-    ...endSessions(store, targets),
+    ...endSessions(store, actor, targets),
     settle,
     sql`SELECT active_user_count - ${count(store, `${UNLINKED} AND active = 1`)} - ${protectedActive(store)} AS n
       FROM orgs WHERE id = ${store.org}`,

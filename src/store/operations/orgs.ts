@@ -116,7 +116,7 @@ export async function signOutOrg(store: OrgStore, actor: Actor, details: Details
   const results = await store.write(
     count(store),
     record(store, actor, { type: 'org.signed_out', details, publishes: true }),
-    ...endAllSessions(store),
+    ...endAllSessions(store, actor),
     sql`SELECT * FROM orgs WHERE id = ${store.org}`,
   );
   return tenantOf(results.at(-1)![0]!);
@@ -136,7 +136,7 @@ export async function switchOrg(store: OrgStore, isDisabled: boolean, actor: Act
       expectOneChange('switched'),
       count(store),
       record(store, actor, { type: isDisabled ? 'org.disabled' : 'org.enabled', details, publishes: true }),
-      ...(isDisabled ? endAllSessions(store) : [publishLater(store, only(WHOLE_ORG))]),
+      ...(isDisabled ? endAllSessions(store, actor) : [publishLater(store, only(WHOLE_ORG))]),
       sql`SELECT * FROM orgs WHERE id = ${store.org}`,
     );
     return tenantOf(results.at(-1)![0]!);

@@ -1,5 +1,6 @@
 /** The org and the credential that a batch has found: rows of D1 and what they become. */
 import { sql } from 'drizzle-orm';
+import { type EndCause, endCauseIn } from '../../end-cause';
 import type { Row } from '../d1/batch';
 import type { OrgSettings } from './settings';
 
@@ -20,6 +21,8 @@ export interface Tenant {
   /** Its import is not finished. */
   readonly isImporting: boolean;
   readonly notBefore: number | undefined;
+  /** Why everybody's sessions until then are over. */
+  readonly endedBy: EndCause | undefined;
   readonly createdAt: number;
 }
 
@@ -63,7 +66,7 @@ export const tenantOf = (row: Row): Tenant => ({
 
 /** What moves without the profile. */
 export const FOUND =
-  sql.raw(`orgs.id, orgs.revision, orgs.user_count, orgs.active_user_count, orgs.group_count, orgs.stored_bytes, orgs.not_before,
+  sql.raw(`orgs.id, orgs.revision, orgs.user_count, orgs.active_user_count, orgs.group_count, orgs.stored_bytes, orgs.not_before, orgs.ended_by,
   orgs.importing IS NOT NULL AS importing`);
 
 export const countsOf = (row: Row) => ({
@@ -74,4 +77,5 @@ export const countsOf = (row: Row) => ({
   storedBytes: row['stored_bytes'] as number,
   isImporting: row['importing'] !== null && row['importing'] !== 0,
   notBefore: (row['not_before'] as number | null) ?? undefined,
+  endedBy: endCauseIn(row['ended_by']),
 });

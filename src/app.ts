@@ -14,6 +14,8 @@ import { scimError } from './routes/respond';
 import { scim } from './routes/scim';
 import { routedPath } from './routes/scim/path';
 import { sessions } from './routes/sessions';
+import { signals } from './routes/signals';
+import { signalMetadata } from './routes/signals/metadata';
 import { notFound, ScimError, unavailable } from './scim/error';
 import { Busy } from './store/d1/batch';
 
@@ -30,6 +32,9 @@ app.get('/.well-known/oauth-authorization-server', metadata);
 app.route('/admin/v1', admin);
 app.route('/sessions/v1', sessions);
 app.route('/portal', portal);
+app.route('/signals', signals);
+// RFC 8414 §3.1: each org is an issuer of its own, whose path follows.
+app.get('/.well-known/oauth-authorization-server/signals/:org', signalMetadata);
 
 app.notFound(async (c) => {
   await noteStray(c);

@@ -12,6 +12,7 @@ export type EventType =
   | 'scim.enabled'
   | 'scim.disabled'
   | CredentialEvent
+  | `signals.${'added' | 'removed'}`
   | GrantEvent
   | ClientEvent
   | 'user.created'
@@ -21,6 +22,8 @@ export type EventType =
   | 'user.deleted'
   | 'user.restored'
   | 'user.signed_out'
+  /** A signal named the user, and nothing follows from it here. */
+  | 'user.signal_received'
   | PeopleEvent
   | PortalEvent
   | 'brake.held'
@@ -89,8 +92,8 @@ export type Changed =
 
 /** Who did it. The credential itself is noted by the store. */
 export interface Actor {
-  /** `idp`, `client:` and the id of an OAuth client, `admin:` and the label that the operator gave, or
-   * `service`: the cron. */
+  /** `idp`, `client:` and the id of an OAuth client, `admin:` and the label that the operator gave, `signal:` and the
+   * issuer of a signal, or `service`: the cron. */
   readonly name: string;
   readonly requestId: string;
   /** User-Agent, cut: tells one IdP's client from another's. */

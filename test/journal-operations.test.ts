@@ -10,7 +10,8 @@ import { post, type TestClient, tokenOf } from './support/oauth';
  * Shown where they happen: the codes and refresh tokens of an approval (routes/oauth-code, oauth-refresh), the cron's warnings
  * (cron/credentials), the end of a grace by use (credentials/use), nine tenths of the seats (routes/seats), people who were there before
  * and who are protected (routes/linking, routes/people), erasure (routes/erase), the brake (routes/brake), orgs that
- * come and go (routes/archive), schemas of large orgs (provisioning/removal), the portal (routes/portal). A client's line is not revoked but deleted with it.
+ * come and go (routes/archive), schemas of large orgs (provisioning/removal), the portal (routes/portal), signals and their sources (routes/signals).
+ * A client's line is not revoked but deleted with it.
  */
 type Elsewhere =
   | `client.${'approved' | 'redeemed' | 'refreshed' | 'reused'}`
@@ -20,6 +21,8 @@ type Elsewhere =
   | PeopleEvent
   | PortalEvent
   | `brake.${'held' | 'rejected' | 'withdrawn'}`
+  | `signals.${'added' | 'removed'}`
+  | 'user.signal_received'
   | `org.${'exported' | 'imported'}`
   | 'schema.cleared';
 

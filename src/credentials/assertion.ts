@@ -148,7 +148,7 @@ async function verified(
 const CLAIMS: Record<string, Fault> = { iss: 'issuer', sub: 'subject', aud: 'audience' };
 
 /** Whatever went wrong with it, it is not proved. */
-function faultOf(error: unknown): Fault {
+export function faultOf(error: unknown): Fault {
   if (error instanceof errors.JWTExpired) return 'expired';
   if (error instanceof errors.JWTClaimValidationFailed) return CLAIMS[error.claim] ?? 'time';
   if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) return 'key';

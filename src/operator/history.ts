@@ -76,7 +76,7 @@ const OF_USER: Record<string, Tale> = {
       cause === 'rename' ? ' for a new userName' : cause === 'group' ? ` for leaving the group ${group(of)}` : '';
     return `Signed out ${by}${why}${signalled(event)}`;
   },
-  'user.signalled': (by, { event }) => `Named ${by}${signalled(event)}: nothing was changed`,
+  'user.signal_received': (by, { event }) => `Named ${by}${signalled(event)}: nothing was changed`,
   'org.disabled': (by, { reason }) => `The org was switched off ${by}${because(reason)}: its users cannot be signed in`,
   'org.enabled': (by, { reason }) => `The org was switched on again ${by}${because(reason)}`,
   'org.signed_out': (by) => `All users of the org were signed out ${by}`,

@@ -50,6 +50,54 @@ const REQUESTS: Readonly<Record<string, string>> = {
   '503': 'the database was busy or unreachable: identity providers try again by themselves',
 };
 
+/** What became of a signal: of Universal Logout, of a stream. */
+const SIGNALS: Readonly<Record<string, string>> = {
+  missing: 'a signal came without a token',
+  malformed: 'the token of a signal could not be read',
+  type: 'the token of a signal is of another type',
+  algorithm: 'the token of a signal is not signed with a public key',
+  issuer: 'a signal came from an issuer that is no source of this org',
+  audience: 'a signal was made for another address',
+  key: 'the key of a signal is not known, or too weak',
+  signature: 'the signature of a signal is wrong',
+  jti: 'a signal came without an id of its own (jti)',
+  expired: 'a signal came more than five minutes after its end',
+  time: 'the times of a signal are missing, or more than five minutes off',
+  replayed: 'a signal came a second time, and was not carried out again',
+  unavailable: 'the keys of the issuer could not be fetched',
+  jwks: 'the keys of the issuer are at an address that is not public',
+  rate_limited: 'more signals came at once than are accepted',
+  [BRAKED]: 'a signal was not checked, because too many requests without a valid credential came from its address',
+  body: 'the request of a signal could not be understood',
+  event: 'a stream sent an event that could not be understood',
+  subject: 'a signal named a person who is not in this org',
+  foreign: 'a signal named a person of another issuer',
+  format: 'a signal named a person in a way that is not known',
+  ambiguous: 'a signal named more than ten users at once',
+  initiator: 'a stream told of something that the person did, such as an ordinary sign-out: nothing was changed',
+  state: 'the verification of a stream did not repeat what was asked',
+};
+
+/** What to do about it. */
+const SIGNAL_HELP: Readonly<Record<string, string>> = {
+  missing: 'enter the endpoint in the identity provider again',
+  issuer: 'add the issuer with "signals add"',
+  audience: 'enter the endpoint exactly as "signals list" prints it',
+  key: 'compare the jwks-url of the source; RSA keys need 2048 bits',
+  expired: 'set the clock of the sender',
+  time: 'set the clock of the sender',
+  replayed: 'nothing is to be done',
+  unavailable: 'see whether the jwks-url of the source can be reached; the sender tries again',
+  jwks: 'add the source again with its jwks-url',
+  rate_limited: 'the sender has to try again',
+  [BRAKED]: 'find what sends them there',
+  subject: 'see whether the person is assigned, and which attribute "signals list" names as the subject',
+  foreign: 'the subject has to be of the issuer of the source',
+  format: 'choose an e-mail address or the issuer and subject in the identity provider',
+  ambiguous: 'let the sender name people by the issuer and subject',
+  initiator: 'nothing is to be done; "signals add --any-initiator" lets such events end sessions',
+};
+
 function sentenceOfRequest(hint: string): string {
   const [, status = '', scimType, attribute] = /^\S+ \S+ (\d{3})(?: (\w+)(?: (\w+))?)?$/.exec(hint) ?? [];
   if (attribute) return `a request was refused (${hint}): ${attribute} is missing: map it in the identity provider`;
@@ -128,6 +176,8 @@ function sentence({ reason, hint, credential, successor }: Refusal): string {
       return 'an authorization code or refresh token was unknown, expired or used: connect again in the identity provider, with a code of "oauth approve"';
     case 'approval':
       return `the approval code was not accepted${more}: make a new one with "oauth approve"`;
+    case 'signal':
+      return `${SIGNALS[hint] ?? `a signal was not accepted${more}`}: ${SIGNAL_HELP[hint] ?? 'compare the source with "signals list"'}`;
     case 'request':
       return sentenceOfRequest(hint);
   }

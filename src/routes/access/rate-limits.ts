@@ -26,7 +26,7 @@ interface Known {
 }
 
 /** The latest that were put in, at most so many. */
-class Recent<T> {
+export class Recent<T> {
   readonly #all = new Map<string, T>();
 
   constructor(private readonly most: number) {}
@@ -187,4 +187,19 @@ async function isOver(limiter: Env['FAILED_AUTH'], key: string): Promise<boolean
     console.error(JSON.stringify({ message: 'a rate limit could not be asked', error: String(error) }));
     return false;
   }
+}
+
+/**
+ * Counts a signal of the org (routes/signals). Not with the org's other requests: a day with a thousand sign-outs must not
+ * wait for the directory, nor the directory for it.
+ *
+ * @returns seconds to wait, if so many come at once.
+ */
+export async function signalsTooFast({ env }: Context<App>, orgId: string): Promise<number | undefined> {
+  return (await isOver(env.RATE_500, `signals:${orgId}`)) ? ORG_PERIOD : undefined;
+}
+
+/** What this Cloudflare location is to know of a sender of signals that has proved itself: see `strangerTooOften`. */
+export function becomeSeen(c: Context<App>, hash: string): void {
+  if (addressOf(c) !== undefined) inBackground(c, location.keep(c, hash));
 }

@@ -25,6 +25,7 @@ import { refusals } from './refusals';
 import { restore } from './restore';
 import { schemas } from './schemas';
 import { sessions } from './sessions';
+import { signals } from './signals';
 import { users } from './users';
 
 const routes = new Hono<App>();
@@ -57,6 +58,7 @@ routes.route('/orgs/:slug/schemas', schemas);
 routes.route('/orgs/:slug/sessions', sessions);
 routes.route('/orgs/:slug/portal-links', portalLinks);
 routes.route('/portal-links', operatorLink);
+routes.route('/orgs/:slug/signals', signals);
 routes.all('*', () => {
   throw notFound('Endpoint');
 });

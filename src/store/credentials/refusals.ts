@@ -32,6 +32,8 @@ export type Reason =
   | 'approval'
   /** Of a client that is good: its authorization code or refresh token is not. */
   | 'grant'
+  /** A signal was not accepted, or came to nothing: the hint says why. */
+  | 'signal'
   /** Of a good credential: refused for what it asked for, or failed. The hint is of words of ours alone. */
   | 'request';
 

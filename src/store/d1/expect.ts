@@ -39,7 +39,9 @@ export type Expectation =
   | 'removal'
   | 'sign_outs'
   | 'portal_link'
-  | 'domains';
+  | 'domains'
+  | 'signal_source'
+  | 'signal_sources';
 
 /** @param condition an expression that is 1 when the batch may go on. */
 export function expect(expectation: Expectation, condition: SQL): SQL {

@@ -64,13 +64,13 @@ function holdersOf(people: readonly Person[], address: string): readonly Person[
   return people.length < MAX_ALIKE || holders.length > 1 ? holders : people.slice(0, 2);
 }
 
-function hasAddress(resource: Resource, address: string): boolean {
+export function hasAddress(resource: Resource, address: string): boolean {
   const key = addressKey(address);
   return addressesOf(resource).some((one) => addressKey(one) === key);
 }
 
-/** Each by its own index. */
-function seqsOf(store: OrgStore, key: Key, value: string): SQL {
+/** The `seq`s of those with this name, each by its own index. */
+export function seqsOf(store: OrgStore, key: Key, value: string): SQL {
   if (key === 'email') return seqsWithAddress(store, 'user_emails', value);
   return sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL AND ${isCalled(key, value)}`;
 }

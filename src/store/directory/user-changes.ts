@@ -9,7 +9,14 @@ import type { JsonObject, Resource, Stored } from '../../scim/resource';
 import { ENTERPRISE_USER } from '../../scim/urns';
 import { expect, expectEach, expectNone, expectOneChange } from '../d1/expect';
 import { ended, only, signedOut, signOut } from '../journal/end-sessions';
-import { committedState, publishLater, selectCommitted } from '../journal/outbox';
+import {
+  committedState,
+  committedStates,
+  type Publication,
+  publishLater,
+  selectAllCommitted,
+  selectCommitted,
+} from '../journal/outbox';
 import { count, record, recordAs, toldBy } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import { takeOut, withdrawal } from './deactivation-limit';
@@ -35,6 +42,30 @@ export async function signOutUser(
     sql`${SELECT} WHERE ${user}`,
   );
   return userOf(results.at(-1)![0]!);
+}
+
+/**
+ * Every session of these users issued until now is dead, where they are live; nothing else of them changes.
+ *
+ * @param until epoch milliseconds: only sessions from before it end, and a user whose sessions have ended since then is
+ *   left alone.
+ * @returns what is to be published.
+ */
+export async function signOutUsers(
+  store: OrgStore,
+  userIds: readonly string[],
+  actor: Actor,
+  details: Details,
+  until?: number,
+): Promise<Publication[]> {
+  const isNews = until === undefined ? sql`` : sql` AND ifnull(users.not_before, 0) < ${until}`;
+  const whose = sql`SELECT users.id AS id FROM json_each(${JSON.stringify(userIds)}) AS named
+    CROSS JOIN users ON users.org_id = ${store.org} AND users.id = named.value WHERE users.deleted_at IS NULL${isNews}`;
+  const results = await store.write(
+    ...signOut(store, actor, whose, details, until),
+    selectAllCommitted(store, userIds),
+  );
+  return committedStates(results.at(-1));
 }
 
 /** A user about to be written. */

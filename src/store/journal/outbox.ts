@@ -36,6 +36,17 @@ export const selectCommitted = (store: OrgStore, userId: string): SQL =>
 export const committedState = (rows: readonly Row[] | undefined): Publication =>
   publicationOf(rows![0]!['id'] as string, rows![0]!, rows![0]!['through'] as number);
 
+/** Of several users the states that the batch has changed, for `committedStates`. */
+export const selectAllCommitted = (store: OrgStore, userIds: readonly string[]): SQL =>
+  sql`SELECT max(outbox.seq) AS through, users.id, users.active, users.deleted_at, users.erased_at, users.not_before
+    FROM json_each(${JSON.stringify(userIds)}) AS named
+    CROSS JOIN users ON users.org_id = ${store.org} AND users.id = named.value
+    CROSS JOIN outbox ON outbox.org_id = ${store.org} AND outbox.user_id = users.id GROUP BY users.id`;
+
+/** @param rows what `selectAllCommitted` has found. */
+export const committedStates = (rows: readonly Row[] | undefined): Publication[] =>
+  rows!.map((row) => publicationOf(row['id'] as string, row, row['through'] as number));
+
 const publicationOf = (userId: string, row: Row, through: number): Publication => ({
   userId,
   isActive: row['active'] === 1 && row['deleted_at'] === null,

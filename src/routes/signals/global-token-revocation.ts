@@ -1,0 +1,98 @@
+/**
+ * Universal Logout, as Okta calls it: an issuer asks that all sessions of a person end
+ * (draft-parecki-oauth-global-token-revocation).
+ */
+import { type Context, Hono } from 'hono';
+import { REVOCATION } from '../../credentials/signal-token';
+import { invalidSyntax, invalidValue, notFound, ScimError, tooManyRequests, unavailable } from '../../scim/error';
+import { parseJson } from '../../scim/json';
+import { mediaTypesOf } from '../../scim/quirks';
+import { endSessionsOf, type Outcome } from '../../signals/receive';
+import { type Subject, subjectOf } from '../../signals/subject-identifier';
+import { receiving, SourceGone } from '../../store/credentials/signal-sources';
+import { Taken, Unmet } from '../../store/d1/batch';
+import { findMeant } from '../../store/directory/signal-subjects';
+import { JSON_TYPES, readBytes } from '../body';
+import type { App } from '../context';
+import { allowOnly } from '../method';
+import { authenticateSignal, forgetSource, noteSignal, orgIdOf, type Signal } from './authenticate';
+
+/** Bytes. */
+const MAX_BODY = 16_384;
+
+export const revocation = new Hono<App>();
+
+revocation.post('/', async (c) => {
+  const token = /^\s*Bearer\s+(\S+)\s*$/i.exec(c.req.header('Authorization') ?? '')?.[1];
+  const authentication = await authenticateSignal(c, token, REVOCATION);
+  if (!authentication.ok) {
+    const { fault, wait } = authentication;
+    if (fault === 'unavailable') throw unavailable('The keys of the issuer could not be fetched: try again', wait);
+    if (wait !== undefined) throw tooManyRequests('Too many requests: try again later', wait);
+    throw unauthorized();
+  }
+  const { signal } = authentication;
+  const outcome = await carriedOut(c, signal, await readSubject(c, signal));
+  if (outcome.became === 'ended') return c.body(null, outcome.isPublished ? 204 : 202);
+  noteSignal(c, outcome.became === 'nobody' ? 'subject' : 'ambiguous');
+  if (outcome.became === 'ambiguous') throw new ScimError(422, undefined, 'The subject means too many users');
+  throw notFound('User');
+});
+
+revocation.all('/', allowOnly('POST'));
+
+/** One answer for every token that is not good, whatever the reason. */
+const unauthorized = () =>
+  new ScimError(401, undefined, 'A valid token of a registered issuer is required', {
+    'WWW-Authenticate': 'Bearer realm="signals"',
+  });
+
+/** @throws ScimError 400, 413, 415, and 404 for a person of another issuer, as for nobody. */
+async function readSubject(c: Context<App>, { source }: Signal): Promise<Extract<Subject, { lookups: unknown }>> {
+  let subject: Subject;
+  try {
+    if (!mediaTypesOf(c.req.header('Content-Type')).every((type) => JSON_TYPES.has(type))) {
+      throw new ScimError(415, undefined, 'Content-Type: application/json was expected');
+    }
+    const body = parseJson(await readBytes(c.req.raw, MAX_BODY));
+    if (typeof body !== 'object' || body === null) throw invalidSyntax('The body: an object was expected');
+    // Okta's guide writes `subject`, the draft `sub_id`.
+    const { sub_id: named, subject: asOkta } = body as { sub_id?: unknown; subject?: unknown };
+    subject = subjectOf(named ?? asOkta, source);
+  } catch (error) {
+    noteSignal(c, 'body');
+    throw error;
+  }
+  if ('lookups' in subject) return subject;
+  noteSignal(c, subject.fault === 'malformed' ? 'body' : subject.fault);
+  if (subject.fault === 'foreign') throw notFound('User');
+  throw invalidValue('sub_id: the format iss_sub, email or opaque was expected, with its members (RFC 9493)');
+}
+
+async function carriedOut(
+  c: Context<App>,
+  { org, source, once }: Signal,
+  { lookups }: Extract<Subject, { lookups: unknown }>,
+): Promise<Outcome> {
+  const store = receiving(org.store, source, once);
+  const { type, issuer } = source;
+  try {
+    const meant = await findMeant(store, lookups);
+    return await endSessionsOf({ ...org, store }, meant, { cause: 'signal', event: type, issuer });
+  } catch (error) {
+    if (error instanceof Taken && error.columns.startsWith('assertions.')) {
+      noteSignal(c, 'replayed');
+      throw unauthorized();
+    }
+    if (!isGone(error)) throw error;
+    forgetSource(orgIdOf(c)!, source);
+    noteSignal(c, 'issuer');
+    throw unauthorized();
+  }
+}
+
+/** The source, or its org, was removed meanwhile. */
+export const isGone = (error: unknown): boolean =>
+  error instanceof SourceGone ||
+  (error instanceof Unmet && error.expectation === 'signal_source') ||
+  (error instanceof ScimError && error.status === 404);

@@ -1,0 +1,163 @@
+/** Who may send signals to an org: registered by an administrator, found by the issuer of a token. */
+import { type SQL, sql } from 'drizzle-orm';
+import type { Actor } from '../../events';
+import type { Row } from '../d1/batch';
+import { expect } from '../d1/expect';
+import { count, record } from '../journal/record';
+import type { OrgStore } from '../org/open';
+import type { Once } from './oauth-clients';
+
+export type SourceType = 'global-token-revocation' | 'ssf';
+
+/** Sources of one org. */
+export const MAX_SOURCES = 20;
+
+/** What follows from the events of a stream. */
+export interface Policy {
+  /** Events that end sessions, by the last part of their URI; absent: the usual ones. */
+  readonly endsOn?: readonly string[];
+  /** Also what a person did without an administrator or a policy, as an ordinary sign-out. */
+  readonly anyInitiator?: boolean;
+}
+
+/** A stream at a transmitter (SSF 1.0 §8). */
+export interface Stream {
+  readonly id?: string;
+  /** Where its configuration is; absent: somebody made it at the transmitter by hand. */
+  readonly configurationUrl?: string;
+  /** What its verification is to repeat. */
+  readonly state?: string;
+}
+
+export interface SignalSource {
+  readonly id: string;
+  readonly type: SourceType;
+  readonly issuer: string;
+  readonly jwksUrl: string;
+  /** Absent: the address of our endpoint. */
+  readonly audience: string | undefined;
+  readonly subject: 'externalId' | 'userName' | 'email';
+  readonly policy: Policy;
+  readonly stream: Stream | undefined;
+  readonly status: string | undefined;
+  /** Epoch milliseconds. */
+  readonly verifiedAt: number | undefined;
+  readonly lastSignalAt: number | undefined;
+  readonly createdAt: number;
+  readonly createdBy: string;
+}
+
+const sourceOf = (row: Row): SignalSource => ({
+  id: row['id'] as string,
+  type: row['type'] as SourceType,
+  issuer: row['issuer'] as string,
+  jwksUrl: row['jwks_url'] as string,
+  audience: (row['audience'] as string | null) ?? undefined,
+  subject: row['subject'] as SignalSource['subject'],
+  policy: JSON.parse(row['policy'] as string) as Policy,
+  stream: row['stream'] === null ? undefined : (JSON.parse(row['stream'] as string) as Stream),
+  status: (row['status'] as string | null) ?? undefined,
+  verifiedAt: (row['verified_at'] as number | null) ?? undefined,
+  lastSignalAt: (row['last_signal_at'] as number | null) ?? undefined,
+  createdAt: row['created_at'] as number,
+  createdBy: row['created_by'] as string,
+});
+
+/** One of the org, as a condition. */
+const one = (store: OrgStore, id: string): SQL => sql`org_id = ${store.org} AND id = ${id}`;
+
+/**
+ * @throws Unmet `signal_sources`: the org has as many as it may have.
+ * @throws Taken: it has one of this type and issuer.
+ */
+export async function insertSource(
+  store: OrgStore,
+  source: Omit<SignalSource, 'createdAt' | 'verifiedAt' | 'lastSignalAt'>,
+  actor: Actor,
+): Promise<void> {
+  const { id, type, issuer, jwksUrl, audience, subject, policy, stream, status, createdBy: by } = source;
+  await store.write(
+    expect(
+      'signal_sources',
+      sql`(SELECT count(*) FROM signal_sources WHERE org_id = ${store.org}) < CAST(${MAX_SOURCES} AS INTEGER)`,
+    ),
+    sql`INSERT INTO signal_sources (org_id, id, type, issuer, jwks_url, audience, subject, policy, stream, status, created_at, created_by)
+      SELECT ${store.org}, ${id}, ${type}, ${issuer}, ${jwksUrl}, ${audience ?? null}, ${subject},
+        ${JSON.stringify(policy)}, ${stream ? JSON.stringify(stream) : null}, ${status ?? null}, ${store.now}, ${by}`,
+    count(store),
+    record(store, actor, { type: 'signals.added', targetId: id, details: { by, type, issuer, jwksUrl, subject } }),
+  );
+}
+
+/** The oldest first; at most MAX_SOURCES. */
+export async function listSources(store: OrgStore): Promise<SignalSource[]> {
+  const [rows] = await store.read(
+    sql`SELECT * FROM signal_sources WHERE org_id = ${store.org} ORDER BY created_at, id LIMIT CAST(${MAX_SOURCES} AS INTEGER)`,
+  );
+  return rows!.map(sourceOf);
+}
+
+/** One round trip. */
+export async function findSource(store: OrgStore, type: SourceType, issuer: string): Promise<SignalSource | undefined> {
+  const [rows] = await store.read(
+    sql`SELECT * FROM signal_sources WHERE org_id = ${store.org} AND type = ${type} AND issuer = ${issuer}`,
+  );
+  return rows![0] && sourceOf(rows![0]);
+}
+
+/** @throws Unmet `signal_source`: there is no such source. */
+export async function deleteSource(store: OrgStore, id: string, by: string, actor: Actor): Promise<SignalSource> {
+  const results = await store.write(
+    expect('signal_source', sql`EXISTS (SELECT 1 FROM signal_sources WHERE ${one(store, id)})`),
+    sql`SELECT * FROM signal_sources WHERE ${one(store, id)}`,
+    count(store),
+    record(store, actor, { type: 'signals.removed', targetId: id, details: { by } }),
+    sql`DELETE FROM signal_sources WHERE ${one(store, id)}`,
+  );
+  return sourceOf(results[1]![0]!);
+}
+
+/** The source that a signal came by was removed: the signal counts for nothing. */
+export class SourceGone extends Error {}
+
+/** What a batch changes of its source. */
+export interface Noted {
+  readonly verified?: boolean;
+  readonly status?: string;
+}
+
+/**
+ * The same store, for what one signal asks for. Each batch makes sure that the source is still there. The first write that
+ * succeeds uses the signal up, so that it acts once, whatever its sender repeats.
+ *
+ * @throws (its batches) SourceGone. Taken (`assertions.…`): the signal was used up. Unmet `signal_source`.
+ */
+export function receiving(
+  store: OrgStore,
+  { id }: SignalSource,
+  once: Once,
+  { verified, status }: Noted = {},
+): OrgStore {
+  const isThere = sql`EXISTS (SELECT 1 FROM signal_sources WHERE ${one(store, id)})`;
+  let isUsed = false;
+  return store.seat(async (kind, statements) => {
+    if (kind === 'read') {
+      const [found, ...rows] = await store.read(sql`SELECT ${isThere} AS there`, ...statements);
+      if (found![0]!['there'] !== 1) throw new SourceGone('the source was removed');
+      return rows;
+    }
+    const leading = [
+      expect('signal_source', isThere),
+      ...(isUsed
+        ? []
+        : [
+            sql`INSERT INTO assertions (org_id, hash, valid_until) SELECT ${store.org}, ${once.hash}, ${once.validUntil}`,
+          ]),
+      sql`UPDATE signal_sources SET last_signal_at = ${store.now}, status = ifnull(${status ?? null}, status),
+        verified_at = iif(${verified ? 1 : 0}, ${store.now}, verified_at) WHERE ${one(store, id)}`,
+    ];
+    const rows = await store.write(...leading, ...statements);
+    isUsed = true;
+    return rows.slice(leading.length);
+  });
+}

@@ -5,6 +5,8 @@ import { removeExpired, warnOfExpiry } from '../store/operations/expiry';
 /** Of one run, which comes every minute. */
 const WARNINGS_PER_SWEEP = 200;
 const REMOVALS_PER_SWEEP = 500;
+/** Short rows, of which many come at once: each signal leaves one (credentials/signal-token.ts). */
+const ASSERTIONS_PER_SWEEP = 10_000;
 
 /** Events `token.expiring`, `basic.expiring` and `client.expiring`, 20, 7 and 1 days before. */
 export async function warn(databases: Databases, now = Date.now()): Promise<void> {
@@ -14,5 +16,5 @@ export async function warn(databases: Databases, now = Date.now()): Promise<void
 
 /** Access and refresh tokens, grants, used assertions and counted refusals that are over for days. */
 export async function cleanUp(databases: Databases, now = Date.now()): Promise<void> {
-  for (const db of allDatabases(databases)) await removeExpired(db, now, REMOVALS_PER_SWEEP);
+  for (const db of allDatabases(databases)) await removeExpired(db, now, REMOVALS_PER_SWEEP, ASSERTIONS_PER_SWEEP);
 }

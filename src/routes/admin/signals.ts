@@ -5,12 +5,16 @@ import { isJwksAddress } from '../../credentials/public-host';
 import { randomText } from '../../credentials/secret';
 import { settings } from '../../env';
 import { conflict, invalidValue, notFound } from '../../scim/error';
+import { ENDING, USUAL } from '../../signals/security-event';
+import { askForVerification, createStream, deleteStream, readTransmitter } from '../../signals/transmitter';
 import {
   deleteSource,
   insertSource,
   listSources,
   MAX_SOURCES,
+  type NewSource,
   type SignalSource,
+  type SourceType,
 } from '../../store/credentials/signal-sources';
 import { Taken, Unmet } from '../../store/d1/batch';
 import type { App } from '../context';
@@ -23,14 +27,50 @@ import { by, orgOf } from './respond';
 /** Where Okta has the keys of an org. Source: Okta, «Build Universal Logout for your app», read in November 2026. */
 const OKTA_KEYS = '/oauth2/v1/keys';
 
-const addBody = z.strictObject({
-  type: z.enum(['global-token-revocation'], 'global-token-revocation was expected'),
-  issuer: address,
-  jwksUrl: address.optional(),
-  subject: z
-    .enum(['externalId', 'userName', 'email'], 'externalId, userName or email was expected')
-    .default('externalId'),
-  by,
+const subject = z
+  .enum(['externalId', 'userName', 'email'], 'externalId, userName or email was expected')
+  .default('externalId');
+
+const addBody = z.discriminatedUnion(
+  'type',
+  [
+    z.strictObject({
+      type: z.literal('global-token-revocation'),
+      issuer: address,
+      jwksUrl: address.optional(),
+      subject,
+      by,
+    }),
+    z.strictObject({
+      type: z.literal('ssf'),
+      transmitter: address,
+      /** Of the transmitter's API; used now, and not kept. */
+      auth: z
+        .string()
+        .min(1, 'a token was expected')
+        .max(8_192)
+        .regex(/^[!-~]+$/, 'a bearer token was expected')
+        .optional(),
+      audience: z.string().min(1, 'a value was expected').max(2_000, 'at most 2000 characters are accepted').optional(),
+      endsOn: z
+        .array(z.enum(ENDING, `one of ${ENDING.join(', ')} was expected`))
+        .max(ENDING.length)
+        .optional(),
+      anyInitiator: z.boolean().optional(),
+      subject,
+      by,
+    }),
+  ],
+  'global-token-revocation or ssf was expected',
+);
+
+const removeBody = z.strictObject({
+  auth: z
+    .string()
+    .min(1)
+    .max(8_192)
+    .regex(/^[!-~]+$/, 'a bearer token was expected')
+    .optional(),
 });
 
 export const signals = new Hono<App>();
@@ -42,36 +82,71 @@ signals.get('/', async (c) => {
 });
 
 signals.post('/', body(addBody), async (c) => {
-  const { by: createdBy = c.var.by, jwksUrl, ...asked } = c.req.valid('json');
-  const { store, actor } = orgOf(c);
+  const asked = c.req.valid('json');
+  const { store } = orgOf(c);
   const { id: orgId } = await store.verify();
-  const source = {
-    ...{
-      id: randomText(12),
-      ...asked,
-      createdBy,
-      audience: undefined,
-      policy: {},
-      stream: undefined,
-      status: undefined,
-    },
-    jwksUrl: publicKeys(c, jwksUrl ?? `${asked.issuer.replace(/\/+$/, '')}${OKTA_KEYS}`),
-  };
+  const { source, finish } = asked.type === 'ssf' ? await streamOf(c, orgId, asked) : revocationOf(c, asked);
+  const { actor, store: now } = orgOf(c);
   try {
-    await insertSource(store, source, actor);
+    await insertSource(now, source, actor);
   } catch (error) {
+    await finish?.('undo');
     throw meaning(error);
   }
-  const added = { ...source, verifiedAt: undefined, lastSignalAt: undefined, createdAt: store.now };
-  return c.json(shownSource(c, orgId, added), 201);
+  const verification = await finish?.('verify');
+  const added = { ...source, verifiedAt: undefined, lastSignalAt: undefined, createdAt: now.now };
+  return c.json({ ...shownSource(c, orgId, added), ...(verification !== undefined && { verification }) }, 201);
 });
 
-signals.delete('/:source', async (c) => {
+type Asked<T extends SourceType> = Extract<z.output<typeof addBody>, { type: T }>;
+
+interface Made {
+  readonly source: NewSource;
+  /** What follows once it is stored, or could not be: with the transmitter. @returns whether it will do it. */
+  readonly finish?: (step: 'verify' | 'undo') => Promise<boolean>;
+}
+
+function revocationOf(
+  c: Context<App>,
+  { type, issuer, jwksUrl, subject, by: createdBy = c.var.by }: Asked<'global-token-revocation'>,
+): Made {
+  const keys = publicKeys(c, jwksUrl ?? `${issuer.replace(/\/+$/, '')}${OKTA_KEYS}`);
+  return {
+    source: {
+      ...{ id: randomText(12), type, issuer, jwksUrl: keys, subject, createdBy },
+      ...{ audience: undefined, policy: {}, stream: undefined, status: undefined },
+    },
+  };
+}
+
+/** Reads the transmitter, and with a token for its API makes a stream there. */
+async function streamOf(c: Context<App>, orgId: string, asked: Asked<'ssf'>): Promise<Made> {
+  const { type, transmitter: issuer, auth, audience, endsOn, anyInitiator, subject, by: createdBy = c.var.by } = asked;
+  const sources = await listSources(orgOf(c).store);
+  if (sources.some((one) => one.type === type && one.issuer === issuer)) throw taken();
+  if (sources.length >= MAX_SOURCES) throw tooManySources();
+  const transmitter = await readTransmitter(issuer, settings(c.env).allowsLoopbackJwks);
+  const policy = { ...(endsOn && { endsOn }), ...(anyInitiator !== undefined && { anyInitiator }) };
+  const id = randomText(12);
+  const made = { id, type, issuer, jwksUrl: transmitter.jwksUrl, subject, policy, createdBy };
+  if (auth === undefined) return { source: { ...made, audience, stream: undefined, status: undefined } };
+  const created = await createStream(transmitter, signalUrl(c, orgId, type), auth);
+  const stream = { id: created.id, configurationUrl: transmitter.configurationUrl!, state: randomText(24) };
+  return {
+    source: { ...made, audience: audience ?? created.audience, stream, status: created.status },
+    finish: (step) => (step === 'verify' ? askForVerification(transmitter, stream, auth) : deleteStream(stream, auth)),
+  };
+}
+
+signals.delete('/:source', body(removeBody), async (c) => {
   const { store, actor } = orgOf(c);
+  const { auth } = c.req.valid('json');
   try {
     const source = await deleteSource(store, c.req.param('source'), c.var.by, actor);
     forgetSource(store.tenant.id, source);
-    return c.json({ removed: source.id, type: source.type, issuer: source.issuer });
+    const { id: removed, type, issuer, stream } = source;
+    const hasEnded = stream && auth !== undefined ? await deleteStream(stream, auth) : undefined;
+    return c.json({ removed, type, issuer, ...(stream && { streamDeleted: hasEnded ?? false }) });
   } catch (error) {
     throw meaning(error);
   }
@@ -87,12 +162,15 @@ export function publicKeys(c: Context<App>, jwksUrl: string): string {
 }
 
 function meaning(error: unknown): unknown {
-  if (error instanceof Taken) return conflict('issuer: the org has a source of this type and issuer');
+  if (error instanceof Taken) return taken();
   if (!(error instanceof Unmet)) return error;
   if (error.expectation === 'signal_source') return notFound('Source');
-  if (error.expectation === 'signal_sources') return conflict(`The org has ${MAX_SOURCES} sources: remove one`);
+  if (error.expectation === 'signal_sources') return tooManySources();
   return error;
 }
+
+const taken = () => conflict('issuer: the org has a source of this type and issuer');
+const tooManySources = () => conflict(`The org has ${MAX_SOURCES} sources: remove one`);
 
 const shownSource = (c: Context<App>, orgId: string, source: SignalSource) => ({
   id: source.id,
@@ -102,6 +180,14 @@ const shownSource = (c: Context<App>, orgId: string, source: SignalSource) => ({
   subject: source.subject,
   /** What is entered in the identity provider. */
   endpoint: signalUrl(c, orgId, source.type),
+  ...(source.type === 'ssf' && {
+    audience: source.audience ?? signalUrl(c, orgId, source.type),
+    endsOn: source.policy.endsOn ?? USUAL,
+    anyInitiator: source.policy.anyInitiator ?? false,
+    streamId: source.stream?.id ?? null,
+    status: source.status ?? null,
+    verifiedAt: iso(source.verifiedAt),
+  }),
   lastSignalAt: iso(source.lastSignalAt),
   createdAt: iso(source.createdAt),
   createdBy: source.createdBy,

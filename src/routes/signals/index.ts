@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import { notFound } from '../../scim/error';
 import { refuse } from '../access/guard';
 import type { App } from '../context';
+import { events } from './events';
 import { revocation } from './global-token-revocation';
 
 export const signals = new Hono<App>();
@@ -12,6 +13,7 @@ signals.use(async (c, next) => {
   c.res.headers.set('Cache-Control', 'no-store');
 });
 signals.route('/:org/global-token-revocation', revocation);
+signals.route('/:org/events', events);
 signals.all('*', () => {
   throw notFound('Endpoint');
 });

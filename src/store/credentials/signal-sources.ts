@@ -47,6 +47,8 @@ export interface SignalSource {
   readonly createdBy: string;
 }
 
+export type NewSource = Omit<SignalSource, 'createdAt' | 'verifiedAt' | 'lastSignalAt'>;
+
 const sourceOf = (row: Row): SignalSource => ({
   id: row['id'] as string,
   type: row['type'] as SourceType,
@@ -70,11 +72,7 @@ const one = (store: OrgStore, id: string): SQL => sql`org_id = ${store.org} AND 
  * @throws Unmet `signal_sources`: the org has as many as it may have.
  * @throws Taken: it has one of this type and issuer.
  */
-export async function insertSource(
-  store: OrgStore,
-  source: Omit<SignalSource, 'createdAt' | 'verifiedAt' | 'lastSignalAt'>,
-  actor: Actor,
-): Promise<void> {
+export async function insertSource(store: OrgStore, source: NewSource, actor: Actor): Promise<void> {
   const { id, type, issuer, jwksUrl, audience, subject, policy, stream, status, createdBy: by } = source;
   await store.write(
     expect(

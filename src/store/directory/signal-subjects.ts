@@ -1,6 +1,8 @@
 /** The users that a signal means: by the first of its names that anybody has. */
 import { sql } from 'drizzle-orm';
+import type { Actor, Details } from '../../events';
 import type { Resource } from '../../scim/resource';
+import { recordEach } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import { hasAddress, type Key, seqsOf } from './sign-in';
 
@@ -32,4 +34,16 @@ export async function findMeant(store: OrgStore, lookups: readonly (readonly [Ke
     if (meant.length > 0) return meant.map(({ id }) => id as string);
   }
   return [];
+}
+
+/** Tells in the journal that a signal named these users, from which nothing follows. One round trip. */
+export async function noteSignalOf(
+  store: OrgStore,
+  userIds: readonly string[],
+  actor: Actor,
+  details: Details,
+): Promise<void> {
+  const named = sql`SELECT value AS id FROM json_each(${JSON.stringify(userIds)})`;
+  const { record, settle } = recordEach(store, actor, named, { type: 'user.signal_received', details });
+  await store.write(record, settle);
 }

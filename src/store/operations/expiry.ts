@@ -53,8 +53,9 @@ export async function warnOfExpiry(db: D1Database, actor: Actor, now: number, li
  * looked at again a month later, so that the grants in use are not gone through in every run.
  *
  * @param limit how many rows of each table at most: the next run goes on.
+ * @param assertions the same of assertions and signals that were used.
  */
-export async function removeExpired(db: D1Database, now: number, limit: number): Promise<void> {
+export async function removeExpired(db: D1Database, now: number, limit: number, assertions = limit): Promise<void> {
   const dueGrants = sql`(org_id, id) IN (SELECT org_id, id FROM grants
     WHERE review_at <= ${now} OR (review_at IS NULL AND approved_at <= ${now - KEEP_GRANT}) LIMIT ${limit})`;
   const hasTokens = sql`EXISTS (SELECT 1 FROM credentials
@@ -66,7 +67,7 @@ export async function removeExpired(db: D1Database, now: number, limit: number):
       sql`kind IN ('oauth_access', 'oauth_refresh') AND valid_until <= ${now - KEEP_GIVEN}`,
       limit,
     ),
-    some('assertions', 'org_id, hash', sql`valid_until <= ${now - KEEP_ASSERTION}`, limit),
+    some('assertions', 'org_id, hash', sql`valid_until <= ${now - KEEP_ASSERTION}`, assertions),
     some(
       'refusals',
       'org_id, day, reason, hint, credential_id, client, address',

@@ -209,6 +209,8 @@ export const de: Texts = {
       `${who} fragte ${when} mit einer Signatur, die nicht passt: Vergleichen Sie Issuer, Subject und Audience.`,
     grant: (who, when) =>
       `Die Freigabe von ${who} ist beendet (${when}): Autorisieren Sie im Identity-Provider noch einmal.`,
+    signal: (who, when) =>
+      `${who} sandte ein Signal, das nicht ausgeführt wurde (${when}): Bitten Sie uns, Issuer und Adresse zu vergleichen.`,
     approval: (_who, when) =>
       `Ein Freigabecode war falsch oder zu alt (${when}): Erzeugen Sie einen neuen und geben Sie ihn ein.`,
     seats: (_who, when, contact) =>

@@ -210,6 +210,8 @@ export const en = {
       `${who} asked ${when} with a signature that does not fit: compare issuer, subject and audience.`,
     grant: (who: string, when: string) =>
       `The approval of ${who} has ended (${when}): authorize again in your identity provider.`,
+    signal: (who: string, when: string) =>
+      `${who} sent a signal that was not carried out (${when}): ask us to compare the issuer and its address.`,
     approval: (_who: string, when: string) =>
       `An approval code was wrong or too old (${when}): make a new one, and enter it.`,
     seats: (_who: string, when: string, contact: string) =>

@@ -1,0 +1,147 @@
+/** What we ask of a transmitter (SSF 1.0 §7, §8): what it is, a stream for us, that the stream is checked, its end. */
+import { isJwksAddress } from '../credentials/public-host';
+import { conflict, invalidValue } from '../scim/error';
+import type { Stream } from '../store/credentials/signal-sources';
+
+const PUSH = 'urn:ietf:rfc:8935';
+/** Milliseconds for each request. */
+const PATIENCE = 5_000;
+const MAX_BYTES = 65_536;
+
+/** What we ask to be told. Others come all the same, from some. */
+const EVENTS = [
+  ...['session-revoked', 'credential-change', 'token-claims-change', 'assurance-level-change'].map(
+    (name) => `https://schemas.openid.net/secevent/caep/event-type/${name}`,
+  ),
+  ...['account-disabled', 'account-enabled', 'account-purged', 'identifier-changed', 'credential-compromise'].map(
+    (name) => `https://schemas.openid.net/secevent/risc/event-type/${name}`,
+  ),
+];
+
+export interface Transmitter {
+  readonly issuer: string;
+  readonly jwksUrl: string;
+  readonly configurationUrl: string | undefined;
+  readonly verificationUrl: string | undefined;
+}
+
+/**
+ * Reads what a transmitter publishes of itself.
+ *
+ * @throws ScimError 400, 409: it cannot be had, or names no public addresses or another issuer.
+ */
+export async function readTransmitter(issuer: string, allowsLoopback: boolean): Promise<Transmitter> {
+  const { origin, pathname } = new URL(issuer);
+  // As for OAuth (RFC 8414 §3.1): before the path of the issuer.
+  const path = pathname === '/' ? '' : pathname.replace(/\/+$/, '');
+  const url = publicAddress('transmitter', `${origin}/.well-known/ssf-configuration${path}`, allowsLoopback);
+  const { status, body } = await ask('GET', url);
+  if (status !== 200 || body === undefined) throw unusable(`${describe(status)} at /.well-known/ssf-configuration`);
+  if (body['issuer'] !== issuer) throw unusable('it says that its issuer is another one: enter that one');
+  const addressOf = (name: string) => {
+    const value = body[name];
+    return typeof value === 'string' ? publicAddress(name, value, allowsLoopback) : undefined;
+  };
+  const jwksUrl = addressOf('jwks_uri');
+  if (jwksUrl === undefined) throw unusable('it names no jwks_uri');
+  return {
+    ...{ issuer, jwksUrl },
+    configurationUrl: addressOf('configuration_endpoint'),
+    verificationUrl: addressOf('verification_endpoint'),
+  };
+}
+
+/** @param endpoint where it is to push to. @throws ScimError 409. */
+export async function createStream(
+  { issuer, configurationUrl }: Transmitter,
+  endpoint: string,
+  auth: string,
+): Promise<Stream & { readonly id: string; readonly audience: string; readonly status: string | undefined }> {
+  if (configurationUrl === undefined) throw unusable('it makes no streams: make one there, and add it without --auth');
+  const { status, body } = await ask('POST', configurationUrl, auth, {
+    delivery: { method: PUSH, endpoint_url: endpoint },
+    events_requested: EVENTS,
+    description: 'scim-worker',
+  });
+  if ((status !== 200 && status !== 201) || body === undefined) throw unusable(`${describe(status)} for a new stream`);
+  const id = body['stream_id'];
+  const audience = [body['aud']].flat()[0];
+  if (typeof id !== 'string' || id === '' || id.length > 500) throw unusable('it names no stream_id');
+  if (typeof audience !== 'string' || audience === '') throw unusable('it names no aud for the stream');
+  if (body['iss'] !== undefined && body['iss'] !== issuer) throw unusable('the iss of the stream is another one');
+  return { id, audience, configurationUrl, status: typeof body['status'] === 'string' ? body['status'] : 'enabled' };
+}
+
+/** Asks for the event `verification` with this state. @returns whether the transmitter will send it. */
+export async function askForVerification(
+  { verificationUrl }: Transmitter,
+  { id, state }: Stream,
+  auth: string,
+): Promise<boolean> {
+  if (verificationUrl === undefined) return false;
+  const { status } = await ask('POST', verificationUrl, auth, { stream_id: id, state });
+  return status >= 200 && status < 300;
+}
+
+/** @returns whether the transmitter has no such stream any more. */
+export async function deleteStream({ id, configurationUrl }: Stream, auth: string): Promise<boolean> {
+  if (id === undefined || configurationUrl === undefined) return false;
+  const url = new URL(configurationUrl);
+  url.searchParams.set('stream_id', id);
+  const { status } = await ask('DELETE', url.href, auth);
+  return status === 404 || (status >= 200 && status < 300);
+}
+
+interface Said {
+  /** 0: it could not be reached, or not in time. */
+  readonly status: number;
+  /** Undefined: no JSON object. */
+  readonly body: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** Redirects are not followed: they would carry the token elsewhere, and lead inside. */
+async function ask(method: string, url: string, auth?: string, body?: object): Promise<Said> {
+  try {
+    const response = await fetch(url, {
+      method,
+      redirect: 'manual',
+      signal: AbortSignal.timeout(PATIENCE),
+      headers: {
+        'User-Agent': 'scim-worker',
+        Accept: 'application/json',
+        ...(auth !== undefined && { Authorization: `Bearer ${auth}` }),
+        ...(body && { 'Content-Type': 'application/json' }),
+      },
+      ...(body && { body: JSON.stringify(body) }),
+    });
+    return { status: response.status, body: await jsonOf(response) };
+  } catch {
+    return { status: 0, body: undefined };
+  }
+}
+
+async function jsonOf({ body }: Response): Promise<Said['body']> {
+  const decoder = new TextDecoder();
+  let text = '';
+  let length = 0;
+  for await (const chunk of body ?? []) {
+    length += chunk.byteLength;
+    if (length > MAX_BYTES) return undefined;
+    text += decoder.decode(chunk, { stream: true });
+  }
+  try {
+    const value: unknown = JSON.parse(text + decoder.decode());
+    return typeof value === 'object' && value !== null ? (value as Said['body']) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** @throws ScimError 400. */
+function publicAddress(name: string, url: string, allowsLoopback: boolean): string {
+  if (isJwksAddress(url, allowsLoopback)) return url;
+  throw invalidValue(`${name}: an https address with a public host name was expected`);
+}
+
+const describe = (status: number) => (status === 0 ? 'no answer' : `the answer ${status}, or one that is no JSON,`);
+const unusable = (why: string) => conflict(`The transmitter cannot be used: ${why}`);

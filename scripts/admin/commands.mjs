@@ -32,6 +32,7 @@ import { portalCommands } from './portal.mjs';
 import { refusalCommands } from './refusals.mjs';
 import { schemaCommands } from './schemas.mjs';
 import { sessionCommands } from './sessions.mjs';
+import { signalCommands } from './signals.mjs';
 import { userCommands } from './users.mjs';
 
 const QUIET = { about: 'print the bare value alone, for scripts', short: 'q' };
@@ -56,5 +57,6 @@ export const commands = [
   ...refusalCommands,
   ...brakeCommands,
   ...sessionCommands,
+  ...signalCommands,
   ...portalCommands,
 ].map((command) => (command.quiet ? { ...command, options: { ...command.options, quiet: QUIET } } : command));

@@ -1,4 +1,5 @@
 /** Sources of signals of an org, and what they send: Universal Logout as Okta does it, security event tokens. */
+import { vi } from 'vitest';
 import { type Answer, type Ask, admin, ask, BASE, type Idp } from './client';
 import { type Claims, type Issuer, newIssuer, newPair, type Pair, signed } from './oauth';
 
@@ -78,3 +79,104 @@ export async function refusedSignals({ slug }: Pick<Idp, 'slug'>): Promise<Recor
 }
 
 export const UNKNOWN_ENDPOINT = `${BASE}/signals/000000000000/global-token-revocation`;
+
+export const CAEP = 'https://schemas.openid.net/secevent/caep/event-type/';
+export const RISC = 'https://schemas.openid.net/secevent/risc/event-type/';
+export const SSF = 'https://schemas.openid.net/secevent/ssf/event-type/';
+
+/** What a transmitter does when it is asked: for its metadata, a stream, a verification, an end. */
+export interface TestTransmitter extends Sender {
+  readonly audience: string;
+  /** What was sent to its API: `POST /streams`, with the body. */
+  readonly heard: { readonly request: string; readonly authorization: string | null; readonly body: unknown }[];
+  /** Answers instead, where it returns something. */
+  answer: (request: string) => Response | undefined;
+}
+
+/** A transmitter, and the org's stream of it: made by hand, or with a token. */
+export async function newTransmitter(
+  { slug }: Pick<Idp, 'slug'>,
+  more: object = {},
+  answer: (request: string) => Response | undefined = () => undefined,
+): Promise<TestTransmitter> {
+  const made = await startTransmitter(answer);
+  const body = { type: 'ssf', transmitter: made.issuer, ...more };
+  const added = await admin('POST', `/orgs/${slug}/signals`, { body });
+  if (added.status !== 201) throw new Error(`stream of ${slug}: ${added.status} ${added.text}`);
+  return Object.assign(made, { id: added.body.id, endpoint: added.body.endpoint, audience: added.body.audience });
+}
+
+/** The transmitter alone. */
+export async function startTransmitter(
+  answer: (request: string) => Response | undefined = () => undefined,
+): Promise<TestTransmitter> {
+  const pair = await newPair('RS256', `key-${++n}`);
+  const keys = newIssuer({ ...pair.publicJwk, alg: 'RS256' });
+  const issuer = `https://ssf-${n}.test`;
+  const transmitter: TestTransmitter = {
+    ...{ issuer, pair, keys, id: '', endpoint: '', audience: '', heard: [], answer },
+  };
+  const others = vi.mocked(globalThis.fetch).getMockImplementation()!;
+  vi.mocked(globalThis.fetch).mockImplementation(async (input, init) => {
+    const url = new URL(String(input));
+    if (url.origin !== issuer) return others(input, init);
+    const request = `${init?.method ?? 'GET'} ${url.pathname}${url.search}`;
+    const headers = new Headers(init?.headers);
+    const sent = typeof init?.body === 'string' ? JSON.parse(init.body) : undefined;
+    transmitter.heard.push({ request, authorization: headers.get('Authorization'), body: sent });
+    return transmitter.answer(request) ?? usual(request, issuer, keys.jwksUrl);
+  });
+  return transmitter;
+}
+
+function usual(request: string, issuer: string, jwksUrl: string): Response {
+  if (request === 'GET /.well-known/ssf-configuration') {
+    return Response.json({
+      ...{ spec_version: '1_0', issuer, jwks_uri: jwksUrl },
+      configuration_endpoint: `${issuer}/streams`,
+      verification_endpoint: `${issuer}/verify`,
+    });
+  }
+  if (request === 'POST /streams') {
+    return Response.json({ stream_id: 'stream-1', iss: issuer, aud: 'https://receiver.test' }, { status: 201 });
+  }
+  return new Response(null, { status: 204 });
+}
+
+/** A security event token with one event. */
+export const setOf = (
+  { pair, issuer, audience }: Pick<TestTransmitter, 'pair' | 'issuer' | 'audience'>,
+  uri: string,
+  members: object,
+  claims: Claims = {},
+  header: object = {},
+): Promise<string> =>
+  signed(
+    pair,
+    {
+      ...{ iss: issuer, aud: audience, iat: seconds(), jti: crypto.randomUUID(), exp: undefined },
+      events: { [uri]: members },
+      ...claims,
+    },
+    { alg: 'RS256', typ: 'secevent+jwt', ...header },
+  );
+
+export const push = (endpoint: string, set: string, more: Ask = {}): Promise<Answer> =>
+  ask('POST', endpoint, {
+    raw: set,
+    ...more,
+    headers: { 'Content-Type': 'application/secevent+jwt', ...more.headers },
+  });
+
+/** An event is pushed, about the person with this `sub`. */
+export const tell = async (
+  transmitter: TestTransmitter,
+  uri: string,
+  sub: string,
+  members: object = {},
+  claims: Claims = {},
+): Promise<Answer> =>
+  push(
+    transmitter.endpoint,
+    await setOf(transmitter, uri, members, { sub_id: { format: 'iss_sub', iss: transmitter.issuer, sub }, ...claims }),
+  );

@@ -1,0 +1,424 @@
+/** Shared signals by push: what a transmitter tells ends sessions as the org's policy says, once, and nothing else does. */
+import { env } from 'cloudflare:workers';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { admin, ask, BASE, host, type Idp, newIdp } from '../../support/client';
+import { journal, rows } from '../../support/database';
+import { Meter } from '../../support/meter';
+import { newPair } from '../../support/oauth';
+import {
+  CAEP,
+  logoutToken,
+  newSender,
+  newTransmitter,
+  push,
+  RISC,
+  refusedSignals,
+  SSF,
+  seconds,
+  setOf,
+  startTransmitter,
+  type TestTransmitter,
+  tell,
+} from '../../support/signals';
+
+let idp: Idp;
+let transmitter: TestTransmitter;
+let ada: string;
+let n = 0;
+beforeEach(async () => {
+  idp = await newIdp(`events-${++n}`);
+  transmitter = await newTransmitter(idp);
+  ada = (await idp.user('ada@example.com', { externalId: '00uAda', emails: [{ value: 'ada@mail.example' }] })).id;
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+const notBefore = async (id: string) =>
+  (await rows('SELECT not_before FROM users WHERE org_id = ? AND id = ?', idp.orgId, id))[0]!['not_before'] as number;
+const last = async () => (await journal(idp.orgId)).at(-1)!;
+const source = async () => {
+  const { body } = await admin('GET', `/orgs/${idp.slug}/signals`);
+  return body.find(({ id }: { id: string }) => id === transmitter.id);
+};
+const byAdmin = { initiating_entity: 'admin' };
+
+describe('an event', () => {
+  it.each<[string, object]>([
+    [`${CAEP}session-revoked`, byAdmin],
+    [`${CAEP}session-revoked`, { initiating_entity: 'policy' }],
+    [`${CAEP}session-revoked`, { initiating_entity: 'system' }],
+    [`${RISC}account-disabled`, { reason: 'hijacking' }],
+    [`${RISC}account-purged`, {}],
+  ])('%s %j ends the sessions of the person, who stays as active as SCIM says', async (uri, members) => {
+    const before = Date.now();
+    const answer = await tell(transmitter, uri, '00uAda', members);
+    expect([answer.status, answer.text]).toEqual([202, '']);
+    expect(await notBefore(ada)).toBeGreaterThanOrEqual(before);
+    const name = uri.split('/').at(-1);
+    expect(await last()).toMatchObject({
+      type: 'user.signed_out',
+      actor: `signal:${transmitter.issuer}`,
+      details: { cause: 'signal', event: name, issuer: transmitter.issuer },
+    });
+    const { body } = await host('POST', '/resolve', { body: { org: idp.orgId, id: ada } });
+    expect(body).toMatchObject({ active: true, endedBy: { cause: 'signal', issuer: transmitter.issuer } });
+  });
+
+  it.each<[string, object]>([
+    [`${CAEP}session-revoked`, { initiating_entity: 'user' }],
+    [`${CAEP}session-revoked`, {}],
+    [`${CAEP}session-revoked`, { initiating_entity: ['admin'] }],
+  ])('%s %j is a person’s own sign-out: nothing is changed, and the administrator can see it', async (uri, members) => {
+    expect((await tell(transmitter, uri, '00uAda', members)).status).toBe(202);
+    expect(await notBefore(ada)).toBeNull();
+    expect((await last()).type).toBe('user.created');
+    expect(await refusedSignals(idp)).toEqual({ initiator: 1 });
+  });
+
+  it.each<[string, object]>([
+    [`${CAEP}credential-change`, byAdmin],
+    [`${CAEP}token-claims-change`, { claims: { role: 'x' } }],
+    [`${CAEP}device-compliance-change`, { current_status: 'not-compliant' }],
+    [`${RISC}account-enabled`, {}],
+    [`${RISC}identifier-changed`, { 'new-value': 'secret@mail.example' }],
+  ])('%s goes into the journal without what it says, and ends nothing', async (uri, members) => {
+    expect((await tell(transmitter, uri, '00uAda', members)).status).toBe(202);
+    expect(await notBefore(ada)).toBeNull();
+    const { type, target_id, details } = await last();
+    expect({ type, target_id, details }).toEqual({
+      type: 'user.signal_received',
+      target_id: ada,
+      details: { cause: 'signal', event: uri.split('/').at(-1), issuer: transmitter.issuer },
+    });
+    const { body } = await admin('GET', `/orgs/${idp.slug}/users/${ada}/history`);
+    expect(body.events.at(-1).told).toMatch(/^Named by a signal of https:.* \([a-z-]+\): nothing was changed$/);
+  });
+
+  it('ends sessions where the source says that it does, whoever set it off', async () => {
+    const strict = await newTransmitter(idp, { endsOn: ['credential-change'], anyInitiator: true });
+    await tell(strict, `${CAEP}session-revoked`, '00uAda', byAdmin);
+    expect(await notBefore(ada)).toBeNull();
+    await tell(strict, `${CAEP}credential-change`, '00uAda', { initiating_entity: 'user' });
+    expect(await notBefore(ada)).not.toBeNull();
+  });
+
+  it.each<[string, (id: string) => object]>([
+    ['e-mail address', () => ({ sub_id: { format: 'email', email: 'ADA@mail.example' } })],
+    ['opaque id', () => ({ sub_id: { format: 'opaque', id: '00uAda' } })],
+    ['SCIM address', (id) => ({ sub_id: { format: 'scim', uri: `/Users/${id}` } })],
+    ['whole SCIM address', (id) => ({ sub_id: { format: 'scim', uri: `https://scim.test/scim/v2/Users/${id}` } })],
+    ['externalId', () => ({ sub_id: { format: 'scim', uri: '/Users/unknown', externalId: '00uAda' } })],
+    [
+      'user of a complex subject',
+      () => ({
+        sub_id: {
+          format: 'complex',
+          user: { format: 'email', email: 'ada@mail.example' },
+          tenant: { format: 'opaque', id: 'x' },
+        },
+      }),
+    ],
+    [
+      'alias',
+      () => ({
+        sub_id: {
+          format: 'aliases',
+          identifiers: [
+            { format: 'did', url: 'did:x' },
+            { format: 'email', email: 'ada@mail.example' },
+          ],
+        },
+      }),
+    ],
+  ])('names the person by %s', async (_, claims) => {
+    expect((await tell(transmitter, `${RISC}account-disabled`, '', {}, claims(ada) as never)).status).toBe(202);
+    expect(await notBefore(ada)).not.toBeNull();
+  });
+
+  it('names the person within itself, as older transmitters do', async () => {
+    const subject = { format: 'iss_sub', iss: transmitter.issuer, sub: '00uAda' };
+    const set = await setOf(transmitter, `${CAEP}session-revoked`, { ...byAdmin, subject });
+    expect((await push(transmitter.endpoint, set)).status).toBe(202);
+    expect(await notBefore(ada)).not.toBeNull();
+  });
+
+  it('of nobody here, or of another issuer’s person, is taken and counted, and writes nothing', async () => {
+    const other = await newIdp(`events-other-${n}`);
+    const theirs = await other.user('grace', { externalId: '00uGrace' });
+    const before = await rows('SELECT * FROM users WHERE org_id = ?', other.orgId);
+    for (const claims of [
+      {},
+      { sub_id: { format: 'iss_sub', iss: 'https://evil.test', sub: '00uAda' } },
+      { sub_id: { format: 'opaque', id: theirs.id } },
+      { sub_id: { format: 'did', url: 'did:x' } },
+    ]) {
+      expect((await tell(transmitter, `${RISC}account-disabled`, '00uGrace', {}, claims)).status).toBe(202);
+    }
+    expect(await rows('SELECT * FROM users WHERE org_id = ?', other.orgId)).toEqual(before);
+    expect((await last()).type).toBe('user.created');
+    expect(await refusedSignals(idp)).toEqual({ subject: 2, foreign: 1, format: 1 });
+  });
+
+  it('acts once, however often the transmitter repeats it, at once or later', async () => {
+    const set = await setOf(
+      transmitter,
+      `${RISC}account-disabled`,
+      {},
+      {
+        sub_id: { format: 'iss_sub', iss: transmitter.issuer, sub: '00uAda' },
+      },
+    );
+    const answers = await Promise.all(Array.from({ length: 20 }, () => push(transmitter.endpoint, set)));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]));
+    const first = await notBefore(ada);
+    expect((await push(transmitter.endpoint, set)).status).toBe(202);
+    expect(await notBefore(ada)).toBe(first);
+    expect((await journal(idp.orgId)).filter(({ type }) => type === 'user.signed_out')).toHaveLength(1);
+    // When its jti is forgotten, the sessions that have begun since then stay.
+    await env.DB.prepare('DELETE FROM assertions WHERE org_id = ?').bind(idp.orgId).run();
+    vi.useFakeTimers({ toFake: ['Date'] });
+    vi.setSystemTime(Date.now() + 4 * 3_600_000);
+    expect((await push(transmitter.endpoint, set)).status).toBe(202);
+    expect(await notBefore(ada)).toBeLessThan(first + 301_000);
+  });
+
+  it('that comes a day late ends the sessions from before it, and leaves those that began since', async () => {
+    const iat = seconds() - 86_400;
+    expect((await tell(transmitter, `${RISC}account-disabled`, '00uAda', {}, { iat })).status).toBe(202);
+    expect(await notBefore(ada)).toBe((iat + 300) * 1_000);
+    expect((await last()).type).toBe('user.signed_out');
+    await tell(transmitter, `${RISC}account-disabled`, '00uAda', {}, { iat });
+    expect((await journal(idp.orgId)).filter(({ type }) => type === 'user.signed_out')).toHaveLength(1);
+  });
+
+  it('may be for several receivers, and takes two round trips from the second one on', async () => {
+    const aud = ['https://somebody-else.test', transmitter.audience];
+    await tell(transmitter, `${RISC}account-disabled`, '00uAda', {}, { aud });
+    expect(await notBefore(ada)).not.toBeNull();
+    const meter = new Meter();
+    const set = await setOf(
+      transmitter,
+      `${RISC}account-disabled`,
+      {},
+      {
+        sub_id: { format: 'iss_sub', iss: transmitter.issuer, sub: '00uAda' },
+      },
+    );
+    await push(transmitter.endpoint, set, { env: { DB: meter.binding } });
+    expect(meter.roundTrips).toBe(2);
+  });
+});
+
+describe('a token that is not good', () => {
+  const uri = `${RISC}account-disabled`;
+  const about = () => ({ sub_id: { format: 'iss_sub', iss: transmitter.issuer, sub: '00uAda' } });
+  it.each<[string, string, string, () => Promise<string>]>([
+    ['empty', 'invalid_request', 'missing', async () => ' '],
+    ['no token', 'invalid_request', 'malformed', async () => 'let-me-in'],
+    ['of another type', 'invalid_request', 'type', () => setOf(transmitter, uri, {}, about(), { typ: 'JWT' })],
+    ['without an id', 'invalid_request', 'jti', () => setOf(transmitter, uri, {}, { ...about(), jti: undefined })],
+    ['without its time', 'invalid_request', 'time', () => setOf(transmitter, uri, {}, { ...about(), iat: undefined })],
+    [
+      'from ten minutes ahead',
+      'invalid_request',
+      'time',
+      () => setOf(transmitter, uri, {}, { ...about(), iat: seconds() + 600 }),
+    ],
+    ['expired', 'invalid_request', 'expired', () => setOf(transmitter, uri, {}, { ...about(), exp: seconds() - 600 })],
+    [
+      'for another receiver',
+      'invalid_audience',
+      'audience',
+      () => setOf(transmitter, uri, {}, { ...about(), aud: 'https://x.test' }),
+    ],
+    [
+      'of an unknown issuer',
+      'authentication_failed',
+      'issuer',
+      () => setOf(transmitter, uri, {}, { ...about(), iss: 'https://evil.test' }),
+    ],
+    [
+      'signed with another key',
+      'authentication_failed',
+      'signature',
+      async () =>
+        setOf({ ...transmitter, pair: await newPair('RS256', transmitter.pair.publicJwk.kid) }, uri, {}, about()),
+    ],
+    [
+      'signed with an unknown key',
+      'authentication_failed',
+      'key',
+      async () => setOf({ ...transmitter, pair: await newPair('RS256', 'unknown') }, uri, {}, about()),
+    ],
+    ['without an event', 'invalid_request', 'event', () => setOf(transmitter, uri, {}, { ...about(), events: {} })],
+    [
+      'with a list of events',
+      'invalid_request',
+      'event',
+      () => setOf(transmitter, uri, {}, { ...about(), events: [] }),
+    ],
+    [
+      'with an event that is a text',
+      'invalid_request',
+      'event',
+      () => setOf(transmitter, uri, {}, { ...about(), events: { [uri]: 'x' } }),
+    ],
+    ['without a subject', 'invalid_request', 'event', () => setOf(transmitter, uri, {})],
+    [
+      'with half a subject',
+      'invalid_request',
+      'event',
+      () => setOf(transmitter, uri, {}, { sub_id: { format: 'email' } }),
+    ],
+  ])('is 400 when it is %s: %s, and the administrator reads why', async (_, err, hint, set) => {
+    const answer = await push(transmitter.endpoint, await set());
+    expect([answer.status, answer.body]).toEqual([400, { err, description: expect.stringMatching(/\S.{8,}/) }]);
+    expect(await notBefore(ada)).toBeNull();
+    expect(await refusedSignals(idp)).toEqual({ [hint]: 1 });
+  });
+
+  it('is the same to a stranger, whether the org, its source or its key is wrong', async () => {
+    const forged = await setOf(
+      { ...transmitter, pair: await newPair('RS256', transmitter.pair.publicJwk.kid) },
+      uri,
+      {},
+      about(),
+    );
+    const expected = await push(transmitter.endpoint, forged);
+    const other = await newIdp(`events-strange-${n}`);
+    for (const org of [other.orgId, '000000000000', 'x', idp.slug]) {
+      for (const set of [forged, await setOf(transmitter, uri, {}, about())]) {
+        const answer = await push(`${BASE}/signals/${org}/events`, set);
+        expect([org, answer.status, answer.text]).toEqual([org, 400, expected.text]);
+      }
+    }
+  });
+
+  it('is 400 when it is enormous or of another media type', async () => {
+    const more = 'x'.repeat(40_000);
+    expect((await push(transmitter.endpoint, await setOf(transmitter, uri, { more }, about()))).body.err).toBe(
+      'invalid_request',
+    );
+    const json = { headers: { 'Content-Type': 'application/json' } };
+    expect((await push(transmitter.endpoint, await setOf(transmitter, uri, {}, about()), json)).body.err).toBe(
+      'invalid_request',
+    );
+    expect(await notBefore(ada)).toBeNull();
+  });
+
+  it('of Universal Logout is none here, and the reverse', async () => {
+    const okta = await newSender(idp);
+    const token = await logoutToken({ ...okta, endpoint: transmitter.endpoint });
+    expect((await push(transmitter.endpoint, token)).status).toBe(400);
+    const set = await setOf(transmitter, uri, {}, about());
+    const answer = await ask('POST', okta.endpoint, { raw: '{}', headers: { Authorization: `Bearer ${set}` } });
+    expect(answer.status).toBe(401);
+  });
+});
+
+describe('a stream', () => {
+  it('made by hand has our address as its audience, or the one that was said', async () => {
+    expect(await source()).toMatchObject({
+      type: 'ssf',
+      issuer: transmitter.issuer,
+      endpoint: `${BASE}/signals/${idp.orgId}/events`,
+      audience: `${BASE}/signals/${idp.orgId}/events`,
+      endsOn: ['session-revoked', 'account-disabled', 'account-purged'],
+      ...{ anyInitiator: false, streamId: null, verifiedAt: null, lastSignalAt: null },
+    });
+    expect(transmitter.heard.map(({ request }) => request)).toEqual(['GET /.well-known/ssf-configuration']);
+    const named = await newTransmitter(idp, { audience: 'acme' });
+    expect(named.audience).toBe('acme');
+    expect((await tell(named, `${RISC}account-disabled`, '00uAda')).status).toBe(202);
+  });
+
+  it('is made with a token, verified by its event, and deleted with a token; the token is nowhere kept', async () => {
+    const auth = 'token-of-the-transmitter';
+    transmitter = await newTransmitter(idp, { auth });
+    const [, created, verify] = transmitter.heard;
+    expect(created).toMatchObject({
+      request: 'POST /streams',
+      authorization: `Bearer ${auth}`,
+      body: { delivery: { method: 'urn:ietf:rfc:8935', endpoint_url: transmitter.endpoint } },
+    });
+    const { state } = verify!.body as { state: string };
+    expect(verify).toMatchObject({ request: 'POST /verify', body: { stream_id: 'stream-1', state } });
+    const verification = (said: string) =>
+      setOf(transmitter, `${SSF}verification`, { state: said }, { sub_id: { format: 'opaque', id: 'stream-1' } });
+    expect(transmitter.audience).toBe('https://receiver.test');
+    expect((await push(transmitter.endpoint, await verification('wrong'))).status).toBe(202);
+    expect(await source()).toMatchObject({ streamId: 'stream-1', status: 'enabled', verifiedAt: null });
+    expect((await push(transmitter.endpoint, await verification(state))).status).toBe(202);
+    expect((await source()).verifiedAt).toEqual(expect.any(String));
+    expect(await refusedSignals(idp)).toEqual({ state: 1 });
+    expect(JSON.stringify(await rows('SELECT * FROM signal_sources'))).not.toContain(auth);
+    expect(JSON.stringify(await rows('SELECT * FROM events'))).not.toContain(auth);
+    const removed = await admin('DELETE', `/orgs/${idp.slug}/signals/${transmitter.id}`, { body: { auth } });
+    expect(removed.body).toMatchObject({ removed: transmitter.id, streamDeleted: true });
+    expect(transmitter.heard.at(-1)).toMatchObject({
+      request: 'DELETE /streams?stream_id=stream-1',
+      authorization: `Bearer ${auth}`,
+    });
+    expect((await tell(transmitter, `${RISC}account-disabled`, '00uAda')).status).toBe(400);
+  });
+
+  it('shows what the transmitter says of it', async () => {
+    const set = await setOf(
+      transmitter,
+      `${SSF}stream-updated`,
+      { status: 'paused' },
+      { sub_id: { format: 'opaque', id: 'x' } },
+    );
+    expect((await push(transmitter.endpoint, set)).status).toBe(202);
+    expect(await source()).toMatchObject({ status: 'paused', lastSignalAt: expect.any(String) });
+  });
+
+  it.each<[string, number, (request: string, issuer: string) => Response | undefined]>([
+    ['is not there', 409, () => new Response(null, { status: 404 })],
+    ['leads elsewhere', 409, () => Response.redirect('https://inside.test', 302)],
+    ['is no JSON', 409, () => new Response('<html>')],
+    ['is huge', 409, () => new Response(`{"x":"${'x'.repeat(70_000)}"}`)],
+    [
+      'has another issuer',
+      409,
+      () => Response.json({ issuer: 'https://evil.test', jwks_uri: 'https://evil.test/keys' }),
+    ],
+    ['has no keys', 409, (_, issuer) => Response.json({ issuer })],
+    ['has its keys inside', 400, (_, issuer) => Response.json({ issuer, jwks_uri: 'https://10.0.0.1/keys' })],
+    [
+      'has its API inside',
+      400,
+      (_, issuer) =>
+        Response.json({ issuer, jwks_uri: `${issuer}/keys`, configuration_endpoint: 'https://db.internal/' }),
+    ],
+    [
+      'refuses the stream',
+      409,
+      (request) => (request === 'POST /streams' ? new Response(null, { status: 403 }) : undefined),
+    ],
+    [
+      'makes a stream without an id',
+      409,
+      (request) => (request === 'POST /streams' ? Response.json({ aud: 'x' }) : undefined),
+    ],
+  ])('is not added where the transmitter %s', async (_, status, answer) => {
+    const made = await startTransmitter();
+    made.answer = (request) => answer(request, made.issuer);
+    const body = { type: 'ssf', transmitter: made.issuer, auth: 'token' };
+    const added = await admin('POST', `/orgs/${idp.slug}/signals`, { body });
+    expect([added.status, added.body.detail]).toEqual([status, expect.stringMatching(/\S.{8,}/)]);
+    expect(await rows('SELECT id FROM signal_sources WHERE org_id = ?', idp.orgId)).toHaveLength(1);
+  });
+
+  it.each(['https://127.0.0.1', 'https://db.internal', 'http://transmitter.test', 'transmitter.test'])(
+    'is not added of %s, which is not asked',
+    async (address) => {
+      const asked = vi.mocked(globalThis.fetch).mock.calls.length;
+      const body = { type: 'ssf', transmitter: address };
+      expect((await admin('POST', `/orgs/${idp.slug}/signals`, { body })).status).toBe(400);
+      expect(vi.mocked(globalThis.fetch).mock.calls.length).toBe(asked);
+    },
+  );
+});

@@ -234,7 +234,7 @@ describe('the deactivation of all attached users', () => {
   it.each([
     ['after', { after: -1 }, 'after: a whole number from 0 was expected'],
     ['after', { after: 'x' }, 'after: a whole number from 0 was expected'],
-    ['by', { by: '' }, 'by: for whom'],
+    ['by', { by: '' }, 'by: the name'],
     ['what is none of it', { all: true }, 'Unrecognized key'],
   ])('refuses a wrong %s', async (_, body, detail) => {
     const answer = await portion(0, { body });

@@ -32,7 +32,6 @@ export const NOUN_GROUPS = [
       hosts: 'tokens of your applications for the sessions API',
     },
   ],
-  ["The customer's administrator", { portal: 'links to the page on which the customer sets SCIM up' }],
   [
     'Directory',
     {

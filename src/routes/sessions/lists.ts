@@ -5,6 +5,8 @@
 import * as z from 'zod';
 import { invalidCursor } from '../../scim/error';
 import { MAX_PAGE } from '../../scim/query';
+import { cursorText, expectOrg, type Given, type Kind, parseCursor } from '../../sessions/list-cursor';
+import { type ShownPerson, shownPerson } from '../../sessions/person';
 import { type Progress, readChanges } from '../../store/directory/changes';
 import {
   type ListPage,
@@ -19,8 +21,6 @@ import { refuseFuture, seq } from '../events';
 import { iso } from '../instants';
 import { pageSize, readAs } from '../validator';
 import { type Host, org, storeFor, text } from './host';
-import { cursorText, expectOrg, type Given, type Kind, parseCursor } from './list-cursor';
-import { type ShownPerson, shownPerson } from './person';
 
 /** Memberships are short: more of them make a page. */
 const MAX_MEMBERSHIPS = 5_000;

@@ -4,6 +4,7 @@ import { type EndCause, latestEnd } from '../../end-cause';
 import { domainOf } from '../../scim/address';
 import { invalidValue, ScimError } from '../../scim/error';
 import { decide, type Verdict } from '../../sessions/check';
+import { type ShownPerson, shownPerson } from '../../sessions/person';
 import { findPeople, type Key, readSessionState } from '../../store/directory/sign-in';
 import { readCurrent, readEvents } from '../../store/journal/read';
 import { findOrgsOfDomain } from '../../store/operations/domains';
@@ -11,7 +12,6 @@ import { page, refuseFuture, type ShownEvent, seq, shownEvent } from '../events'
 import { iso, readInstant } from '../instants';
 import { readAs } from '../validator';
 import { type Host, org, storeFor, text } from './host';
-import { type ShownPerson, shownPerson } from './person';
 
 const checkAsked = z.strictObject({
   org,

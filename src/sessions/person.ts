@@ -1,8 +1,8 @@
 /** A user as an application sees it: the same in each answer. */
-import type { Resource } from '../../scim/resource';
-import type { Person } from '../../store/directory/people';
-import { settingOf } from '../../store/org/settings';
-import type { Tenant } from '../../store/org/tenant';
+import type { Resource } from '../scim/resource';
+import type { Person } from '../store/directory/people';
+import { settingOf } from '../store/org/settings';
+import type { Tenant } from '../store/org/tenant';
 
 /** RFC 7643 §4.1.1. What was not given is not there. */
 export interface ShownName {

@@ -2,7 +2,7 @@
  * Where a page of the present state ended, as text for applications to keep and give back. It opens nothing that its
  * holder may not ask anyway, so it is not signed. It names its org and its list: given to another one, it is refused.
  */
-import { invalidCursor } from '../../scim/error';
+import { invalidCursor } from '../scim/error';
 
 const FORMAT = 1;
 

@@ -1,6 +1,6 @@
 /**
  * OrgCoordinator, one Durable Object per org, named by the org's id: the org's single line for issuing and revoking
- * tokens, one line per user for publishing revocations, and the holder of its hosts' streams. D1 stays the truth; the
+ * tokens, one line per user for publishing revocations, the holder of its hosts' streams, and the sender of its webhooks. D1 stays the truth; the
  * object owns the order.
  */
 import { DurableObject } from 'cloudflare:workers';
@@ -29,6 +29,7 @@ import { type Ended, type Rotated, retirePredecessor, revokeCredentials } from '
 import { databaseOf } from './store/d1/databases';
 import { type Publication, pendingPublications, readPublication, settle, WHOLE_ORG } from './store/journal/outbox';
 import { type OrgStore, openStore } from './store/org/open';
+import { Deliveries } from './webhooks/deliveries';
 
 /** KV takes one write per second and key; a second one sooner may be refused (Cloudflare, «KV limits»). */
 const KEY_INTERVAL = 1_000;
@@ -84,6 +85,18 @@ export class OrgCoordinator extends DurableObject<Env> {
       return new Set([...good, ...(right === undefined ? [] : [right])]);
     },
     tryLater: () => this.#retryLater(),
+  }));
+
+  readonly #deliveries = new Deliveries(() => ({
+    orgId: this.#orgId,
+    databases: this.env,
+    sender: () => {
+      const { webhookKeys, allowsLoopbackWebhooks } = settings(this.env);
+      const keys = webhookKeys && 'keys' in webhookKeys ? webhookKeys.keys : [];
+      return { keys, allowsLoopback: allowsLoopbackWebhooks };
+    },
+    later: (work) => this.ctx.waitUntil(work),
+    wakeAt: (at) => this.#wakeAt(at),
   }));
 
   get #orgId(): string {
@@ -159,6 +172,11 @@ export class OrgCoordinator extends DurableObject<Env> {
     return this.#wakeAt(Date.now());
   }
 
+  /** Something was committed to an org with webhooks. Returns at once: nobody waits for an endpoint. */
+  deliverSoon(): void {
+    this.#deliveries.pump();
+  }
+
   /** Opens a stream for a host (routes/sessions/stream.ts, which has checked everything). */
   override fetch(request: Request): Response {
     const { searchParams: asked } = new URL(request.url);
@@ -176,6 +194,7 @@ export class OrgCoordinator extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
+    this.#deliveries.pump(); // beside the revocations, which wait for no endpoint
     try {
       await this.#goOn();
       await this.#settlement.flushNow();
@@ -225,7 +244,8 @@ export class OrgCoordinator extends DurableObject<Env> {
   }
 
   #store(): OrgStore {
-    return openStore(this.env, { kind: 'id', id: this.#orgId }, Date.now());
+    const written = () => this.#deliveries.pump();
+    return openStore(this.env, { kind: 'id', id: this.#orgId }, Date.now(), { written });
   }
 
   /** The object runs on one thread, yet lets the next call in while this one waits for D1: so a queue of promises. */

@@ -46,6 +46,12 @@ export interface Env extends Databases {
   readonly DNS_RESOLVER_URL?: string;
   /** `true`: an issuer's keys may be at a loopback address, over http too. For tests and local development only. */
   readonly ALLOW_LOOPBACK_JWKS?: string;
+  /** Unset: there are no webhooks. At least 32 characters: what encrypts the secrets of webhooks in the database. */
+  readonly WEBHOOK_KEY?: string;
+  /** The WEBHOOK_KEY before it: still opens what was encrypted under it. */
+  readonly WEBHOOK_KEY_PREVIOUS?: string;
+  /** `true`: webhooks may go to a loopback address, over http too. For tests and local development only. */
+  readonly ALLOW_LOOPBACK_WEBHOOKS?: string;
 }
 
 /** A variable has a value that the service cannot work with. The message names it and what was expected, no value. */
@@ -75,6 +81,9 @@ export interface Settings {
   readonly adminToken: ApiToken | undefined;
   readonly hostToken: ApiToken | undefined;
   readonly allowsLoopbackJwks: boolean;
+  /** What opens the secrets of webhooks; the first one encrypts. Absent: there are no webhooks. */
+  readonly webhookKeys: { readonly keys: readonly string[] } | { readonly fault: Misconfigured } | undefined;
+  readonly allowsLoopbackWebhooks: boolean;
   readonly countedQueries: CountedQueries;
   readonly portal: PortalLook;
   readonly dnsResolver: string;
@@ -105,7 +114,9 @@ export function settings(env: Env): Settings {
     region: regionOf(env),
     adminToken: tokenOf(env, 'ADMIN_TOKEN'),
     hostToken: tokenOf(env, 'HOST_TOKEN'),
-    allowsLoopbackJwks: allowsLoopbackJwks(env),
+    allowsLoopbackJwks: isAllowed(env, 'ALLOW_LOOPBACK_JWKS'),
+    webhookKeys: webhookKeysOf(env),
+    allowsLoopbackWebhooks: isAllowed(env, 'ALLOW_LOOPBACK_WEBHOOKS'),
     countedQueries: countedQueriesOf(env),
     portal: portalOf(env),
     dnsResolver: resolverOf(env),
@@ -153,8 +164,8 @@ export const isLoopback = (host: string): boolean => /^(?:localhost|127(?:\.\d+)
 /** What is wrong with the variables; empty when nothing is. */
 export function misconfigurations(env: Env): Misconfigured[] {
   try {
-    const { adminToken, hostToken } = settings(env);
-    return [adminToken, hostToken].flatMap((token) => (token && 'fault' in token ? [token.fault] : []));
+    const { adminToken, hostToken, webhookKeys } = settings(env);
+    return [adminToken, hostToken, webhookKeys].flatMap((one) => (one && 'fault' in one ? [one.fault] : []));
   } catch (error) {
     if (error instanceof Misconfigured) return [error];
     throw error;
@@ -176,11 +187,20 @@ function tokenOf(env: Env, variable: 'ADMIN_TOKEN' | 'HOST_TOKEN'): ApiToken | u
   return isShared ? fault('ADMIN_TOKEN and HOST_TOKEN are equal: two different values were expected') : { secret };
 }
 
-function allowsLoopbackJwks({ ALLOW_LOOPBACK_JWKS: text }: Env): boolean {
+function isAllowed(env: Env, variable: 'ALLOW_LOOPBACK_JWKS' | 'ALLOW_LOOPBACK_WEBHOOKS'): boolean {
+  const text = env[variable];
   if (text && text !== 'true' && text !== 'false') {
-    throw new Misconfigured('ALLOW_LOOPBACK_JWKS', 'true or false was expected');
+    throw new Misconfigured(variable, 'true or false was expected');
   }
   return text === 'true';
+}
+
+function webhookKeysOf(env: Env): Settings['webhookKeys'] {
+  const given = (['WEBHOOK_KEY', 'WEBHOOK_KEY_PREVIOUS'] as const).filter((variable) => env[variable]);
+  if (!env.WEBHOOK_KEY) return undefined;
+  const weak = given.find((variable) => [...env[variable]!].length < LEAST_TOKEN);
+  if (weak) return { fault: new Misconfigured(weak, `at least ${LEAST_TOKEN} characters were expected`) };
+  return { keys: given.map((variable) => env[variable]!) };
 }
 
 const JURISDICTIONS: readonly DurableObjectJurisdiction[] = ['eu', 'us', 'fedramp', 'fedramp-high'];

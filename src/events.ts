@@ -38,6 +38,7 @@ export type EventType =
   | 'schema.removed'
   /** The last values of it are gone, where they were too many for one batch. */
   | 'schema.cleared'
+  | WebhookEvent
   /** A change has taken the active users to nine tenths of the plan's seats. */
   | 'seats.warning';
 
@@ -59,6 +60,9 @@ export type CredentialEvent =
 
 /** Of OAuth clients and what they are given: an access token, given back (RFC 7009) before its time. */
 export type ClientEvent = `client.${'created' | 'deleted' | 'given' | 'returned'}`;
+
+/** Of endpoints that the org's events are posted to; `failing` and `gone` are why the service itself disables one. */
+export type WebhookEvent = `webhook.${'added' | 'removed' | 'rotated' | 'disabled' | 'enabled' | 'replayed'}`;
 
 /**
  * Of an authorization code grant: the operator made an approval code; a person approved the client with it; the client

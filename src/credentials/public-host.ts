@@ -1,4 +1,7 @@
-/** Where the keys of an issuer may be: at a name of the public Internet, never at a number or within a private network. */
+/**
+ * Where the keys of an issuer may be, and where webhooks may go: at a name of the public Internet, never at a number or within
+ * a private network.
+ */
 
 /** Names of this machine and of private networks (RFC 6761, RFC 6762, RFC 8375, RFC 9476; `internal` is ICANN's). */
 const PRIVATE_NAMES = [
@@ -36,4 +39,15 @@ export function isJwksAddress(text: string, allowsLoopback: boolean): boolean {
   const url = new URL(text);
   if (allowsLoopback && LOOPBACK.has(url.hostname)) return /^https?:$/.test(url.protocol);
   return url.protocol === 'https:' && isPublicName(url);
+}
+
+/**
+ * Where webhooks may be sent. Without credentials: an address is shown to operators.
+ *
+ * @param allowsLoopback this machine is good, too, and over http: the variable ALLOW_LOOPBACK_WEBHOOKS.
+ */
+export function isWebhookAddress(text: string, allowsLoopback: boolean): boolean {
+  if (!isJwksAddress(text, allowsLoopback)) return false;
+  const { username, password, hash } = new URL(text);
+  return username === '' && password === '' && hash === '';
 }

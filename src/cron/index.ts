@@ -6,6 +6,7 @@ import { writeCanary } from '../sessions/kv-lag';
 import { cleanUp, warn } from './credentials';
 import { sweep } from './publications';
 import { retain } from './retention';
+import { remindOfWebhooks } from './webhooks';
 
 /** @throws AggregateError of what failed, after all the rest was done; the next run tries again. */
 export async function runCron(env: Env): Promise<void> {
@@ -17,6 +18,7 @@ export async function runCron(env: Env): Promise<void> {
     retain(env),
     removeWaiting(env),
     checkDueDomains(env),
+    remindOfWebhooks(env),
   ]);
   const failed = done.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
   if (failed.length > 0)

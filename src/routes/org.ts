@@ -6,11 +6,15 @@ import type { Actor } from '../events';
 import type { Org } from '../provisioning/org';
 import type { Caller } from '../store/org/caller';
 import { type OrgStore, openStore } from '../store/org/open';
-import type { App } from './context';
+import { type App, inBackground } from './context';
 
 /** What this caller may read and write, at this host. */
 export const storeFor = (c: Context<App>, caller: Caller, now = Date.now()): OrgStore =>
-  openStore(c.env, caller, now, { region: settings(c.env).region });
+  openStore(c.env, caller, now, {
+    region: settings(c.env).region,
+    // Off the answer's path. If it is lost, the cron finds what is due.
+    written: (orgId) => inBackground(c, coordinatorOf(c.env, orgId).deliverSoon()),
+  });
 
 /**
  * The org that this caller is of, for this request. Nothing is checked yet: the store's first batch does.

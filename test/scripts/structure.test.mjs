@@ -19,7 +19,7 @@ const FLOORS = [
   ['store/operations', 'store/archive', 'store/portal'],
   ['env.ts'],
   ['credentials', 'sessions'],
-  ['mirror'],
+  ['mirror', 'webhooks'],
   ['provisioning'],
   ['operator'],
   ['coordinator.ts'],

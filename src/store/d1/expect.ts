@@ -41,7 +41,8 @@ export type Expectation =
   | 'portal_link'
   | 'domains'
   | 'signal_source'
-  | 'signal_sources';
+  | 'signal_sources'
+  | 'webhooks';
 
 /** @param condition an expression that is 1 when the batch may go on. */
 export function expect(expectation: Expectation, condition: SQL): SQL {

@@ -224,6 +224,64 @@ export const hostTokens = sqliteTable(
   ],
 );
 
+/**
+ * Where the present state is posted after each event (docs/webhooks.md). `org_id` is empty for an endpoint of all orgs.
+ * WITHOUT ROWID in the migration.
+ */
+export const webhooks = sqliteTable(
+  'webhooks',
+  {
+    orgId: text('org_id').notNull(),
+    id: text('id').notNull(),
+    url: text('url').notNull(),
+    /** JSON: names of events, or their beginnings and `.*`. */
+    types: text('types').notNull(),
+    /** Encrypted under WEBHOOK_KEY (src/webhooks/secret.ts). */
+    secret: text('secret').notNull(),
+    mask: text('mask').notNull(),
+    /** The secret before it, encrypted too: it signs as well until this instant. */
+    previousSecret: text('previous_secret'),
+    previousUntil: integer('previous_until'),
+    createdAt: integer('created_at').notNull(),
+    createdBy: text('created_by').notNull(),
+    /** The operator has switched it off; lines of later orgs begin so. */
+    disabledAt: integer('disabled_at'),
+  },
+  (t) => [primaryKey({ columns: [t.orgId, t.id] }), uniqueIndex('webhooks_id').on(t.id)],
+);
+
+/**
+ * How far one endpoint is in the journal of one org. Triggers make the lines of a new org and say when one is due (migration
+ * 0024). WITHOUT ROWID in the migration.
+ */
+export const webhookLines = sqliteTable(
+  'webhook_lines',
+  {
+    orgId: text('org_id').notNull(),
+    webhookId: text('webhook_id').notNull(),
+    /** Everything up to this event is delivered, or is of no type that was asked for. */
+    seq: integer('seq').notNull(),
+    /** There may be more to deliver, not before this instant; absent: nothing. */
+    dueAt: integer('due_at'),
+    /** Attempts that failed since the last one that succeeded, and when the first of them was. */
+    failures: integer('failures').notNull().default(0),
+    failingSince: integer('failing_since'),
+    /** Of the last attempt that failed: a sentence of ours, nothing of the answer's body. */
+    lastError: text('last_error'),
+    deliveredAt: integer('delivered_at'),
+    disabledAt: integer('disabled_at'),
+    disabledWhy: text('disabled_why', { enum: ['operator', 'failing', 'gone'] }),
+    /** How often the operator had it begin again: events that are told once more have other ids. */
+    replays: integer('replays').notNull().default(0),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.webhookId] }),
+    index('webhook_lines_webhook').on(t.webhookId),
+    // What a crash left behind is found by the cron, for all orgs.
+    index('webhook_lines_due').on(t.dueAt).where(sql`due_at IS NOT NULL`),
+  ],
+);
+
 /** Signed assertions that were used: none is good twice (RFC 7523 §3). WITHOUT ROWID in the migration. */
 export const assertions = sqliteTable(
   'assertions',

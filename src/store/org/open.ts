@@ -47,11 +47,17 @@ interface Variant {
   readonly region?: Region | undefined;
   /** Whether orgs are written to whose import is not finished: those alone, or them too; absent: not. */
   readonly imports?: 'only' | 'too';
+  /** Called after each batch that has written to an org whose events are posted to an endpoint. */
+  readonly written?: (orgId: string) => void;
 }
 
 /** The store of this caller's org, in the database that holds the org. */
 export const openStore = (databases: Databases, caller: Caller, now: number, variant?: Variant): OrgStore =>
   new OrgStore(databaseFor(databases, caller), caller, now, variant);
+
+const IS_FOLLOWED =
+  sql.raw(`, EXISTS (SELECT 1 FROM webhook_lines WHERE webhook_lines.org_id = orgs.id AND webhook_lines.disabled_at IS NULL)
+  AS is_followed`);
 
 export class OrgStore {
   /** Stands for the org's id: one that equals nothing, when the caller's credential is not good. */
@@ -123,12 +129,21 @@ export class OrgStore {
 
   /** Finds the org, and its profile if that is not the assumed one. */
   get #lookup(): SQL {
+    return this.#find(sql``);
+  }
+
+  /** And, where somebody wants to know, whether the org's events are posted to an endpoint. */
+  get #lookupInWrite(): SQL {
+    return this.#find(this.variant.written ? IS_FOLLOWED : sql``);
+  }
+
+  #find(more: SQL): SQL {
     const { kind } = this.caller;
     const isPresented = kind === 'credential' || (kind === 'client' && this.caller.hash !== undefined);
     const found =
       this.#assumed === undefined ? sql`orgs.*` : sql`${FOUND}, ${otherProfile(this.#assumed.revision)} AS profile`;
     const asked = this.#hostToken ? sql`, ${mayAsk(this.#hostToken.scope)} AS may_ask` : sql``;
-    return sql`SELECT ${found}${isPresented ? PRESENTED : sql``}${asked} ${this.#from}`;
+    return sql`SELECT ${found}${isPresented ? PRESENTED : sql``}${asked}${more} ${this.#from}`;
   }
 
   /**
@@ -240,10 +255,11 @@ export class OrgStore {
     try {
       const [found, , ...rows] = await runBatch(
         this.db,
-        [this.#lookup, expect('caller', this.#mayWork), ...statements],
+        [this.#lookupInWrite, expect('caller', this.#mayWork), ...statements],
         this.#inWrites,
       );
       this.#admit(found![0]);
+      if (found![0]!['is_followed'] === 1) this.variant.written?.(this.tenant.id);
       return rows;
     } catch (error) {
       // What was refused after the guard was refused to a good caller.

@@ -1,0 +1,259 @@
+/** Endpoints of webhooks, as operators see them: added, listed, switched, begun again, removed. */
+import { type SQL, sql } from 'drizzle-orm';
+import type { Actor, WebhookEvent } from '../../events';
+import { type Row, runBatch } from '../d1/batch';
+import { allDatabases, type Databases } from '../d1/databases';
+import { expect } from '../d1/expect';
+import { count, record } from '../journal/record';
+import { type OrgStore, openStore } from '../org/open';
+
+/** Endpoints of one org, and endpoints of all orgs. */
+export const MAX_WEBHOOKS = 10;
+
+/** Stands for all orgs where an org's id is expected. */
+const ALL_ORGS = '';
+
+/** What is kept of an endpoint. Instants are epoch milliseconds. */
+export interface Webhook {
+  readonly id: string;
+  /** Absent: of all orgs. */
+  readonly org: { readonly id: string; readonly slug: string } | undefined;
+  readonly url: string;
+  readonly types: readonly string[];
+  /** Encrypted. */
+  readonly secret: string;
+  readonly mask: string;
+  readonly previousSecret: string | undefined;
+  readonly previousUntil: number | undefined;
+  readonly createdAt: number;
+  readonly createdBy: string;
+  readonly disabledAt: number | undefined;
+}
+
+/** How far it is in one org. */
+export interface Line {
+  readonly seq: number;
+  readonly dueAt: number | undefined;
+  readonly failures: number;
+  readonly failingSince: number | undefined;
+  readonly lastError: string | undefined;
+  readonly deliveredAt: number | undefined;
+  readonly disabledAt: number | undefined;
+  readonly disabledWhy: 'operator' | 'failing' | 'gone' | undefined;
+  readonly replays: number;
+}
+
+export interface ListedWebhook extends Webhook {
+  /** Orgs whose events it is not sent any more, and orgs whose latest message failed. */
+  readonly lines: { readonly disabled: number; readonly failing: number };
+  /** In the org that was asked about, or in its own. */
+  readonly line: (Line & { readonly current: number }) | undefined;
+}
+
+export interface Draft {
+  readonly id: string;
+  readonly url: string;
+  readonly types: readonly string[];
+  readonly secret: string;
+  readonly mask: string;
+  readonly createdBy: string;
+}
+
+const optional = <T>(value: unknown) => (value as T | null) ?? undefined;
+
+export const webhookOf = (row: Row): Webhook => ({
+  id: row['id'] as string,
+  org: row['org_id'] === ALL_ORGS ? undefined : { id: row['org_id'] as string, slug: row['slug'] as string },
+  url: row['url'] as string,
+  types: JSON.parse(row['types'] as string) as string[],
+  secret: row['secret'] as string,
+  mask: row['mask'] as string,
+  previousSecret: optional<string>(row['previous_secret']),
+  previousUntil: optional<number>(row['previous_until']),
+  createdAt: row['created_at'] as number,
+  createdBy: row['created_by'] as string,
+  disabledAt: optional<number>(row['disabled_at']),
+});
+
+export const LINE = sql.raw(`l.seq AS line_seq, l.due_at AS line_due, l.failures AS line_failures,
+  l.failing_since AS line_failing, l.last_error AS line_error, l.delivered_at AS line_delivered,
+  l.disabled_at AS line_disabled, l.disabled_why AS line_why, l.replays AS line_replays`);
+
+export const lineOf = (row: Row): Line => ({
+  seq: row['line_seq'] as number,
+  dueAt: optional<number>(row['line_due']),
+  failures: row['line_failures'] as number,
+  failingSince: optional<number>(row['line_failing']),
+  lastError: optional<string>(row['line_error']),
+  deliveredAt: optional<number>(row['line_delivered']),
+  disabledAt: optional<number>(row['line_disabled']),
+  disabledWhy: optional<'operator' | 'failing' | 'gone'>(row['line_why']),
+  replays: row['line_replays'] as number,
+});
+
+const insert = (orgId: SQL, { id, url, types, secret, mask, createdBy }: Draft, now: number) =>
+  sql`INSERT INTO webhooks (org_id, id, url, types, secret, mask, created_at, created_by)
+    SELECT ${orgId}, ${id}, ${url}, ${JSON.stringify(types)}, ${secret}, ${mask}, ${now}, ${createdBy}`;
+
+const hasRoom = (orgId: SQL) =>
+  expect('webhooks', sql`(SELECT count(*) FROM webhooks WHERE org_id = ${orgId}) < ${MAX_WEBHOOKS}`);
+
+const noted = (store: OrgStore, actor: Actor, type: WebhookEvent, targetId: string, details: object) => [
+  count(store),
+  record(store, actor, { type, targetId, details: { ...details } }),
+];
+
+/** It is sent what happens from now on. @throws Unmet `webhooks`: there are enough. ScimError 404. */
+export async function addWebhook(store: OrgStore, draft: Draft, actor: Actor): Promise<void> {
+  const { id, url, types } = draft;
+  await store.write(
+    hasRoom(store.org),
+    ...noted(store, actor, 'webhook.added', id, { host: new URL(url).host, types }),
+    insert(store.org, draft, store.now),
+    sql`INSERT INTO webhook_lines (org_id, webhook_id, seq) SELECT id, ${id}, event_seq FROM orgs WHERE id = ${store.org}`,
+  );
+}
+
+/** The same for all orgs, those to come as well. No journal has room for it: each is of one org. */
+export async function addWebhookOfAll(databases: Databases, draft: Draft, now: number): Promise<void> {
+  for (const db of allDatabases(databases)) {
+    await runBatch(db, [
+      hasRoom(sql`${ALL_ORGS}`),
+      insert(sql`${ALL_ORGS}`, draft, now),
+      sql`INSERT INTO webhook_lines (org_id, webhook_id, seq) SELECT id, ${draft.id}, event_seq FROM orgs`,
+    ]);
+  }
+}
+
+/** Of the endpoint, or of all lines of one. */
+const listed = (where: SQL, orgId: SQL, limit: number) => sql`SELECT w.*, orgs.slug, ${LINE}, here.event_seq AS current,
+    (SELECT count(*) FROM webhook_lines AS x WHERE x.webhook_id = w.id AND x.disabled_at IS NOT NULL) AS disabled_lines,
+    (SELECT count(*) FROM webhook_lines AS x WHERE x.webhook_id = w.id AND x.disabled_at IS NULL AND x.failures > 0) AS failing_lines
+  FROM webhooks AS w LEFT JOIN orgs ON orgs.id = w.org_id
+    LEFT JOIN webhook_lines AS l ON l.org_id = ${orgId} AND l.webhook_id = w.id
+    LEFT JOIN orgs AS here ON here.id = l.org_id
+  WHERE ${where} ORDER BY w.id LIMIT CAST(${limit} AS INTEGER)`;
+
+const listedOf = (row: Row): ListedWebhook => ({
+  ...webhookOf(row),
+  lines: { disabled: row['disabled_lines'] as number, failing: row['failing_lines'] as number },
+  line: row['line_seq'] === null ? undefined : { ...lineOf(row), current: row['current'] as number },
+});
+
+/** Those that an org's events are sent to: its own, and those of all orgs. One round trip. */
+export async function listWebhooksOf(store: OrgStore): Promise<ListedWebhook[]> {
+  const [rows] = await store.read(listed(sql`w.org_id IN (${store.org}, ${ALL_ORGS})`, store.org, 2 * MAX_WEBHOOKS));
+  return rows!.map(listedOf);
+}
+
+/** A page of them all, by id. @param after the last one of the page before, or ''. */
+export async function listWebhooks(databases: Databases, after: string, limit: number): Promise<ListedWebhook[]> {
+  const found = new Map<string, ListedWebhook>();
+  for (const db of allDatabases(databases)) {
+    const [rows] = await runBatch(db, [listed(sql`w.id > ${after}`, sql`w.org_id`, limit)]);
+    for (const row of rows!) found.set(row['id'] as string, listedOf(row));
+  }
+  return [...found.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit);
+}
+
+export async function findWebhook(databases: Databases, id: string): Promise<ListedWebhook | undefined> {
+  for (const db of allDatabases(databases)) {
+    const [rows] = await runBatch(db, [listed(sql`w.id = ${id}`, sql`w.org_id`, 1)]);
+    if (rows!.length > 0) return listedOf(rows![0]!);
+  }
+  return undefined;
+}
+
+/** A change of one endpoint, with its event where it is of one org. @returns whether it was there. */
+async function change(
+  databases: Databases,
+  { id, org }: Webhook,
+  actor: Actor,
+  type: WebhookEvent,
+  details: object,
+  ...statements: SQL[]
+): Promise<void> {
+  if (org) {
+    const store = openStore(databases, { kind: 'id', id: org.id }, Date.now());
+    await store.write(...statements, ...noted(store, actor, type, id, details));
+    return;
+  }
+  for (const db of allDatabases(databases)) await runBatch(db, statements);
+}
+
+/** @param secret encrypted. @param until the secret before it signs as well until then. */
+export const rotateWebhook = (
+  databases: Databases,
+  webhook: Webhook,
+  { secret, mask }: Pick<Draft, 'secret' | 'mask'>,
+  until: number,
+  actor: Actor,
+  by: string,
+): Promise<void> =>
+  change(
+    databases,
+    webhook,
+    actor,
+    'webhook.rotated',
+    { by },
+    sql`UPDATE webhooks SET previous_secret = secret, previous_until = ${until}, secret = ${secret}, mask = ${mask}
+      WHERE id = ${webhook.id}`,
+  );
+
+/** Switched on again, it goes on where it was: nothing is left out, unless it is gone from the journal. */
+export const switchWebhook = (
+  databases: Databases,
+  webhook: Webhook,
+  isOn: boolean,
+  actor: Actor,
+  by: string,
+  now: number,
+): Promise<void> =>
+  isOn
+    ? change(
+        databases,
+        webhook,
+        actor,
+        'webhook.enabled',
+        { by },
+        sql`UPDATE webhooks SET disabled_at = NULL WHERE id = ${webhook.id}`,
+        sql`UPDATE webhook_lines SET disabled_at = NULL, disabled_why = NULL, failures = 0, failing_since = NULL, due_at = 0
+          WHERE webhook_id = ${webhook.id} AND (disabled_at IS NOT NULL OR failures > 0)`,
+      )
+    : change(
+        databases,
+        webhook,
+        actor,
+        'webhook.disabled',
+        { by, why: 'operator' },
+        sql`UPDATE webhooks SET disabled_at = ifnull(disabled_at, ${now}) WHERE id = ${webhook.id}`,
+        sql`UPDATE webhook_lines SET disabled_at = ${now}, disabled_why = 'operator', due_at = NULL
+          WHERE webhook_id = ${webhook.id} AND disabled_at IS NULL`,
+      );
+
+export const removeWebhook = (databases: Databases, webhook: Webhook, actor: Actor, by: string): Promise<void> =>
+  change(
+    databases,
+    webhook,
+    actor,
+    'webhook.removed',
+    { by },
+    sql`DELETE FROM webhooks WHERE id = ${webhook.id}`,
+    sql`DELETE FROM webhook_lines WHERE webhook_id = ${webhook.id}`,
+  );
+
+/** From this event on it is sent everything once more, with other ids. */
+export async function replayWebhook(
+  store: OrgStore,
+  id: string,
+  from: number,
+  actor: Actor,
+  by: string,
+): Promise<void> {
+  await store.write(
+    ...noted(store, actor, 'webhook.replayed', id, { by, from }),
+    sql`UPDATE webhook_lines SET seq = ${from - 1}, replays = replays + 1, failures = 0, failing_since = NULL,
+        last_error = NULL, due_at = iif(disabled_at IS NULL, 0, NULL)
+      WHERE org_id = ${store.org} AND webhook_id = ${id}`,
+  );
+}

@@ -30,6 +30,7 @@ export default defineConfig(async () => ({
                 TEST_MIGRATIONS: await readD1Migrations('./migrations'),
                 ADMIN_TOKEN: 'test-admin-token-0123456789abcdef',
                 HOST_TOKEN: 'test-host-token-0123456789abcdef',
+                WEBHOOK_KEY: 'test-webhook-key-0123456789abcdef',
                 PROPERTY_SEED: seed,
                 METER: process.env.METER ?? '',
               },

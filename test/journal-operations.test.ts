@@ -1,7 +1,7 @@
 /** Promise 6: whatever is done through whichever door, its event tells by whom, to whom, in which request, and what it was before. */
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { EventType, PeopleEvent, PortalEvent } from '../src/events';
+import type { EventType, PeopleEvent, PortalEvent, WebhookEvent } from '../src/events';
 import { type Answer, admin, type Idp, idpOf, newIdp } from './support/client';
 import { journal } from './support/database';
 import { post, type TestClient, tokenOf } from './support/oauth';
@@ -10,8 +10,8 @@ import { post, type TestClient, tokenOf } from './support/oauth';
  * Shown where they happen: the codes and refresh tokens of an approval (routes/oauth-code, oauth-refresh), the cron's warnings
  * (cron/credentials), the end of a grace by use (credentials/use), nine tenths of the seats (routes/seats), people who were there before
  * and who are protected (routes/linking, routes/people), erasure (routes/erase), the brake (routes/brake), orgs that
- * come and go (routes/archive), schemas of large orgs (provisioning/removal), the portal (routes/portal), signals and their sources (routes/signals).
- * A client's line is not revoked but deleted with it.
+ * come and go (routes/archive), schemas of large orgs (provisioning/removal), the portal (routes/portal), signals and their
+ * sources (routes/signals), webhooks (routes/webhooks). A client's line is not revoked but deleted with it.
  */
 type Elsewhere =
   | `client.${'approved' | 'redeemed' | 'refreshed' | 'reused'}`
@@ -24,7 +24,8 @@ type Elsewhere =
   | `signals.${'added' | 'removed'}`
   | 'user.signal_received'
   | `org.${'exported' | 'imported'}`
-  | 'schema.cleared';
+  | 'schema.cleared'
+  | WebhookEvent;
 
 /** What the details of each event have. A type that is new has to be added here, and done below. */
 const TELLS: Record<Exclude<EventType, Elsewhere>, readonly string[]> = {

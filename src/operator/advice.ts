@@ -97,6 +97,17 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
       list,
     );
   }
+  for (const { id, host, failingSince, lastError, disabledWhy } of health.webhooks) {
+    // The operator knows what the operator has switched off.
+    if (disabledWhy === 'failing' || disabledWhy === 'gone')
+      say(true, `The webhook to ${host} is disabled: ${lastError}.`, `webhook enable ${id}`);
+    else
+      say(
+        disabledWhy === undefined && now - (failingSince ?? now) >= SLOW,
+        `The webhook to ${host} fails since ${new Date(failingSince ?? now).toISOString()}: ${lastError}.`,
+        `webhook test ${id}`,
+      );
+  }
   const seats = settings['plan.seats'];
   const isFull = seats !== undefined && org.activeUserCount >= seats;
   say(

@@ -60,6 +60,8 @@ describe('the tables', () => {
       'traffic',
       'user_emails',
       'users',
+      'webhook_lines',
+      'webhooks',
     ]);
   });
 
@@ -80,7 +82,8 @@ describe('the tables', () => {
         if (index.columns[0] !== 'org_id') others.push(`${name}: ${index.columns.join(', ')}`);
     }
     // The ids of credentials are random, and nobody is asked for them by id alone but the row that was just written. What
-    // is found by its age alone is found by the cron, for all orgs. A domain says which orgs somebody may be of.
+    // is found by its age alone is found by the cron, for all orgs. A domain says which orgs somebody may be of. An endpoint may be
+    // of all orgs, and operators name it by its random id.
     expect(others.sort()).toEqual([
       'assertions: valid_until',
       'attribute_counts: day',
@@ -95,6 +98,9 @@ describe('the tables', () => {
       'refusals: day',
       'removals: turn',
       'traffic: day',
+      'webhook_lines: due_at',
+      'webhook_lines: webhook_id',
+      'webhooks: id',
     ]);
   });
 

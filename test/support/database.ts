@@ -24,6 +24,7 @@ const KEYED = {
   assertions: '1, 2',
   brake_counts: '1, 2',
   brake_held: '1, 2',
+  webhooks: '1, 2',
 } as const;
 
 export async function rows(statement: string, ...values: unknown[]): Promise<Row[]> {

@@ -74,6 +74,15 @@ health.get('/', async (c) => {
     },
     pending: { users: found.pending.users, since: iso(found.pending.since) },
     held: { users: found.held.users, since: iso(found.held.since) },
+    webhooks: found.webhooks.map(({ id, host, failures, failingSince, lastError, disabledAt, disabledWhy }) => ({
+      id,
+      host,
+      failures,
+      failingSince: iso(failingSince),
+      lastError: lastError ?? null,
+      disabledAt: iso(disabledAt),
+      disabledWhy: disabledWhy ?? null,
+    })),
     credentials: found.credentials.map((one) => ({
       kind: one.kind,
       oauthClient: one.subject || null,

@@ -27,6 +27,7 @@ import { schemas } from './schemas';
 import { sessions } from './sessions';
 import { signals } from './signals';
 import { users } from './users';
+import { webhooks } from './webhooks';
 
 const routes = new Hono<App>();
 
@@ -59,6 +60,7 @@ routes.route('/orgs/:slug/sessions', sessions);
 routes.route('/orgs/:slug/portal-links', portalLinks);
 routes.route('/portal-links', operatorLink);
 routes.route('/orgs/:slug/signals', signals);
+routes.route('/webhooks', webhooks);
 routes.all('*', () => {
   throw notFound('Endpoint');
 });

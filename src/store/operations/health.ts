@@ -4,6 +4,7 @@ import { isAlive } from '../credentials/credentials';
 import type { Row } from '../d1/batch';
 import { selectOpen } from '../directory/deactivation-limit';
 import type { OrgStore } from '../org/open';
+import { LINE, type Line, lineOf } from './webhooks';
 
 const DAY = 86_400_000;
 export const DAYS = 14;
@@ -57,6 +58,19 @@ export interface Health {
   readonly pending: { readonly users: number; readonly since: number | undefined };
   /** Deactivations above the limit that wait for a decision. */
   readonly held: { readonly users: number; readonly since: number | undefined };
+  /** Webhooks that are disabled or whose latest message failed. */
+  readonly webhooks: readonly FailingWebhook[];
+}
+
+export interface FailingWebhook {
+  readonly id: string;
+  /** Of its address. */
+  readonly host: string;
+  readonly failures: number;
+  readonly failingSince: number | undefined;
+  readonly lastError: string | undefined;
+  readonly disabledAt: number | undefined;
+  readonly disabledWhy: Line['disabledWhy'];
 }
 
 export interface Requests {
@@ -71,7 +85,7 @@ export async function readHealth(store: OrgStore): Promise<Health> {
   const today = Math.floor(store.now / DAY);
   const recent = sql`SELECT at, actor, type FROM events
     WHERE org_id = ${store.org} AND at >= ${(today - DAYS + 1) * DAY} ORDER BY at DESC LIMIT ${MAX_COUNTED}`;
-  const [clients, credentials, oauth, days, refusals, pending, requests, errors, held] = await store.read(
+  const [clients, credentials, oauth, days, refusals, pending, requests, errors, held, webhooks] = await store.read(
     sql`SELECT ifnull(last_used_client, '') AS client, last_used_address AS address, max(last_used_at) AS at FROM (
         SELECT * FROM credentials WHERE org_id = ${store.org} AND kind IN ('token', 'basic') AND subject = '' AND ${isAlive}
         UNION ALL SELECT * FROM credentials WHERE org_id = ${store.org} AND subject <> '')
@@ -94,6 +108,8 @@ export async function readHealth(store: OrgStore): Promise<Health> {
       WHERE org_id = ${store.org} AND day > ${today - 7} AND reason = 'request' GROUP BY hint
       ORDER BY week DESC, kind LIMIT CAST(${MAX_ERRORS} AS INTEGER)`,
     selectOpen(store),
+    sql`SELECT w.id, w.url, ${LINE} FROM webhook_lines AS l JOIN webhooks AS w ON w.id = l.webhook_id
+      WHERE l.org_id = ${store.org} AND (l.disabled_at IS NOT NULL OR l.failures > 0) ORDER BY w.id`,
   );
   return {
     clients: clients!.map((row) => ({
@@ -128,6 +144,11 @@ export async function readHealth(store: OrgStore): Promise<Health> {
     })),
     pending: { users: pending![0]!['users'] as number, since: optional<number>(pending![0]!['since']) },
     held: { users: held![0]!['users'] as number, since: optional<number>(held![0]!['since']) },
+    webhooks: webhooks!.map((row) => ({
+      ...lineOf(row),
+      id: row['id'] as string,
+      host: new URL(row['url'] as string).host,
+    })),
   };
 }
 

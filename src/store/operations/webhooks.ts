@@ -5,7 +5,7 @@ import { type Row, runBatch } from '../d1/batch';
 import { allDatabases, type Databases } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { count, record } from '../journal/record';
-import { type OrgStore, openStore } from '../org/open';
+import type { OrgStore } from '../org/open';
 
 /** Endpoints of one org, and endpoints of all orgs. */
 export const MAX_WEBHOOKS = 10;
@@ -164,9 +164,15 @@ export async function findWebhook(databases: Databases, id: string): Promise<Lis
   return undefined;
 }
 
-/** A change of one endpoint, with its event where it is of one org. @returns whether it was there. */
+/** Where endpoints are kept. */
+export interface Reach {
+  readonly databases: Databases;
+  storeOf(orgId: string): OrgStore;
+}
+
+/** A change of one endpoint, with its event where it is of one org. */
 async function change(
-  databases: Databases,
+  { databases, storeOf }: Reach,
   { id, org }: Webhook,
   actor: Actor,
   type: WebhookEvent,
@@ -174,7 +180,7 @@ async function change(
   ...statements: SQL[]
 ): Promise<void> {
   if (org) {
-    const store = openStore(databases, { kind: 'id', id: org.id }, Date.now());
+    const store = storeOf(org.id);
     await store.write(...statements, ...noted(store, actor, type, id, details));
     return;
   }
@@ -183,7 +189,7 @@ async function change(
 
 /** @param secret encrypted. @param until the secret before it signs as well until then. */
 export const rotateWebhook = (
-  databases: Databases,
+  reach: Reach,
   webhook: Webhook,
   { secret, mask }: Pick<Draft, 'secret' | 'mask'>,
   until: number,
@@ -191,7 +197,7 @@ export const rotateWebhook = (
   by: string,
 ): Promise<void> =>
   change(
-    databases,
+    reach,
     webhook,
     actor,
     'webhook.rotated',
@@ -202,7 +208,7 @@ export const rotateWebhook = (
 
 /** Switched on again, it goes on where it was: nothing is left out, unless it is gone from the journal. */
 export const switchWebhook = (
-  databases: Databases,
+  reach: Reach,
   webhook: Webhook,
   isOn: boolean,
   actor: Actor,
@@ -211,7 +217,7 @@ export const switchWebhook = (
 ): Promise<void> =>
   isOn
     ? change(
-        databases,
+        reach,
         webhook,
         actor,
         'webhook.enabled',
@@ -221,7 +227,7 @@ export const switchWebhook = (
           WHERE webhook_id = ${webhook.id} AND (disabled_at IS NOT NULL OR failures > 0)`,
       )
     : change(
-        databases,
+        reach,
         webhook,
         actor,
         'webhook.disabled',
@@ -231,9 +237,9 @@ export const switchWebhook = (
           WHERE webhook_id = ${webhook.id} AND disabled_at IS NULL`,
       );
 
-export const removeWebhook = (databases: Databases, webhook: Webhook, actor: Actor, by: string): Promise<void> =>
+export const removeWebhook = (reach: Reach, webhook: Webhook, actor: Actor, by: string): Promise<void> =>
   change(
-    databases,
+    reach,
     webhook,
     actor,
     'webhook.removed',
@@ -241,6 +247,12 @@ export const removeWebhook = (databases: Databases, webhook: Webhook, actor: Act
     sql`DELETE FROM webhooks WHERE id = ${webhook.id}`,
     sql`DELETE FROM webhook_lines WHERE webhook_id = ${webhook.id}`,
   );
+
+/** Which events of the org there are: later than `pruned`, up to `current`. One round trip. */
+export async function readBounds(store: OrgStore): Promise<{ readonly current: number; readonly pruned: number }> {
+  const [rows] = await store.read(sql`SELECT event_seq, pruned_through FROM orgs WHERE id = ${store.org}`);
+  return { current: rows![0]!['event_seq'] as number, pruned: rows![0]!['pruned_through'] as number };
+}
 
 /** From this event on it is sent everything once more, with other ids. */
 export async function replayWebhook(

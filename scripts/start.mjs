@@ -29,7 +29,9 @@ Environment variables:
   ADMIN_TOKEN        the token of the admin API (default: random, in STATE_DIR)
   HOST_TOKEN         the token of the sessions API (default: the API is off)
   SWEEP_INTERVAL     seconds between two runs of the cron (default: 60; 0: none)
-  ALLOW_LOOPBACK_JWKS=true   keys of OAuth issuers may be on this machine
+  WEBHOOK_KEY        what encrypts secrets of webhooks (default: random, in STATE_DIR)
+  ALLOW_LOOPBACK_JWKS=true       keys of OAuth issuers may be on this machine
+  ALLOW_LOOPBACK_WEBHOOKS=true   webhooks may go to this machine
 
 Tokens have at least 32 characters. Example:
   PORT=9000 HOST_TOKEN=$(openssl rand -hex 32) npm start

@@ -34,6 +34,7 @@ import { schemaCommands } from './schemas.mjs';
 import { sessionCommands } from './sessions.mjs';
 import { signalCommands } from './signals.mjs';
 import { userCommands } from './users.mjs';
+import { webhookCommands } from './webhooks.mjs';
 
 const QUIET = { about: 'print the bare value alone, for scripts', short: 'q' };
 
@@ -59,4 +60,5 @@ export const commands = [
   ...sessionCommands,
   ...signalCommands,
   ...portalCommands,
+  ...webhookCommands,
 ].map((command) => (command.quiet ? { ...command, options: { ...command.options, quiet: QUIET } } : command));

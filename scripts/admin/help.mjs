@@ -24,12 +24,12 @@ export const NOUN_GROUPS = [
     },
   ],
   [
-    'Credentials of the identity provider, and of your applications',
+    'Credentials of the identity provider',
     {
       token: 'the bearer token: generate, rotate, revoke',
       basic: 'user name and password, the same verbs',
       oauth: 'OAuth 2 clients and their approval',
-      hosts: 'tokens of your applications for the sessions API',
+      signals: 'sources of signals that end sessions',
     },
   ],
   [
@@ -49,6 +49,13 @@ export const NOUN_GROUPS = [
       sessions: 'check one session; list revocations that wait',
     },
   ],
+  [
+    'Your applications',
+    {
+      hosts: 'tokens for the sessions API: add, rotate, remove',
+      webhook: 'addresses that events are posted to',
+    },
+  ],
 ];
 
 /** What the arguments of commands are. */
@@ -62,6 +69,8 @@ export const ARGUMENTS = {
   'file.json': 'a file on this machine',
   urn: 'the schema, by its URN',
   id: 'the link, by its id',
+  address: 'where your application takes messages, with https',
+  webhook: 'the webhook, by its id',
   name: 'the application, by the name that you give it',
 };
 

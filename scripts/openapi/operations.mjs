@@ -92,6 +92,18 @@ export const OPERATIONS = {
   'POST /admin/v1/hosts': says('Make a token for an application. It is shown once.', undefined, 201),
   'POST /admin/v1/hosts/{name}/rotate': says('Replace the token of an application.', undefined, 201),
   'DELETE /admin/v1/hosts/{name}': says('Remove an application and its tokens.'),
+  'GET /admin/v1/webhooks': says(
+    'List the webhooks, all or those that get the events of one org.',
+    list(ref('Webhook')),
+  ),
+  'POST /admin/v1/webhooks': says('Post events to an address. The secret is shown once.', ref('NewWebhook'), 201),
+  'GET /admin/v1/webhooks/{id}': says('Show a webhook, and how its delivery goes.', ref('Webhook')),
+  'DELETE /admin/v1/webhooks/{id}': says('Remove a webhook.'),
+  'POST /admin/v1/webhooks/{id}/test': says('Send one message now.', ref('WebhookTest')),
+  'POST /admin/v1/webhooks/{id}/rotate-secret': says('Replace the secret. Both sign for a while.', ref('NewWebhook')),
+  'POST /admin/v1/webhooks/{id}/disable': says('Send nothing for now.', ref('Webhook')),
+  'POST /admin/v1/webhooks/{id}/enable': says('Send again what has not been delivered.', ref('Webhook')),
+  'POST /admin/v1/webhooks/{id}/replay': says('Send the events of an org once more, beginning with one.'),
   'POST /sessions/v1/resolve': says(
     'Who a user is, and whether they may sign in. Give one of id, userName, email, externalId.',
     ref('Resolved'),

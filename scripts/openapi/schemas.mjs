@@ -105,7 +105,46 @@ const paged = {
 };
 const role = object({ id: text, displayName: text, externalId: orNull(text), permissions: list(text) });
 
+const webhook = {
+  id: text,
+  org: { type: ['string', 'null'], description: 'The slug; null: all orgs.' },
+  url: text,
+  types: list(text),
+  mask: text,
+  previousSecretUntil: orNull(instant),
+  createdAt: instant,
+  createdBy: text,
+  disabledAt: orNull(instant),
+  disabled: { type: 'integer', description: 'Of how many orgs nothing is sent.' },
+  failing: { type: 'integer', description: 'Of how many orgs the latest message failed.' },
+  delivery: {
+    type: ['object', 'null'],
+    description: 'In the org of the webhook, or in the one that was asked about.',
+    properties: {
+      seq: number,
+      behind: number,
+      deliveredAt: orNull(instant),
+      failures: number,
+      failingSince: orNull(instant),
+      lastError: orNull(text),
+      nextAttemptAt: orNull(instant),
+      disabledAt: orNull(instant),
+      disabledWhy: { type: ['string', 'null'], enum: ['operator', 'failing', 'gone', null] },
+    },
+  },
+};
+
 export const SCHEMAS = {
+  Webhook: object(webhook),
+  NewWebhook: object({ ...webhook, secret: text }),
+  WebhookTest: object({
+    id: text,
+    messageId: text,
+    delivered: boolean,
+    status: orNull(number),
+    error: orNull(text),
+    milliseconds: number,
+  }),
   Error: object({
     error: { ...text, description: 'A word for programs: not_found, conflict, invalidValue, …' },
     detail: { ...text, description: 'A sentence for people: what was expected.' },

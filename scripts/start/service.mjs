@@ -10,7 +10,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { nameOf, root } from '../project.mjs';
 import { harmless } from '../terminal.mjs';
 import { holdLock } from './lock.mjs';
-import { adminTokenOf, ownFolder, writeOwn } from './state-dir.mjs';
+import { adminTokenOf, ownFolder, readOwn, webhookKeyOf, writeOwn } from './state-dir.mjs';
 import { end, leashed } from './wrangler.mjs';
 
 const runtime = fileURLToPath(new URL('./runtime.mjs', import.meta.url));
@@ -84,6 +84,10 @@ export function startService({
       ADMIN_TOKEN: adminToken,
       ...(secrets.HOST_TOKEN && { HOST_TOKEN: secrets.HOST_TOKEN }),
       ...portalVariables(),
+      WEBHOOK_KEY: await webhookKey(),
+      ...(process.env.ALLOW_LOOPBACK_WEBHOOKS && {
+        ALLOW_LOOPBACK_WEBHOOKS: process.env.ALLOW_LOOPBACK_WEBHOOKS,
+      }),
       ...(process.env.ALLOW_LOOPBACK_JWKS && { ALLOW_LOOPBACK_JWKS: process.env.ALLOW_LOOPBACK_JWKS }),
     };
     const workers = [{ configPath: join(root, 'wrangler.toml'), port, vars }, ...beside];
@@ -96,6 +100,15 @@ export function startService({
     await answering(`http://127.0.0.1:${port}/health`, running.ended, said);
     isUp = true;
     said(onLog);
+  }
+
+  /** That of the environment, or a random one that stays with the data. */
+  async function webhookKey() {
+    const given = process.env.WEBHOOK_KEY || (await readOwn(webhookKeyOf(stateDir)));
+    if (given) return given;
+    const key = randomBytes(32).toString('base64url');
+    writeOwn(webhookKeyOf(stateDir), key);
+    return key;
   }
 
   async function stop(code = 0) {

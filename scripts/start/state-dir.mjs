@@ -12,6 +12,8 @@ const STICKY = 0o1000;
 export const storageOf = (stateDir) => join(stateDir, 'v3');
 /** The token for /admin/v1 of the service that runs with this folder. */
 export const adminTokenOf = (stateDir) => join(stateDir, 'admin-token');
+/** What encrypts the secrets of webhooks: as lasting as the database that they are in. */
+export const webhookKeyOf = (stateDir) => join(stateDir, 'webhook-key');
 
 /**
  * Makes the folder, or closes one that exists to other users, with the files that an earlier version left open.

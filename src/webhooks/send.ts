@@ -5,8 +5,9 @@ import { sign, signingKey } from './client/signature';
 import type { Outgoing } from './message';
 import { open, Unreadable } from './secret';
 
-/** Milliseconds until the answer begins. */
-export const TIMEOUT = 10_000;
+/** Milliseconds that a receiver has until its answer begins, and a little for the way. */
+const TIMEOUT = 10_000;
+const WAY = 500;
 
 /** What sending needs of the deployment. */
 export interface Sender {
@@ -57,7 +58,7 @@ export async function send(sender: Sender, webhook: Webhook, { id, message }: Ou
       },
       body,
       redirect: 'manual', // it might lead into somebody's network
-      signal: AbortSignal.timeout(TIMEOUT),
+      signal: AbortSignal.timeout(TIMEOUT + WAY),
     });
     await answer.body?.cancel().catch(() => undefined); // it may be of any size
     return outcomeOf(answer);

@@ -51,8 +51,15 @@ export async function startServerWith(variables: Record<string, string>, ...besi
     workers: [
       {
         configPath: config,
-        // The keys of the tests' issuers are on this machine.
-        secrets: { ADMIN_TOKEN: adminToken, HOST_TOKEN: hostToken, ALLOW_LOOPBACK_JWKS: 'true', ...variables },
+        // The keys of the tests' issuers are on this machine, and so are receivers of webhooks.
+        secrets: {
+          ADMIN_TOKEN: adminToken,
+          HOST_TOKEN: hostToken,
+          WEBHOOK_KEY: 'test-webhook-key-0123456789abcdef',
+          ALLOW_LOOPBACK_JWKS: 'true',
+          ALLOW_LOOPBACK_WEBHOOKS: 'true',
+          ...variables,
+        },
       },
       ...beside,
     ],

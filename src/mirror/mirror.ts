@@ -35,6 +35,15 @@ export interface Mirror {
   reconcile(options?: { readonly repair?: boolean }): Promise<Difference[]>;
 }
 
+/** As Promise.withResolvers, which Node 20 does not have. */
+function newReady() {
+  let [resolve, reject]: [() => void, (reason: unknown) => void] = [() => undefined, () => undefined];
+  const promise = new Promise<void>((resolved, rejected) => {
+    [resolve, reject] = [resolved, rejected];
+  });
+  return { promise, resolve, reject };
+}
+
 /**
  * Fills the database and follows the directory until the signal ends it. It may be killed at any moment: the next one goes
  * on after what was saved last, so that each change is applied at least once, and in order for each user. Whatever fails is
@@ -44,7 +53,7 @@ export function mirror(options: FollowOptions): Mirror {
   const { source, signal, interval = 10_000, backoff = { base: 1_000, max: 60_000 } } = options;
   const tell = teller(options);
   const follower = new Follower(options, tell);
-  const ready = Promise.withResolvers<void>();
+  const ready = newReady();
   ready.promise.catch(() => undefined); // nobody need ask
   let wake: () => void = () => undefined;
   let isPoked = false;

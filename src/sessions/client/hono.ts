@@ -4,6 +4,7 @@
  */
 import type { Session } from '../check.ts';
 import type { CheckedVerdict, SessionChecker } from './checker.ts';
+import { refusedAnswer } from './refused.ts';
 
 /** What is used of Hono's Context. */
 export interface GuardContext {
@@ -52,14 +53,6 @@ export function sessionGuard<C extends GuardContext>({
 }
 
 function refusal(challenge: string, verdict: CheckedVerdict | undefined): Response {
-  // Nobody said that the session is over: a client that throws it away on a 401 should not.
-  if (verdict?.reason === 'unavailable') {
-    const body = { error: 'temporarily_unavailable', detail: 'The session could not be checked. Try again.' };
-    return Response.json(body, { status: 503, headers: { 'Retry-After': '5', 'Cache-Control': 'no-store' } });
-  }
-  const detail = verdict ? 'The session is over. Sign in again.' : 'A session is needed. Sign in.';
-  // RFC 6750 §3.1: the error code only where something was presented.
-  const scheme = challenge.toLowerCase() === 'bearer' && verdict ? `${challenge} error="invalid_token"` : challenge;
-  const headers = { 'WWW-Authenticate': scheme, 'Cache-Control': 'no-store' };
-  return Response.json({ error: 'unauthorized', detail }, { status: 401, headers });
+  const { status, headers, body } = refusedAnswer(challenge, verdict);
+  return Response.json(body, { status, headers });
 }

@@ -2,7 +2,7 @@
  * `scim-worker/webhooks`: whether a webhook is from the service, and what it says. WebCrypto alone: for Workers, Node from 20
  * and others.
  */
-import { isSigned, signingKey } from './signature';
+import { isSigned, signingKey } from './signature.ts';
 
 /** Seconds that the clocks of sender and receiver may differ, as Standard Webhooks has it. */
 const TOLERANCE = 5 * 60;

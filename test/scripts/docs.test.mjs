@@ -184,7 +184,7 @@ describe('the words', () => {
       .replace(/\n(?!\n|- |\d+\. )/g, ' ')
       .replace(/`[^`]*`|\[([^\]]*)\]\([^)]*\)/g, (_, text) => text ?? 'code')
       .split(/(?<=[.:;?])\s+|\n/);
-    const long = sentences.filter((sentence) => sentence.split(/\s+/).length > 34);
+    const long = sentences.filter((sentence) => sentence.split(/\s+/).length > 28);
     expect(long).toEqual([]);
   });
 });

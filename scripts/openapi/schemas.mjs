@@ -76,6 +76,8 @@ const event = {
   requestId: text,
   details: anything,
 };
+/** Why sessions ended: the cause, and who or what it was. */
+const endedBy = { ...anything };
 const page = {
   next: { ...number, description: 'Ask after this number next. There is more while it is smaller than `current`.' },
   current: { ...number, description: "The org's latest event." },
@@ -184,16 +186,19 @@ export const SCHEMAS = {
   Approval: object({ approvalCode: text, validUntil: instant, createdBy: text, authorizeUrl: text }),
   AdminEvents: object({
     events: list(
-      object({
-        ...event,
-        credential: orNull(text),
-        targetName: orNull(text),
-        outcome: { type: 'string', enum: ['applied', 'partly', 'refused'] },
-      }),
+      object(
+        {
+          ...event,
+          credential: orNull(text),
+          targetName: orNull(text),
+          outcome: { type: 'string', enum: ['applied', 'partly', 'refused'] },
+        },
+        { endedBy },
+      ),
     ),
     ...page,
   }),
-  Events: object({ events: list(object(event)), ...page }),
+  Events: object({ events: list(object(event, { endedBy })), ...page }),
   RejectedRequest: object({
     reason: text,
     hint: orNull(text),

@@ -268,7 +268,13 @@ export const SCHEMAS = {
   }),
   Resolved: {
     anyOf: [
-      object({ found: { const: true }, ...person, notBefore: orNull(instant), org: org }),
+      object({
+        found: { const: true },
+        ...person,
+        notBefore: orNull(instant),
+        endedBy: { ...endedBy, type: ['object', 'null'] },
+        org,
+      }),
       object({ found: { const: false } }, { ambiguous: { const: true }, removed: { const: true }, removedAt: instant }),
     ],
   },

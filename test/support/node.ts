@@ -44,8 +44,14 @@ export interface LocalServer {
   stop(): Promise<void>;
 }
 
-/** @param answer where a request is sent on to, or undefined: it has arrived. */
-export async function startLocal(answer: (url: string) => string | undefined): Promise<LocalServer> {
+/**
+ * @param answer where a request is sent on to, or undefined: it has arrived.
+ * @param page what has arrived gets.
+ */
+export async function startLocal(
+  answer: (url: string) => string | undefined,
+  page = () => '<!doctype html><title>arrived</title>',
+): Promise<LocalServer> {
   const requests: string[] = [];
   const referrers: (string | undefined)[] = [];
   const server = process.getBuiltinModule('node:http').createServer(({ url, headers }, response) => {
@@ -54,7 +60,7 @@ export async function startLocal(answer: (url: string) => string | undefined): P
     referrers.push(headers['referer']);
     const onward = answer(url);
     if (onward !== undefined) return response.writeHead(302, { Location: onward }).end();
-    response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>arrived</title>');
+    response.writeHead(200, { 'Content-Type': 'text/html' }).end(page());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {

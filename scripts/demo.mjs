@@ -13,6 +13,7 @@ import { openAdmin } from './admin/transport.mjs';
 import { openHostApp } from './demo/host-app.mjs';
 import { entra, okta } from './demo/idp.mjs';
 import { openNodeHost } from './demo/node-host.mjs';
+import { openPortal } from './demo/portal.mjs';
 import { freePort, startService } from './start/service.mjs';
 import { paint } from './terminal.mjs';
 
@@ -62,11 +63,18 @@ async function play() {
 
   act('2. Acme hires Ada: Okta creates her account in your product');
   const fromOkta = okta(acme);
+  const portal = await openPortal(admin, service.url, 'acme');
+  await step('Acme’s administrator opens the portal: the steps wait', async () =>
+    deepStrictEqual(await portal.states('connect', 'test', 'person'), ['works', 'waiting', 'waiting']),
+  );
   await step('Acme’s administrator presses «Test»: Okta reaches the service', async () =>
     strictEqual((await fromOkta.test()).body.totalResults, 0),
   );
   const ada = { userName: 'ada@acme.example', givenName: 'Ada', familyName: 'Byron', externalId: '00u1ada' };
   const adaId = await provision(fromOkta, ada);
+  await step('In the portal, «Test connection» and «First person» are green', async () =>
+    deepStrictEqual(await portal.states('connect', 'test', 'person', 'change'), ['works', 'works', 'works', 'waiting']),
+  );
   await step('Ada changes her name: Okta replaces the user with PUT', async () => {
     const { body: user } = await fromOkta.get(adaId);
     const { status, body } = await fromOkta.replace({ ...user, name: { ...user.name, familyName: 'Lovelace' } });

@@ -110,6 +110,7 @@ function nextSteps() {
     ...(STATE_DIR ? [`  export STATE_DIR=${nameOf(stateDir)}`] : []),
     `${command('org list')}                           lists the orgs`,
     `${command('org create acme --enable --token')}   adds an org`,
+    `${command('portal link demo')}                   opens the portal of the org demo`,
     `${command('--help')}                             shows all commands`,
   ].join('\n');
 }

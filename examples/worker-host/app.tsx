@@ -10,7 +10,8 @@ import { type CheckedVerdict, sessionChecker } from 'scim-worker/sessions';
 import { sessionGuard } from 'scim-worker/sessions/hono';
 import { find, personOf, Unavailable } from './directory';
 import { env } from './env';
-import { exportPage, messagePage, personPage, STYLE, signedOutPage, signInPage } from './pages';
+import { exportPage, messagePage, personPage, portalPage, STYLE, signedOutPage, signInPage } from './pages';
+import { mayManage, portalLink } from './portal';
 import { clearSession, type HostSession, readSession, SESSION_LIFE, writeSession } from './session';
 
 type Host = { Variables: { session: HostSession; sessionVerdict: CheckedVerdict } };
@@ -94,7 +95,17 @@ app.get('/', guard, async (c) => {
   const person = await personOf(c.var.session);
   // The page asks for the person anyway, which is a strict question: KV may not have heard of it yet.
   if (!person?.active) return dead(c, { reason: person ? 'inactive' : 'unknown', from: 'strict' });
-  return c.html(personPage(person, c.var.sessionVerdict));
+  return c.html(personPage(person, c.var.sessionVerdict, mayManage(person)));
+});
+
+/** The portal opens from here, for who may manage the directory. */
+app.post('/settings/directory', guard, async (c) => {
+  const person = await personOf(c.var.session);
+  if (!person?.active) return dead(c, { reason: person ? 'inactive' : 'unknown', from: 'strict' });
+  if (!mayManage(person)) {
+    return c.html(messagePage('That was refused', 'Ask an administrator of your organization.'), 403);
+  }
+  return c.html(portalPage(await portalLink(person)));
 });
 
 app.post('/export', guard, (c) => c.html(exportPage(c.var.sessionVerdict)));

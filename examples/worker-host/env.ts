@@ -24,6 +24,9 @@ export interface Person {
 interface Env {
   readonly REVOCATIONS: FlagReader;
   readonly SESSIONS: SessionsService;
+  /** The entrypoint `Admin`: the admin API without a public address. */
+  readonly ADMIN: { fetch(request: Request): Promise<Response> };
+  readonly SCIM_URL: string;
   readonly COOKIE_SECRET?: string;
 }
 

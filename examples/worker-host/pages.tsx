@@ -70,7 +70,7 @@ const Facts = ({ facts }: { facts: Record<string, readonly string[]> }) => (
   </dl>
 );
 
-export const personPage = (person: Person, { from }: CheckedVerdict) =>
+export const personPage = (person: Person, { from }: CheckedVerdict, mayManage: boolean) =>
   document(
     'Your account',
     <>
@@ -88,9 +88,32 @@ export const personPage = (person: Person, { from }: CheckedVerdict) =>
       <form method="post" action="/export">
         <button type="submit">Export everything</button>
       </form>
+      {mayManage && (
+        <form method="post" action="/settings/directory">
+          <button type="submit">Set up single sign-on and provisioning</button>
+        </form>
+      )}
       <form method="post" action="/sign-out">
         <button type="submit">Sign out</button>
       </form>
+    </>,
+  );
+
+/** A link and no redirect: this page's policy lets forms lead to this site alone. */
+export const portalPage = (url: string) =>
+  document(
+    'Directory settings',
+    <>
+      <h1>Directory settings</h1>
+      <p>The link opens once, within ten minutes. It is for you alone.</p>
+      <p>
+        <a href={url} rel="noreferrer">
+          Open the set-up
+        </a>
+      </p>
+      <p>
+        <a href="/">Back to your account</a>
+      </p>
     </>,
   );
 

@@ -63,6 +63,16 @@ describe('the Worker beside the service', () => {
   const origin = 'https://product.example';
   const newBrowser = () => openBrowser(origin, (url, init) => server.fetchFrom('worker-host', url, init));
 
+  it('opens the portal for who may manage the directory, and for nobody else', async () => {
+    const [admin, other] = [await newPerson(), await newPerson()];
+    await scim('POST', '/Groups', { displayName: 'Admins', members: [{ value: admin.id }] });
+    await server.admin('PUT', '/orgs/acme/groups/Admins/permissions', { permissions: ['directory:manage'] });
+    const page = await (await signedIn(newBrowser(), admin.userName)).post('/settings/directory', {});
+    expect(page.text).toMatch(/<a href="[^"]+\/portal\/scimpl_\w+"/);
+    const refused = await (await signedIn(newBrowser(), other.userName)).post('/settings/directory', {});
+    expect([refused.status, refused.text.includes('scimpl_')]).toEqual([403, false]);
+  });
+
   it('shows who is signed in, with groups, roles and permissions, to nobody without a session', async () => {
     const ada = await newPerson({ displayName: 'Ada <Lovelace>', roles: [{ value: 'engineer' }] });
     await scim('POST', '/Groups', { displayName: 'Analysts', members: [{ value: ada.id }] });

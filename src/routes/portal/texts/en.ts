@@ -161,7 +161,7 @@ export const en = {
       conflicts: 'have an address that adopts nothing',
       protected: 'protected: your identity provider cannot change or deactivate them',
       more: (n: number) => `The first ${n} are counted.`,
-      newOnes: 'Whoever is not among them becomes a new account.',
+      newOnes: 'People who are not among them get a new account.',
       choice: 'Your identity provider adopts an account by',
       options: {
         email: 'user name, or e-mail address in a proved domain',
@@ -341,7 +341,7 @@ export const en = {
   },
 
   people: {
-    lead: 'Everybody whom your identity provider has provisioned, or the product had before.',
+    lead: 'All people: those from your identity provider, and those that the product had before.',
     search: 'User name, name or e-mail address',
     find: 'Search',
     total: (n: number) => (n === 1 ? '1 person' : `${n} people`),

@@ -128,14 +128,12 @@ describe('domains', () => {
   afterEach(() => vi.restoreAllMocks());
 
   const answer = (...texts: string[]) =>
-    vi
-      .spyOn(globalThis, 'fetch')
-      .mockImplementation(async () =>
-        Response.json({
-          Status: texts.length > 0 ? 0 : 3,
-          Answer: texts.map((data) => ({ type: 16, data: `"${data}"` })),
-        }),
-      );
+    vi.spyOn(globalThis, 'fetch').mockImplementation(async () =>
+      Response.json({
+        Status: texts.length > 0 ? 0 : 3,
+        Answer: texts.map((data) => ({ type: 16, data: `"${data}"` })),
+      }),
+    );
   const valueOf = async () => /scim-worker=\w{32}/.exec(await show('/domains'))?.[0] ?? '';
 
   it('are proved by a TXT record, which is looked up over HTTPS, and then link accounts', async () => {

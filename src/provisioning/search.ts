@@ -7,7 +7,7 @@ import type { Projection } from '../scim/projection';
 import { queryOf, type Search } from '../scim/query';
 import type { Stored } from '../scim/resource';
 import { allTypes } from '../scim/schema/types';
-import type { Row } from '../store/d1/batch';
+import type { Row } from '../store/d1/rows';
 import { expectAffordable, tooCostlyHere } from '../store/directory/filter-cost';
 import { listGroups } from '../store/directory/groups';
 import { isBeyond, type List } from '../store/directory/list';

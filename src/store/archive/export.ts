@@ -4,8 +4,9 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
-import { type Row, Unmet } from '../d1/batch';
+import { Unmet } from '../d1/batch';
 import { expect } from '../d1/expect';
+import type { Row } from '../d1/rows';
 import { count, record } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import { tenantOf } from '../org/tenant';
@@ -125,10 +126,14 @@ export async function readPage(
 ): Promise<{ readonly lines: readonly string[]; readonly next: Place | undefined }> {
   const { step } = place;
   const [heads, rows] = await store.read(
-    sql`SELECT event_seq, pruned_through, ${isClearing(store)} AS clearing FROM orgs WHERE id = ${store.org}`,
+    sql<{
+      event_seq: number;
+      pruned_through: number;
+      clearing: number;
+    }>`SELECT event_seq, pruned_through, ${isClearing(store)} AS clearing FROM orgs WHERE id = ${store.org}`,
     step === 'members' ? membersPage(store, place) : page(store, sourceOf(step, place), place.key),
   );
-  if (step === 'schema' && heads![0]!['clearing'] === 1) throw new Unmet('removal');
+  if (step === 'schema' && heads[0]!.clearing === 1) throw new Unmet('removal');
   const lines = rows!.map((row) => row['line'] as string);
   const kind = kindOf(step);
   const counts =
@@ -143,12 +148,12 @@ export async function readPage(
   );
   if (following) return { lines, next: { ...place, step: following, key: undefined, counts } };
   // Events come last: so the file tells of all that was changed while it was written.
-  const eventSeq = heads![0]!['event_seq'] as number;
+  const { event_seq: eventSeq, pruned_through: prunedThrough } = heads[0]!;
   const end: EndLine = {
     kind: 'end',
     counts,
     eventSeq,
-    prunedThrough: heads![0]!['pruned_through'] as number,
+    prunedThrough,
     changedMeanwhile: eventSeq > place.seq,
   };
   return { lines: [...lines, JSON.stringify(end)], next: undefined };

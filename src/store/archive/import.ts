@@ -83,25 +83,27 @@ export async function insertImport(
 /** What stands in the way of an import, or is one that goes on. */
 export async function whatIsThere(db: D1Database, slug: string, id: string) {
   const [orgs, taken, removing] = await runBatch(db, [
-    sql`SELECT id, importing FROM orgs WHERE slug = ${slug}`,
+    sql<{ id: string; importing: string | null }>`SELECT id, importing FROM orgs WHERE slug = ${slug}`,
     sql`SELECT 1 FROM orgs WHERE id = ${id}`,
     sql`SELECT 1 WHERE ${isRemoving(id, 'org', '')}`,
   ]);
-  const [org] = orgs!;
-  const importing = org?.['importing'] as string | null | undefined;
+  const [org] = orgs;
+  const importing = org?.importing;
   return {
     isSlugTaken: org !== undefined,
-    isIdTaken: taken!.length > 0,
-    isBeingRemoved: removing!.length > 0,
-    ...(org && { id: org['id'] as string }),
+    isIdTaken: taken.length > 0,
+    isBeingRemoved: removing.length > 0,
+    ...(org && { id: org.id }),
     ...(importing && { importing: JSON.parse(importing) as Importing }),
   };
 }
 
 /** @returns undefined: the org is no import, or a finished one. */
 export async function readImport(store: OrgStore): Promise<Importing | undefined> {
-  const [rows] = await store.read(sql`SELECT importing FROM orgs WHERE id = ${store.org}`);
-  const text = rows![0]!['importing'] as string | null;
+  const [rows] = await store.read(
+    sql<{ importing: string | null }>`SELECT importing FROM orgs WHERE id = ${store.org}`,
+  );
+  const text = rows[0]!.importing;
   return text === null ? undefined : (JSON.parse(text) as Importing);
 }
 
@@ -329,13 +331,15 @@ export async function missingMembers<T extends { readonly type: string; readonly
 ): Promise<T[]> {
   const results = await store.read(
     ...jsonPortions(needed.map((one, i) => ({ ...one, i }))).map(
-      ({ json }) => sql`SELECT value ->> '$.i' AS i FROM json_each(${json}) WHERE NOT iif(value ->> '$.type' = 'Group',
+      ({ json }) => sql<{
+        i: number;
+      }>`SELECT value ->> '$.i' AS i FROM json_each(${json}) WHERE NOT iif(value ->> '$.type' = 'Group',
         EXISTS (SELECT 1 FROM groups WHERE org_id = ${store.org} AND groups.id = value ->> '$.id'),
         EXISTS (SELECT 1 FROM users WHERE org_id = ${store.org} AND users.id = value ->> '$.id' AND deleted_at IS NULL))
       ORDER BY key LIMIT 1`,
     ),
   );
-  return results.flat().map((row) => needed[row['i'] as number]!);
+  return results.flat().map(({ i }) => needed[i]!);
 }
 
 /** Which of these ids and names are there already: indexes. */
@@ -350,11 +354,11 @@ export async function present(
     sql`EXISTS (SELECT 1 FROM ${sql.raw(table!)} AS it WHERE org_id = ${store.org} AND it.${sql.raw(name)} = asked.value ->> ${member}${sql.raw(also)})`;
   const results = await store.read(
     ...jsonPortions(named.map((it, line) => ({ ...it, line }))).map(
-      ({ json }) => sql`SELECT asked.value ->> '$.line' AS line FROM json_each(${json}) AS asked
+      ({ json }) => sql<{ line: number }>`SELECT asked.value ->> '$.line' AS line FROM json_each(${json}) AS asked
       WHERE ${one('id', '$.id', '')} OR ${one(column!, '$.key', live!)} ORDER BY 1 LIMIT 1`,
     ),
   );
-  return results.flat().map((row) => row['line'] as number);
+  return results.flat().map(({ line }) => line);
 }
 
 const insertEvents = (store: OrgStore, rows: string): SQL =>

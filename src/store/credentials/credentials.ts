@@ -4,8 +4,11 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, CredentialEvent } from '../../events';
-import { type Row, runBatch } from '../d1/batch';
+import { runBatch } from '../d1/batch';
 import { expect } from '../d1/expect';
+import type { Row } from '../d1/rows';
+import { orAbsent, rowOf } from '../d1/rows';
+import { credentials } from '../d1/tables';
 import { count, record } from '../journal/record';
 import { isGood } from '../org/caller';
 import type { OrgStore } from '../org/open';
@@ -60,26 +63,25 @@ export interface Draft {
 /** The generation that the caller takes for the current one; absent: whichever. */
 export type Expected = number | undefined;
 
-const optional = <T>(value: unknown) => (value as T | null) ?? undefined;
+const rowOfCredential = rowOf(credentials);
 
-export const credentialOf = (row: Row): Credential => ({
-  id: row['id'] as string,
-  mask: row['mask'] as string,
-  generation: row['generation'] as number,
-  createdAt: row['created_at'] as number,
-  createdBy: row['created_by'] as string,
-  validUntil: optional<number>(row['valid_until']),
-  currentSince: (row['current_since'] ?? row['created_at']) as number,
-  currentBy: (row['current_by'] ?? row['created_by']) as string,
-  replacedAt: optional<number>(row['replaced_at']),
-  replacedBy: optional<string>(row['replaced_by']),
-  graceUntil: optional<number>(row['grace_until']),
-  revokedAt: optional<number>(row['revoked_at']),
-  revokedBy: optional<string>(row['revoked_by']),
-  lastUsedAt: optional<number>(row['last_used_at']),
-  lastUsedClient: optional<string>(row['last_used_client']),
-  lastUsedAddress: optional<string>(row['last_used_address']),
-});
+export function credentialOf(row: Row): Credential {
+  const read = rowOfCredential(row);
+  return {
+    ...{ id: read.id, mask: read.mask, generation: read.generation },
+    ...{ createdAt: read.createdAt, createdBy: read.createdBy, validUntil: orAbsent(read.validUntil) },
+    currentSince: read.currentSince ?? read.createdAt,
+    currentBy: read.currentBy ?? read.createdBy,
+    replacedAt: orAbsent(read.replacedAt),
+    replacedBy: orAbsent(read.replacedBy),
+    graceUntil: orAbsent(read.graceUntil),
+    revokedAt: orAbsent(read.revokedAt),
+    revokedBy: orAbsent(read.revokedBy),
+    lastUsedAt: orAbsent(read.lastUsedAt),
+    lastUsedClient: orAbsent(read.lastUsedClient),
+    lastUsedAddress: orAbsent(read.lastUsedAddress),
+  };
+}
 
 /** Rows of a line, as conditions. */
 export const of = (store: OrgStore, { kind, subject }: Line): SQL =>

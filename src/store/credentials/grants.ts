@@ -6,6 +6,8 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, EventType } from '../../events';
 import { Unmet } from '../d1/batch';
 import { type Expectation, expect } from '../d1/expect';
+import { orAbsent, type Row, rowOf } from '../d1/rows';
+import { grants } from '../d1/tables';
 import { count, record, recordAs } from '../journal/record';
 import { isGood } from '../org/caller';
 import type { OrgStore } from '../org/open';
@@ -56,25 +58,25 @@ export function insertGrant(store: OrgStore, approvalHash: string, grant: NewGra
   );
 }
 
+const rowOfGrant = rowOf(grants);
+
 /** The grant of a code, if it is this client's. */
 export async function findGrant(store: OrgStore, clientId: string, codeHash: string): Promise<Grant | undefined> {
   const [rows] = await store.read(
-    sql`SELECT grants.*, oauth_clients.redirect_uris FROM grants
+    sql<Row & { redirect_uris: string }>`SELECT grants.*, oauth_clients.redirect_uris FROM grants
       JOIN oauth_clients ON oauth_clients.org_id = grants.org_id AND oauth_clients.id = grants.client_id
       WHERE grants.org_id = ${store.org} AND client_id = ${clientId} AND code_hash = ${codeHash}`,
   );
-  const row = rows![0];
+  const [row] = rows;
   if (row === undefined) return undefined;
+  const { id, codeValidUntil, redirectUri, challenge, redeemedAt, revokedAt } = rowOfGrant(row);
   return {
-    id: row['id'] as string,
-    clientId,
-    codeHash,
-    codeValidUntil: row['code_valid_until'] as number,
-    redirectUri: (row['redirect_uri'] as string) || undefined,
-    challenge: (row['challenge'] as string | null) ?? undefined,
-    isRedeemed: row['redeemed_at'] !== null,
-    isRevoked: row['revoked_at'] !== null,
-    registeredUris: JSON.parse(row['redirect_uris'] as string) as string[],
+    ...{ id, clientId, codeHash, codeValidUntil },
+    redirectUri: redirectUri || undefined,
+    challenge: orAbsent(challenge),
+    isRedeemed: redeemedAt !== null,
+    isRevoked: revokedAt !== null,
+    registeredUris: JSON.parse(row.redirect_uris),
   };
 }
 
@@ -112,18 +114,18 @@ export interface Refresh {
 /** The refresh token of this hash, if it is this client's. */
 export async function findRefresh(store: OrgStore, clientId: string, hash: string): Promise<Refresh | undefined> {
   const [rows] = await store.read(
-    sql`SELECT credentials.id, grant_id, replaced_at IS NOT NULL AS is_replaced, ${isExchangeable(store)} AS is_good
+    sql<{
+      id: string;
+      grant_id: string;
+      is_replaced: number;
+      is_good: number;
+    }>`SELECT credentials.id, grant_id, replaced_at IS NOT NULL AS is_replaced, ${isExchangeable(store)} AS is_good
       FROM credentials JOIN grants ON grants.org_id = credentials.org_id AND grants.id = credentials.grant_id
       WHERE hash = ${hash} AND credentials.org_id = ${store.org} AND kind = 'oauth_refresh' AND subject = ${clientId}`,
   );
-  const row = rows![0];
+  const [row] = rows;
   if (row === undefined) return undefined;
-  return {
-    id: row['id'] as string,
-    grantId: row['grant_id'] as string,
-    isGood: row['is_good'] === 1,
-    isReplaced: row['is_replaced'] === 1,
-  };
+  return { id: row.id, grantId: row.grant_id, isGood: row.is_good === 1, isReplaced: row.is_replaced === 1 };
 }
 
 /** Not by the clock alone: two requests at once do not agree on the millisecond in which it was replaced. */

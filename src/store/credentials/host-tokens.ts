@@ -3,9 +3,10 @@
  * rides in the batch of the question (store/org/open.ts). Here they are made, replaced, listed and removed.
  */
 import { type SQL, sql } from 'drizzle-orm';
-import { type Row, runBatch } from '../d1/batch';
+import { runBatch } from '../d1/batch';
 import { allDatabases, type Databases } from '../d1/databases';
 import { expect } from '../d1/expect';
+import type { Row } from '../d1/rows';
 import { type HostScope, isGoodHostToken, isOrgOfHostToken, mayAsk } from '../org/caller';
 
 /** Instants are epoch milliseconds. */

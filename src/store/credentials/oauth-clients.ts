@@ -1,8 +1,10 @@
 /** OAuth clients of one org: an application of its identity provider each, with a secret or a signer of its own. */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
-import type { Row } from '../d1/batch';
 import { expect } from '../d1/expect';
+import type { Row } from '../d1/rows';
+import { orAbsent, rowOf } from '../d1/rows';
+import { oauthClients } from '../d1/tables';
 import { count, record, recordAs } from '../journal/record';
 import { isGood } from '../org/caller';
 import type { OrgStore } from '../org/open';
@@ -34,14 +36,16 @@ export interface ListedClient extends OAuthClient {
   readonly lastUsedAt: number | undefined;
 }
 
-const clientOf = (row: Row): OAuthClient => ({
-  id: row['id'] as string,
-  name: row['name'] as string,
-  redirectUris: JSON.parse(row['redirect_uris'] as string) as string[],
-  signer: row['assertion'] === null ? undefined : (JSON.parse(row['assertion'] as string) as Signer),
-  createdAt: row['created_at'] as number,
-  createdBy: row['created_by'] as string,
-});
+const rowOfClient = rowOf(oauthClients);
+
+function clientOf(row: Row): OAuthClient {
+  const { id, name, redirectUris, assertion, createdAt, createdBy } = rowOfClient(row);
+  return {
+    ...{ id, name, createdAt, createdBy },
+    redirectUris: JSON.parse(redirectUris),
+    signer: assertion === null ? undefined : JSON.parse(assertion),
+  };
+}
 
 /** One of the org, as a condition on `oauth_clients`. */
 const one = (store: OrgStore, id: string): SQL => sql`org_id = ${store.org} AND id = ${id}`;
@@ -84,7 +88,9 @@ export async function listClients(store: OrgStore, which: Which): Promise<Listed
       ? sql`SELECT id FROM oauth_clients WHERE ${one(store, which.only)}`
       : sql`SELECT id FROM oauth_clients WHERE org_id = ${store.org} AND id > ${which.after} ORDER BY id LIMIT ${which.limit}`;
   const [clients, secrets] = await store.read(
-    sql`SELECT *, (SELECT max(last_used_at) FROM credentials WHERE ${its(store, sql.raw('oauth_clients.id'))}) AS last_used_at
+    sql<
+      Row & { last_used_at: number | null }
+    >`SELECT *, (SELECT max(last_used_at) FROM credentials WHERE ${its(store, sql.raw('oauth_clients.id'))}) AS last_used_at
       FROM oauth_clients WHERE org_id = ${store.org} AND id IN (${meant}) ORDER BY created_at, id`,
     sql`SELECT * FROM credentials WHERE org_id = ${store.org} AND kind = 'oauth_client' AND generation > 0
       AND revoked_at IS NULL AND subject IN (${meant}) ORDER BY generation DESC`,
@@ -92,7 +98,7 @@ export async function listClients(store: OrgStore, which: Which): Promise<Listed
   return clients!.map((row) => ({
     ...clientOf(row),
     secrets: secrets!.filter(({ subject }) => subject === row['id']).map(credentialOf),
-    lastUsedAt: (row['last_used_at'] as number | null) ?? undefined,
+    lastUsedAt: orAbsent(row.last_used_at),
   }));
 }
 
@@ -114,13 +120,13 @@ export async function deleteClient(store: OrgStore, id: string, by: string, acto
         'masks', (SELECT json_group_array(mask) FROM credentials WHERE ${its(store, id)} AND revoked_at IS NULL
           AND kind = 'oauth_client')) FROM oauth_clients WHERE ${one(store, id)})`,
     ),
-    sql`SELECT count(*) AS good FROM credentials WHERE ${its(store, id)} AND ${isGood(store.now)}`,
+    sql<{ good: number }>`SELECT count(*) AS good FROM credentials WHERE ${its(store, id)} AND ${isGood(store.now)}`,
     // Those that are over, too: another clock may be behind ours.
     sql`UPDATE credentials SET revoked_at = ${store.now}, revoked_by = ${by} WHERE ${its(store, id)} AND revoked_at IS NULL`,
     sql`UPDATE grants SET revoked_at = ${store.now} WHERE org_id = ${store.org} AND client_id = ${id} AND revoked_at IS NULL`,
     sql`DELETE FROM oauth_clients WHERE ${one(store, id)}`,
   );
-  return results[3]![0]!['good'] as number;
+  return results[3][0]!.good;
 }
 
 /** What makes an assertion good for one time. */

@@ -1,6 +1,7 @@
 /** Refused requests that can be attributed to an org, counted by day, reason, credential, client and address. */
 import { sql } from 'drizzle-orm';
-import { type Row, runBatch } from '../d1/batch';
+import { runBatch } from '../d1/batch';
+import type { Row } from '../d1/rows';
 import type { OrgStore } from '../org/open';
 import { type Credential, credentialOf } from './credentials';
 

@@ -1,8 +1,8 @@
 /** Who may send signals to an org: registered by an administrator, found by the issuer of a token. */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
-import type { Row } from '../d1/batch';
 import { expect } from '../d1/expect';
+import type { Row } from '../d1/rows';
 import { count, record } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import type { Once } from './oauth-clients';

@@ -1,8 +1,7 @@
 /** SQL -> D1: statements are written with drizzle's `sql`, and run as one batch, which is one round trip and atomic. */
 import { is, Placeholder, type SQL, sql } from 'drizzle-orm';
 import { CasingCache } from 'drizzle-orm/casing';
-
-export type Row = Record<string, unknown>;
+import type { Row, Rows } from './rows';
 
 /** SQLite's way to write a statement. drizzle's own dialect would bring its query builders along, which nothing here uses. */
 const SQLITE = {
@@ -58,10 +57,14 @@ export function prepare(db: D1Database, statement: SQL, org?: SQL): D1PreparedSt
  * @returns the rows of each statement, in order.
  * @throws Unmet when an expectation aborted the batch, Taken when a value that must be unique is taken.
  */
-export async function runBatch(db: D1Database, statements: readonly SQL[], org?: SQL): Promise<Row[][]> {
+export async function runBatch<const S extends readonly SQL[]>(
+  db: D1Database,
+  statements: S,
+  org?: SQL,
+): Promise<Rows<S>> {
   try {
     const results = await db.batch<Row>(statements.map((statement) => prepare(db, statement, org)));
-    return results.map((result) => result.results);
+    return results.map((result) => result.results) as Rows<S>;
   } catch (error) {
     throw meaning(error);
   }

@@ -10,6 +10,8 @@ import { externalIdOf } from '../../scim/identifying';
 import type { Resource } from '../../scim/resource';
 import { expect, expectOneChange } from '../d1/expect';
 import { jsonPortions } from '../d1/json-parameters';
+import { orAbsent, type Row, selected } from '../d1/rows';
+import { users } from '../d1/tables';
 import { endSessions } from '../journal/end-sessions';
 import { publishLater } from '../journal/outbox';
 import { type Also, count, record, recordBefore } from '../journal/record';
@@ -66,6 +68,22 @@ export interface Found {
 /** Deleted accounts that are read of one name, and of one externalId. */
 const MAX_BURIED = 10;
 
+const ACCOUNT = selected(
+  users,
+  ...(['id', 'version', 'createdAt', 'modifiedAt', 'active', 'protected', 'deletedAt', 'erasedAt'] as const),
+);
+
+type FoundRow = Row & {
+  /** null: there is no such account; then so are all of its columns. */
+  readonly id: string | null;
+  readonly resource: string | null;
+  readonly named: string | null;
+  readonly named_as: string;
+  readonly buried_by_name: string;
+  readonly buried_by_external_id: string;
+  readonly same_external_id: string | null;
+};
+
 /** Of each that is sought, in their order. One round trip, which finds the org as well. */
 export async function findAccounts(store: OrgStore, sought: readonly Sought[]): Promise<Found[]> {
   const buried = (condition: SQL) => sql`(SELECT json_group_array(json_object('id', id,
@@ -75,10 +93,7 @@ export async function findAccounts(store: OrgStore, sought: readonly Sought[]): 
       ORDER BY users.deleted_at DESC LIMIT CAST(${MAX_BURIED} AS INTEGER)))`;
   const results = await store.read(
     ...jsonPortions(sought).map(
-      ({
-        json,
-      }) => sql`SELECT users.id, users.version, users.created_at, users.modified_at, users.active, users.protected,
-          users.deleted_at, users.erased_at, iif(${IS_LIVE_AND_UNLINKED}, users.resource, NULL) AS resource,
+      ({ json }) => sql<FoundRow>`SELECT ${ACCOUNT.sql}, iif(${IS_LIVE_AND_UNLINKED}, users.resource, NULL) AS resource,
           named.id AS named, named.resource ->> '$.userName' AS named_as,
           ${buried(sql`users.user_name_key = sought.value ->> 'userNameKey'`)} AS buried_by_name,
           ${buried(sql`users.external_id = sought.value ->> 'externalId'`)} AS buried_by_external_id,
@@ -94,24 +109,21 @@ export async function findAccounts(store: OrgStore, sought: readonly Sought[]): 
     ),
   );
   return results.flat().map((row) => ({
-    account:
-      row['id'] === null
-        ? undefined
-        : {
-            id: row['id'] as string,
-            version: row['version'] as number,
-            createdAt: row['created_at'] as number,
-            modifiedAt: row['modified_at'] as number,
-            isActive: row['active'] === 1,
-            isProtected: row['protected'] === 1,
-            deletedAt: (row['deleted_at'] as number | null) ?? undefined,
-            erasedAt: (row['erased_at'] as number | null) ?? undefined,
-            resource: row['resource'] === null ? undefined : (JSON.parse(row['resource'] as string) as Resource),
-          },
-    named: row['named'] === null ? undefined : { id: row['named'] as string, userName: row['named_as'] as string },
-    buried: ['buried_by_name', 'buried_by_external_id'].flatMap((name) => JSON.parse(row[name] as string) as Buried[]),
-    sameExternalId: (row['same_external_id'] as string | null) ?? undefined,
+    account: row.id === null ? undefined : accountOf(row),
+    named: row.named === null ? undefined : { id: row.named, userName: row.named_as },
+    buried: [row.buried_by_name, row.buried_by_external_id].flatMap((list): Buried[] => JSON.parse(list)),
+    sameExternalId: orAbsent(row.same_external_id),
   }));
+}
+
+function accountOf(row: FoundRow) {
+  const { id, version, createdAt, modifiedAt, active, deletedAt, erasedAt, ...rest } = ACCOUNT.rowOf(row);
+  return {
+    ...{ id, version, createdAt, modifiedAt, isActive: active === 1, isProtected: rest.protected === 1 },
+    deletedAt: orAbsent(deletedAt),
+    erasedAt: orAbsent(erasedAt),
+    resource: row.resource === null ? undefined : JSON.parse(row.resource),
+  };
 }
 
 /** What becomes of a portion. */

@@ -3,7 +3,7 @@
  * events are gone through in windows. What a window bears on comes in pages, so that a group of any size can be renamed.
  */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Row } from '../d1/batch';
+import type { Row } from '../d1/rows';
 import { MAX_NOTED } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import { type Person, type Role, rolesIn, selectPeople, selectRoles, withinBytes } from './people';

@@ -8,7 +8,9 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import { foldCase } from '../../scim/fold';
-import type { Row } from '../d1/batch';
+import type { Row } from '../d1/rows';
+import { orAbsent, rowOf } from '../d1/rows';
+import { brakeHeld } from '../d1/tables';
 import { count, record, recordEach } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import { IS_UNLINKED } from './linking';
@@ -100,17 +102,25 @@ export interface Gauge {
   readonly room: number;
 }
 
-const gauge = (store: OrgStore): SQL =>
+const gauge = (store: OrgStore): SQL<GaugeRow> =>
   sql`SELECT ${IS_SET} AS is_set, ${limit(store)} AS most, ${used(store)} AS used, ${WINDOW} AS window,
       (SELECT min(brake_counts.at) FROM brake_counts WHERE org_id = orgs.id AND ${isRecent(store)}) + ${WINDOW} + ${SPAN} - ${store.now} AS room
     FROM orgs WHERE id = ${store.org}`;
 
-const gaugeOf = (row: Row): Gauge => ({
-  isSet: row['is_set'] === 1,
-  limit: row['most'] as number,
-  used: row['used'] as number,
-  window: row['window'] as number,
-  room: (row['room'] as number | null) ?? 0,
+interface GaugeRow {
+  readonly is_set: number;
+  readonly most: number;
+  readonly used: number;
+  readonly window: number;
+  readonly room: number | null;
+}
+
+const gaugeOf = ({ is_set, most, used, window, room }: GaugeRow): Gauge => ({
+  isSet: is_set === 1,
+  limit: most,
+  used,
+  window,
+  room: room ?? 0,
 });
 
 /**
@@ -130,7 +140,7 @@ export async function hold(store: OrgStore, id: string, operation: Operation, ac
       ON CONFLICT (org_id, user_id) DO UPDATE SET operation = excluded.operation, last_at = excluded.last_at, attempts = attempts + 1`,
     gauge(store),
   );
-  return gaugeOf(results.at(-1)![0]!);
+  return gaugeOf(results[3][0]!);
 }
 
 /**
@@ -160,22 +170,23 @@ export interface Held {
   readonly rejectedBy: string | undefined;
 }
 
-const heldOf = (row: Row): Held => ({
-  user: row['user_id'] as string,
-  userName: (row['user_name'] as string | null) ?? '',
-  operation: row['operation'] as Operation,
-  since: row['since'] as number,
-  lastAt: row['last_at'] as number,
-  attempts: row['attempts'] as number,
-  rejectedUntil: (row['rejected_until'] as number | null) ?? undefined,
-  rejectedBy: (row['rejected_by'] as string | null) ?? undefined,
-});
+const rowOfHeld = rowOf(brakeHeld);
+type HeldRow = Row & { readonly user_name: string | null };
+
+function heldOf(row: HeldRow): Held {
+  const { userId, operation, since, lastAt, attempts, rejectedUntil, rejectedBy } = rowOfHeld(row);
+  return {
+    ...{ user: userId, userName: row.user_name ?? '', operation, since, lastAt, attempts },
+    rejectedUntil: orAbsent(rejectedUntil),
+    rejectedBy: orAbsent(rejectedBy),
+  };
+}
 
 /** Those that wait for a decision, by id. */
 const isOpen = ({ now }: OrgStore) => sql`(rejected_until IS NULL OR rejected_until <= ${now})`;
 
 /** How many wait for a decision, and since when. */
-export const selectOpen = (store: OrgStore): SQL =>
+export const selectOpen = (store: OrgStore): SQL<{ readonly users: number; readonly since: number | null }> =>
   sql`SELECT count(*) AS users, min(since) AS since FROM brake_held WHERE org_id = ${store.org} AND ${isOpen(store)}`;
 
 /** @param after the id where the last page ended. */
@@ -186,16 +197,18 @@ export async function listHeld(
 ): Promise<{ readonly gauge: Gauge; readonly total: number; readonly open: number; readonly held: Held[] }> {
   const [gauges, totals, rows] = await store.read(
     gauge(store),
-    sql`SELECT count(*) AS total, count(iif(${isOpen(store)}, 1, NULL)) AS open FROM brake_held WHERE org_id = ${store.org}`,
-    sql`SELECT brake_held.*, users.resource ->> '$.userName' AS user_name FROM brake_held
+    sql<{
+      total: number;
+      open: number;
+    }>`SELECT count(*) AS total, count(iif(${isOpen(store)}, 1, NULL)) AS open FROM brake_held WHERE org_id = ${store.org}`,
+    sql<HeldRow>`SELECT brake_held.*, users.resource ->> '$.userName' AS user_name FROM brake_held
       LEFT JOIN users ON users.org_id = brake_held.org_id AND users.id = brake_held.user_id
       WHERE brake_held.org_id = ${store.org} AND user_id > ${after} ORDER BY user_id LIMIT ${limit}`,
   );
   return {
-    gauge: gaugeOf(gauges![0]!),
-    total: totals![0]!['total'] as number,
-    open: totals![0]!['open'] as number,
-    held: rows!.map(heldOf),
+    gauge: gaugeOf(gauges[0]!),
+    ...totals[0]!,
+    held: rows.map(heldOf),
   };
 }
 
@@ -215,10 +228,10 @@ export async function heldFor(
 ): Promise<{ readonly held: Held[]; readonly left: number }> {
   const meant = user === undefined ? sql`user_id > ${after} AND ${isOpen(store)}` : isMeant(store, user);
   const [rows, counts] = await store.read(
-    sql`SELECT brake_held.*, NULL AS user_name FROM brake_held WHERE org_id = ${store.org} AND ${meant} ORDER BY user_id LIMIT ${limit}`,
-    sql`SELECT count(*) AS n FROM brake_held WHERE org_id = ${store.org} AND ${meant}`,
+    sql<HeldRow>`SELECT brake_held.*, NULL AS user_name FROM brake_held WHERE org_id = ${store.org} AND ${meant} ORDER BY user_id LIMIT ${limit}`,
+    sql<{ n: number }>`SELECT count(*) AS n FROM brake_held WHERE org_id = ${store.org} AND ${meant}`,
   );
-  return { held: rows!.map(heldOf), left: counts![0]!['n'] as number };
+  return { held: rows.map(heldOf), left: counts[0]!.n };
 }
 
 /**

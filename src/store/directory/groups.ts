@@ -4,9 +4,11 @@ import { tooMany } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
 import { isWanted } from '../../scim/projection';
 import type { Query } from '../../scim/query';
-import type { Related, Resource, Stored } from '../../scim/resource';
+import type { Related, Stored } from '../../scim/resource';
 import { groupType } from '../../scim/schema/types';
-import type { Row } from '../d1/batch';
+import type { Row } from '../d1/rows';
+import { selected } from '../d1/rows';
+import { groups } from '../d1/tables';
 import type { OrgStore } from '../org/open';
 import type { Columns } from './columns';
 import { membersOfGroups } from './derived';
@@ -33,24 +35,13 @@ const tooManyMembers = (id: string) =>
     `The group ${id} has more than ${MAX_MEMBERS} members. Read it with excludedAttributes=members, and its members with a filter`,
   );
 
-const columnsWith = (resource: string) =>
-  sql.raw(
-    `groups.seq, groups.id, groups.version, groups.created_at, groups.modified_at, groups.member_count, ${resource}`,
-  );
+const OWN = selected(groups, ...(['seq', 'id', 'version', 'createdAt', 'modifiedAt', 'memberCount'] as const));
+const columnsWith = (resource: string) => sql`${OWN.sql}, ${sql.raw(resource)}`;
 export const SELECT = sql`SELECT ${columnsWith('groups.resource')} FROM groups`;
 const LISTED = columnsWith(listed('groups'));
 
 export function groupOf(row: Row, members?: readonly Related[]): StoredGroup {
-  return {
-    seq: row['seq'] as number,
-    id: row['id'] as string,
-    resource: JSON.parse(row['resource'] as string) as Resource,
-    version: row['version'] as number,
-    createdAt: row['created_at'] as number,
-    modifiedAt: row['modified_at'] as number,
-    memberCount: row['member_count'] as number,
-    ...(members && { members }),
-  };
+  return { ...OWN.rowOf(row), resource: JSON.parse(row['resource'] as string), ...(members && { members }) };
 }
 
 export const which = (store: OrgStore, id: string) => sql`groups.org_id = ${store.org} AND groups.id = ${id}`;

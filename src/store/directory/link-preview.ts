@@ -2,6 +2,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Json, Resource } from '../../scim/resource';
 import { jsonPortions } from '../d1/json-parameters';
+import { orAbsent } from '../d1/rows';
 import type { OrgStore } from '../org/open';
 import { IS_LIVE_AND_UNLINKED } from './account-import';
 import { likenessOf } from './identity';
@@ -23,6 +24,18 @@ export interface Unlinked {
 /** Other accounts that are read of one address. */
 const MAX_OTHERS = 5;
 
+interface UnlinkedRow {
+  readonly id: string;
+  readonly user_name: string;
+  readonly display_name: string | null;
+  readonly external_id: string | null;
+  readonly active: number;
+  readonly protected: number;
+  /** JSON, as `others`: a list for each address. */
+  readonly emails: string | null;
+  readonly others: string;
+}
+
 /**
  * A page of them, in the order in which they were brought in. One round trip.
  *
@@ -37,7 +50,7 @@ export async function listUnlinked(
   const start = sql`SELECT seq FROM users WHERE org_id = ${store.org} AND id = ${after ?? null}`;
   const [anchors, found] = await store.read(
     start,
-    sql`SELECT users.id, users.resource ->> '$.userName' AS user_name, users.resource ->> '$.displayName' AS display_name,
+    sql<UnlinkedRow>`SELECT users.id, users.resource ->> '$.userName' AS user_name, users.resource ->> '$.displayName' AS display_name,
         users.external_id, users.active, users.protected, users.resource -> '$.emails' AS emails,
         (SELECT json_group_array(json((SELECT json_group_array(json_object('id', id, 'emails', json(resource -> '$.emails')))
             FROM (SELECT other.id, other.resource FROM user_emails AS theirs JOIN users AS other ON other.seq = theirs.user_seq
@@ -49,15 +62,11 @@ export async function listUnlinked(
       ORDER BY users.seq LIMIT ${limit}`,
   );
   if (after !== undefined && anchors!.length === 0) return undefined;
-  return found!.map((row) => ({
-    id: row['id'] as string,
-    userName: row['user_name'] as string,
-    displayName: (row['display_name'] as string | null) ?? undefined,
-    externalId: (row['external_id'] as string | null) ?? undefined,
-    isActive: row['active'] === 1,
-    isProtected: row['protected'] === 1,
-    emails: row['emails'] === null ? [] : (JSON.parse(row['emails'] as string) as Json[]),
-    others: (JSON.parse(row['others'] as string) as Unlinked['others'][]).flat(),
+  return found.map(({ id, user_name, display_name, external_id, active, protected: isProtected, emails, others }) => ({
+    ...{ id, userName: user_name, displayName: orAbsent(display_name), externalId: orAbsent(external_id) },
+    ...{ isActive: active === 1, isProtected: isProtected === 1 },
+    emails: emails === null ? [] : JSON.parse(emails),
+    others: JSON.parse(others).flat(),
   }));
 }
 

@@ -1,7 +1,7 @@
 /** Memberships as the two ends show them: SQL that the users' and the groups' queries share. */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Related } from '../../scim/resource';
-import type { Row } from '../d1/batch';
+import type { Row } from '../d1/rows';
 import type { OrgStore } from '../org/open';
 
 /**

@@ -5,7 +5,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { EndCause } from '../../end-cause';
 import type { Related, Resource } from '../../scim/resource';
-import type { Row } from '../d1/batch';
+import type { Row } from '../d1/rows';
 import type { OrgStore } from '../org/open';
 
 /** A user as an application may know it. */

@@ -2,7 +2,6 @@
 import { sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import { DEFAULT_PAGE, type Query } from '../../scim/query';
-import type { Row } from '../d1/batch';
 import { expect } from '../d1/expect';
 import { count, recordAs } from '../journal/record';
 import type { OrgStore } from '../org/open';
@@ -17,9 +16,18 @@ export interface GroupWithPermissions {
   readonly permissions: readonly string[];
 }
 
-const withPermissions = (group: StoredGroup, row: Row | undefined): GroupWithPermissions => ({
+interface PermissionsRow {
+  readonly group_seq: number;
+  /** JSON. */
+  readonly permissions: string;
+}
+
+const withPermissions = (
+  group: StoredGroup,
+  row: { readonly permissions: string } | undefined,
+): GroupWithPermissions => ({
   group,
-  permissions: JSON.parse((row?.['permissions'] as string | undefined) ?? '[]') as string[],
+  permissions: JSON.parse(row?.permissions ?? '[]'),
 });
 
 /** What is asked of a group but its members, whose rows are not touched. */
@@ -29,7 +37,7 @@ const NO_MEMBERS = { without: new Map([['members', new Map()]]) };
 export async function listWithPermissions(store: OrgStore, query: Query, baseUrl: string) {
   const list = listGroups(store, { ...query, projection: NO_MEMBERS }, baseUrl);
   expectAffordable(2 * list.cost);
-  const permissions = sql`SELECT group_seq, json_group_array(permission) AS permissions FROM (
+  const permissions = sql<PermissionsRow>`SELECT group_seq, json_group_array(permission) AS permissions FROM (
       SELECT group_seq, permission FROM group_permissions
       WHERE org_id = ${store.org} AND group_seq IN (${list.seqs}) ORDER BY group_seq, permission)
     GROUP BY group_seq`;
@@ -37,7 +45,7 @@ export async function listWithPermissions(store: OrgStore, query: Query, baseUrl
   if (isBeyond(list, store.tenant)) throw tooCostlyHere();
   const counted = list.total && (results.shift()![0]!['total'] as number);
   const { resources, total } = await list.read(results);
-  const byGroup = new Map(permitted!.map((row) => [row['group_seq'] as number, row]));
+  const byGroup = new Map(permitted.map((row) => [row.group_seq, row]));
   return {
     total: (counted ?? total)!,
     groups: (resources as readonly StoredGroup[]).map((group) => withPermissions(group, byGroup.get(group.seq))),
@@ -49,10 +57,10 @@ export async function findGroup(store: OrgStore, idOrDisplayName: string): Promi
   const seq = meant(store, idOrDisplayName, 'seq');
   const [groups, permissions, members] = await store.read(
     sql`${SELECT} WHERE groups.org_id = ${store.org} AND groups.seq = ${seq}`,
-    sql`SELECT ${permissionsIn(store, seq)} AS permissions`,
+    sql<{ permissions: string }>`SELECT ${permissionsIn(store, seq)} AS permissions`,
     sql`${selectMembers(store, sql`SELECT ${seq}`, true)} LIMIT ${DEFAULT_PAGE}`,
   );
-  return groups![0] && withPermissions(groupOf(groups![0], members!.map(memberOf)), permissions![0]);
+  return groups[0] && withPermissions(groupOf(groups[0], members.map(memberOf)), permissions[0]);
 }
 
 /**
@@ -68,7 +76,7 @@ export async function setPermissions(
 ): Promise<GroupWithPermissions> {
   const seq = seqOf(store, groupId);
   const wanted = JSON.stringify(permissions);
-  const results = await store.write(
+  const [, , , , , groups, permitted] = await store.write(
     expect('found', sql`EXISTS (SELECT 1 FROM groups WHERE ${which(store, groupId)})`),
     count(store),
     recordAs(
@@ -83,8 +91,7 @@ export async function setPermissions(
     sql`INSERT INTO group_permissions (org_id, group_seq, permission)
       SELECT ${store.org}, ${seq}, value FROM json_each(${wanted}) WHERE true ON CONFLICT DO NOTHING`,
     sql`${SELECT} WHERE ${which(store, groupId)}`,
-    sql`SELECT ${permissionsIn(store, seq)} AS permissions`,
+    sql<{ permissions: string }>`SELECT ${permissionsIn(store, seq)} AS permissions`,
   );
-  const [groups, permitted] = results.slice(-2);
-  return withPermissions(groupOf(groups![0]!), permitted![0]);
+  return withPermissions(groupOf(groups[0]!), permitted[0]);
 }

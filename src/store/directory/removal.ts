@@ -6,8 +6,10 @@
 import { type SQL, sql } from 'drizzle-orm';
 import { getTableConfig, SQLiteTable } from 'drizzle-orm/sqlite-core';
 import type { Actor } from '../../events';
-import { type Row, runBatch } from '../d1/batch';
+import { runBatch } from '../d1/batch';
 import { expect } from '../d1/expect';
+import type { Row } from '../d1/rows';
+import { orAbsent, rowOf } from '../d1/rows';
 import * as tables from '../d1/tables';
 import { CLOCK } from '../journal/end-sessions';
 import { count, recordAs } from '../journal/record';
@@ -46,13 +48,12 @@ export async function takeRemoval(db: D1Database): Promise<Removal | undefined> 
   return rows![0] && removalOf(rows![0]);
 }
 
-const removalOf = (row: Row): Removal => ({
-  orgId: row['org_id'] as string,
-  kind: row['kind'] as Removal['kind'],
-  target: row['target'] as string,
-  resourceType: (row['resource_type'] as 'User' | 'Group' | null) ?? undefined,
-  place: row['place'] as number,
-});
+const rowOfRemoval = rowOf(tables.removals);
+
+function removalOf(row: Row): Removal {
+  const { orgId, kind, target, resourceType, place } = rowOfRemoval(row);
+  return { orgId, kind, target, resourceType: orAbsent(resourceType), place };
+}
 
 /** A condition: this removal is under way. */
 export const isRemoving = (org: SQL | string, kind: Removal['kind'], target: string): SQL =>

@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm';
 import { foldCase } from '../../scim/fold';
 import type { Related } from '../../scim/resource';
+import { orAbsent } from '../d1/rows';
 import type { OrgStore } from '../org/open';
 import { GROUPS_OF_USER, groupsIn } from './memberships';
 
@@ -21,6 +22,18 @@ export interface Subject {
   };
 }
 
+interface SubjectRow {
+  readonly id: string;
+  /** null: it is in no table any more. */
+  readonly user_id: string | null;
+  readonly user_name: string | null;
+  readonly active: number;
+  readonly deleted_at: number | null;
+  readonly erased_at: number | null;
+  readonly not_before: number | null;
+  readonly groups: string;
+}
+
 /**
  * The user that an operator means: by id, else by userName, who may be deleted, or known to the journal alone. One round
  * trip; look-ups of their own, for no index serves an OR of them.
@@ -29,7 +42,7 @@ export async function findSubject(store: OrgStore, idOrUserName: string): Promis
   const one = sql`SELECT id FROM users WHERE org_id = ${store.org}`;
   const named = sql`user_name_key = ${foldCase(idOrUserName)}`;
   const [rows] = await store.read(
-    sql`SELECT subject.id, users.id AS user_id, users.resource ->> '$.userName' AS user_name, users.active,
+    sql<SubjectRow>`SELECT subject.id, users.id AS user_id, users.resource ->> '$.userName' AS user_name, users.active,
         users.deleted_at, users.erased_at, users.not_before, ${sql.raw(GROUPS_OF_USER)} AS groups
       FROM (SELECT coalesce((${one} AND id = ${idOrUserName}), (${one} AND deleted_at IS NULL AND ${named}),
         (${one} AND deleted_at IS NOT NULL AND ${named} ORDER BY deleted_at DESC LIMIT 1),
@@ -37,19 +50,19 @@ export async function findSubject(store: OrgStore, idOrUserName: string): Promis
           AND type GLOB 'user.*' LIMIT 1)) AS id) AS subject
       LEFT JOIN users ON users.org_id = ${store.org} AND users.id = subject.id WHERE subject.id IS NOT NULL`,
   );
-  const row = rows![0];
+  const [row] = rows;
   if (row === undefined) return undefined;
-  const id = row['id'] as string;
-  if (row['user_id'] === null) return { id };
+  const { id } = row;
+  if (row.user_id === null) return { id };
   return {
     id,
     now: {
-      userName: (row['user_name'] as string | null) ?? '',
-      isActive: row['active'] === 1,
-      deletedAt: (row['deleted_at'] as number | null) ?? undefined,
-      erasedAt: (row['erased_at'] as number | null) ?? undefined,
-      notBefore: (row['not_before'] as number | null) ?? undefined,
-      groups: groupsIn(row['groups']),
+      userName: row.user_name ?? '',
+      isActive: row.active === 1,
+      deletedAt: orAbsent(row.deleted_at),
+      erasedAt: orAbsent(row.erased_at),
+      notBefore: orAbsent(row.not_before),
+      groups: groupsIn(row.groups),
     },
   };
 }
@@ -58,13 +71,13 @@ export async function findSubject(store: OrgStore, idOrUserName: string): Promis
 export async function namesOfGroups(store: OrgStore, ids: readonly string[]): Promise<Map<string, string>> {
   if (ids.length === 0) return new Map();
   const [rows] = await store.read(
-    sql`SELECT asked.value AS id, ifnull(
+    sql<{ id: string; name: string | null }>`SELECT asked.value AS id, ifnull(
         (SELECT resource ->> '$.displayName' FROM groups WHERE org_id = ${store.org} AND id = asked.value),
         (SELECT details ->> '$.before.displayName' FROM events
           WHERE org_id = ${store.org} AND target_id = asked.value ORDER BY seq DESC LIMIT 1)) AS name
       FROM json_each(${JSON.stringify(ids)}) AS asked`,
   );
-  return new Map(rows!.flatMap((row) => (row['name'] === null ? [] : [[row['id'], row['name']] as [string, string]])));
+  return new Map(rows.flatMap(({ id, name }) => (name === null ? [] : [[id, name] as const])));
 }
 
 /** The userNames of users by their ids, deleted users too. An id without a name is left out. One round trip. */

@@ -5,7 +5,9 @@ import type { Query } from '../../scim/query';
 import type { Resource, Stored } from '../../scim/resource';
 import { userType } from '../../scim/schema/types';
 import { ENTERPRISE_USER } from '../../scim/urns';
-import type { Row } from '../d1/batch';
+import type { Row } from '../d1/rows';
+import { orAbsent, selected } from '../d1/rows';
+import { users } from '../d1/tables';
 import type { Publication } from '../journal/outbox';
 import type { OrgStore } from '../org/open';
 import type { Columns, NarrowRows } from './columns';
@@ -44,9 +46,22 @@ const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.r
   FROM users AS m WHERE m.org_id = users.org_id AND m.deleted_at IS NULL
     AND m.id = json_extract(users.resource, '$."${ENTERPRISE_USER}".manager.value'))`;
 
+const OWN = selected(
+  users,
+  ...(['seq', 'id', 'version', 'createdAt', 'modifiedAt', 'notBefore', 'deletedAt'] as const),
+  ...(['active', 'origin', 'linkedAt', 'protected'] as const),
+);
 const columnsWith = (resource: string) =>
-  sql.raw(`users.seq, users.id, users.version, users.created_at, users.modified_at,
-  users.not_before, users.deleted_at, users.active, users.origin, users.linked_at, users.protected, ${resource}, ${MANAGER} AS manager, ${GROUPS_OF_USER} AS groups`);
+  sql`${OWN.sql}, ${sql.raw(`${resource}, ${MANAGER} AS manager, ${GROUPS_OF_USER} AS groups`)}`;
+/** Beside the columns of its own. */
+interface UserRow {
+  readonly resource: string;
+  readonly manager: string | null;
+  readonly groups: string;
+  readonly unpublished?: number | null;
+  readonly is_held?: number;
+}
+
 /** What a change has to know besides. */
 const PENDING =
   sql.raw(`(SELECT max(outbox.seq) FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS unpublished,
@@ -56,25 +71,22 @@ export const SELECT = sql`SELECT ${columnsWith('users.resource')}, ${PENDING} FR
 const LISTED = columnsWith(listed('users'));
 
 export function userOf(row: Row): StoredUser {
-  const manager = row['manager'] === null ? undefined : (JSON.parse(row['manager'] as string) as Stored['manager']);
+  const { deletedAt, active, origin, linkedAt, notBefore, protected: isProtected, ...own } = OWN.rowOf(row);
+  const { resource, manager, groups, unpublished, is_held } = row as unknown as UserRow;
   return {
-    seq: row['seq'] as number,
-    id: row['id'] as string,
-    resource: JSON.parse(row['resource'] as string) as Resource,
-    version: row['version'] as number,
-    createdAt: row['created_at'] as number,
-    modifiedAt: row['modified_at'] as number,
-    notBefore: (row['not_before'] as number | null) ?? undefined,
-    isDeleted: row['deleted_at'] !== null,
-    isActive: row['active'] === 1,
-    groups: groupsIn(row['groups']),
-    unpublished: (row['unpublished'] as number | null) ?? undefined,
-    origin: row['origin'] as 'idp' | 'host',
-    linkedAt: (row['linked_at'] as number | null) ?? undefined,
-    isUnlinked: row['origin'] === 'host' && row['linked_at'] === null,
-    isProtected: row['protected'] === 1,
-    isHeld: row['is_held'] === 1,
-    ...(manager && { manager }),
+    ...own,
+    resource: JSON.parse(resource),
+    notBefore: orAbsent(notBefore),
+    isDeleted: deletedAt !== null,
+    isActive: active === 1,
+    groups: groupsIn(groups),
+    unpublished: unpublished ?? undefined,
+    origin,
+    linkedAt: orAbsent(linkedAt),
+    isUnlinked: origin === 'host' && linkedAt === null,
+    isProtected: isProtected === 1,
+    isHeld: is_held === 1,
+    ...(manager !== null && { manager: JSON.parse(manager) }),
   };
 }
 

@@ -5,7 +5,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import { endCauseOf, endCauseText } from '../../end-cause';
 import type { Actor, Details } from '../../events';
-import type { Row } from '../d1/batch';
+import type { Row } from '../d1/rows';
 import type { OrgStore } from '../org/open';
 import { publishLater, WHOLE_ORG } from './outbox';
 import { recordEach } from './record';

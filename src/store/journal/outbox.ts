@@ -1,6 +1,8 @@
 /** Work that must follow a commit: publishing the state of a user or an org as a revocation flag (promise 2). */
 import { type SQL, sql } from 'drizzle-orm';
-import { type Row, runBatch } from '../d1/batch';
+import { runBatch } from '../d1/batch';
+import type { Row } from '../d1/rows';
+import { orAbsent } from '../d1/rows';
 import type { OrgStore } from '../org/open';
 
 /** Stands for the org itself where a user's id is expected. */
@@ -33,8 +35,10 @@ export const selectCommitted = (store: OrgStore, userId: string): SQL =>
     WHERE outbox.org_id = ${store.org} AND outbox.user_id = ${userId}`;
 
 /** @param rows what `selectCommitted` has found. */
-export const committedState = (rows: readonly Row[] | undefined): Publication =>
-  publicationOf(rows![0]!['id'] as string, rows![0]!, rows![0]!['through'] as number);
+export function committedState(rows: readonly Row[] | undefined): Publication {
+  const row = rows![0] as unknown as Committed;
+  return publicationOf(row.id, row, row.through);
+}
 
 /** Of several users the states that the batch has changed, for `committedStates`. */
 export const selectAllCommitted = (store: OrgStore, userIds: readonly string[]): SQL =>
@@ -45,12 +49,24 @@ export const selectAllCommitted = (store: OrgStore, userIds: readonly string[]):
 
 /** @param rows what `selectAllCommitted` has found. */
 export const committedStates = (rows: readonly Row[] | undefined): Publication[] =>
-  rows!.map((row) => publicationOf(row['id'] as string, row, row['through'] as number));
+  (rows as unknown as readonly Committed[]).map((row) => publicationOf(row.id, row, row.through));
 
-const publicationOf = (userId: string, row: Row, through: number): Publication => ({
+/** Of a user or of the org, as a batch has found it. */
+interface State {
+  readonly active: number;
+  readonly deleted_at: number | null;
+  readonly not_before: number | null;
+}
+
+interface Committed extends State {
+  readonly id: string;
+  readonly through: number;
+}
+
+const publicationOf = (userId: string, row: State, through: number): Publication => ({
   userId,
-  isActive: row['active'] === 1 && row['deleted_at'] === null,
-  notBefore: (row['not_before'] as number | null) ?? undefined,
+  isActive: row.active === 1 && row.deleted_at === null,
+  notBefore: orAbsent(row.not_before),
   isGone: false,
   through,
 });
@@ -65,17 +81,20 @@ export function newest(a: string | Publication | undefined, b: string | Publicat
 export async function readPublication(db: D1Database, orgId: string, userId: string): Promise<Publication> {
   const state =
     userId === WHOLE_ORG
-      ? sql`SELECT disabled_at IS NULL AS active, NULL AS deleted_at, not_before FROM orgs WHERE id = ${orgId}`
-      : sql`SELECT active, deleted_at, not_before FROM users WHERE org_id = ${orgId} AND id = ${userId}`;
+      ? sql<State>`SELECT disabled_at IS NULL AS active, NULL AS deleted_at, not_before FROM orgs WHERE id = ${orgId}`
+      : sql<State>`SELECT active, deleted_at, not_before FROM users WHERE org_id = ${orgId} AND id = ${userId}`;
   const [pending, found] = await runBatch(db, [
-    sql`SELECT max(seq) AS through, max(requested_at) AS requested_at FROM outbox
+    sql<{
+      through: number | null;
+      requested_at: number | null;
+    }>`SELECT max(seq) AS through, max(requested_at) AS requested_at FROM outbox
       WHERE org_id = ${orgId} AND user_id = ${userId}`,
     state,
   ]);
-  const through = (pending?.[0]?.['through'] as number | null) ?? 0;
-  const row = found?.[0];
+  const through = pending[0]?.through ?? 0;
+  const row = found[0];
   if (row === undefined) {
-    const requestedAt = (pending?.[0]?.['requested_at'] as number | null) ?? undefined;
+    const requestedAt = pending[0]?.requested_at ?? undefined;
     return { userId, isActive: false, notBefore: requestedAt, isGone: userId !== WHOLE_ORG, through };
   }
   return publicationOf(userId, row, through);
@@ -115,9 +134,9 @@ export async function askForOrgFlags(db: D1Database, now: number, limit: number)
 /** How many orgs have no flag in KV yet; counts no further than `most`. */
 export async function countUnflagged(db: D1Database, most: number): Promise<number> {
   const [rows] = await runBatch(db, [
-    sql`SELECT count(*) AS n FROM (SELECT 1 FROM orgs WHERE ${IS_UNFLAGGED} LIMIT ${most})`,
+    sql<{ n: number }>`SELECT count(*) AS n FROM (SELECT 1 FROM orgs WHERE ${IS_UNFLAGGED} LIMIT ${most})`,
   ]);
-  return rows![0]!['n'] as number;
+  return rows[0]!.n;
 }
 
 /**
@@ -134,9 +153,11 @@ export async function pendingPublications(
 ): Promise<string[]> {
   const beyond = after === undefined ? sql`` : sql`AND user_id > ${after}`;
   const [rows] = await runBatch(db, [
-    sql`SELECT DISTINCT user_id FROM outbox WHERE org_id = ${orgId} ${beyond} ORDER BY user_id LIMIT ${limit}`,
+    sql<{
+      user_id: string;
+    }>`SELECT DISTINCT user_id FROM outbox WHERE org_id = ${orgId} ${beyond} ORDER BY user_id LIMIT ${limit}`,
   ]);
-  return rows!.map((row) => row['user_id'] as string);
+  return rows.map((row) => row.user_id);
 }
 
 /** What is committed and has not reached KV yet. */
@@ -155,22 +176,24 @@ export async function listPending(
   limit: number,
 ): Promise<{ readonly total: number; readonly pending: Pending[] }> {
   const [totals, rows] = await store.read(
-    sql`SELECT count(DISTINCT user_id) AS total FROM outbox WHERE org_id = ${store.org}`,
-    sql`SELECT user_id, min(requested_at) AS since, count(*) AS changes FROM outbox WHERE org_id = ${store.org}
+    sql<{ total: number }>`SELECT count(DISTINCT user_id) AS total FROM outbox WHERE org_id = ${store.org}`,
+    sql<{
+      user_id: string;
+      since: number;
+      changes: number;
+    }>`SELECT user_id, min(requested_at) AS since, count(*) AS changes FROM outbox WHERE org_id = ${store.org}
       GROUP BY user_id ORDER BY min(seq) LIMIT ${limit}`,
   );
   return {
-    total: totals![0]!['total'] as number,
-    pending: rows!.map((row) => ({
-      userId: row['user_id'] as string,
-      since: row['since'] as number,
-      changes: row['changes'] as number,
-    })),
+    total: totals[0]!.total,
+    pending: rows.map(({ user_id: userId, since, changes }) => ({ userId, since, changes })),
   };
 }
 
 /** Orgs with something to publish, the longest wait first. */
 export async function orgsWithPending(db: D1Database, limit: number): Promise<string[]> {
-  const [rows] = await runBatch(db, [sql`SELECT org_id FROM outbox GROUP BY org_id ORDER BY min(seq) LIMIT ${limit}`]);
-  return rows!.map((row) => row['org_id'] as string);
+  const [rows] = await runBatch(db, [
+    sql<{ org_id: string }>`SELECT org_id FROM outbox GROUP BY org_id ORDER BY min(seq) LIMIT ${limit}`,
+  ]);
+  return rows.map((row) => row.org_id);
 }

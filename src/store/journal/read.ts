@@ -1,6 +1,6 @@
 /** The journal as it is read: after a number, page by page, all of it or what bears on a type, a user, a time. */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Row } from '../d1/batch';
+import { orAbsent } from '../d1/rows';
 import type { OrgStore } from '../org/open';
 import { MAX_NOTED } from './record';
 
@@ -77,28 +77,34 @@ export async function readEvents(store: OrgStore, asked: Asked): Promise<Page> {
   );
   // One more than the page has room for tells whether there is one. What comes after too many details comes without.
   const [heads, rows, ...ends] = await store.read(
-    sql`SELECT event_seq, pruned_through, (${startOf(store, asked)}) AS start FROM orgs WHERE id = ${store.org}`,
-    sql`SELECT seq, at, type, actor, credential_id, target_id, request_id,
+    sql<{
+      event_seq: number;
+      pruned_through: number;
+      start: number | null;
+    }>`SELECT event_seq, pruned_through, (${startOf(store, asked)}) AS start FROM orgs WHERE id = ${store.org}`,
+    sql<EventRow>`SELECT seq, at, type, actor, credential_id, target_id, request_id,
       iif(before < ${MAX_DETAILS}, details, NULL) AS details${asked.withNames ? targetName(store) : sql``} FROM (
         SELECT *, sum(length(details)) OVER (ORDER BY seq) - length(details) AS before
         FROM (${union} ORDER BY seq LIMIT ${limit + 1}))`,
     // Where a source was cut, if it was: what other sources have beyond that is for the next page.
     ...(user === undefined
       ? []
-      : sources.map(({ scanned }) => sql`SELECT seq FROM (${scanned}) LIMIT 1 OFFSET ${MAX_SCANNED - 1}`)),
+      : sources.map(
+          ({ scanned }) => sql<{ seq: number }>`SELECT seq FROM (${scanned}) LIMIT 1 OFFSET ${MAX_SCANNED - 1}`,
+        )),
   );
-  const current = heads![0]!['event_seq'] as number;
-  const start = (heads![0]!['start'] as number | null) ?? current;
-  const cuts = ends.flatMap((found) => found.map((row) => row['seq'] as number));
+  const { event_seq: current, pruned_through: pruned, ...head } = heads[0]!;
+  const start = head.start ?? current;
+  const cuts = ends.flatMap((found) => found.map(({ seq }) => seq));
   if (isBounded && user === undefined) cuts.push(start + MAX_SCANNED);
   const looked = Math.min(current, ...cuts);
-  const here = rows!.filter((row) => (row['seq'] as number) <= looked);
-  const page = here.filter((row, i) => i < limit && row['details'] !== null);
+  const here = rows.filter(({ seq }) => seq <= looked);
+  const page = here.slice(0, limit).filter(({ details }) => details !== null);
   return {
     events: page.map(recordedOf),
-    next: page.length < here.length ? (page.at(-1)!['seq'] as number) : looked,
+    next: page.length < here.length ? page.at(-1)!.seq : looked,
     current,
-    pruned: heads![0]!['pruned_through'] as number,
+    pruned,
   };
 }
 
@@ -167,20 +173,32 @@ function within(store: OrgStore, asked: Asked): SQL {
   return sql`AND seq > (${startOf(store, asked)})${from}${to}`;
 }
 
-const recordedOf = (row: Row): Recorded => ({
-  seq: row['seq'] as number,
-  at: row['at'] as number,
-  type: row['type'] as string,
-  actor: row['actor'] as string,
-  credential: (row['credential_id'] as string | null) ?? undefined,
-  target: (row['target_id'] as string | null) ?? undefined,
-  targetName: (row['target_name'] as string | null | undefined) ?? undefined,
-  requestId: row['request_id'] as string,
-  details: row['details'] as string,
+/** As a page reads it. */
+interface EventRow {
+  readonly seq: number;
+  readonly at: number;
+  readonly type: string;
+  readonly actor: string;
+  readonly credential_id: string | null;
+  readonly target_id: string | null;
+  /** Where names are asked for. */
+  readonly target_name?: string | null;
+  readonly request_id: string;
+  /** null: there was no more room on the page. */
+  readonly details: string | null;
+}
+
+const recordedOf = ({ credential_id, target_id, target_name, request_id, details, ...event }: EventRow): Recorded => ({
+  ...event,
+  credential: orAbsent(credential_id),
+  target: orAbsent(target_id),
+  targetName: target_name ?? undefined,
+  requestId: request_id,
+  details: details!,
 });
 
 /** The number of the org's latest event; 0 when there is none. One round trip. */
 export async function readCurrent(store: OrgStore): Promise<number> {
-  const [rows] = await store.read(sql`SELECT event_seq FROM orgs WHERE id = ${store.org}`);
-  return rows![0]!['event_seq'] as number;
+  const [rows] = await store.read(sql<{ event_seq: number }>`SELECT event_seq FROM orgs WHERE id = ${store.org}`);
+  return rows[0]!.event_seq;
 }

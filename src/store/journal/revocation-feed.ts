@@ -1,7 +1,7 @@
 /** What of the journal bears on sessions, as host apps are told it: as states. */
 import { sql } from 'drizzle-orm';
 import { type EndCause, endCauseIn } from '../../end-cause';
-import { type Row, runBatch } from '../d1/batch';
+import { runBatch } from '../d1/batch';
 
 /** What is true of a user, or of the whole org, by the event after which hosts are told. */
 export interface State {
@@ -44,9 +44,11 @@ export async function readPublished(
   after: readonly number[],
 ): Promise<Published | undefined> {
   const [orgs, ...found] = await runBatch(db, [
-    sql`SELECT event_seq, not_before, ended_by, disabled_at FROM orgs WHERE id = ${orgId}`,
+    sql<OrgRow>`SELECT event_seq, not_before, ended_by, disabled_at FROM orgs WHERE id = ${orgId}`,
     ...after.map(
-      (seq) => sql`SELECT e.seq, e.target_id, users.active, users.deleted_at, users.not_before, users.ended_by,
+      (
+        seq,
+      ) => sql<EventRow>`SELECT e.seq, e.target_id, users.active, users.deleted_at, users.not_before, users.ended_by,
           EXISTS (SELECT 1 FROM events AS later WHERE later.org_id = ${orgId} AND later.target_id IS e.target_id
             AND later.seq > e.seq AND later.publishes = 1) AS is_passed
         FROM (SELECT seq, target_id FROM events WHERE org_id = ${orgId} AND publishes = 1 AND seq > ${seq}
@@ -54,29 +56,48 @@ export async function readPublished(
         LEFT JOIN users ON users.org_id = ${orgId} AND users.id = e.target_id ORDER BY e.seq`,
     ),
   ]);
-  const org = orgs![0];
+  const org = orgs[0];
   if (org === undefined) return undefined;
-  const current = org['event_seq'] as number;
+  const current = org.event_seq;
   return {
     current,
     portions: found.map((rows, i) => ({
       from: after[i]!,
-      through: rows.length < PORTION ? current : (rows.at(-1)!['seq'] as number),
-      states: rows.filter((row) => row['is_passed'] === 0).map((row) => stateOf(row, org)),
+      through: rows.length < PORTION ? current : rows.at(-1)!.seq,
+      states: rows.filter((row) => row.is_passed === 0).map((row) => stateOf(row, org)),
     })),
   };
 }
 
+interface OrgRow {
+  readonly event_seq: number;
+  readonly not_before: number | null;
+  readonly ended_by: string | null;
+  readonly disabled_at: number | null;
+}
+
+interface EventRow {
+  readonly seq: number;
+  /** null: the whole org. */
+  readonly target_id: string | null;
+  /** Of the user; null: it is in no table any more. */
+  readonly active: number | null;
+  readonly deleted_at: number | null;
+  readonly not_before: number | null;
+  readonly ended_by: string | null;
+  /** 1: a later event of the same target publishes, too. */
+  readonly is_passed: number;
+}
+
 /** Who is in no table any more cannot be signed in. */
-function stateOf(row: Row, org: Row): State {
-  const user = row['target_id'] as string | null;
-  const endedBy = endCauseIn((user === null ? org : row)['ended_by']);
-  const subject = user === null ? { active: org['disabled_at'] === null ? 1 : 0, deleted_at: null } : row;
+function stateOf(row: EventRow, org: OrgRow): State {
+  const isOfOrg = row.target_id === null;
+  const endedBy = endCauseIn((isOfOrg ? org : row).ended_by);
   return {
-    seq: row['seq'] as number,
-    user,
-    active: subject['active'] === 1 && subject['deleted_at'] === null,
-    notBefore: ((user === null ? org : row)['not_before'] as number | null) ?? 0,
+    seq: row.seq,
+    user: row.target_id,
+    active: isOfOrg ? org.disabled_at === null : row.active === 1 && row.deleted_at === null,
+    notBefore: (isOfOrg ? org : row).not_before ?? 0,
     ...(endedBy && { endedBy }),
   };
 }

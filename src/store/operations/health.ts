@@ -1,7 +1,8 @@
 /** How an org's provisioning is doing: what is asked for a summary, in one round trip and of a bounded size. */
 import { sql } from 'drizzle-orm';
 import { isAlive } from '../credentials/credentials';
-import type { Row } from '../d1/batch';
+import { orAbsent, type Row, selected } from '../d1/rows';
+import { credentials } from '../d1/tables';
 import { selectOpen } from '../directory/deactivation-limit';
 import type { OrgStore } from '../org/open';
 import { LINE, type Line, lineOf } from './webhooks';
@@ -79,92 +80,102 @@ export interface Requests {
   readonly failed: number;
 }
 
-const optional = <T>(value: unknown) => (value as T | null) ?? undefined;
+interface Operations extends Requests {
+  readonly operation: string;
+  readonly count_today: number;
+  readonly refused_today: number;
+  readonly failed_today: number;
+}
+
+const CREDENTIAL = selected(
+  credentials,
+  ...(['kind', 'subject', 'mask', 'createdAt', 'validUntil', 'replacedAt', 'graceUntil', 'lastUsedAt'] as const),
+);
+
+interface Waiting {
+  readonly users: number;
+  readonly since: number | null;
+}
+
+interface Counted {
+  readonly today: number;
+  readonly week: number;
+  readonly last_at: number;
+}
 
 export async function readHealth(store: OrgStore): Promise<Health> {
   const today = Math.floor(store.now / DAY);
   const recent = sql`SELECT at, actor, type FROM events
     WHERE org_id = ${store.org} AND at >= ${(today - DAYS + 1) * DAY} ORDER BY at DESC LIMIT ${MAX_COUNTED}`;
-  const [clients, credentials, oauth, days, refusals, pending, requests, errors, held, webhooks] = await store.read(
-    sql`SELECT ifnull(last_used_client, '') AS client, last_used_address AS address, max(last_used_at) AS at FROM (
+  const [clients, current, oauth, days, refusals, pending, requests, errors, held, webhooks] = await store.read(
+    sql<{
+      client: string;
+      address: string | null;
+      at: number;
+    }>`SELECT ifnull(last_used_client, '') AS client, last_used_address AS address, max(last_used_at) AS at FROM (
         SELECT * FROM credentials WHERE org_id = ${store.org} AND kind IN ('token', 'basic') AND subject = '' AND ${isAlive}
         UNION ALL SELECT * FROM credentials WHERE org_id = ${store.org} AND subject <> '')
       WHERE last_used_at IS NOT NULL GROUP BY 1 ORDER BY at DESC LIMIT CAST(${MAX_CLIENTS} AS INTEGER)`,
-    sql`SELECT * FROM credentials WHERE org_id = ${store.org} AND kind IN ('token', 'basic', 'oauth_client') AND ${isAlive}
+    sql<Row>`SELECT ${CREDENTIAL.sql} FROM credentials WHERE org_id = ${store.org} AND kind IN ('token', 'basic', 'oauth_client') AND ${isAlive}
       ORDER BY kind, subject, generation DESC LIMIT CAST(${MAX_CREDENTIALS} AS INTEGER)`,
-    sql`SELECT count(*) AS n FROM oauth_clients WHERE org_id = ${store.org}`,
-    sql`SELECT CAST(at / 86400000 AS INTEGER) AS day, sum(is_its) AS count, max(iif(is_its, at, NULL)) AS last_at,
+    sql<{ n: number }>`SELECT count(*) AS n FROM oauth_clients WHERE org_id = ${store.org}`,
+    sql<{
+      day: number;
+      count: number;
+      last_at: number | null;
+      counted: number;
+    }>`SELECT CAST(at / 86400000 AS INTEGER) AS day, sum(is_its) AS count, max(iif(is_its, at, NULL)) AS last_at,
         count(*) AS counted
       FROM (SELECT at, (actor = 'idp' OR actor GLOB 'client:*') AND (type GLOB 'user.*' OR type GLOB 'group.*') AS is_its
         FROM (${recent})) GROUP BY 1 ORDER BY 1`,
-    sql`SELECT reason, sum(iif(day = ${today}, count, 0)) AS today, sum(count) AS week, max(last_at) AS last_at FROM refusals
+    sql<
+      Counted & { reason: string }
+    >`SELECT reason, sum(iif(day = ${today}, count, 0)) AS today, sum(count) AS week, max(last_at) AS last_at FROM refusals
       WHERE org_id = ${store.org} AND day > ${today - 7} GROUP BY reason ORDER BY week DESC`,
-    sql`SELECT count(DISTINCT user_id) AS users, min(requested_at) AS since FROM outbox WHERE org_id = ${store.org}`,
-    sql`SELECT operation, sum(count) AS count, sum(refused) AS refused, sum(failed) AS failed,
+    sql<Waiting>`SELECT count(DISTINCT user_id) AS users, min(requested_at) AS since FROM outbox WHERE org_id = ${store.org}`,
+    sql<Operations>`SELECT operation, sum(count) AS count, sum(refused) AS refused, sum(failed) AS failed,
         sum(iif(day = ${today}, count, 0)) AS count_today, sum(iif(day = ${today}, refused, 0)) AS refused_today,
         sum(iif(day = ${today}, failed, 0)) AS failed_today
       FROM traffic WHERE org_id = ${store.org} AND day > ${today - 7} GROUP BY operation ORDER BY count DESC, operation`,
-    sql`SELECT hint AS kind, sum(iif(day = ${today}, count, 0)) AS today, sum(count) AS week, max(last_at) AS last_at FROM refusals
+    sql<
+      Counted & { kind: string }
+    >`SELECT hint AS kind, sum(iif(day = ${today}, count, 0)) AS today, sum(count) AS week, max(last_at) AS last_at FROM refusals
       WHERE org_id = ${store.org} AND day > ${today - 7} AND reason = 'request' GROUP BY hint
       ORDER BY week DESC, kind LIMIT CAST(${MAX_ERRORS} AS INTEGER)`,
     selectOpen(store),
-    sql`SELECT w.id, w.url, ${LINE} FROM webhook_lines AS l JOIN webhooks AS w ON w.id = l.webhook_id
+    sql<
+      Row & { id: string; url: string }
+    >`SELECT w.id, w.url, ${LINE} FROM webhook_lines AS l JOIN webhooks AS w ON w.id = l.webhook_id
       WHERE l.org_id = ${store.org} AND (l.disabled_at IS NOT NULL OR l.failures > 0) ORDER BY w.id`,
   );
   return {
-    clients: clients!.map((row) => ({
-      client: row['client'] as string,
-      address: optional<string>(row['address']),
-      at: row['at'] as number,
+    clients: clients.map(({ client, address, at }) => ({ client, address: orAbsent(address), at })),
+    credentials: current.map(credentialOf),
+    oauthClients: oauth[0]!.n,
+    changes: days.flatMap(({ day, count, last_at: lastAt }) => (lastAt === null ? [] : [{ day, count, lastAt }])),
+    isCut: days.reduce((sum, { counted }) => sum + counted, 0) >= MAX_COUNTED,
+    refusals: refusals.map(({ reason, today, week, last_at: lastAt }) => ({ reason, today, week, lastAt })),
+    requests: requests.map(({ operation, count_today, refused_today, failed_today, ...week }) => ({
+      operation,
+      today: { count: count_today, refused: refused_today, failed: failed_today },
+      week,
     })),
-    credentials: credentials!.map(credentialOf),
-    oauthClients: oauth![0]!['n'] as number,
-    changes: days!.flatMap((row) =>
-      row['last_at'] === null
-        ? []
-        : [{ day: row['day'] as number, count: row['count'] as number, lastAt: row['last_at'] as number }],
-    ),
-    isCut: days!.reduce((sum, row) => sum + (row['counted'] as number), 0) >= MAX_COUNTED,
-    refusals: refusals!.map((row) => ({
-      reason: row['reason'] as string,
-      today: row['today'] as number,
-      week: row['week'] as number,
-      lastAt: row['last_at'] as number,
-    })),
-    requests: requests!.map((row) => ({
-      operation: row['operation'] as string,
-      today: requestsOf(row, '_today'),
-      week: requestsOf(row, ''),
-    })),
-    errors: errors!.map((row) => ({
-      kind: row['kind'] as string,
-      today: row['today'] as number,
-      week: row['week'] as number,
-      lastAt: row['last_at'] as number,
-    })),
-    pending: { users: pending![0]!['users'] as number, since: optional<number>(pending![0]!['since']) },
-    held: { users: held![0]!['users'] as number, since: optional<number>(held![0]!['since']) },
-    webhooks: webhooks!.map((row) => ({
-      ...lineOf(row),
-      id: row['id'] as string,
-      host: new URL(row['url'] as string).host,
-    })),
+    errors: errors.map(({ kind, today, week, last_at: lastAt }) => ({ kind, today, week, lastAt })),
+    pending: waitingIn(pending),
+    held: waitingIn(held),
+    webhooks: webhooks.map((row) => ({ ...lineOf(row), id: row.id, host: new URL(row.url).host })),
   };
 }
 
-const requestsOf = (row: Row, suffix: string): Requests => ({
-  count: row[`count${suffix}`] as number,
-  refused: row[`refused${suffix}`] as number,
-  failed: row[`failed${suffix}`] as number,
-});
+const waitingIn = ([row]: readonly Waiting[]) => ({ users: row!.users, since: orAbsent(row!.since) });
 
-const credentialOf = (row: Row): Health['credentials'][number] => ({
-  kind: row['kind'] as string,
-  subject: row['subject'] as string,
-  mask: row['mask'] as string,
-  createdAt: row['created_at'] as number,
-  validUntil: optional<number>(row['valid_until']),
-  replacedAt: optional<number>(row['replaced_at']),
-  graceUntil: optional<number>(row['grace_until']),
-  lastUsedAt: optional<number>(row['last_used_at']),
-});
+function credentialOf(row: Row): Health['credentials'][number] {
+  const { validUntil, replacedAt, graceUntil, lastUsedAt, ...credential } = CREDENTIAL.rowOf(row);
+  return {
+    ...credential,
+    validUntil: orAbsent(validUntil),
+    replacedAt: orAbsent(replacedAt),
+    graceUntil: orAbsent(graceUntil),
+    lastUsedAt: orAbsent(lastUsedAt),
+  };
+}

@@ -30,9 +30,20 @@ export interface Exit {
   readonly clients: readonly string[];
 }
 
+/** Counts, but for the latest event that was published. */
+interface Standing {
+  readonly unlinked: number;
+  readonly unlinked_active: number;
+  readonly protected: number;
+  readonly pending: number;
+  readonly told: string | null;
+  readonly tokens: number;
+  readonly passwords: number;
+}
+
 /** Reads the accounts that are unlinked or protected one by one, and of the others nothing. One round trip. */
 export async function readExit(store: OrgStore): Promise<Exit> {
-  const one = (sentence: SQL) => sql`SELECT ${sentence} FROM orgs WHERE id = ${store.org}`;
+  const one = (sentence: SQL) => sql<Standing>`SELECT ${sentence} FROM orgs WHERE id = ${store.org}`;
   const good = (kind: string) => sql`(SELECT count(*) FROM credentials WHERE org_id = ${store.org} AND kind = ${kind}
     AND subject = '' AND generation <> 0 AND ${isGood(store.now)})`;
   const [found, clients] = await store.read(
@@ -41,20 +52,20 @@ export async function readExit(store: OrgStore): Promise<Exit> {
       (SELECT count(DISTINCT user_id) FROM outbox WHERE org_id = ${store.org}) AS pending,
       (SELECT type FROM events WHERE org_id = ${store.org} AND publishes = 1 ORDER BY seq DESC LIMIT 1) AS told,
       ${good('token')} AS tokens, ${good('basic')} AS passwords`),
-    sql`SELECT id FROM oauth_clients WHERE org_id = ${store.org} ORDER BY id`,
+    sql<{ id: string }>`SELECT id FROM oauth_clients WHERE org_id = ${store.org} ORDER BY id`,
   );
-  const row = found![0] as Record<string, number>;
+  const row = found[0]!;
   const { userCount, activeUserCount } = store.tenant;
-  const unlinked = { total: row['unlinked']!, active: row['unlinked_active']! };
+  const unlinked = { total: row.unlinked, active: row.unlinked_active };
   return {
     attached: { total: userCount - unlinked.total, active: activeUserCount - unlinked.active },
-    protected: row['protected']!,
+    protected: row.protected,
     unlinked,
-    pending: row['pending']!,
-    isSignedOut: found![0]!['told'] === 'org.signed_out',
-    tokens: row['tokens']!,
-    passwords: row['passwords']!,
-    clients: clients!.map(({ id }) => id as string),
+    pending: row.pending,
+    isSignedOut: row.told === 'org.signed_out',
+    tokens: row.tokens,
+    passwords: row.passwords,
+    clients: clients.map(({ id }) => id),
   };
 }
 
@@ -70,6 +81,15 @@ export interface Attached {
   readonly isProtected: boolean;
 }
 
+/** A user who was gone through. */
+interface Scanned {
+  readonly seq: number;
+  readonly id: string;
+  readonly active: number;
+  readonly protected: number;
+  readonly resource: string;
+}
+
 /** Users that one page or portion goes through, meant or not. */
 const MAX_SCANNED = 2_000;
 
@@ -81,20 +101,20 @@ export async function listAttached(
 ): Promise<{ readonly users: Attached[]; readonly next: number | undefined }> {
   const scanned = scan(store, after, ', resource');
   const [rows, ends] = await store.read(
-    sql`SELECT seq, id, active, protected, resource FROM (${scanned}) WHERE ${sql.raw(IS_ATTACHED)} ORDER BY seq LIMIT ${limit}`,
-    sql`SELECT seq FROM (${scanned}) LIMIT 1 OFFSET ${MAX_SCANNED - 1}`,
+    sql<Scanned>`SELECT seq, id, active, protected, resource FROM (${scanned}) WHERE ${sql.raw(IS_ATTACHED)} ORDER BY seq LIMIT ${limit}`,
+    sql<{ seq: number }>`SELECT seq FROM (${scanned}) LIMIT 1 OFFSET ${MAX_SCANNED - 1}`,
   );
   return {
-    users: rows!.map((row) => ({
-      id: row['id'] as string,
-      resource: JSON.parse(row['resource'] as string) as Resource,
-      isActive: row['active'] === 1,
-      isProtected: row['protected'] === 1,
+    users: rows.map((row) => ({
+      id: row.id,
+      resource: JSON.parse(row.resource),
+      isActive: row.active === 1,
+      isProtected: row.protected === 1,
     })),
     next: nextOf(
-      rows!.map(({ seq }) => seq as number),
+      rows.map(({ seq }) => seq),
       limit,
-      ends![0]?.['seq'] as number | undefined,
+      ends[0]?.seq,
     ),
   };
 }
@@ -143,8 +163,8 @@ export async function deactivateUsers(
   const inactive = sql`'$.active', json('false')`;
   const [, seqs, ends, ...rest] = await store.write(
     expect('scim_off', sql`(SELECT scim_enabled = 0 FROM orgs WHERE id = ${store.org})`),
-    sql`SELECT seq FROM (${meant})`,
-    sql`SELECT seq FROM (${scanned}) LIMIT 1 OFFSET ${MAX_SCANNED - 1}`,
+    sql<{ seq: number }>`SELECT seq FROM (${meant})`,
+    sql<{ seq: number }>`SELECT seq FROM (${scanned}) LIMIT 1 OFFSET ${MAX_SCANNED - 1}`,
     record,
     sql`UPDATE orgs SET active_user_count = active_user_count - (SELECT count(*) FROM (${targets})) WHERE id = ${store.org}`,
     sql`UPDATE users SET active = 0, version = version + 1, modified_at = ${later},
@@ -159,10 +179,10 @@ export async function deactivateUsers(
     sql`SELECT active_user_count - ${count(store, `${UNLINKED} AND active = 1`)} - ${protectedActive(store)} AS n
       FROM orgs WHERE id = ${store.org}`,
   );
-  const found = seqs!.map(({ seq }) => seq as number);
+  const found = seqs.map(({ seq }) => seq);
   return {
     deactivated: found.length,
-    next: nextOf(found, limit, ends![0]?.['seq'] as number | undefined),
-    left: rest.at(-1)![0]!['n'] as number,
+    next: nextOf(found, limit, ends[0]?.seq),
+    left: (rest.at(-1)![0]! as { readonly n: number }).n,
   };
 }

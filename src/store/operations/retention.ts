@@ -37,6 +37,14 @@ const asSet = (setting: Limit['setting']): SQL =>
     ? sql.raw(`ifnull(settings ->> '$.retainEvents', '${DEFAULT_RETAIN_EVENTS}')`)
     : sql.raw(`settings ->> '$.retainDeleted'`);
 
+interface DueRow {
+  readonly id: string;
+  readonly pruned_through: number;
+  readonly deleted: string | null;
+  readonly events: string;
+  readonly is_set: number;
+}
+
 /**
  * Those that have waited longest, which go behind all others by this: one that fails, or has much to do, is in nobody's way.
  *
@@ -44,17 +52,14 @@ const asSet = (setting: Limit['setting']): SQL =>
  */
 export async function takeDue(db: D1Database, before: number, limit: number): Promise<Due[]> {
   const [rows] = await runBatch(db, [
-    sql`UPDATE orgs SET retained_at = ${before} WHERE id IN (SELECT id FROM orgs
+    sql<DueRow>`UPDATE orgs SET retained_at = ${before} WHERE id IN (SELECT id FROM orgs
         WHERE retained_at <= ${before} AND importing IS NULL ORDER BY retained_at LIMIT ${limit})
       RETURNING id, pruned_through, ${asSet('retainDeleted')} AS deleted, ${asSet('retainEvents')} AS events,
         settings ->> '$.retainEvents' IS NOT NULL OR settings ->> '$.retainDeleted' IS NOT NULL AS is_set`,
   ]);
-  return rows!.map((row) => ({
-    id: row['id'] as string,
-    prunedThrough: row['pruned_through'] as number,
-    ...(typeof row['deleted'] === 'string' && { retainDeleted: row['deleted'] }),
-    retainEvents: row['events'] as string,
-    isSet: row['is_set'] === 1,
+  return rows.map(({ id, pruned_through, deleted, events, is_set }) => ({
+    ...{ id, prunedThrough: pruned_through, retainEvents: events, isSet: is_set === 1 },
+    ...(deleted !== null && { retainDeleted: deleted }),
   }));
 }
 
@@ -87,7 +92,7 @@ export async function eraseOld(store: OrgStore, actor: Actor, kept: Limit, limit
     sql`SELECT count(*) AS n FROM (${targets})`,
     settle,
   );
-  return results.at(-2)![0]!['n'] as number;
+  return (results.at(-2)![0]! as { readonly n: number }).n;
 }
 
 /**
@@ -101,9 +106,12 @@ export async function eraseOld(store: OrgStore, actor: Actor, kept: Limit, limit
  */
 export async function pruneEvents(store: OrgStore, after: number, kept: Limit, limit: number): Promise<boolean> {
   const [portion] = await store.read(
-    sql`SELECT seq, at FROM events WHERE org_id = ${store.org} AND seq > ${after} ORDER BY seq LIMIT ${limit}`,
+    sql<{
+      seq: number;
+      at: number;
+    }>`SELECT seq, at FROM events WHERE org_id = ${store.org} AND seq > ${after} ORDER BY seq LIMIT ${limit}`,
   );
-  const events = portion!.map((row) => ({ seq: row['seq'] as number, isOld: (row['at'] as number) <= kept.until }));
+  const events = portion.map(({ seq, at }) => ({ seq, isOld: at <= kept.until }));
   const last = events.findLast(({ isOld }) => isOld)?.seq;
   if (last === undefined) return false;
   const young = events.findIndex(({ isOld }) => !isOld);

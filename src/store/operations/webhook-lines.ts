@@ -1,8 +1,9 @@
 /** What webhooks are still to be sent, org by org, and how that goes. The org's coordinator alone sends. */
 import { sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
-import { type Row, runBatch } from '../d1/batch';
+import { runBatch } from '../d1/batch';
 import { allDatabases, type Databases, databaseOf } from '../d1/databases';
+import type { Row } from '../d1/rows';
 import { type Person, type Role, rolesIn, selectPeople, selectRoles } from '../directory/people';
 import { count, record } from '../journal/record';
 import { openStore } from '../org/open';

@@ -1,9 +1,10 @@
 /** Endpoints of webhooks, as operators see them: added, listed, switched, begun again, removed. */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, WebhookEvent } from '../../events';
-import { type Row, runBatch } from '../d1/batch';
+import { runBatch } from '../d1/batch';
 import { allDatabases, type Databases } from '../d1/databases';
 import { expect } from '../d1/expect';
+import type { Row } from '../d1/rows';
 import { count, record } from '../journal/record';
 import type { OrgStore } from '../org/open';
 

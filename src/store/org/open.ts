@@ -7,9 +7,10 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Region } from '../../region';
 import { conflict, forbidden, notFound, type ScimError, unauthorized } from '../../scim/error';
-import { Busy, ORG, type Row, runBatch, Taken, Unmet } from '../d1/batch';
+import { Busy, ORG, runBatch, Taken, Unmet } from '../d1/batch';
 import type { Databases } from '../d1/databases';
 import { expect } from '../d1/expect';
+import type { Row, Rows } from '../d1/rows';
 import {
   type Caller,
   type CallerRefusal,
@@ -24,7 +25,16 @@ import {
 import { IS_IN_PLAN, isInPlan, outOfPlan } from './plan';
 import { GUESS, isAsGuessed, knownProfiles, otherProfile, type Profile, ProfileChanged, profileOf } from './profile';
 import { disabled, elsewhere, halfImported, outOfScope } from './refusals';
-import { countsOf, FOUND, PRESENTED, type Presented, presentedOf, type Tenant, tenantOf } from './tenant';
+import {
+  countsOf,
+  FOUND,
+  type FoundRow,
+  PRESENTED,
+  type Presented,
+  presentedOf,
+  type Tenant,
+  tenantOf,
+} from './tenant';
 
 /** What the batches of one request have found, whichever of its stores made them. */
 interface Found {
@@ -128,22 +138,22 @@ export class OrgStore {
   }
 
   /** Finds the org, and its profile if that is not the assumed one. */
-  get #lookup(): SQL {
+  get #lookup(): SQL<FoundRow> {
     return this.#find(sql``);
   }
 
   /** And, where somebody wants to know, whether the org's events are posted to an endpoint. */
-  get #lookupInWrite(): SQL {
+  get #lookupInWrite(): SQL<FoundRow> {
     return this.#find(this.variant.written ? IS_FOLLOWED : sql``);
   }
 
-  #find(more: SQL): SQL {
+  #find(more: SQL): SQL<FoundRow> {
     const { kind } = this.caller;
     const isPresented = kind === 'credential' || (kind === 'client' && this.caller.hash !== undefined);
     const found =
       this.#assumed === undefined ? sql`orgs.*` : sql`${FOUND}, ${otherProfile(this.#assumed.revision)} AS profile`;
     const asked = this.#hostToken ? sql`, ${mayAsk(this.#hostToken.scope)} AS may_ask` : sql``;
-    return sql`SELECT ${found}${isPresented ? PRESENTED : sql``}${asked}${more} ${this.#from}`;
+    return sql<FoundRow>`SELECT ${found}${isPresented ? PRESENTED : sql``}${asked}${more} ${this.#from}`;
   }
 
   /**
@@ -233,12 +243,12 @@ export class OrgStore {
   }
 
   /** One round trip. @returns the rows of each statement. @throws ProfileChanged. */
-  async read(...statements: SQL[]): Promise<Row[][]> {
-    if (this.variant.ask) return this.variant.ask('read', statements);
+  async read<S extends readonly SQL[]>(...statements: S): Promise<Rows<S>> {
+    if (this.variant.ask) return (await this.variant.ask('read', [...statements])) as Rows<S>;
     if (this.#overtaken) throw this.#overtaken;
     const [found, ...rows] = await runBatch(this.db, [this.#lookup, ...statements], this.#inReads);
     this.#admit(found![0]);
-    return rows;
+    return rows as Rows<S>;
   }
 
   /**
@@ -247,8 +257,8 @@ export class OrgStore {
    * @returns the rows of each statement.
    * @throws Unmet, Taken (batch.ts); ProfileChanged.
    */
-  async write(...statements: SQL[]): Promise<Row[][]> {
-    if (this.variant.ask) return this.variant.ask('write', statements);
+  async write<S extends readonly SQL[]>(...statements: S): Promise<Rows<S>> {
+    if (this.variant.ask) return (await this.variant.ask('write', [...statements])) as Rows<S>;
     if (this.#overtaken) throw this.#overtaken;
     // No org is at the revision of a guess: the batch would only be aborted.
     if (this.#assumed !== undefined && this.#assumed.revision === undefined) await this.verify();
@@ -259,8 +269,8 @@ export class OrgStore {
         this.#inWrites,
       );
       this.#admit(found![0]);
-      if (found![0]!['is_followed'] === 1) this.variant.written?.(this.tenant.id);
-      return rows;
+      if (found![0]!.is_followed === 1) this.variant.written?.(this.tenant.id);
+      return rows as Rows<S>;
     } catch (error) {
       // What was refused after the guard was refused to a good caller.
       if (error instanceof Taken || (error instanceof Unmet && error.expectation !== 'caller'))
@@ -274,16 +284,16 @@ export class OrgStore {
     }
   }
 
-  #admit(row: Row | undefined): void {
+  #admit(row: FoundRow | undefined): void {
     this.latest.isChecked = true;
     const isGuest = this.#isGuest;
     if (row === undefined) throw isGuest || this.#hostToken ? this.#unauthorized() : notFound('Org');
-    if (this.#hostToken && row['may_ask'] !== 1) throw outOfScope(this.#hostToken.scope);
+    if (this.#hostToken && row.may_ask !== 1) throw outOfScope(this.#hostToken.scope);
     if (row['id'] === null) throw notFound('Org');
-    const other = typeof row['profile'] === 'string' ? profileOf(row['revision'] as number, row['profile']) : undefined;
+    const other = typeof row.profile === 'string' ? profileOf(row.revision, row.profile) : undefined;
     const profile = other ?? this.#assumed;
     const tenant = profile ? { ...profile, ...countsOf(row) } : tenantOf(row);
-    if (typeof row['credential_id'] === 'string') this.latest.presented = presentedOf(row);
+    if (row.credential_id !== undefined) this.latest.presented = presentedOf(row);
     const { region } = this.variant;
     const { residency } = tenant.settings;
     if (isGuest && region && residency !== undefined && residency !== region.label) {
@@ -299,7 +309,7 @@ export class OrgStore {
       throw disabled(tenant);
     }
     this.latest.tenant = tenant;
-    this.latest.cursorKey = profile?.cursorKey ?? (row['cursor_key'] as string);
+    this.latest.cursorKey = profile?.cursorKey ?? row.cursor_key;
     if (other === undefined) return;
     knownProfiles.keep(this.caller, other);
     if (this.#assumed === GUESS && isAsGuessed(other)) {

@@ -2,11 +2,11 @@
  * Many operations that share their round trips. Each works with a store of its own, a seat, as if it were alone; what
  * the seats ask for while all of them wait travels as one batch. Writes go in the order of the operations' turns.
  */
-
 import type { SQL } from 'drizzle-orm';
 import { unavailable } from '../../scim/error';
-import { type Row, Taken, Unmet } from '../d1/batch';
+import { Taken, Unmet } from '../d1/batch';
 import type { QueryBudget } from '../d1/query-budget';
+import type { Row } from '../d1/rows';
 import type { OrgStore } from './open';
 
 /** Requests in one batch: ten statements each, and D1 gives a batch 30 seconds. */

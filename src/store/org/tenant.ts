@@ -1,7 +1,8 @@
 /** The org and the credential that a batch has found: rows of D1 and what they become. */
 import { sql } from 'drizzle-orm';
 import { type EndCause, endCauseIn } from '../../end-cause';
-import type { Row } from '../d1/batch';
+import { orAbsent, type Row, rowOf, selected } from '../d1/rows';
+import { orgs } from '../d1/tables';
 import type { OrgSettings } from './settings';
 
 /** The org that the caller turned out to be of. Instants are epoch milliseconds. */
@@ -44,38 +45,61 @@ export const PRESENTED = sql.raw(`, credentials.id AS credential_id, credentials
   credentials.last_used_at AS credential_used_at, credentials.replaced_at AS credential_replaced_at,
   credentials.retire_on_use AS credential_retires`);
 
-export const presentedOf = (row: Row): Presented => ({
-  id: row['credential_id'] as string,
-  kind: row['credential_kind'] as string,
-  subject: row['credential_subject'] as string,
-  lastUsedAt: (row['credential_used_at'] as number | null) ?? undefined,
-  replacedAt: (row['credential_replaced_at'] as number | null) ?? undefined,
-  retiresPredecessor: row['credential_retires'] === 1,
+/** Of a row with PRESENTED. */
+export interface PresentedRow {
+  readonly credential_id: string;
+  readonly credential_kind: string;
+  readonly credential_subject: string;
+  readonly credential_used_at: number | null;
+  readonly credential_replaced_at: number | null;
+  readonly credential_retires: number;
+}
+
+/** What the first statement of a batch finds. */
+export type FoundRow = Row & {
+  readonly revision: number;
+  /** Where it is another one than the assumed. */
+  readonly profile?: string | null;
+  readonly cursor_key: string;
+  /** Of a host token: 1 if its scope allows the question. */
+  readonly may_ask?: number;
+  /** In a write, if somebody wants to know: 1 if the org's events are posted to an endpoint. */
+  readonly is_followed?: number;
+} & (PresentedRow | { readonly credential_id?: undefined });
+
+export const presentedOf = (row: PresentedRow): Presented => ({
+  id: row.credential_id,
+  kind: row.credential_kind,
+  subject: row.credential_subject,
+  lastUsedAt: orAbsent(row.credential_used_at),
+  replacedAt: orAbsent(row.credential_replaced_at),
+  retiresPredecessor: row.credential_retires === 1,
 });
 
-/** Of a row of `orgs`. */
-export const tenantOf = (row: Row): Tenant => ({
-  slug: row['slug'] as string,
-  name: row['name'] as string,
-  isScimEnabled: row['scim_enabled'] === 1,
-  disabledAt: (row['disabled_at'] as number | null) ?? undefined,
-  settings: JSON.parse(row['settings'] as string) as OrgSettings,
-  createdAt: row['created_at'] as number,
-  ...countsOf(row),
-});
+const orgOf = rowOf(orgs);
+const COUNTED = selected(
+  orgs,
+  ...(['id', 'revision', 'userCount', 'activeUserCount', 'groupCount', 'storedBytes', 'notBefore', 'endedBy'] as const),
+);
+
+/** Of a whole row of `orgs`. */
+export function tenantOf(row: Row): Tenant {
+  const { slug, name, scimEnabled, disabledAt, settings, createdAt } = orgOf(row);
+  return {
+    ...{ slug, name, createdAt, isScimEnabled: scimEnabled === 1, disabledAt: orAbsent(disabledAt) },
+    settings: JSON.parse(settings),
+    ...countsOf(row),
+  };
+}
 
 /** What moves without the profile. */
-export const FOUND =
-  sql.raw(`orgs.id, orgs.revision, orgs.user_count, orgs.active_user_count, orgs.group_count, orgs.stored_bytes, orgs.not_before, orgs.ended_by,
-  orgs.importing IS NOT NULL AS importing`);
+export const FOUND = sql`${COUNTED.sql}, orgs.importing IS NOT NULL AS importing`;
 
-export const countsOf = (row: Row) => ({
-  id: row['id'] as string,
-  userCount: row['user_count'] as number,
-  activeUserCount: row['active_user_count'] as number,
-  groupCount: row['group_count'] as number,
-  storedBytes: row['stored_bytes'] as number,
-  isImporting: row['importing'] !== null && row['importing'] !== 0,
-  notBefore: (row['not_before'] as number | null) ?? undefined,
-  endedBy: endCauseIn(row['ended_by']),
-});
+export function countsOf(row: Row) {
+  const { revision: _, notBefore, endedBy, ...counts } = COUNTED.rowOf(row);
+  const { importing } = row;
+  return {
+    ...{ ...counts, notBefore: orAbsent(notBefore), endedBy: endCauseIn(endedBy) },
+    isImporting: importing !== null && importing !== 0,
+  };
+}

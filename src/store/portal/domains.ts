@@ -1,8 +1,9 @@
 /** Domains that a customer proves by a TXT record: asked for, found, lost, removed. A proved one is one of `verifiedDomains`. */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, EventType } from '../../events';
-import { type Row, runBatch } from '../d1/batch';
+import { runBatch } from '../d1/batch';
 import { expect } from '../d1/expect';
+import type { Row } from '../d1/rows';
 import { count, record } from '../journal/record';
 import type { OrgStore } from '../org/open';
 

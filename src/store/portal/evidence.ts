@@ -1,7 +1,7 @@
 /** What shows that an identity provider is connected: its credentials' uses, and the first events of each kind. */
 import { sql } from 'drizzle-orm';
 import { isAlive } from '../credentials/credentials';
-import type { Row } from '../d1/batch';
+import type { Row } from '../d1/rows';
 import type { OrgStore } from '../org/open';
 
 /** What an identity provider does first. */

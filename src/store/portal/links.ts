@@ -1,8 +1,9 @@
 /** Links that open the portal: made, listed, opened once, revoked. What is kept of a link is the hash of its secret. */
 import { sql } from 'drizzle-orm';
 import type { Actor, Happening } from '../../events';
-import { type Row, runBatch, Unmet } from '../d1/batch';
+import { runBatch, Unmet } from '../d1/batch';
 import { expectOneChange } from '../d1/expect';
+import type { Row } from '../d1/rows';
 import { count, record } from '../journal/record';
 import type { OrgStore } from '../org/open';
 

@@ -16,6 +16,7 @@ import { routedPath } from './routes/scim/path';
 import { sessions } from './routes/sessions';
 import { signals } from './routes/signals';
 import { signalMetadata } from './routes/signals/metadata';
+import { logUnexpected, SERVICE_FAILED } from './routes/unexpected';
 import { notFound, ScimError, unavailable } from './scim/error';
 import { Busy } from './store/d1/batch';
 
@@ -45,14 +46,6 @@ app.onError((error, c) => {
   if (error instanceof ScimError) return scimError(c, error);
   if (error instanceof Misconfigured) return scimError(c, misconfigured(error));
   if (error instanceof Busy) return scimError(c, unavailable('The directory is busy: try again in a moment', 2));
-  // The request id leads from the answer to this line; nothing of the request's content is in either.
-  console.error(
-    JSON.stringify({
-      message: 'unexpected error',
-      requestId: c.var.requestId,
-      method: c.req.method,
-      error: String(error),
-    }),
-  );
-  return scimError(c, new ScimError(500, undefined, 'The service failed; the request id is in X-Request-Id'));
+  logUnexpected(c, error);
+  return scimError(c, new ScimError(500, undefined, SERVICE_FAILED));
 });

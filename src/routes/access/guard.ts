@@ -11,6 +11,7 @@ import { notFound, ScimError, tooManyRequests, unavailable } from '../../scim/er
 import { isHostTokenGood } from '../../store/credentials/host-tokens';
 import { Busy } from '../../store/d1/batch';
 import { type App, addressOf, everyResponse } from '../context';
+import { logUnexpected, SERVICE_FAILED } from '../unexpected';
 import { warnOnce } from '../warning';
 import { failedTooOften, networkOf, strangerTooOften } from './rate-limits';
 
@@ -154,8 +155,8 @@ export const refusalOf = ({ status, scimType, detail }: ScimError): Refusal => (
 export function refuse(error: Error, c: Context<App>): Response {
   const refused = known(error);
   if (refused === undefined) {
-    console.error(JSON.stringify({ message: 'unexpected error', requestId: c.var.requestId, error: String(error) }));
-    return c.json({ error: 'internal', detail: 'The service failed; the request id is in X-Request-Id' }, 500);
+    logUnexpected(c, error);
+    return c.json({ error: 'internal', detail: SERVICE_FAILED }, 500);
   }
   return c.json(refusalOf(refused), refused.status as ContentfulStatusCode, { ...refused.headers });
 }

@@ -17,6 +17,7 @@ import { strangerTooOften } from '../access/rate-limits';
 import { noteRefusal } from '../access/refusal';
 import { readBytes } from '../body';
 import { type App, actorOf } from '../context';
+import { logUnexpected, SERVICE_FAILED } from '../unexpected';
 import {
   type AuthorizationRequest,
   answerAt,
@@ -79,9 +80,9 @@ authorize.onError(async (error, c) => {
   const known = meaning(error);
   if (error instanceof Misconfigured) misconfigured(error);
   if (known === undefined) {
-    console.error(JSON.stringify({ message: 'unexpected error', requestId: c.var.requestId, error: String(error) }));
+    logUnexpected(c, error);
   }
-  const { detail, status } = known ?? { detail: 'The service failed; the request id is in X-Request-Id.', status: 500 };
+  const { detail, status } = known ?? { detail: `${SERVICE_FAILED}.`, status: 500 };
   c.header('Content-Security-Policy', await policyFor());
   return c.html(faultPage(detail), status);
 });

@@ -6,6 +6,7 @@ import { ScimError } from '../../scim/error';
 import { Busy } from '../../store/d1/batch';
 import { misconfigured } from '../access/guard';
 import type { App } from '../context';
+import { logUnexpected, SERVICE_FAILED } from '../unexpected';
 import { OAuthError } from './grant';
 
 /**
@@ -20,7 +21,7 @@ export const invalidClient = () =>
 export function oauthError(c: Context<App>, thrown: unknown): Response {
   const error = meaning(thrown);
   if (error.error === 'server_error') {
-    console.error(JSON.stringify({ message: 'unexpected error', requestId: c.var.requestId, error: String(thrown) }));
+    logUnexpected(c, thrown);
   }
   const body = { error: error.error, error_description: printable(error.description) };
   return c.json(body, error.status as ContentfulStatusCode, { ...error.headers });
@@ -42,7 +43,7 @@ function meaning(thrown: unknown): OAuthError {
     if (status === 429 || status === 503) return passing(detail, status, headers);
     return new OAuthError('invalid_request', detail, status, headers);
   }
-  return new OAuthError('server_error', 'The service failed; the request id is in X-Request-Id', 500);
+  return new OAuthError('server_error', SERVICE_FAILED, 500);
 }
 
 /** §5.2: printable ASCII without quotes and backslashes. A contact that the operator entered may have others. */

@@ -40,7 +40,7 @@ export default {
 } satisfies ExportedHandler<Env>;
 
 /** The administrator's door without a public address: a service binding reaches it (docs/admin-api.md). */
-export class Admin extends WorkerEntrypoint<Env, { actor?: string }> {
+export class Admin extends WorkerEntrypoint<Env> {
   override fetch(request: Request): Response | Promise<Response> {
     return unguardedAdmin.fetch(request, this.env, this.ctx);
   }

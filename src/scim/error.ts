@@ -12,8 +12,6 @@ export type ScimType =
   | 'invalidPath'
   | 'noTarget'
   | 'invalidValue'
-  | 'invalidVers'
-  | 'sensitive'
   | 'invalidCursor'
   | 'expiredCursor'
   | 'invalidCount';

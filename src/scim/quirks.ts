@@ -23,7 +23,6 @@ export type Bend =
   | 'core-urn-object'
   | 'legacy-schema'
   | 'missing-schemas'
-  | 'unknown-schema'
   | 'capital-op'
   | 'dotted-key'
   | 'path-key'

@@ -1,10 +1,8 @@
 /** Refusals of one isolate on their way to D1. A flood of bad tokens is not a flood of writes. */
-
+import { DAY } from '../duration';
 import { countRefusals, findPresenters, OTHERS } from '../store/credentials/refusals';
 import { Counting } from '../store/d1/buffered-counter';
 import { accountOf, type Occurrence } from './refusal';
-
-const DAY = 86_400_000;
 
 export class Tally extends Counting<Occurrence> {
   protected override keyOf({ count: _, firstAt, lastAt: __, ...of }: Occurrence): string {

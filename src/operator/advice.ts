@@ -1,11 +1,11 @@
 /** What an operator should do about the state of an org, each with the command that helps. Pure. */
+import { DAY } from '../duration';
 import { storageOf } from '../store/directory/policy';
 import type { Health } from '../store/operations/health';
 import { isInPlan } from '../store/org/plan';
 import { sizeText } from '../store/org/size';
 import type { Tenant } from '../store/org/tenant';
 
-const DAY = 86_400_000;
 export const WARN_EXPIRY = 20;
 const OLD = 365;
 /** Of the seats of a plan; the journal warns of it, too. */

@@ -1,13 +1,12 @@
 /** How an org's provisioning is doing, and what to do about it. */
 import { Hono } from 'hono';
+import { DAY } from '../../duration';
 import { advise, silence } from '../../operator/advice';
 import { DAYS, type Requests, readHealth } from '../../store/operations/health';
 import type { App } from '../context';
 import { iso } from '../instants';
 import { orgOf, storageUsed } from './respond';
 import { shownSettings } from './settings';
-
-const DAY = 86_400_000;
 
 /** With the rate of errors in hundredths, to one decimal; null where there was no request. */
 const rated = ({ count, refused, failed }: Requests) => ({

@@ -1,10 +1,11 @@
 /** The two tokens of a grant, made at once: one for an hour, and one for the next two. */
 import { hashOf, maskOf, newSecret } from '../../credentials/secret';
+import { DAY } from '../../duration';
 import { ACCESS_LIFE, type Given } from '../../store/credentials/issued-tokens';
 import type { Client, TokenAnswer } from './grant';
 
 /** Milliseconds from each exchange on: a client that is not used for a year must be approved again. */
-export const REFRESH_LIFE = 365 * 86_400_000;
+export const REFRESH_LIFE = 365 * DAY;
 
 export interface Tokens {
   /** What is kept of them. */

@@ -104,7 +104,6 @@ export const context = (line: Line, by: string, actor: Actor): SQL =>
   sql`'by', ${by}, 'oauthClient', ${line.subject || null}, 'client', ${actor.client ?? null}`;
 /** Generations as numbers, which a bound one would not be. */
 export const brief = sql.raw("json_object('mask', mask, 'generation', generation)");
-export const isoOf = (at: number): SQL => sql`strftime('%Y-%m-%dT%H:%M:%fZ', ${at} / 1000.0, 'unixepoch')`;
 
 /**
  * The first of a line, or the first after a revocation or an expiry.

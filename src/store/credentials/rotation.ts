@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import { Unmet } from '../d1/batch';
 import { expect } from '../d1/expect';
+import { isoText } from '../d1/instants';
 import { count, recordAs } from '../journal/record';
 import { isGood } from '../org/caller';
 import type { OrgStore } from '../org/open';
@@ -19,7 +20,6 @@ import {
   insertion,
   isAlive,
   isCurrent,
-  isoOf,
   isReplaced,
   type Line,
   nextGeneration,
@@ -72,7 +72,7 @@ export async function rotateCredential(
       actor,
       { type: eventOf(line, 'rotated'), targetId: rotation.id },
       sql`(SELECT json_object('mask', ${rotation.mask}, 'generation', ${nextGeneration(store, line)},
-        'replaced', ${brief}, 'graceUntil', ${isoOf(graceUntil)},
+        'replaced', ${brief}, 'graceUntil', ${isoText(graceUntil)},
         'killed', (SELECT ${brief} FROM ${inGrace}), ${context(line, by, actor)})
         FROM credentials WHERE ${mine} AND ${isCurrent})`,
     ),
@@ -200,7 +200,7 @@ export async function retirePredecessor(
         store,
         actor,
         { type: eventOf(line, 'retired') },
-        sql`(SELECT json_object('retired', ${brief}, 'graceUntil', ${isoOf(until)},
+        sql`(SELECT json_object('retired', ${brief}, 'graceUntil', ${isoText(until)},
           ${context(line, 'the first use of its successor', actor)}) FROM credentials WHERE ${late})`,
       ),
       sql`UPDATE credentials SET grace_until = ${until} WHERE ${late}`,

@@ -6,6 +6,7 @@ import { isWanted } from '../../scim/projection';
 import type { Query } from '../../scim/query';
 import type { Related, Stored } from '../../scim/resource';
 import { groupType } from '../../scim/schema/types';
+import { isoText } from '../d1/instants';
 import type { Row } from '../d1/rows';
 import { selected } from '../d1/rows';
 import { groups } from '../d1/tables';
@@ -134,8 +135,6 @@ const limited = (page: SQL) => sql`SELECT seq FROM (
   FROM (SELECT groups.seq, groups.member_count ${page}))
   WHERE members <= iif(place = 1, ${MAX_MEMBERS}, ${MAX_LISTED_MEMBERS})`;
 
-const instant = (column: string) => sql.raw(`strftime('%Y-%m-%dT%H:%M:%fZ', groups.${column} / 1000.0, 'unixepoch')`);
-
 function columnsOf(store: OrgStore, baseUrl: string): Columns {
   const unique: Record<string, () => SQL> = {
     id: () => sql`groups.id`,
@@ -146,8 +145,8 @@ function columnsOf(store: OrgStore, baseUrl: string): Columns {
     externalId: () => sql`groups.external_id`,
     meta: () => sql`1`, // it stands in no document, and is never absent
     'meta.resourceType': () => sql`'Group'`,
-    'meta.created': () => instant('created_at'),
-    'meta.lastModified': () => instant('modified_at'),
+    'meta.created': () => isoText(sql`groups.created_at`),
+    'meta.lastModified': () => isoText(sql`groups.modified_at`),
     'meta.version': () => sql`'W/"' || groups.version || '"'`,
     'meta.location': () => sql`${`${baseUrl}${groupType.endpoint}/`} || groups.id`,
   };

@@ -8,6 +8,7 @@ import { getTableConfig, SQLiteTable } from 'drizzle-orm/sqlite-core';
 import type { Actor } from '../../events';
 import { runBatch } from '../d1/batch';
 import { expect } from '../d1/expect';
+import { isoText } from '../d1/instants';
 import type { Row } from '../d1/rows';
 import { orAbsent, rowOf } from '../d1/rows';
 import * as tables from '../d1/tables';
@@ -148,7 +149,7 @@ function clearValues(store: OrgStore, resourceType: 'User' | 'Group', urn: strin
   const later = sql`max(modified_at, ${store.now})`;
   // Only users have meta in their folded form.
   const meta = sql`, '$.meta.version', 'W/"' || (version + 1) || '"',
-    '$.meta.lastModified', strftime('%Y-%m-%dT%H:%M:%fZ', ${later} / 1000.0, 'unixepoch')`;
+    '$.meta.lastModified', ${isoText(later)}`;
   return sql`UPDATE ${sql.raw(TABLES[resourceType])} SET resource = json_remove(resource, ${path}), version = version + 1,
       modified_at = ${later}, folded = json_set(${without}, '$.schemas', ${schemas}${resourceType === 'User' ? meta : sql``})
     WHERE org_id = ${store.org} AND seq IN (${nextResources(store.org, resourceType, place)})

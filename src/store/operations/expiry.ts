@@ -1,10 +1,11 @@
 /** What time does to credentials, across orgs and for the cron: warnings before they expire, and the removal of what is long over. */
 import { type SQL, sql } from 'drizzle-orm';
+import { DAY } from '../../duration';
 import type { Actor } from '../../events';
 import { runBatch } from '../d1/batch';
+import { isoText } from '../d1/instants';
 
 const HOUR = 3_600_000;
-const DAY = 24 * HOUR;
 
 /** What a client was given for a while stays a week: the journal names it, and a late use of it is explained. */
 const KEEP_GIVEN = 7 * DAY;
@@ -37,7 +38,7 @@ export async function warnOfExpiry(db: D1Database, actor: Actor, now: number, li
       SELECT orgs.id, orgs.event_seq + due.place, ${now},
         CASE due.kind WHEN 'oauth_client' THEN 'client' ELSE due.kind END || '.expiring', ${actor.name}, due.id,
         ${actor.requestId}, json_object('mask', due.mask, 'generation', due.generation, 'days', due.days,
-          'validUntil', strftime('%Y-%m-%dT%H:%M:%fZ', due.valid_until / 1000.0, 'unixepoch'),
+          'validUntil', ${isoText(sql`due.valid_until`)},
           'oauthClient', nullif(due.subject, ''))
       FROM (${due}) AS due JOIN orgs ON orgs.id = due.org_id`,
     sql`UPDATE orgs SET event_seq = event_seq + told.n

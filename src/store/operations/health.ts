@@ -1,5 +1,6 @@
 /** How an org's provisioning is doing: what is asked for a summary, in one round trip and of a bounded size. */
 import { sql } from 'drizzle-orm';
+import { DAY } from '../../duration';
 import { isAlive } from '../credentials/credentials';
 import { orAbsent, type Row, selected } from '../d1/rows';
 import { credentials } from '../d1/tables';
@@ -7,7 +8,6 @@ import { selectOpen } from '../directory/deactivation-limit';
 import type { OrgStore } from '../org/open';
 import { LINE, type Line, lineOf } from './webhooks';
 
-const DAY = 86_400_000;
 export const DAYS = 14;
 /** Events that the changes of the last days are counted among. */
 const MAX_COUNTED = 20_000;

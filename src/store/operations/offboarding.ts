@@ -6,6 +6,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import type { Resource } from '../../scim/resource';
 import { expect } from '../d1/expect';
+import { isoText } from '../d1/instants';
 import { endSessions } from '../journal/end-sessions';
 import { recordEach } from '../journal/record';
 import { isGood } from '../org/caller';
@@ -170,7 +171,7 @@ export async function deactivateUsers(
     sql`UPDATE users SET active = 0, version = version + 1, modified_at = ${later},
         resource = json_set(resource, ${inactive}),
         folded = json_set(folded, ${inactive}, '$.meta.version', 'W/"' || (version + 1) || '"',
-          '$.meta.lastModified', strftime('%Y-%m-%dT%H:%M:%fZ', ${later} / 1000.0, 'unixepoch'))
+          '$.meta.lastModified', ${isoText(later)})
       WHERE org_id = ${store.org} AND id IN (${targets})`,
     // What the brake has held of them has come about.
     sql`DELETE FROM brake_held WHERE org_id = ${store.org} AND operation = 'deactivate' AND user_id IN (${targets})`,

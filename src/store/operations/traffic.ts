@@ -1,9 +1,8 @@
 /** How many requests of good credentials an org has had, by day and operation, and how many of them were refused. */
 import { sql } from 'drizzle-orm';
+import { DAY } from '../../duration';
 import { runBatch } from '../d1/batch';
 import { Counting } from '../d1/buffered-counter';
-
-const DAY = 86_400_000;
 
 /** Requests that are counted together. */
 export interface Requests {

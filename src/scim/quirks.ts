@@ -1,7 +1,16 @@
 /**
- * Where we bend the RFC, for whom, and where that is written. Each function brings one thing that real clients send
- * into its RFC form before the strict code sees it, and notes its name, which the audit event keeps. All observed or
- * documented as of 2026-11.
+ * The quirks: what real clients send against the letter of the RFCs, and is accepted. This file is the list. Each quirk has
+ * its entry in `Bend`: what is sent, by whom, the clause, the source. Most are brought into their RFC form by a function
+ * below, before the strict code sees them; an entry names the file where its code stands elsewhere. The name of a quirk is
+ * in the event of the change that needed it. All observed or documented as of 2026-11.
+ *
+ * Tolerances without a name, because nothing of a message is rewritten:
+ *
+ * - Filters take booleans as text, and values without quotes (`booleanOf`, `bareWord` below).
+ * - An attribute of an extension is found without its URN (path.ts): Entra ID asks `manager eq "…"`. RFC 7644 §3.10.
+ * - An instant without a zone is UTC (datetime.ts): Microsoft's reference code leaves it out. RFC 7643 §2.3.5.
+ * - Attributes that are unknown or readOnly are ignored in a body and in a PATCH without a path: Okta repeats `id`.
+ * - The audience of an assertion may name Entra ID's application in four spellings (credentials/assertion.ts).
  */
 import { type Attribute, findAttribute, type ResourceType } from './attribute';
 import { invalidValue } from './error';
@@ -12,27 +21,66 @@ import { isObject, type Json, member } from './resource';
 import { ENTERPRISE_USER } from './urns';
 
 export type Bend =
+  /** A boolean as text (`booleanOf`). */
   | 'boolean-string'
+  /** One value where a list belongs (`bendValue`). */
   | 'single-value'
+  /** A text where an element with a `value` belongs (`bendValue`). */
   | 'bare-string'
+  /** A list of one where a single value belongs (`bendListOfOne`). */
   | 'list-of-one'
+  /** `{"value": x}` around a simple value (`bendValue`). */
   | 'wrapped-value'
+  /** An element that is emptied to remove it (`isEmptied`; applied in validate.ts and patch/apply.ts). */
   | 'empty-value'
+  /** A reference that is emptied to remove it (`bendValue`). */
   | 'empty-reference'
+  /** `$ref` without `value` (`idIn`). */
   | 'reference-alone'
+  /** The core attributes nested under the core URN (`bendMembers`). */
   | 'core-urn-object'
+  /** A URN of SCIM 1.1 or of a draft (`hasLegacyUrn`). */
   | 'legacy-schema'
+  /**
+   * No `schemas` in a body, or an empty list (validate.ts). RFC 7643 §3, RFC 7644 §3.5.2, §3.7 want it; three real clients leave
+   * it out.
+   */
   | 'missing-schemas'
+  /**
+   * "Add", "Replace", "Remove" (patch/parse.ts). RFC 7644 §3.5.2 spells them in small letters. Entra ID. Microsoft Learn,
+   * «Known issues and resolutions with SCIM 2.0 protocol compliance».
+   */
   | 'capital-op'
+  /**
+   * A PATCH without a path whose members are named by paths (patch/apply.ts): `name.givenName` is `dotted-key`,
+   * `emails[type eq "work"].value` is `path-key`, a name with its URN is `qualified-key`. RFC 7644 §3.5.2.1 wants attributes.
+   * Entra ID and its validator. Microsoft Learn, «Known issues»; aadOptscim062020.
+   */
   | 'dotted-key'
   | 'path-key'
   | 'qualified-key'
+  /**
+   * A dot in the place of the colon behind a URN (path.ts, patch/apply.ts). RFC 7644 §3.10 wants a colon. Mappings in
+   * Entra ID: test/conversations/entra-mappings.json.
+   */
   | 'dotted-urn'
+  /** Blanks around a PATCH path or its brackets (filter/parse.ts, patch/apply.ts). RFC 7644 §3.5.2 has none. */
   | 'blank-in-path'
+  /** A PATCH path to an attribute that is not there (`noteUnknownPath`). */
   | `unknown-path:${string}`
+  /**
+   * `remove` with a list as its value: only those values leave (patch/apply.ts, patch/membership.ts). RFC 7644 §3.5.2.2 knows
+   * no value. Entra ID, JumpCloud and authentik: test/conversations has what they send.
+   */
   | 'remove-value-list'
+  /**
+   * A filter without a match creates the element (patch/apply.ts). RFC 7644 §3.5.2.3 answers noTarget. Entra ID.
+   * wireapp/wire-server issue 5419.
+   */
   | 'created-by-filter'
+  /** `/users`, `//Users` (`canonicalPath`; applied in routes/scim/path.ts). */
   | 'path-spelling'
+  /** Content-Type twice (`mediaTypesOf`; applied in routes/scim/index.ts). */
   | 'repeated-media-type';
 
 /** The names of the bends that one message needed. */

@@ -71,7 +71,7 @@ export type WebhookEvent = `webhook.${'added' | 'removed' | 'rotated' | 'disable
 export type GrantEvent = 'approval.issued' | `client.${'approved' | 'redeemed' | 'refreshed' | 'reused'}`;
 
 /** What happened, as it goes into the journal beside the change itself. */
-export interface Happening {
+export interface EventDraft {
   readonly type: EventType;
   readonly targetId?: string;
   readonly details: Details;

@@ -2,7 +2,7 @@
  * People whom the host app has already, brought in before an identity provider knows of them. What becomes of an account
  * is decided by what is there; a portion of them is read in one round trip and written in another.
  */
-import type { Details, Happening } from '../events';
+import type { Details, EventDraft } from '../events';
 import { invalidValue, notFound, ScimError } from '../scim/error';
 import { isId } from '../scim/id';
 import { externalIdOf, isSameName } from '../scim/identifying';
@@ -127,7 +127,7 @@ class Plan {
   readonly #passedOver: string[] = [];
   readonly #changed: { before: Draft; draft: Draft }[] = [];
   readonly #marked: { id: string; isProtected: boolean }[] = [];
-  readonly #happenings: Happening[] = [];
+  readonly #happenings: EventDraft[] = [];
   readonly #ended: string[] = [];
   readonly #published: string[] = [];
   readonly #count = { created: 0, updated: 0, unchanged: 0, kept: 0, protected: 0, unprotected: 0 };

@@ -3,7 +3,7 @@
  * written at once. Each statement is of all of the portion, however large it is.
  */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Actor, Details, Happening } from '../../events';
+import type { Actor, Details, EventDraft } from '../../events';
 import type { ResourceType } from '../../scim/attribute';
 import { foldCase } from '../../scim/fold';
 import { externalIdOf } from '../../scim/identifying';
@@ -134,7 +134,7 @@ export interface Portion {
   readonly changed: readonly { readonly before: Draft; readonly draft: Draft }[];
   /** Of accounts that are there. */
   readonly marked: readonly { readonly id: string; readonly isProtected: boolean }[];
-  readonly happenings: readonly Happening[];
+  readonly happenings: readonly EventDraft[];
   /** Whose sessions end. */
   readonly ended: readonly string[];
   /** Who is published, though none of their sessions end. */
@@ -160,7 +160,7 @@ export async function writeAccounts(
 ): Promise<void> {
   const { made, changed, marked, ended, published, activated } = portion;
   // In the journal and in the outbox they have the same order: first those whose sessions end.
-  const place = ({ targetId = '', publishes }: Happening) => (!publishes ? 2 : ended.includes(targetId) ? 0 : 1);
+  const place = ({ targetId = '', publishes }: EventDraft) => (!publishes ? 2 : ended.includes(targetId) ? 0 : 1);
   const happenings = portion.happenings.toSorted((a, b) => place(a) - place(b));
   const isWarned = (before: SQL, after: SQL) =>
     sql`ifnull(${after} * 10 >= ${SEATS} * 9 AND ${before} * 10 < ${SEATS} * 9, 0)`;

@@ -1,6 +1,6 @@
 /** Changes of groups and of who is in them: each is one batch, with its event. */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Actor, Happening } from '../../events';
+import type { Actor, EventDraft } from '../../events';
 import type { ResourceType } from '../../scim/attribute';
 import { tooMany } from '../../scim/error';
 import { foldObject } from '../../scim/fold';
@@ -110,7 +110,7 @@ export async function insertGroup(
   draft: Draft,
   memberIds: readonly string[],
   actor: Actor,
-  happening: Happening,
+  happening: EventDraft,
   withMembers: 'all' | 'none',
 ): Promise<StoredGroup> {
   const { displayNameKey, externalId, resource, folded } = columnValues(type, draft);
@@ -228,7 +228,7 @@ export async function changeGroup(
   id: string,
   { version, draft, joining, leaving }: GroupChange,
   actor: Actor,
-  happening: Happening,
+  happening: EventDraft,
   withMembers: 'all' | 'few' | 'none',
 ): Promise<Changed> {
   const values = draft && columnValues(type, draft);
@@ -296,7 +296,7 @@ export async function deleteGroup(
   id: string,
   versions: readonly string[] | undefined,
   actor: Actor,
-  happening: Omit<Happening, 'details'>,
+  happening: Omit<EventDraft, 'details'>,
 ): Promise<readonly string[]> {
   const meant = sql`${which(store, id)}${atOneOf(versions, sql`groups.version`)}`;
   const seq = seqOf(store, id);
@@ -352,7 +352,7 @@ export async function noteUnknown(
   store: OrgStore,
   actor: Actor,
   id: string,
-  details: Happening['details'],
+  details: EventDraft['details'],
 ): Promise<void> {
   await store.write(count(store), record(store, actor, { type: 'group.updated', targetId: id, details }));
 }

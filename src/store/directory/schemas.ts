@@ -1,6 +1,6 @@
 /** The extension schemas of one org. What an org has is part of its profile (org/profile.ts); here is how that changes. */
 import { sql } from 'drizzle-orm';
-import type { Actor, Happening } from '../../events';
+import type { Actor, EventDraft } from '../../events';
 import type { Extension } from '../../scim/schema/types';
 import { expect } from '../d1/expect';
 import { count, record, recordAs } from '../journal/record';
@@ -16,7 +16,7 @@ export async function putSchema(
   store: OrgStore,
   { resourceType, schema }: Extension,
   actor: Actor,
-  happening: Happening,
+  happening: EventDraft,
 ): Promise<void> {
   await store.write(
     expect(

@@ -1,6 +1,6 @@
 /** Changes of users: each is one batch, with its event. */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Actor, Details, Happening } from '../../events';
+import type { Actor, Details, EventDraft } from '../../events';
 import type { ResourceType } from '../../scim/attribute';
 import { isBlank } from '../../scim/fold';
 import { externalIdOf, identityChanges } from '../../scim/identifying';
@@ -121,7 +121,7 @@ export async function insertUser(
   type: ResourceType,
   draft: Draft,
   actor: Actor,
-  happening: Happening,
+  happening: EventDraft,
   passedOver: readonly string[] = [],
 ): Promise<Stored> {
   const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
@@ -197,7 +197,7 @@ export async function replaceUser(
   before: StoredUser,
   draft: Draft,
   actor: Actor,
-  happening: Happening,
+  happening: EventDraft,
   { endsSessions, isLinked = false, isBraked = true, withdraws = false, isOneExternalId = false }: Manner,
 ): Promise<Replaced> {
   const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);

@@ -1,6 +1,6 @@
 /** The audit journal: statements that ride in the batch of the change they tell of (promise 6). */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Actor, Details, EventType, Happening } from '../../events';
+import type { Actor, Details, EventDraft, EventType } from '../../events';
 import { jsonPortions } from '../d1/json-parameters';
 import type { OrgStore } from '../org/open';
 
@@ -30,7 +30,7 @@ export function toldBy({ client, quirks = [] }: Actor, details: Details): Detail
 }
 
 /** To follow `count` in the same batch. */
-export function record(store: OrgStore, actor: Actor, happening: Happening, also?: Also): SQL {
+export function record(store: OrgStore, actor: Actor, happening: EventDraft, also?: Also): SQL {
   return recordAs(store, actor, happening, sql`${JSON.stringify(toldBy(actor, happening.details))}`, also);
 }
 
@@ -50,7 +50,7 @@ export function recordAs(
     type,
     targetId,
     publishes = false,
-  }: Omit<Happening, 'details' | 'type'> & { readonly type: EventType | SQL<EventType> },
+  }: Omit<EventDraft, 'details' | 'type'> & { readonly type: EventType | SQL<EventType> },
   details: SQL,
   also?: Also,
 ): SQL {
@@ -82,7 +82,7 @@ export function recordEach(
   store: OrgStore,
   actor: Actor,
   targets: SQL,
-  { type, details, publishes = false }: Omit<Happening, 'targetId'>,
+  { type, details, publishes = false }: Omit<EventDraft, 'targetId'>,
 ): RecordEach {
   return {
     record: sql`INSERT INTO ${COLUMNS}
@@ -103,7 +103,7 @@ export function recordEach(
  *
  * @param also 1 or 0: whether an event follows the last one.
  */
-export function recordBefore(store: OrgStore, actor: Actor, happenings: readonly Happening[], also: SQL): SQL[] {
+export function recordBefore(store: OrgStore, actor: Actor, happenings: readonly EventDraft[], also: SQL): SQL[] {
   const numbered = happenings.map(({ details, ...happening }, i) => ({
     ...happening,
     number: happenings.length - i,

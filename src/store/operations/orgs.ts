@@ -1,6 +1,6 @@
 /** Orgs: the administrator's side of the store. */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Actor, Details, Happening } from '../../events';
+import type { Actor, Details, EventDraft } from '../../events';
 import { foldCase } from '../../scim/fold';
 import { runBatch, Unmet } from '../d1/batch';
 import { type Databases, databaseOf } from '../d1/databases';
@@ -66,7 +66,7 @@ export async function changeOrg(
   store: OrgStore,
   change: OrgChange,
   actor: Actor,
-  happening: Happening,
+  happening: EventDraft,
 ): Promise<Tenant> {
   const { defaultGroup, signOutGroups, sso, ssoRequired } = change.settings ?? {};
   const group = defaultGroup ? meant(store, defaultGroup, 'id') : undefined;

@@ -5,14 +5,14 @@
  */
 import { DurableObject } from 'cloudflare:workers';
 import {
-  type Asked,
   cancel,
   complete,
   type Issued,
+  type IssueRequest,
   issue,
   type Outcome,
   OVERLAP,
-  type RotationAsked,
+  type RotationRequest,
   rotate,
   type Secret,
 } from './credentials/rotation';
@@ -110,12 +110,12 @@ export class OrgCoordinator extends DurableObject<Env> {
   }
 
   /** @returns not ok when there is a good one already. */
-  issue(line: Line, asked: Asked, actor: Actor): Promise<Outcome<Issued>> {
+  issue(line: Line, asked: IssueRequest, actor: Actor): Promise<Outcome<Issued>> {
     return this.#inLine(() => issue(this.#store(), this.#orgId, line, asked, actor));
   }
 
   /** @returns not ok when there is none to replace, or it is not the one that was expected. */
-  rotate(line: Line, asked: RotationAsked, actor: Actor): Promise<Outcome<Rotated & Secret>> {
+  rotate(line: Line, asked: RotationRequest, actor: Actor): Promise<Outcome<Rotated & Secret>> {
     return this.#inLine(() => rotate(this.#store(), this.#orgId, line, asked, actor));
   }
 

@@ -1,10 +1,10 @@
 /** Refusals of one isolate on their way to D1. A flood of bad tokens is not a flood of writes. */
 import { DAY } from '../duration';
 import { countRefusals, findPresenters, OTHERS } from '../store/credentials/refusals';
-import { Counting } from '../store/d1/buffered-counter';
+import { BufferedCounter } from '../store/d1/buffered-counter';
 import { accountOf, type Occurrence } from './refusal';
 
-export class Tally extends Counting<Occurrence> {
+export class RefusalCounter extends BufferedCounter<Occurrence> {
   protected override keyOf({ count: _, firstAt, lastAt: __, ...of }: Occurrence): string {
     return JSON.stringify([Math.floor(firstAt / DAY), ...Object.entries(of).sort()]);
   }

@@ -38,12 +38,12 @@ export interface Refused {
 export type Outcome<T> = ({ readonly ok: true } & T) | Refused;
 
 /** How long what is issued lives, in milliseconds; absent: until it is replaced or revoked. */
-export interface Asked {
+export interface IssueRequest {
   readonly by: string;
   readonly validFor?: number | undefined;
 }
 
-export interface RotationAsked extends Asked {
+export interface RotationRequest extends IssueRequest {
   /** Milliseconds for which the old one stays good: at most MAX_GRACE. */
   readonly grace: number;
   readonly retireOnUse?: boolean | undefined;
@@ -59,7 +59,7 @@ export function issue(
   store: OrgStore,
   orgId: string,
   line: Line,
-  { by, validFor }: Asked,
+  { by, validFor }: IssueRequest,
   actor: Actor,
 ): Promise<Outcome<Issued>> {
   return outcome(store, line, async () => {
@@ -73,7 +73,7 @@ export function rotate(
   store: OrgStore,
   orgId: string,
   line: Line,
-  { by, validFor, grace, retireOnUse = false, expected }: RotationAsked,
+  { by, validFor, grace, retireOnUse = false, expected }: RotationRequest,
   actor: Actor,
 ): Promise<Outcome<Rotated & Secret>> {
   return outcome(store, line, async () => {

@@ -19,7 +19,7 @@ import {
   soughtFor,
   writeAccounts,
 } from '../store/directory/account-import';
-import type { Draft } from '../store/directory/user-changes';
+import type { UserDraft } from '../store/directory/user-changes';
 import { findUser, type StoredUser } from '../store/directory/users';
 import { isRestored } from './identity';
 import { creation, detailsOf, replacement } from './lifecycle';
@@ -123,9 +123,9 @@ function problemOf({ line, account }: Offered, detail: string): Problem {
 /** What a portion comes to, account by account. */
 class Plan {
   readonly problems: Problem[] = [];
-  readonly #made: { draft: Draft; isProtected: boolean }[] = [];
+  readonly #made: { draft: UserDraft; isProtected: boolean }[] = [];
   readonly #passedOver: string[] = [];
-  readonly #changed: { before: Draft; draft: Draft }[] = [];
+  readonly #changed: { before: UserDraft; draft: UserDraft }[] = [];
   readonly #marked: { id: string; isProtected: boolean }[] = [];
   readonly #happenings: EventDraft[] = [];
   readonly #ended: string[] = [];
@@ -240,7 +240,7 @@ class Plan {
     if (isSame(is.resource, resource)) this.#count.unchanged++;
     else {
       const { id, version, createdAt } = is;
-      const before: Draft = {
+      const before: UserDraft = {
         id,
         isActive: is.isActive,
         resource: is.resource,

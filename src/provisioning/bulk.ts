@@ -11,7 +11,7 @@ import { type CountedQueries, QueryBudget } from '../store/d1/query-budget';
 import { newest, type Publication } from '../store/journal/outbox';
 import type { OrgStore } from '../store/org/open';
 import { ProfileChanged } from '../store/org/profile';
-import { Gathering, NotAsPresumed, type Presumption, Stopped } from '../store/org/shared-batches';
+import { NotAsPresumed, type Presumption, SharedBatches, Stopped } from '../store/org/shared-batches';
 import { joinedBody, type Planned, partsOf, planBulk } from './bulk-plan';
 import { createGroup, deleteGroup, patchGroup, replaceGroup } from './groups';
 import { publishAll, type TypedOrg } from './org';
@@ -46,7 +46,7 @@ export async function performBulk(
   // How many before it have failed, not how many in all: an operation is not called off by a later one's mistake.
   const mayGoOn = (turn: number) => failed.filter((other) => other < turn).length < failOnErrors;
   const plan = await planBulk(org, operations, failOnErrors === Number.POSITIVE_INFINITY);
-  const gathering = new Gathering(org.store, operations.length, new QueryBudget(counted), mayGoOn);
+  const gathering = new SharedBatches(org.store, operations.length, new QueryBudget(counted), mayGoOn);
   let isBegun = false;
   let busy: Busy | undefined;
   /** By user: of several states of one, the last. */

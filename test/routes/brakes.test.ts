@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { hashOf, newSecret } from '../../src/credentials/secret';
 import type { Env } from '../../src/env';
 import { callers } from '../../src/routes/access/rate-limits';
-import { tally } from '../../src/routes/access/refusal';
+import { refusalCounter } from '../../src/routes/access/refusal';
 import { RATES } from '../../src/store/org/settings';
 import config from '../../wrangler.toml?raw';
 import { type Answer, type Ask, admin, ask, BASE, type Idp, newIdp } from '../support/client';
@@ -366,13 +366,13 @@ describe('the brake of an address that fails', () => {
 });
 
 describe('a flood of bad tokens', () => {
-  const { interval } = tally;
+  const { interval } = refusalCounter;
   afterEach(() => {
-    tally.interval = interval;
+    refusalCounter.interval = interval;
   });
 
   it('does not lock out the good client beside it, at the same address and of the same org, nor cost it a round trip', async () => {
-    tally.interval = 1_000;
+    refusalCounter.interval = 1_000;
     await set({ rateLimit: '25' });
     expect((await get(`Bearer ${idp.token}`, '192.0.2.20')).status).toBe(200);
     const unknown = await times(100, () => newSecret('token', idp.orgId));
@@ -394,7 +394,7 @@ describe('a flood of bad tokens', () => {
   }, 60_000);
 
   it('writes about once a second, whatever it is made of', async () => {
-    tally.interval = 1_000;
+    refusalCounter.interval = 1_000;
     const meter = new Meter();
     const from = Date.now();
     await times(600, async (i) =>

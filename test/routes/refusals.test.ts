@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { hashOf, newSecret, type SecretKind } from '../../src/credentials/secret';
-import { tally } from '../../src/routes/access/refusal';
+import { refusalCounter } from '../../src/routes/access/refusal';
 import { type Answer, type Ask, admin, ask, BASE, type Idp, newIdp } from '../support/client';
 import { rows } from '../support/database';
 
@@ -290,13 +290,13 @@ describe('a refusal', () => {
 });
 
 describe('under attack', () => {
-  const interval = tally.interval;
+  const interval = refusalCounter.interval;
   afterEach(() => {
-    tally.interval = interval;
+    refusalCounter.interval = interval;
   });
 
   it('two thousand bad requests at once are counted to the last one, and written a few times', async () => {
-    tally.interval = 200;
+    refusalCounter.interval = 200;
     const from = Date.now();
     let writes = 0;
     const counted = {

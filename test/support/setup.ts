@@ -4,14 +4,14 @@ import { env } from 'cloudflare:workers';
 import './source-maps';
 import { arrivals } from '../../src/routes/access/arrivals';
 import { traffic } from '../../src/routes/access/outcome';
-import { tally } from '../../src/routes/access/refusal';
+import { refusalCounter } from '../../src/routes/access/refusal';
 import { enforceLimits } from './platform';
 
 await emptyStorage();
 await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
 enforceLimits();
 // Each request of a test is waited for with all that follows from it: not for its turn to write, too.
-tally.interval = 0;
+refusalCounter.interval = 0;
 // Requests of good credentials, and their refusals, are counted only where a test is about them: it would take a write for each.
 traffic.interval = Number.POSITIVE_INFINITY;
 arrivals.interval = Number.POSITIVE_INFINITY;

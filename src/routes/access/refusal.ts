@@ -1,14 +1,14 @@
 /** The one 401 of a rejected request, which tells nothing, and the reason that is noted for the org's administrator. */
 import type { Context } from 'hono';
 import type { Refused } from '../../credentials/refusal';
-import { Tally } from '../../credentials/refusal-counter';
+import { RefusalCounter } from '../../credentials/refusal-counter';
 import { hashOf, recognise } from '../../credentials/secret';
 import { type ScimError, tooManyRequests, unauthorized } from '../../scim/error';
 import { type App, actorOf, addressOf, inBackground } from '../context';
 import { failedTooOften } from './rate-limits';
 
 /** Of this isolate. */
-export const tally = new Tally();
+export const refusalCounter = new RefusalCounter();
 
 /**
  * Counts a refused request for its org, off the answer's path. What names no org is not kept.
@@ -24,7 +24,7 @@ export function noteRefusal(c: Context<App>, refused: Refused, count = 1): void 
   const now = Date.now();
   const where = { client: actorOf(c, '').client ?? '', address: addressOf(c) ?? '' };
   const occurrence = { ...refused, slug, userName, ...where, count, firstAt: now, lastAt: now };
-  inBackground(c, tally.add(c.env, occurrence));
+  inBackground(c, refusalCounter.add(c.env, occurrence));
 }
 
 /**

@@ -5,7 +5,7 @@ import { parseDuration } from '../../duration';
 import { groupsNamedIn, tell } from '../../operator/history';
 import { invalidValue, notFound } from '../../scim/error';
 import { findSubject, namesOfGroups, type Subject } from '../../store/directory/subjects';
-import { type Asked, type Recorded, readEvents } from '../../store/journal/read';
+import { type EventQuery, type Recorded, readEvents } from '../../store/journal/read';
 import type { App } from '../context';
 import { outcomeOf, queriedPage, refuseFuture, shownEvent } from '../events';
 import { iso, queriedInstant } from '../instants';
@@ -72,7 +72,7 @@ const shownSubject = ({ id, now }: Subject) => ({
 });
 
 /** @throws ScimError 400 naming the parameter. */
-function pageOf({ type, since, until, ...page }: z.output<typeof historyAsked>, now: number): Asked {
+function pageOf({ type, since, until, ...page }: z.output<typeof historyAsked>, now: number): EventQuery {
   return { ...page, types: type, since: instantOf('since', since, now), until: instantOf('until', until, now) };
 }
 

@@ -1,7 +1,7 @@
 /** The two tokens of a grant, made at once: one for an hour, and one for the next two. */
 import { hashOf, maskOf, newSecret } from '../../credentials/secret';
 import { DAY } from '../../duration';
-import { ACCESS_LIFE, type Given } from '../../store/credentials/issued-tokens';
+import { ACCESS_LIFE, type IssuedToken } from '../../store/credentials/issued-tokens';
 import type { Client, TokenAnswer } from './grant';
 
 /** Milliseconds from each exchange on: a client that is not used for a year must be approved again. */
@@ -9,7 +9,7 @@ export const REFRESH_LIFE = 365 * DAY;
 
 export interface Tokens {
   /** What is kept of them. */
-  readonly given: readonly Given[];
+  readonly given: readonly IssuedToken[];
   /** The secrets. */
   readonly answer: TokenAnswer;
 }
@@ -19,7 +19,7 @@ export async function newTokens(client: Client, grantId: string): Promise<Tokens
     (['oauth_access', 'oauth_refresh'] as const).map(async (kind) => {
       const secret = await newSecret(kind, client.orgId);
       const life = kind === 'oauth_access' ? ACCESS_LIFE : REFRESH_LIFE;
-      const given: Given = {
+      const given: IssuedToken = {
         id: crypto.randomUUID(),
         kind,
         hash: await hashOf(secret),

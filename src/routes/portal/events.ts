@@ -1,5 +1,5 @@
 /** The latest events of the journal: pages of it are read in their order, and the last ones are kept. */
-import { type Asked, type Recorded, readEvents } from '../../store/journal/read';
+import { type EventQuery, type Recorded, readEvents } from '../../store/journal/read';
 import type { OrgStore } from '../../store/org/open';
 
 /** Pages that one request reads: each is bounded. */
@@ -15,7 +15,7 @@ export interface Latest {
 
 export async function latestEvents(
   store: OrgStore,
-  asked: Omit<Asked, 'after' | 'limit'>,
+  asked: Omit<EventQuery, 'after' | 'limit'>,
   most: number,
 ): Promise<Latest> {
   let after = 0;

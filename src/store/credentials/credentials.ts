@@ -52,7 +52,7 @@ export interface Credential {
 }
 
 /** What is kept of a new secret. */
-export interface Draft {
+export interface CredentialDraft {
   readonly id: string;
   readonly hash: string;
   readonly mask: string;
@@ -84,23 +84,23 @@ export function credentialOf(row: Row): Credential {
 }
 
 /** Rows of a line, as conditions. */
-export const of = (store: OrgStore, { kind, subject }: Line): SQL =>
+export const ofLine = (store: OrgStore, { kind, subject }: Line): SQL =>
   sql`org_id = ${store.org} AND kind = ${kind} AND subject = ${subject}`;
 // `<> 0`, not `> 0`: so that SQLite takes the index of those two at most, and does not walk all that there ever were.
 export const isAlive = sql.raw('generation <> 0 AND revoked_at IS NULL');
 export const isCurrent = sql.raw('generation <> 0 AND revoked_at IS NULL AND replaced_at IS NULL');
 export const isReplaced = sql.raw('generation <> 0 AND revoked_at IS NULL AND replaced_at IS NOT NULL');
 
-export const alive = (store: OrgStore, line: Line): SQL =>
-  sql`SELECT * FROM credentials WHERE ${of(store, line)} AND ${isAlive} ORDER BY generation DESC`;
+export const selectAlive = (store: OrgStore, line: Line): SQL =>
+  sql`SELECT * FROM credentials WHERE ${ofLine(store, line)} AND ${isAlive} ORDER BY generation DESC`;
 
 export function expectGeneration(store: OrgStore, line: Line, expected: Expected): SQL {
-  const current = sql`SELECT generation FROM credentials WHERE ${of(store, line)} AND ${isCurrent}`;
+  const current = sql`SELECT generation FROM credentials WHERE ${ofLine(store, line)} AND ${isCurrent}`;
   return expect('generation', expected === undefined ? sql`1` : sql`(${current}) IS CAST(${expected} AS INTEGER)`);
 }
 
 /** What every event of a line tells beside its own: who asked, with what, and of which OAuth client. */
-export const context = (line: Line, by: string, actor: Actor): SQL =>
+export const detailsOfLine = (line: Line, by: string, actor: Actor): SQL =>
   sql`'by', ${by}, 'oauthClient', ${line.subject || null}, 'client', ${actor.client ?? null}`;
 /** Generations as numbers, which a bound one would not be. */
 export const brief = sql.raw("json_object('mask', mask, 'generation', generation)");
@@ -113,7 +113,7 @@ export const brief = sql.raw("json_object('mask', mask, 'generation', generation
 export async function insertCredential(
   store: OrgStore,
   line: Line,
-  draft: Draft,
+  draft: CredentialDraft,
   by: string,
   actor: Actor,
 ): Promise<Credential> {
@@ -122,10 +122,10 @@ export async function insertCredential(
 }
 
 /** The same as statements, for a batch that does more. The last one's row is the credential. */
-export function insertStatements(store: OrgStore, line: Line, draft: Draft, by: string, actor: Actor): SQL[] {
+export function insertStatements(store: OrgStore, line: Line, draft: CredentialDraft, by: string, actor: Actor): SQL[] {
   const { now } = store;
   const details = { mask: draft.mask, by, ...(line.subject && { oauthClient: line.subject }) };
-  const mine = of(store, line);
+  const mine = ofLine(store, line);
   return [
     expect('no_token', sql`NOT EXISTS (SELECT 1 FROM credentials WHERE ${mine} AND ${isAlive} AND ${isGood(now)})`),
     // What has expired or outlived its grace gives up its place.
@@ -139,9 +139,15 @@ export function insertStatements(store: OrgStore, line: Line, draft: Draft, by: 
 
 /** Numbers are never given twice, for no row of a line is ever removed. */
 export const nextGeneration = (store: OrgStore, line: Line): SQL =>
-  sql`(SELECT ifnull(max(generation), 0) + 1 FROM credentials WHERE ${of(store, line)} AND generation > 0)`;
+  sql`(SELECT ifnull(max(generation), 0) + 1 FROM credentials WHERE ${ofLine(store, line)} AND generation > 0)`;
 
-export const insertion = (store: OrgStore, line: Line, draft: Draft, by: string, retireOnUse: boolean): SQL => {
+export const insertion = (
+  store: OrgStore,
+  line: Line,
+  draft: CredentialDraft,
+  by: string,
+  retireOnUse: boolean,
+): SQL => {
   const { now } = store;
   const validUntil = draft.validFor === undefined ? null : now + draft.validFor;
   return sql`INSERT INTO credentials (id, org_id, kind, subject, hash, mask, generation, created_at, created_by,
@@ -153,8 +159,8 @@ export const insertion = (store: OrgStore, line: Line, draft: Draft, by: string,
 /** The latest first: those that are not revoked, whatever their number, and of the others the last hundred. */
 export async function listCredentials(store: OrgStore, line: Line): Promise<Credential[]> {
   const [unrevoked, latest] = await store.read(
-    alive(store, line),
-    sql`SELECT * FROM credentials WHERE ${of(store, line)} AND generation > 0 ORDER BY generation DESC LIMIT 100`,
+    selectAlive(store, line),
+    sql`SELECT * FROM credentials WHERE ${ofLine(store, line)} AND generation > 0 ORDER BY generation DESC LIMIT 100`,
   );
   const byGeneration = new Map([...latest!, ...unrevoked!].map((row) => [row['generation'] as number, row]));
   return [...byGeneration.values()].map(credentialOf).sort((a, b) => b.generation - a.generation);

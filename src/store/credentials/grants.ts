@@ -11,7 +11,7 @@ import { grants } from '../d1/tables';
 import { count, record, recordAs } from '../journal/record';
 import { isGood } from '../org/caller';
 import type { OrgStore } from '../org/open';
-import { type Given, insertGiven } from './issued-tokens';
+import { type IssuedToken, insertIssuedToken } from './issued-tokens';
 
 /** Instants are epoch milliseconds. */
 export interface NewGrant {
@@ -84,7 +84,7 @@ export async function findGrant(store: OrgStore, clientId: string, codeHash: str
 export function redeemGrant(
   store: OrgStore,
   { id, clientId }: Grant,
-  given: readonly Given[],
+  given: readonly IssuedToken[],
   actor: Actor,
 ): Promise<boolean> {
   const one = sql`org_id = ${store.org} AND id = ${id}`;
@@ -94,7 +94,7 @@ export function redeemGrant(
     store.write(
       expect('grant', sql`EXISTS (SELECT 1 FROM grants WHERE ${one} AND ${isOpen})`),
       sql`UPDATE grants SET redeemed_at = ${store.now} WHERE ${one}`,
-      ...given.map((token) => insertGiven(store, token)),
+      ...given.map((token) => insertIssuedToken(store, token)),
       count(store),
       record(store, actor, { type: 'client.redeemed', targetId: clientId, details: familyOf(id, given) }),
     ),
@@ -137,7 +137,7 @@ export function exchangeRefresh(
   store: OrgStore,
   { id, grantId }: Refresh,
   clientId: string,
-  given: readonly Given[],
+  given: readonly IssuedToken[],
   actor: Actor,
 ): Promise<boolean> {
   const { now } = store;
@@ -152,14 +152,14 @@ export function exchangeRefresh(
       ),
       sql`UPDATE credentials SET replaced_at = ${now}, replaced_by = ${`client:${clientId}`}, grace_until = ${now}
         WHERE org_id = ${store.org} AND id = ${id}`,
-      ...given.map((token) => insertGiven(store, token)),
+      ...given.map((token) => insertIssuedToken(store, token)),
       count(store),
       record(store, actor, { type: 'client.refreshed', targetId: clientId, details: familyOf(grantId, given) }),
     ),
   );
 }
 
-const familyOf = (grant: string, given: readonly Given[]) => ({ grant, masks: given.map(({ mask }) => mask) });
+const familyOf = (grant: string, given: readonly IssuedToken[]) => ({ grant, masks: given.map(({ mask }) => mask) });
 
 /**
  * The grant and every token that came of it are dead from the next request on.

@@ -10,7 +10,7 @@ import type { OrgStore } from '../org/open';
 /** Milliseconds (RFC 6749 §4.2.2 `expires_in` is seconds). */
 export const ACCESS_LIFE = 3_600_000;
 
-export interface Given {
+export interface IssuedToken {
   readonly id: string;
   readonly kind: 'oauth_access' | 'oauth_refresh';
   readonly hash: string;
@@ -23,16 +23,16 @@ export interface Given {
 }
 
 /** A statement for the batch that found the client good. */
-export const insertGiven = (store: OrgStore, given: Given): SQL =>
+export const insertIssuedToken = (store: OrgStore, given: IssuedToken): SQL =>
   sql`INSERT INTO credentials (id, org_id, kind, subject, hash, mask, generation, created_at, created_by, valid_until, grant_id)
     SELECT ${given.id}, ${store.org}, ${given.kind}, ${given.clientId}, ${given.hash}, ${given.mask}, 0, ${store.now},
       ${`client:${given.clientId}`}, ${given.validUntil}, ${given.grantId ?? null}`;
 
 /** An access token for a client that acts for itself, with its event. One round trip. */
-export async function giveAccess(store: OrgStore, given: Given, actor: Actor): Promise<void> {
+export async function giveAccess(store: OrgStore, given: IssuedToken, actor: Actor): Promise<void> {
   const { clientId: targetId, mask } = given;
   await store.write(
-    insertGiven(store, given),
+    insertIssuedToken(store, given),
     count(store),
     record(store, actor, { type: 'client.given', targetId, details: { masks: [mask] } }),
   );

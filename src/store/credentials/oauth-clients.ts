@@ -8,7 +8,7 @@ import { oauthClients } from '../d1/tables';
 import { count, record, recordAs } from '../journal/record';
 import { isGood } from '../org/caller';
 import type { OrgStore } from '../org/open';
-import { type Credential, credentialOf, type Draft, insertStatements, secretsOf } from './credentials';
+import { type Credential, type CredentialDraft, credentialOf, insertStatements, secretsOf } from './credentials';
 
 /** A JSON Web Key (RFC 7517) of which nothing is private. */
 export type PublicKey = Readonly<Record<string, string>>;
@@ -59,7 +59,7 @@ const its = (store: OrgStore, id: SQL | string): SQL =>
 export async function insertClient(
   store: OrgStore,
   client: Omit<OAuthClient, 'createdAt'>,
-  draft: Draft | undefined,
+  draft: CredentialDraft | undefined,
   actor: Actor,
 ): Promise<void> {
   const { id, name, redirectUris, signer, createdBy: by } = client;

@@ -8,12 +8,11 @@ import { count, recordAs } from '../journal/record';
 import { isGood } from '../org/caller';
 import type { OrgStore } from '../org/open';
 import {
-  alive,
   brief,
   type Credential,
-  context,
+  type CredentialDraft,
   credentialOf,
-  type Draft,
+  detailsOfLine,
   type Expected,
   eventOf,
   expectGeneration,
@@ -23,10 +22,11 @@ import {
   isReplaced,
   type Line,
   nextGeneration,
-  of,
+  ofLine,
+  selectAlive,
 } from './credentials';
 
-export interface Rotation extends Draft {
+export interface Rotation extends CredentialDraft {
   /** Milliseconds for which the old one stays good. */
   readonly grace: number;
   /** The first use of the new one ends the grace early. */
@@ -58,7 +58,7 @@ export async function rotateCredential(
 ): Promise<Rotated> {
   const { now } = store;
   const graceUntil = now + rotation.grace;
-  const mine = of(store, line);
+  const mine = ofLine(store, line);
   const inGrace = sql`credentials WHERE ${mine} AND ${isReplaced} AND ${isGood(now)}`;
   const kill = sql`revoked_at = ${now}, revoked_by = ${by}`;
   const results = await store.write(
@@ -73,7 +73,7 @@ export async function rotateCredential(
       { type: eventOf(line, 'rotated'), targetId: rotation.id },
       sql`(SELECT json_object('mask', ${rotation.mask}, 'generation', ${nextGeneration(store, line)},
         'replaced', ${brief}, 'graceUntil', ${isoText(graceUntil)},
-        'killed', (SELECT ${brief} FROM ${inGrace}), ${context(line, by, actor)})
+        'killed', (SELECT ${brief} FROM ${inGrace}), ${detailsOfLine(line, by, actor)})
         FROM credentials WHERE ${mine} AND ${isCurrent})`,
     ),
     sql`UPDATE credentials SET ${kill}, grace_until = min(grace_until, ${now}) WHERE ${mine} AND ${isReplaced}`,
@@ -110,18 +110,18 @@ export async function cancelRotation(
   actor: Actor,
 ): Promise<Ended> {
   const { now } = store;
-  const mine = of(store, line);
+  const mine = ofLine(store, line);
   const [, , before] = await store.write(
     expectGeneration(store, line, expected),
     expect('predecessor', sql`EXISTS (SELECT 1 FROM credentials WHERE ${mine} AND ${isReplaced} AND ${isGood(now)})`),
-    alive(store, line),
+    selectAlive(store, line),
     count(store),
     recordAs(
       store,
       actor,
       { type: eventOf(line, 'cancelled') },
       sql`(SELECT json_object('dead', ${brief}, 'current',
-        (SELECT ${brief} FROM credentials WHERE ${mine} AND ${isReplaced}), ${context(line, by, actor)})
+        (SELECT ${brief} FROM credentials WHERE ${mine} AND ${isReplaced}), ${detailsOfLine(line, by, actor)})
         FROM credentials WHERE ${mine} AND ${isCurrent})`,
     ),
     sql`UPDATE credentials SET revoked_at = ${now}, revoked_by = ${by} WHERE ${mine} AND ${isCurrent}`,
@@ -151,18 +151,18 @@ export async function completeRotation(
   actor: Actor,
 ): Promise<Ended> {
   const { now } = store;
-  const mine = of(store, line);
+  const mine = ofLine(store, line);
   const good = sql`${mine} AND ${isReplaced} AND ${isGood(now)}`;
   const [, , before] = await store.write(
     expectGeneration(store, line, expected),
     expect('predecessor', sql`EXISTS (SELECT 1 FROM credentials WHERE ${good})`),
-    alive(store, line),
+    selectAlive(store, line),
     count(store),
     recordAs(
       store,
       actor,
       { type: eventOf(line, 'completed') },
-      sql`(SELECT json_object('dead', ${brief}, ${context(line, by, actor)}) FROM credentials WHERE ${good})`,
+      sql`(SELECT json_object('dead', ${brief}, ${detailsOfLine(line, by, actor)}) FROM credentials WHERE ${good})`,
     ),
     sql`UPDATE credentials SET grace_until = ${now}, revoked_at = ${now}, revoked_by = ${by}
       WHERE ${mine} AND ${isReplaced}`,
@@ -185,7 +185,7 @@ export async function retirePredecessor(
   actor: Actor,
 ): Promise<void> {
   const until = store.now + overlap;
-  const mine = of(store, line);
+  const mine = ofLine(store, line);
   const late = sql`${mine} AND ${isReplaced} AND grace_until > ${until}`;
   const done = sql`UPDATE credentials SET retire_on_use = 0 WHERE id = ${id} AND ${mine}`;
   try {
@@ -201,7 +201,7 @@ export async function retirePredecessor(
         actor,
         { type: eventOf(line, 'retired') },
         sql`(SELECT json_object('retired', ${brief}, 'graceUntil', ${isoText(until)},
-          ${context(line, 'the first use of its successor', actor)}) FROM credentials WHERE ${late})`,
+          ${detailsOfLine(line, 'the first use of its successor', actor)}) FROM credentials WHERE ${late})`,
       ),
       sql`UPDATE credentials SET grace_until = ${until} WHERE ${late}`,
       done,
@@ -221,7 +221,7 @@ export async function retirePredecessor(
  */
 export async function revokeCredentials(store: OrgStore, line: Line, by: string, actor: Actor): Promise<Credential[]> {
   const { now } = store;
-  const mine = sql`${of(store, line)} AND ${isAlive}`;
+  const mine = sql`${ofLine(store, line)} AND ${isAlive}`;
   try {
     const [, good] = await store.write(
       expect('token', sql`EXISTS (SELECT 1 FROM credentials WHERE ${mine})`),
@@ -231,7 +231,7 @@ export async function revokeCredentials(store: OrgStore, line: Line, by: string,
         store,
         actor,
         { type: eventOf(line, 'revoked') },
-        sql`(SELECT json_object('masks', json_group_array(mask), ${context(line, by, actor)})
+        sql`(SELECT json_object('masks', json_group_array(mask), ${detailsOfLine(line, by, actor)})
           FROM credentials WHERE ${mine})`,
       ),
       sql`UPDATE credentials SET revoked_at = ${now}, revoked_by = ${by} WHERE ${mine}`,

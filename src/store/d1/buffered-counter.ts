@@ -13,7 +13,7 @@ const MAX_OF_ORG = 100;
 const MAX_KEYS = 500;
 const ATTEMPTS = 3;
 
-export abstract class Counting<T> {
+export abstract class BufferedCounter<T> {
   /** Milliseconds between two writes; Infinity: nothing is counted. */
   interval = 1_000;
   readonly #waiting = new Map<string, T>();

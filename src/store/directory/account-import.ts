@@ -18,7 +18,7 @@ import { type Also, count, record, recordBefore } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import { IS_UNLINKED } from './linking';
 import { SEATS } from './policy';
-import { columnValues, type Draft } from './user-changes';
+import { columnValues, type UserDraft } from './user-changes';
 
 /** A condition on `users`, as the index `users_unlinked` has it: live, and the identity provider has not written to it. */
 export const IS_LIVE_AND_UNLINKED = sql`${IS_UNLINKED} AND users.deleted_at IS NULL`;
@@ -128,10 +128,10 @@ function accountOf(row: FoundRow) {
 
 /** What becomes of a portion. */
 export interface Portion {
-  readonly made: readonly { readonly draft: Draft; readonly isProtected: boolean }[];
+  readonly made: readonly { readonly draft: UserDraft; readonly isProtected: boolean }[];
   /** Deleted accounts that those who are made look like, and are not. */
   readonly passedOver: readonly string[];
-  readonly changed: readonly { readonly before: Draft; readonly draft: Draft }[];
+  readonly changed: readonly { readonly before: UserDraft; readonly draft: UserDraft }[];
   /** Of accounts that are there. */
   readonly marked: readonly { readonly id: string; readonly isProtected: boolean }[];
   readonly happenings: readonly EventDraft[];
@@ -194,7 +194,7 @@ export async function writeAccounts(
 }
 
 /** Values that must be unique. */
-export const soughtFor = ({ resource }: Pick<Draft, 'resource'>): Omit<Sought, 'id'> => ({
+export const soughtFor = ({ resource }: Pick<UserDraft, 'resource'>): Omit<Sought, 'id'> => ({
   userNameKey: foldCase(resource['userName'] as string),
   externalId: externalIdOf(resource),
 });
@@ -281,7 +281,7 @@ const insertEmails = (store: OrgStore, json: string): SQL =>
     WHERE email.value IS NOT NULL`;
 
 /** A row whose documents are JSON in JSON. */
-function rowOf(type: ResourceType, draft: Draft) {
+function rowOf(type: ResourceType, draft: UserDraft) {
   const { userNameKey, externalId, active, folded, emails } = columnValues(type, draft);
   const { id, version, createdAt, modifiedAt, resource } = draft;
   const documents = { resource, folded: JSON.parse(folded) as unknown };

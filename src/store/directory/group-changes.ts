@@ -18,7 +18,7 @@ import { leaveAllGroups, memberOf, permissionsIn, selectMembers } from './member
 import { forgetGroup, hasRoom, isRoomy, isSignOutGroup, leaving as usersLeaving } from './policy';
 import { removeLater, removeMemberships } from './removal';
 
-export interface Draft {
+export interface GroupDraft {
   readonly id: string;
   /** Without members. */
   readonly resource: Resource;
@@ -27,7 +27,7 @@ export interface Draft {
 }
 
 /** What of a group has a column of its own. */
-export function columnValues(type: ResourceType, { id, resource }: Omit<Draft, 'createdAt' | 'modifiedAt'>) {
+export function columnValues(type: ResourceType, { id, resource }: Omit<GroupDraft, 'createdAt' | 'modifiedAt'>) {
   const folded: JsonObject = foldObject(type.attributes, {
     schemas: schemasOf(type, resource),
     id,
@@ -107,7 +107,7 @@ function groupAfter(results: Row[][], withMembers: 'all' | 'few' | 'none'): Stor
 export async function insertGroup(
   store: OrgStore,
   type: ResourceType,
-  draft: Draft,
+  draft: GroupDraft,
   memberIds: readonly string[],
   actor: Actor,
   happening: EventDraft,
@@ -206,7 +206,7 @@ export interface GroupChange {
   /** undefined: only the members change, and whoever else changes members at the same time does not matter. */
   readonly version?: number | undefined;
   /** undefined: the attributes stay. */
-  readonly draft?: Draft | undefined;
+  readonly draft?: GroupDraft | undefined;
   readonly joining: readonly Related[];
   readonly leaving: readonly Related[];
 }

@@ -69,7 +69,7 @@ export async function signOutUsers(
 }
 
 /** A user about to be written. */
-export interface Draft {
+export interface UserDraft {
   readonly id: string;
   readonly isActive: boolean;
   readonly resource: Resource;
@@ -79,7 +79,7 @@ export interface Draft {
 }
 
 /** What of a resource has a column of its own. */
-export function columnValues(type: ResourceType, draft: Draft) {
+export function columnValues(type: ResourceType, draft: UserDraft) {
   const folded: JsonObject = { ...searchable(type, draft), active: draft.isActive };
   const values = (name: string) => {
     const elements = folded[name] as { value?: string }[] | undefined;
@@ -119,7 +119,7 @@ export const deleteEmails = (store: OrgStore, id: string): SQL =>
 export async function insertUser(
   store: OrgStore,
   type: ResourceType,
-  draft: Draft,
+  draft: UserDraft,
   actor: Actor,
   happening: EventDraft,
   passedOver: readonly string[] = [],
@@ -195,7 +195,7 @@ export async function replaceUser(
   store: OrgStore,
   type: ResourceType,
   before: StoredUser,
-  draft: Draft,
+  draft: UserDraft,
   actor: Actor,
   happening: EventDraft,
   { endsSessions, isLinked = false, isBraked = true, withdraws = false, isOneExternalId = false }: Manner,

@@ -32,7 +32,7 @@ export interface Page {
 }
 
 /** What is asked for: events after a number, and of them … */
-export interface Asked {
+export interface EventQuery {
   readonly after: number;
   readonly limit: number;
   /** … those of these types: names, or beginnings of names and `.*`; none: all. */
@@ -60,7 +60,7 @@ const OF_EVERYBODY = sql.raw(
 );
 
 /** Events in their order and without a gap. One round trip. */
-export async function readEvents(store: OrgStore, asked: Asked): Promise<Page> {
+export async function readEvents(store: OrgStore, asked: EventQuery): Promise<Page> {
   const { limit, types, user } = asked;
   const isBounded = types.length > 0 || user !== undefined;
   const sources = user === undefined ? [rangeOf(store, asked)] : eventsOf(store, asked, user);
@@ -121,7 +121,7 @@ interface Source {
 }
 
 /** All events, or with types those of as many numbers as are gone through at once. */
-function rangeOf(store: OrgStore, asked: Asked): Source {
+function rangeOf(store: OrgStore, asked: EventQuery): Source {
   const end = asked.types.length > 0 ? sql` AND seq <= (${startOf(store, asked)}) + ${MAX_SCANNED}` : sql``;
   return {
     scanned: sql`SELECT * FROM events WHERE org_id = ${store.org} ${within(store, asked)}${end} ORDER BY seq`,
@@ -129,7 +129,7 @@ function rangeOf(store: OrgStore, asked: Asked): Source {
   };
 }
 
-function eventsOf(store: OrgStore, asked: Asked, user: string): Source[] {
+function eventsOf(store: OrgStore, asked: EventQuery, user: string): Source[] {
   const some = (where: SQL, index = sql``) => sql`SELECT * FROM events${index}
     WHERE org_id = ${store.org} ${within(store, asked)} AND ${where} ORDER BY seq LIMIT ${MAX_SCANNED}`;
   const named = (list: string) => sql`EXISTS (SELECT 1 FROM json_each(details, ${`$.${list}`}) WHERE value = ${user})`;
@@ -147,7 +147,7 @@ function eventsOf(store: OrgStore, asked: Asked, user: string): Source[] {
 }
 
 /** The number after which events can be asked for; NULL: after all of them. */
-function startOf(store: OrgStore, { after, since, types }: Asked): SQL {
+function startOf(store: OrgStore, { after, since, types }: EventQuery): SQL {
   // What is gone through by numbers begins with the next that is there: those before it may be gone by their age.
   const first =
     types.length > 0
@@ -162,7 +162,7 @@ function startOf(store: OrgStore, { after, since, types }: Asked): SQL {
 }
 
 /** By numbers, which are what pages go by, and which the instants only find. */
-function within(store: OrgStore, asked: Asked): SQL {
+function within(store: OrgStore, asked: EventQuery): SQL {
   const { since, until } = asked;
   const from = since === undefined ? sql`` : sql` AND at >= ${since}`;
   const to =

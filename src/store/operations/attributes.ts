@@ -1,7 +1,7 @@
 /** Which attributes an identity provider sends, counted by day: what is kept, and what the schemas do not have. Names alone. */
 import { sql } from 'drizzle-orm';
 import { runBatch } from '../d1/batch';
-import { Counting } from '../d1/buffered-counter';
+import { BufferedCounter } from '../d1/buffered-counter';
 import type { OrgStore } from '../org/open';
 
 const DAY = 86_400_000;
@@ -20,7 +20,7 @@ export interface Arrivals {
 }
 
 /** Of one isolate. */
-export class AttributeCounter extends Counting<Arrivals> {
+export class AttributeCounter extends BufferedCounter<Arrivals> {
   protected override keyOf({ orgId, day, resourceType, name, isIgnored }: Arrivals): string {
     return `${orgId} ${day} ${resourceType} ${isIgnored} ${name}`;
   }

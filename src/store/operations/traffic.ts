@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm';
 import { DAY } from '../../duration';
 import { runBatch } from '../d1/batch';
-import { Counting } from '../d1/buffered-counter';
+import { BufferedCounter } from '../d1/buffered-counter';
 
 /** Requests that are counted together. */
 export interface Requests {
@@ -27,7 +27,7 @@ export const requestOf = (orgId: string, operation: string, status: number, now:
 });
 
 /** Of one isolate. */
-export class Traffic extends Counting<Requests> {
+export class Traffic extends BufferedCounter<Requests> {
   protected override keyOf({ orgId, day, operation }: Requests): string {
     return `${orgId} ${day} ${operation}`;
   }

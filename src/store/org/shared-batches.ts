@@ -37,7 +37,7 @@ interface Request {
   reject(error: unknown): void;
 }
 
-export class Gathering {
+export class SharedBatches {
   #reads: Request[] = [];
   #writes: Request[] = [];
   #live = 0;

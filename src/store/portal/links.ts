@@ -1,6 +1,6 @@
 /** Links that open the portal: made, listed, opened once, revoked. What is kept of a link is the hash of its secret. */
 import { sql } from 'drizzle-orm';
-import type { Actor, Happening } from '../../events';
+import type { Actor, EventDraft } from '../../events';
 import { runBatch, Unmet } from '../d1/batch';
 import { expectOneChange } from '../d1/expect';
 import type { Row } from '../d1/rows';
@@ -126,7 +126,7 @@ export async function openLink(
   );
   if (found![0] === undefined) return undefined;
   const link = linkOf(found![0]);
-  const happening: Happening = { type: 'portal.link_opened', details: { link: link.id, scope: link.scope } };
+  const happening: EventDraft = { type: 'portal.link_opened', details: { link: link.id, scope: link.scope } };
   try {
     await store.write(
       ...opening(sql`${store.org}`, hash, session, link, store.now),

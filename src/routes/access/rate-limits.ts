@@ -82,6 +82,17 @@ export async function orgTooFast(
 export const portalTooOften = ({ env }: Context<App>, linkId: string): Promise<boolean> =>
   isOver(env.RATE_25, `portal:${linkId}`);
 
+/** What one search in the portal counts: it may look through all users of the org. */
+const PORTAL_SEARCH = 10;
+
+/** Whether the portal searches an org more often than a person would: all orgs wait for such searches. */
+export async function portalSearchesTooOften({ env }: Context<App>, slug: string): Promise<boolean> {
+  const all = await Promise.all(
+    Array.from({ length: PORTAL_SEARCH }, () => isOver(env.RATE_25, `portal-search:${slug}`)),
+  );
+  return all.includes(true);
+}
+
 /** Whether the org was over its rate a moment ago: a caller that is not known is then checked before it is served. */
 export const wasTooFast = (orgId: string): boolean => (overRate.get(orgId) ?? 0) > Date.now();
 

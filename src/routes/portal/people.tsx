@@ -6,11 +6,12 @@ import { searchUsers } from '../../provisioning/search';
 import { ScimError } from '../../scim/error';
 import { findSubject, namesOfGroups } from '../../store/directory/subjects';
 import { findUser, type StoredUser } from '../../store/directory/users';
+import { portalSearchesTooOften } from '../access/rate-limits';
 import { shownEvent } from '../events';
 import { latestEvents } from './events';
 import { pathOf, render } from './layout';
 import { Badge, Card, Empty, Facts, Name, Table, Time } from './parts';
-import { notHere, orgOf, type PortalApp } from './visit';
+import { notHere, orgOf, type PortalApp, PortalRefusal } from './visit';
 
 const PAGE = 50;
 /** Of one person. */
@@ -30,6 +31,9 @@ people.get('/', async (c) => {
   const { people: words, titles } = visit.texts;
   const text = (c.req.query('q') ?? '').trim().slice(0, 200);
   const page = Math.min(10_000, Math.max(1, Number(c.req.query('page')) || 1));
+  orgOf(c); // another org's searches are not counted
+  if (text !== '' && (await portalSearchesTooOften(c, c.req.param('slug') ?? '')))
+    throw new PortalRefusal('too_many', 429);
   const find = (isExact: boolean) =>
     underTypes(orgOf(c), async (org) => {
       const search = { isDescending: false, startIndex: (page - 1) * PAGE + 1, count: PAGE };

@@ -34,7 +34,7 @@ describe('people', () => {
     await idp.patch(`/Users/${user}`, [{ op: 'replace', path: 'active', value: false }]);
     const page = await show(`/people/${user}`);
     expect(page).toContain('inactive');
-    expect(page).toMatch(/Deactivated by the identity provider.*: every session until then is over/);
+    expect(page).toMatch(/Deactivated by the identity provider.*sessions until then are over/);
     expect(page).toContain('Joined the group "Sales"');
     await idp.patch(`/Users/${user}`, [{ op: 'replace', path: 'active', value: true }]);
   });
@@ -134,7 +134,7 @@ describe('domains', () => {
         Answer: texts.map((data) => ({ type: 16, data: `"${data}"` })),
       }),
     );
-  const valueOf = async () => /scim-worker=\w{32}/.exec(await show('/domains'))?.[0] ?? '';
+  const recordValue = async () => /scim-worker=\w{32}/.exec(await show('/domains'))?.[0] ?? '';
 
   it('are proved by a TXT record, which is looked up over HTTPS, and then link accounts', async () => {
     expect((await ada.send('/domains/add', { domain: 'not a domain' })).status).toBe(400);
@@ -148,7 +148,7 @@ describe('domains', () => {
     );
     expect(asked.mock.calls[0]![0]).toBe('https://cloudflare-dns.com/dns-query?name=_scim-worker.acme.com&type=TXT');
     expect((await settings()).verifiedDomains).toBeUndefined();
-    answer('v=spf1 -all', await valueOf());
+    answer('v=spf1 -all', await recordValue());
     expect((await ada.send('/domains/check', { domain: 'acme.com' })).headers.get('Location')).toContain('done=found');
     expect((await settings()).verifiedDomains).toEqual(['acme.com']);
     expect((await journal(idp.orgId)).at(-1)).toMatchObject({ type: 'domain.verified', actor: 'portal:it@acme.com' });
@@ -179,7 +179,7 @@ describe('domains', () => {
   });
 
   it('are removed with what they proved', async () => {
-    answer(await valueOf());
+    answer(await recordValue());
     await ada.send('/domains/check', { domain: 'acme.com' });
     await ada.send('/domains/remove', { domain: 'acme.com' });
     expect((await settings()).verifiedDomains).toBeUndefined();

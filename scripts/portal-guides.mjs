@@ -91,7 +91,12 @@ export async function portalGuides() {
       attributes: html(attributes),
     };
   }
-  return `${JSON.stringify(guides, null, 2)}\n`;
+  // A short list stands on one line, as the formatter has it.
+  const text = JSON.stringify(guides, null, 2).replace(
+    /\[\n\s+([^\]]*?)\n\s+\]/g,
+    (_, list) => `[${list.replace(/\s+/g, ' ')}]`,
+  );
+  return `${text}\n`;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)

@@ -7,11 +7,24 @@
  * Raise one only with a reason in the commit.
  */
 import { env } from 'cloudflare:workers';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Answer, type Ask, host, type Idp, newIdp } from './support/client';
 import { COLUMNS, type Cost, costOf, meteredIdp, parseBounds, tableOf } from './support/cost-meter';
 import { fillDirectory, idOf } from './support/directory';
 import { fillGroup } from './support/fill';
+import { newPair, type Pair } from './support/oauth';
+import {
+  issSub,
+  logout,
+  logoutToken,
+  newSender,
+  newTransmitter,
+  postLogout,
+  RISC,
+  type Sender,
+  type TestTransmitter,
+  tell,
+} from './support/signals';
 
 const BOUNDS = parseBounds(`
 operation                        | trips | statements | SQL bytes | rows read | rows written | object calls | KV reads | KV writes | after
@@ -38,12 +51,18 @@ session: users, page of 500      |     1 |          5 |      3200 |      7000 | 
 session: memberships, 1,000      |     1 |          3 |      1000 |      3200 |            0 |            0 |        0 |         0 |     0
 session: changes, 500 users      |     1 |          7 |     13500 |      5500 |            0 |            0 |        0 |         0 |     0
 session: discover                |     1 |          1 |       250 |         5 |            0 |            0 |        0 |         0 |     0
+signal: Universal Logout         |     2 |         16 |      4200 |        70 |           12 |            1 |        0 |         1 |     1
+signal: account-disabled         |     2 |         16 |      4200 |        70 |           12 |            1 |        0 |         1 |     1
+signal: forged                   |     0 |          0 |         0 |         0 |            0 |            0 |        0 |         0 |     2
 `);
 
 const SIZE = 2_000;
 const MEMBERS = 1_000;
 let idp: Idp;
 let group: string;
+let okta: Sender;
+let transmitter: TestTransmitter;
+let forger: Pair;
 const measured = new Map<string, Cost>();
 
 beforeAll(async () => {
@@ -55,9 +74,15 @@ beforeAll(async () => {
   await idp.patch(`/Users/${idOf(1)}`, [{ op: 'replace', path: 'title', value: 'Warm' }]);
   await idp.patch(`/Users/${idOf(1)}`, [{ op: 'replace', path: 'active', value: false }]);
   await check({});
+  okta = await newSender(idp);
+  transmitter = await newTransmitter(idp);
+  forger = await newPair('RS256', okta.pair.publicJwk.kid);
+  await logout(okta, issSub(okta, 'hr-18'));
+  await tell(transmitter, `${RISC}account-disabled`, 'hr-18');
 });
 
 afterAll(() => {
+  vi.restoreAllMocks();
   if (env.METER === '1') console.log(tableOf(measured));
 });
 
@@ -105,6 +130,15 @@ const OPERATIONS: Record<string, [status: number, run: (idp: Idp, metered: Ask) 
   'session: users, page of 500': [200, (_, metered) => listed('users?', metered)],
   'session: memberships, 1,000': [200, (_, metered) => listed('memberships?limit=1000&', metered)],
   'session: changes, 500 users': [200, (_, metered) => listed(`changes?after=0&`, metered)],
+  'signal: Universal Logout': [204, (_, metered) => logout(okta, issSub(okta, 'hr-16'), metered)],
+  'signal: account-disabled': [
+    202,
+    (_, metered) => tell(transmitter, `${RISC}account-disabled`, 'hr-17', {}, {}, metered),
+  ],
+  'signal: forged': [
+    401,
+    async (_, metered) => postLogout(okta.endpoint, await logoutToken({ ...okta, pair: forger }), {}, metered),
+  ],
   'session: discover': [
     200,
     (_, metered) => host('POST', '/discover', { ...metered, body: { email: 'a@metered.example' } }),

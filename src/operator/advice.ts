@@ -12,6 +12,8 @@ const OLD = 365;
 export const NEARLY_FULL = 0.9;
 /** Milliseconds after which a publication that waits is worth a look. */
 const SLOW = 60_000;
+/** Milliseconds after which a stream that was not verified is worth a look. */
+const UNVERIFIED = 600_000;
 /** Errors among the requests of an operation in seven days that are worth a look: so many, and such a part of them. */
 const MANY_ERRORS = 20;
 const HIGH_RATE = 0.05;
@@ -61,6 +63,18 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
     `${health.held.users} deactivations or deletions above the limit wait for your decision.`,
     `brake show ${slug}`,
   );
+  for (const { issuer, status, stream, verifiedAt, createdAt } of health.signals) {
+    say(
+      status !== undefined && status !== 'enabled',
+      `The stream of ${issuer} is ${status}: its signals do not end sessions. Enable it at the transmitter.`,
+      `signals list ${slug}`,
+    );
+    say(
+      stream !== undefined && verifiedAt === undefined && now - createdAt > UNVERIFIED,
+      `The stream of ${issuer} was never verified: see whether the transmitter reaches this service.`,
+      `signals list ${slug}`,
+    );
+  }
   say(
     good.length === 0 && health.oauthClients === 0,
     'There is no valid credential, so no identity provider can connect.',

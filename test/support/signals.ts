@@ -175,8 +175,10 @@ export const tell = async (
   sub: string,
   members: object = {},
   claims: Claims = {},
+  more: Ask = {},
 ): Promise<Answer> =>
   push(
     transmitter.endpoint,
     await setOf(transmitter, uri, members, { sub_id: { format: 'iss_sub', iss: transmitter.issuer, sub }, ...claims }),
+    more,
   );

@@ -13,6 +13,7 @@ export interface Frame {
   readonly user?: string | null;
   readonly active?: boolean;
   readonly notBefore?: number;
+  readonly endedBy?: object;
 }
 
 export interface Connecting {

@@ -91,6 +91,10 @@ health.get('/', async (c) => {
       graceUntil: iso(one.graceUntil),
       lastUsedAt: iso(one.lastUsedAt),
     })),
+    signals: found.signals.map(({ id, type, issuer, status, verifiedAt, lastSignalAt }) => ({
+      ...{ id, type, issuer, status: status ?? null },
+      ...{ verifiedAt: iso(verifiedAt), lastSignalAt: iso(lastSignalAt) },
+    })),
     advice: advise(tenant, found, now),
   });
 });

@@ -17,10 +17,11 @@ import {
   type SourceType,
 } from '../../store/credentials/signal-sources';
 import { Taken, Unmet } from '../../store/d1/batch';
+import { readJson } from '../body';
 import type { App } from '../context';
 import { iso } from '../instants';
 import { forgetSource, signalUrl } from '../signals/authenticate';
-import { body } from '../validator';
+import { body, readAs } from '../validator';
 import { address } from './oauth';
 import { by, orgOf } from './respond';
 
@@ -138,9 +139,9 @@ async function streamOf(c: Context<App>, orgId: string, asked: Asked<'ssf'>): Pr
   };
 }
 
-signals.delete('/:source', body(removeBody), async (c) => {
+signals.delete('/:source', async (c) => {
   const { store, actor } = orgOf(c);
-  const { auth } = c.req.valid('json');
+  const { auth } = readAs(removeBody, await readJson(c, {}), 'body');
   try {
     const source = await deleteSource(store, c.req.param('source'), c.var.by, actor);
     forgetSource(store.tenant.id, source);

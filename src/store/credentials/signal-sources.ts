@@ -88,11 +88,16 @@ export async function insertSource(store: OrgStore, source: NewSource, actor: Ac
 }
 
 /** The oldest first; at most MAX_SOURCES. */
+export const selectSources = (store: OrgStore): SQL =>
+  sql`SELECT * FROM signal_sources WHERE org_id = ${store.org} ORDER BY created_at, id LIMIT CAST(${MAX_SOURCES} AS INTEGER)`;
+
+/** @param rows what `selectSources` has found. */
+export const sourcesIn = (rows: readonly Row[] | undefined): SignalSource[] => rows!.map(sourceOf);
+
+/** One round trip. */
 export async function listSources(store: OrgStore): Promise<SignalSource[]> {
-  const [rows] = await store.read(
-    sql`SELECT * FROM signal_sources WHERE org_id = ${store.org} ORDER BY created_at, id LIMIT CAST(${MAX_SOURCES} AS INTEGER)`,
-  );
-  return rows!.map(sourceOf);
+  const [rows] = await store.read(selectSources(store));
+  return sourcesIn(rows);
 }
 
 /** One round trip. */

@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm';
 import { DAY } from '../../duration';
 import { isAlive } from '../credentials/credentials';
+import { type SignalSource, selectSources, sourcesIn } from '../credentials/signal-sources';
 import { orAbsent, type Row, selected } from '../d1/rows';
 import { credentials } from '../d1/tables';
 import { selectOpen } from '../directory/deactivation-limit';
@@ -19,6 +20,8 @@ const MAX_ERRORS = 30;
 export interface Health {
   /** Who has sent requests with a good credential, by User-Agent, the latest first: to five minutes. */
   readonly clients: readonly { readonly client: string; readonly address: string | undefined; readonly at: number }[];
+  /** Who may send signals. */
+  readonly signals: readonly SignalSource[];
   /** Tokens, passwords and secrets that are not revoked. */
   readonly credentials: readonly {
     readonly kind: string;
@@ -107,47 +110,49 @@ export async function readHealth(store: OrgStore): Promise<Health> {
   const today = Math.floor(store.now / DAY);
   const recent = sql`SELECT at, actor, type FROM events
     WHERE org_id = ${store.org} AND at >= ${(today - DAYS + 1) * DAY} ORDER BY at DESC LIMIT ${MAX_COUNTED}`;
-  const [clients, current, oauth, days, refusals, pending, requests, errors, held, webhooks] = await store.read(
-    sql<{
-      client: string;
-      address: string | null;
-      at: number;
-    }>`SELECT ifnull(last_used_client, '') AS client, last_used_address AS address, max(last_used_at) AS at FROM (
+  const [clients, current, oauth, days, refusals, pending, requests, errors, held, webhooks, sources] =
+    await store.read(
+      sql<{
+        client: string;
+        address: string | null;
+        at: number;
+      }>`SELECT ifnull(last_used_client, '') AS client, last_used_address AS address, max(last_used_at) AS at FROM (
         SELECT * FROM credentials WHERE org_id = ${store.org} AND kind IN ('token', 'basic') AND subject = '' AND ${isAlive}
         UNION ALL SELECT * FROM credentials WHERE org_id = ${store.org} AND subject <> '')
       WHERE last_used_at IS NOT NULL GROUP BY 1 ORDER BY at DESC LIMIT CAST(${MAX_CLIENTS} AS INTEGER)`,
-    sql<Row>`SELECT ${CREDENTIAL.sql} FROM credentials WHERE org_id = ${store.org} AND kind IN ('token', 'basic', 'oauth_client') AND ${isAlive}
+      sql<Row>`SELECT ${CREDENTIAL.sql} FROM credentials WHERE org_id = ${store.org} AND kind IN ('token', 'basic', 'oauth_client') AND ${isAlive}
       ORDER BY kind, subject, generation DESC LIMIT CAST(${MAX_CREDENTIALS} AS INTEGER)`,
-    sql<{ n: number }>`SELECT count(*) AS n FROM oauth_clients WHERE org_id = ${store.org}`,
-    sql<{
-      day: number;
-      count: number;
-      last_at: number | null;
-      counted: number;
-    }>`SELECT CAST(at / 86400000 AS INTEGER) AS day, sum(is_its) AS count, max(iif(is_its, at, NULL)) AS last_at,
+      sql<{ n: number }>`SELECT count(*) AS n FROM oauth_clients WHERE org_id = ${store.org}`,
+      sql<{
+        day: number;
+        count: number;
+        last_at: number | null;
+        counted: number;
+      }>`SELECT CAST(at / 86400000 AS INTEGER) AS day, sum(is_its) AS count, max(iif(is_its, at, NULL)) AS last_at,
         count(*) AS counted
       FROM (SELECT at, (actor = 'idp' OR actor GLOB 'client:*') AND (type GLOB 'user.*' OR type GLOB 'group.*') AS is_its
         FROM (${recent})) GROUP BY 1 ORDER BY 1`,
-    sql<
-      Counted & { reason: string }
-    >`SELECT reason, sum(iif(day = ${today}, count, 0)) AS today, sum(count) AS week, max(last_at) AS last_at FROM refusals
+      sql<
+        Counted & { reason: string }
+      >`SELECT reason, sum(iif(day = ${today}, count, 0)) AS today, sum(count) AS week, max(last_at) AS last_at FROM refusals
       WHERE org_id = ${store.org} AND day > ${today - 7} GROUP BY reason ORDER BY week DESC`,
-    sql<Waiting>`SELECT count(DISTINCT user_id) AS users, min(requested_at) AS since FROM outbox WHERE org_id = ${store.org}`,
-    sql<Operations>`SELECT operation, sum(count) AS count, sum(refused) AS refused, sum(failed) AS failed,
+      sql<Waiting>`SELECT count(DISTINCT user_id) AS users, min(requested_at) AS since FROM outbox WHERE org_id = ${store.org}`,
+      sql<Operations>`SELECT operation, sum(count) AS count, sum(refused) AS refused, sum(failed) AS failed,
         sum(iif(day = ${today}, count, 0)) AS count_today, sum(iif(day = ${today}, refused, 0)) AS refused_today,
         sum(iif(day = ${today}, failed, 0)) AS failed_today
       FROM traffic WHERE org_id = ${store.org} AND day > ${today - 7} GROUP BY operation ORDER BY count DESC, operation`,
-    sql<
-      Counted & { kind: string }
-    >`SELECT hint AS kind, sum(iif(day = ${today}, count, 0)) AS today, sum(count) AS week, max(last_at) AS last_at FROM refusals
+      sql<
+        Counted & { kind: string }
+      >`SELECT hint AS kind, sum(iif(day = ${today}, count, 0)) AS today, sum(count) AS week, max(last_at) AS last_at FROM refusals
       WHERE org_id = ${store.org} AND day > ${today - 7} AND reason = 'request' GROUP BY hint
       ORDER BY week DESC, kind LIMIT CAST(${MAX_ERRORS} AS INTEGER)`,
-    selectOpen(store),
-    sql<
-      Row & { id: string; url: string }
-    >`SELECT w.id, w.url, ${LINE} FROM webhook_lines AS l JOIN webhooks AS w ON w.id = l.webhook_id
+      selectOpen(store),
+      sql<
+        Row & { id: string; url: string }
+      >`SELECT w.id, w.url, ${LINE} FROM webhook_lines AS l JOIN webhooks AS w ON w.id = l.webhook_id
       WHERE l.org_id = ${store.org} AND (l.disabled_at IS NOT NULL OR l.failures > 0) ORDER BY w.id`,
-  );
+      selectSources(store),
+    );
   return {
     clients: clients.map(({ client, address, at }) => ({ client, address: orAbsent(address), at })),
     credentials: current.map(credentialOf),
@@ -164,6 +169,7 @@ export async function readHealth(store: OrgStore): Promise<Health> {
     pending: waitingIn(pending),
     held: waitingIn(held),
     webhooks: webhooks.map((row) => ({ ...lineOf(row), id: row.id, host: new URL(row.url).host })),
+    signals: sourcesIn(sources),
   };
 }
 

@@ -118,8 +118,13 @@ export function settings(env: Env): Settings {
     webhookKeys: webhookKeysOf(env),
     allowsLoopbackWebhooks: isAllowed(env, 'ALLOW_LOOPBACK_WEBHOOKS'),
     countedQueries: countedQueriesOf(env),
-    portal: portalOf(env),
-    dnsResolver: resolverOf(env),
+    // Read only where it is needed: a wrong colour of the portal is no reason to refuse identity providers.
+    get portal() {
+      return portalOf(env);
+    },
+    get dnsResolver() {
+      return resolverOf(env);
+    },
   };
 }
 
@@ -164,7 +169,8 @@ export const isLoopback = (host: string): boolean => /^(?:localhost|127(?:\.\d+)
 /** What is wrong with the variables; empty when nothing is. */
 export function misconfigurations(env: Env): Misconfigured[] {
   try {
-    const { adminToken, hostToken, webhookKeys } = settings(env);
+    // `portal` and `dnsResolver` are read to see whether they can be.
+    const { adminToken, hostToken, webhookKeys, portal: _portal, dnsResolver: _resolver } = settings(env);
     return [adminToken, hostToken, webhookKeys].flatMap((one) => (one && 'fault' in one ? [one.fault] : []));
   } catch (error) {
     if (error instanceof Misconfigured) return [error];

@@ -268,3 +268,11 @@ it('an org that is switched off, and SCIM that is off, are told on the page', as
   await admin('POST', '/orgs/acme/enable', { body: {} });
   expect((await idp.post('/Users', { schemas: [USER], userName: 'later@acme.com' })).status).toBe(201);
 });
+
+it('a wrong variable of the portal is named by /health, and keeps no identity provider out', async () => {
+  const wrong = { PORTAL_COLOR: 'blue' };
+  const health = await ask('GET', `${BASE}/health`, { env: wrong });
+  expect([health.status, health.text.includes('PORTAL_COLOR')]).toEqual([503, true]);
+  expect((await idp.get('/Users', { env: wrong })).status).toBe(200);
+  expect((await ada.page('/people', { env: wrong })).status).toBe(503);
+});

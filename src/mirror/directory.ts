@@ -66,11 +66,11 @@ export interface DirectorySource {
 export class Refused extends Error {
   override readonly name = 'Refused';
 
-  constructor(
-    readonly code: string,
-    detail: string,
-  ) {
+  readonly code: string;
+
+  constructor(code: string, detail: string) {
     super(detail);
+    this.code = code;
   }
 }
 

@@ -21,6 +21,17 @@ it('Node imports all three paths as they are', async () => {
   expect(stdout.trim()).toBe(Array(9).fill('function').join());
 });
 
+it('Node imports every path of the package without a build', async () => {
+  const { stdout, stderr } = await host.run(`
+    import { readFileSync } from 'node:fs';
+    const { name, exports } = JSON.parse(readFileSync('node_modules/scim-worker/package.json', 'utf8'));
+    for (const path of Object.keys(exports)) await import(name + path.slice(1));
+    console.log(Object.keys(exports).length);
+  `);
+  expect(stderr).toBe('');
+  expect(Number(stdout)).toBeGreaterThanOrEqual(7);
+});
+
 it('and loads nothing for them but their own few files', async () => {
   const { stdout } = await host.run(`
     import { registerHooks } from 'node:module';

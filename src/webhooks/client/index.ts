@@ -53,11 +53,11 @@ export interface WebhookMessage {
 export class WebhookError extends Error {
   override readonly name = 'WebhookError';
 
-  constructor(
-    readonly code: 'headers' | 'timestamp' | 'signature' | 'body',
-    message: string,
-  ) {
+  readonly code: 'headers' | 'timestamp' | 'signature' | 'body';
+
+  constructor(code: WebhookError['code'], message: string) {
     super(message);
+    this.code = code;
   }
 }
 

@@ -51,8 +51,8 @@ session: users, page of 500      |     1 |          5 |      3200 |      7000 | 
 session: memberships, 1,000      |     1 |          3 |      1000 |      3200 |            0 |            0 |        0 |         0 |     0
 session: changes, 500 users      |     1 |          7 |     13500 |      5500 |            0 |            0 |        0 |         0 |     0
 session: discover                |     1 |          1 |       250 |         5 |            0 |            0 |        0 |         0 |     0
-signal: Universal Logout         |     2 |         16 |      4200 |        70 |           12 |            1 |        0 |         1 |     1
-signal: account-disabled         |     2 |         16 |      4200 |        70 |           12 |            1 |        0 |         1 |     1
+signal: Universal Logout         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
+signal: account-disabled         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
 signal: forged                   |     0 |          0 |         0 |         0 |            0 |            0 |        0 |         0 |     2
 `);
 

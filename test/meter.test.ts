@@ -130,6 +130,10 @@ const OPERATIONS: Record<string, [status: number, run: (idp: Idp, metered: Ask) 
   'session: users, page of 500': [200, (_, metered) => listed('users?', metered)],
   'session: memberships, 1,000': [200, (_, metered) => listed('memberships?limit=1000&', metered)],
   'session: changes, 500 users': [200, (_, metered) => listed(`changes?after=0&`, metered)],
+  'session: discover': [
+    200,
+    (_, metered) => host('POST', '/discover', { ...metered, body: { email: 'a@metered.example' } }),
+  ],
   'signal: Universal Logout': [204, (_, metered) => logout(okta, issSub(okta, 'hr-16'), metered)],
   'signal: account-disabled': [
     202,
@@ -138,10 +142,6 @@ const OPERATIONS: Record<string, [status: number, run: (idp: Idp, metered: Ask) 
   'signal: forged': [
     401,
     async (_, metered) => postLogout(okta.endpoint, await logoutToken({ ...okta, pair: forger }), {}, metered),
-  ],
-  'session: discover': [
-    200,
-    (_, metered) => host('POST', '/discover', { ...metered, body: { email: 'a@metered.example' } }),
   ],
 };
 

@@ -22,8 +22,8 @@ export interface Tenant {
   /** Its import is not finished. */
   readonly isImporting: boolean;
   readonly notBefore: number | undefined;
-  /** Why everybody's sessions until then are over. */
-  readonly endedBy: EndCause | undefined;
+  /** Why everybody's sessions until then are over; read with the whole row, as for `resolve`. */
+  readonly endedBy?: EndCause | undefined;
   readonly createdAt: number;
 }
 
@@ -79,16 +79,17 @@ export const presentedOf = (row: PresentedRow): Presented => ({
 const orgOf = rowOf(orgs);
 const COUNTED = selected(
   orgs,
-  ...(['id', 'revision', 'userCount', 'activeUserCount', 'groupCount', 'storedBytes', 'notBefore', 'endedBy'] as const),
+  ...(['id', 'revision', 'userCount', 'activeUserCount', 'groupCount', 'storedBytes', 'notBefore'] as const),
 );
 
 /** Of a whole row of `orgs`. */
 export function tenantOf(row: Row): Tenant {
-  const { slug, name, scimEnabled, disabledAt, settings, createdAt } = orgOf(row);
+  const { slug, name, scimEnabled, disabledAt, settings, createdAt, endedBy } = orgOf(row);
   return {
     ...{ slug, name, createdAt, isScimEnabled: scimEnabled === 1, disabledAt: orAbsent(disabledAt) },
     settings: JSON.parse(settings),
     ...countsOf(row),
+    endedBy: endCauseIn(endedBy),
   };
 }
 
@@ -96,10 +97,10 @@ export function tenantOf(row: Row): Tenant {
 export const FOUND = sql`${COUNTED.sql}, orgs.importing IS NOT NULL AS importing`;
 
 export function countsOf(row: Row) {
-  const { revision: _, notBefore, endedBy, ...counts } = COUNTED.rowOf(row);
+  const { revision: _, notBefore, ...counts } = COUNTED.rowOf(row);
   const { importing } = row;
   return {
-    ...{ ...counts, notBefore: orAbsent(notBefore), endedBy: endCauseIn(endedBy) },
+    ...{ ...counts, notBefore: orAbsent(notBefore) },
     isImporting: importing !== null && importing !== 0,
   };
 }

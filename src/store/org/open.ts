@@ -65,9 +65,9 @@ interface Variant {
 export const openStore = (databases: Databases, caller: Caller, now: number, variant?: Variant): OrgStore =>
   new OrgStore(databaseFor(databases, caller), caller, now, variant);
 
-const IS_FOLLOWED =
-  sql.raw(`, EXISTS (SELECT 1 FROM webhook_lines WHERE webhook_lines.org_id = orgs.id AND webhook_lines.disabled_at IS NULL)
-  AS is_followed`);
+const IS_FOLLOWED = sql.raw(
+  `, EXISTS (SELECT 1 FROM webhook_lines AS l WHERE l.org_id = orgs.id AND l.disabled_at IS NULL) AS is_followed`,
+);
 
 export class OrgStore {
   /** Stands for the org's id: one that equals nothing, when the caller's credential is not good. */

@@ -49,10 +49,13 @@ function table(lines) {
   return `<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table><thead>${row('th', head)}</thead><tbody>${rows.map((all) => row('td', all)).join('')}</tbody></table></div>`;
 }
 
-/** A part of a page: paragraphs, lists with a line or more to an item, tables. Code blocks are the vendor's. */
+/** A part of a page: paragraphs, lists with a line or more to an item, tables, blocks of text to copy. */
 function html(markdown) {
-  const blocks = markdown.replace(/^```[\s\S]*?^```$/gm, '').split(/\n\s*\n/);
-  return blocks.map((block) => blockOf(block.split('\n').filter((line) => line.trim()))).join('');
+  return markdown
+    .split(/^(```[\s\S]*?^```)$/m)
+    .flatMap((part) => (part.startsWith('```') ? [part] : part.split(/\n\s*\n/)))
+    .map((block) => blockOf(block.split('\n').filter((line) => line.trim())))
+    .join('');
 }
 
 const ITEM = /^(?:\d+\.|[-*]) /;
@@ -60,6 +63,8 @@ const ITEM = /^(?:\d+\.|[-*]) /;
 function blockOf(lines) {
   const [first] = lines;
   if (first === undefined) return '';
+  if (first.startsWith('```'))
+    return `<pre class="scroll" tabindex="0">${escaped(lines.slice(1, -1).join('\n'))}</pre>`;
   if (first.trim().startsWith('|')) return table(lines);
   if (/^#+ /.test(first)) return `<h3>${inline(first.replace(/^#+ /, ''))}</h3>`;
   if (!ITEM.test(first)) return `<p>${inline(lines.map((line) => line.trim()).join(' '))}</p>`;

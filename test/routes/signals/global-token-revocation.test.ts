@@ -2,6 +2,7 @@
 import { env } from 'cloudflare:workers';
 import { exportJWK, SignJWT, UnsecuredJWT } from 'jose';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { app } from '../../../src/app';
 import { PAUSE } from '../../../src/credentials/jwks';
 import { admin, ask, BASE, host, type Idp, newIdp } from '../../support/client';
 import { brokenKv, flagOf, NotedKv, rebind } from '../../support/coordinator';
@@ -487,5 +488,15 @@ describe('the endpoint', () => {
     }
     expect((await logout(okta, issSub(okta, 'nobody'))).headers.get('Cache-Control')).toBe('no-store');
     expect((await ask('GET', `${BASE}/signals/${idp.orgId}/nothing`)).status).toBe(404);
+  });
+});
+
+describe('the API for signals', () => {
+  it('has no route that these tests do not know', () => {
+    const routes = app.routes.filter(({ path, method }) => path.startsWith('/signals/') && method !== 'ALL');
+    expect(routes.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([
+      'POST /signals/:org/events',
+      'POST /signals/:org/global-token-revocation',
+    ]);
   });
 });

@@ -13,7 +13,10 @@ export const signalCommands = [
     more: 'Prints the address to enter there. With --auth, a stream that pushes is made at the transmitter.',
     args: ['slug'],
     options: {
-      type: { value: 'global-token-revocation|ssf', about: 'Universal Logout, or shared signals', required: true },
+      type: {
+        value: 'global-token-revocation|ssf',
+        about: 'Universal Logout, or shared signals (default: ssf with --transmitter, else the first)',
+      },
       issuer: { value: 'URL', about: 'Universal Logout: the iss of its tokens, such as https://acme.okta.com' },
       'jwks-url': { value: 'URL', about: 'Universal Logout: the keys (default: <issuer>/oauth2/v1/keys, as at Okta)' },
       transmitter: { value: 'URL', about: 'shared signals: the issuer of the transmitter' },
@@ -25,14 +28,15 @@ export const signalCommands = [
       by,
     },
     example: [
-      'signals add acme --type global-token-revocation --issuer https://acme.okta.com',
-      'signals add acme --type ssf --transmitter https://acme.okta.com --auth "$TOKEN"',
+      'signals add acme --issuer https://acme.okta.com',
+      'signals add acme --transmitter https://acme.okta.com',
     ],
-    run: (callAdmin, { slug, type, issuer, transmitter, auth, audience, subject, by, ...input }) =>
+    run: (callAdmin, { slug, issuer, transmitter, auth, audience, subject, by, ...input }) =>
       callAdmin(
         sources(slug),
         post({
-          ...{ type, issuer, jwksUrl: input['jwks-url'], transmitter, auth, audience, subject, by },
+          type: input.type ?? (transmitter === undefined ? 'global-token-revocation' : 'ssf'),
+          ...{ issuer, jwksUrl: input['jwks-url'], transmitter, auth, audience, subject, by },
           endsOn: input['ends-on']?.split(',').flatMap((name) => name.trim() || []),
           anyInitiator: input['any-initiator'],
         }),

@@ -8,7 +8,6 @@ import { accountsIn, FORMATS, formatOf } from './accounts-file.mjs';
 import { org, post } from './api.mjs';
 import { pathOf } from './files.mjs';
 import { by, reason } from './options.mjs';
-import { FirstLines } from './seen.mjs';
 import { person } from './show.mjs';
 import { AdminError } from './transport.mjs';
 
@@ -138,7 +137,7 @@ async function opened(file, format) {
  * portions would take the second one for a change of the first.
  */
 async function* novel(accounts, start, report) {
-  const seen = new FirstLines();
+  const firstLines = new Map();
   const { foldCase } = await import('../../src/scim/fold.ts');
   for await (const { line, account, userName, problem } of accounts) {
     const keys = [
@@ -146,7 +145,9 @@ async function* novel(accounts, start, report) {
       ['id', typeof account?.id === 'string' && account.id],
     ];
     const twice = keys.flatMap(([what, key]) => {
-      const first = key && seen.add(`${what} ${key}`, line);
+      if (!key) return [];
+      const first = firstLines.get(`${what} ${key}`);
+      if (first === undefined) firstLines.set(`${what} ${key}`, line);
       return first ? [`the same ${what} stands in line ${first}`] : [];
     });
     if (line <= start) continue;

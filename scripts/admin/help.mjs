@@ -16,11 +16,13 @@ export const GLOBAL_OPTIONS = {
 /** The nouns by what they are about, in the order in which an operator meets them. */
 export const NOUN_GROUPS = [
   [
-    'Orgs',
+    'Orgs, their administrators, and your applications',
     {
       org: 'create, set up, look at, export and remove orgs',
       scim: 'switch the SCIM API of an org on or off',
       portal: 'links to the portal, for the customer’s administrator',
+      hosts: 'tokens of your applications for the sessions API',
+      webhook: 'addresses of your applications that events are posted to',
     },
   ],
   [
@@ -47,13 +49,6 @@ export const NOUN_GROUPS = [
       refusals: 'rejected requests, and what to do about them',
       brake: 'deactivations above the limit, which wait for a decision',
       sessions: 'check one session; list revocations that wait',
-    },
-  ],
-  [
-    'Your applications',
-    {
-      hosts: 'tokens for the sessions API: add, rotate, remove',
-      webhook: 'addresses that events are posted to',
     },
   ],
 ];
@@ -88,17 +83,15 @@ export function overview(commands) {
   const known = new Set(listed.flatMap(([, group]) => group.map(([noun]) => noun)));
   const others = nouns.filter((noun) => !known.has(noun)).map((noun) => [noun, verbsOf(noun, commands)]);
   return [
-    `${paint('bold', `${RUN} <noun> <verb> …`)}   administers the orgs of scim-worker`,
+    `${paint('bold', `${RUN} <noun> <verb> …`)}   all take --json, --remote, --env, --url`,
     ...[...listed, ['Other', others]].flatMap(([title, group]) =>
       group.length === 0
         ? []
         : [paint('bold', title), ...group.map(([noun, about]) => `  ${noun.padEnd(10)}${paint('dim', about)}`)],
     ),
-    '',
     `${RUN} token --help           the verbs of a noun`,
     `${RUN} token rotate --help    all that one command takes`,
     `${RUN} org create acme --enable --idp okta --token    a start`,
-    'Every command takes --json, --remote, --env and --url.',
   ].join('\n');
 }
 

@@ -25,7 +25,7 @@ import { body, readAs } from '../validator';
 import { address } from './oauth';
 import { by, orgOf } from './respond';
 
-/** Where Okta has the keys of an org. Source: Okta, «Build Universal Logout for your app», read in November 2026. */
+/** Where Okta publishes the keys of an org. Not verified against a live org: `jwksUrl` overrides it. */
 const OKTA_KEYS = '/oauth2/v1/keys';
 
 const subject = z

@@ -43,7 +43,10 @@ async function fillTables(orgId: string): Promise<void> {
   const statements = TABLES_OF_ORG.filter(({ name }) => name !== 'deleted_orgs' && name !== 'removals').map(
     ({ name, columns }) => {
       const some = columns.filter((column) => column.notNull && !column.hasDefault && column.name !== 'seq');
-      const names = [...some.map((column) => column.name), ...(name === 'events' ? ['seq'] : [])];
+      const names = [
+        ...some.map((column) => column.name),
+        ...(name === 'events' || name === 'webhook_lines' ? ['seq'] : []),
+      ];
       const values = names.map((column) => (column === 'org_id' ? orgId : column === 'seq' ? 999_999 : '7'));
       return env.DB.prepare(`INSERT INTO ${name} (${names.join()}) VALUES (${names.map(() => '?').join()})`).bind(
         ...values,

@@ -338,7 +338,7 @@ describe('the brake of an address that fails', () => {
     expect(refusal).toMatchObject({
       reason: 'rate_limited',
       hint: 'address',
-      detail: expect.stringMatching(/not checked/),
+      detail: expect.stringMatching(/too many requests without a valid credential/),
     });
   });
 

@@ -467,7 +467,9 @@ describe('in an org of 50,000 users a page deep in the list costs what the first
     it(`${name}`, async () => {
       const { first, deep } = await costs(path, { count: 500, ...parameters }, pages);
       expect([first.roundTrips, deep.roundTrips]).toEqual([1, 1]);
-      expect(deep.rowsRead).toBeLessThan(first.rowsRead + 20);
+      // Behind the users come groups, with six rows each, where a user has five.
+      const most = name === 'the root, where users end' ? 6 * 500 + 30 : first.rowsRead + 20;
+      expect(deep.rowsRead).toBeLessThan(most);
       expect(deep.plan).not.toMatch(/SCAN (users|groups)\b/);
       expect(deep.plan).not.toMatch(/ORDER BY/);
     });

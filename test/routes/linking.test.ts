@@ -397,7 +397,12 @@ describe('somebody whom the vendor protects', () => {
     ];
     for (const { method, data } of messages) {
       const body = { schemas: [method === 'PUT' ? core : PATCH_OP], ...data };
-      expectRefusal(await idp.ask(method, url, { body }), 403, undefined, /protected.*would change.*help@vendor\.test/);
+      expectRefusal(
+        await idp.ask(method, url, { body }),
+        403,
+        undefined,
+        /protected.*cannot change.*help@vendor\.test/,
+      );
     }
     const Operations = messages.map(({ method, data }) => ({
       method,

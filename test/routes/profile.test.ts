@@ -210,7 +210,7 @@ describe('the cost', () => {
       'POST',
       () => idp.post('/Users', { userName: 'new', externalId: 'new', emails: [{ value: 'n@x.example' }] }, metered),
       [8],
-      4_000,
+      4_100,
     ],
     [
       'PATCH',

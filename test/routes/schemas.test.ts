@@ -556,7 +556,7 @@ describe('an isolate that knows other schemas of the org', () => {
     const { body } = await idp.post('/Bulk', { schemas: [BULK_REQUEST], Operations }, { env: { DB: db } });
     const statuses = body.Operations.map((it: { status: string }) => it.status);
     expect(statuses).toEqual([...Array(50).fill('201'), ...Array(10).fill('503')]);
-    expect(body.Operations[59].response.detail).toMatch(/settings are being changed: try again/);
+    expect(body.Operations[59].response.detail).toMatch(/settings of the organization are being changed: try again/);
     expect((await idp.get('/Users?count=0')).body.totalResults).toBe(50);
     expect((await find(`${URN} pr`)).body.totalResults).toBe(0);
   });

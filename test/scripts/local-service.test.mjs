@@ -105,10 +105,10 @@ describe('the service of npm start', () => {
     }
   });
 
-  it('says what is under way, and ends with three commands to go on', () => {
+  it('says what is under way, and ends with commands to go on', () => {
     const said = service.said();
     expect(said).toMatch(/Starting scim-worker …[\s\S]*Building the Worker …[\s\S]*is ready on/);
-    expect(said.match(/^ {2}npm run admin -- /gm)).toHaveLength(3);
+    expect(said.match(/^ {2}npm run admin -- /gm)).toHaveLength(4);
     expect(said).toContain(`  export STATE_DIR=${stateDir}\n`);
   });
 

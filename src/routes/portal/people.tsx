@@ -26,11 +26,14 @@ const filterOf = (text: string, isExact: boolean): string => {
   return isExact ? exact : `userName co ${value} or displayName co ${value} or emails.value eq ${value}`;
 };
 
+/** As far as a filter can hold it: no half of a character, and nothing that no name has. */
+const searchedFor = (text: string): string => [...text.replace(/[\p{Cc}\p{Cs}]/gu, ' ').trim()].slice(0, 200).join('');
+
 people.get('/', async (c) => {
   const { visit } = c.var;
   const { people: words, titles } = visit.texts;
-  const text = (c.req.query('q') ?? '').trim().slice(0, 200);
-  const page = Math.min(10_000, Math.max(1, Number(c.req.query('page')) || 1));
+  const text = searchedFor(c.req.query('q') ?? '');
+  const page = Math.min(10_000, Math.max(1, Math.floor(Number(c.req.query('page')) || 1)));
   orgOf(c); // another org's searches are not counted
   if (text !== '' && (await portalSearchesTooOften(c, c.req.param('slug') ?? '')))
     throw new PortalRefusal('too_many', 429);

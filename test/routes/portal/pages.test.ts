@@ -38,6 +38,13 @@ describe('people', () => {
     expect(page).toContain('Joined the group "Sales"');
     await idp.patch(`/Users/${user}`, [{ op: 'replace', path: 'active', value: true }]);
   });
+
+  it.each(['page=1.01', 'page=-3', 'page=1e99', 'q=%00', 'q=a%00%0Ab', `q=${'a'.repeat(199)}%F0%9F%98%80`])(
+    'are shown, and nothing fails, when the address says %s',
+    async (query) => {
+      expect((await ada.page(`/people?${query}`)).status).toBe(200);
+    },
+  );
 });
 
 describe('groups', () => {

@@ -9,7 +9,14 @@ import { type PortalPart, settingOf } from '../../store/org/settings';
 import type { Tenant } from '../../store/org/tenant';
 import { NO_ORG, type Scope } from '../../store/portal/links';
 import { findSession, SESSION_LIFE, type Session } from '../../store/portal/sessions';
-import { failedTooOften, portalTooOften } from '../access/rate-limits';
+import {
+  becomeSeen,
+  becomeUnknown,
+  failedTooOften,
+  portalTooOften,
+  Recent,
+  strangerTooOften,
+} from '../access/rate-limits';
 import { publicUrl } from '../addresses';
 import { scimBaseUrl } from '../admin/respond';
 import { type App, actorOf } from '../context';
@@ -106,15 +113,29 @@ export const cookieOf = (c: Context<App>) =>
 /** The page has asked for itself again: nobody has done anything. */
 export const isLive = (c: Context<App>): boolean => c.req.header('X-Portal-Live') !== undefined;
 
+/** Sessions that were good in this isolate: they never wait for strangers of the same address. */
+const known = new Recent<true>(5_000);
+
 /** @throws PortalRefusal: there is no session, or it is over, whichever way. */
 export async function visitOf(c: Context<App>): Promise<Visit> {
   const cookie = await cookieOf(c);
+  const isKnown = cookie !== undefined && known.get(cookie.hash) === true;
+  // Forged ones must not cost a look into the database each.
+  if (cookie && !isKnown && (await strangerTooOften(c, cookie.hash)) !== undefined)
+    throw new PortalRefusal('too_many', 429);
   const session =
     cookie && (await findSession(databaseOf(c.env, cookie.orgId), cookie.orgId, cookie.hash, Date.now(), !isLive(c)));
   if (!cookie || !session) {
-    if (c.req.header('Cookie') && (await failedTooOften(c)) !== undefined) throw new PortalRefusal('too_many', 429);
+    if (cookie && isKnown) {
+      known.forget(cookie.hash);
+      becomeUnknown(c, cookie.hash);
+    }
+    const isCounted = cookie ? !isKnown : c.req.header('Cookie') === undefined;
+    if (!isCounted && (await failedTooOften(c)) !== undefined) throw new PortalRefusal('too_many', 429);
     throw new PortalRefusal('ended', 401);
   }
+  known.keep(cookie.hash, true);
+  if (!isKnown) becomeSeen(c, cookie.hash);
   if (await portalTooOften(c, session.link.id)) throw new PortalRefusal('too_many', 429);
   const lang = languageOf(c);
   return {

@@ -48,11 +48,17 @@ export type Authentication =
       readonly wait?: number;
     };
 
+interface Seen {
+  readonly source: SignalSource;
+  /** A signal of it was good here. */
+  readonly isProved: boolean;
+}
+
 /**
- * Sources whose signals were good here, by org, type and issuer. They never change. Whether one is still there, each batch
- * asks (`receiving`).
+ * Sources that were found here, by org, type and issuer. They never change, but one may take another's place. Whether one is
+ * still there, each batch asks (`receiving`).
  */
-const seen = new Recent<SignalSource>(5_000);
+const seen = new Recent<Seen>(5_000);
 
 const keyOf = (orgId: string, type: SourceType, issuer: string) => `${orgId} ${type} ${issuer}`;
 
@@ -69,11 +75,17 @@ export function orgIdOf(c: Context<App>): string | undefined {
   return ORG_ID.test(org) ? org : undefined;
 }
 
-/** A signal that is not good: counted for its address, unless that was done, and noted. */
-async function refused(c: Context<App>, fault: SignalFault, isCounted: boolean): Promise<Authentication> {
-  const seconds = isCounted ? undefined : await failedTooOften(c);
+/** A signal that is not good: counted for its address, and noted. */
+async function refused(c: Context<App>, fault: SignalFault): Promise<Authentication> {
+  const seconds = await failedTooOften(c);
+  return refusedAlready(c, fault, seconds);
+}
+
+/** One that was counted. @param wait seconds, when too many have come from its address. */
+function refusedAlready(c: Context<App>, fault: SignalFault, wait?: number): Authentication {
   noteSignal(c, fault);
-  return seconds === undefined ? { ok: false, fault } : { ok: false, fault: 'rate_limited', wait: seconds };
+  if (fault === 'unavailable') return { ok: false, fault, wait: PAUSE / 1_000 };
+  return wait === undefined ? { ok: false, fault } : { ok: false, fault: 'rate_limited', wait };
 }
 
 /** @param text the token; undefined: none was sent. */
@@ -85,38 +97,50 @@ export async function authenticateSignal(
   const type: SourceType = kind === REVOCATION ? 'global-token-revocation' : 'ssf';
   const now = Date.now();
   const orgId = orgIdOf(c);
-  if (text === undefined) return refused(c, 'missing', false);
+  if (text === undefined) return refused(c, 'missing');
   const read = readSignal(text, kind, now);
-  if (!read.ok) return refused(c, read.fault, false);
-  if (orgId === undefined) return refused(c, 'issuer', false);
+  if (!read.ok) return refused(c, read.fault);
+  if (orgId === undefined) return refused(c, 'issuer');
   const key = keyOf(orgId, type, read.issuer);
   const known = seen.get(key);
   const actor = { ...actorOf(c, signalActor(read.issuer)) };
   const org = orgFor(c, { kind: 'id', id: orgId }, actor, `${publicUrl(c)}/scim/v2`);
   const hash = await hashOf(`signal ${key}`);
-  if (known === undefined) {
-    const seconds = await strangerTooOften(c, hash);
+  const verify = (source: SignalSource) =>
+    verifySignal(text, kind, {
+      issuer: source.issuer,
+      jwksUrl: source.jwksUrl,
+      audience: source.audience ?? signalUrl(c, orgId, type),
+      now,
+      allowsLoopback: settings(c.env).allowsLoopbackJwks,
+    });
+  let source = known?.source;
+  let verified = source && (await verify(source));
+  if (source === undefined || !verified?.ok) {
+    // What anybody can send a known issuer's name with must not pass an address that is braked.
+    const seconds = known === undefined ? await strangerTooOften(c, hash) : await failedTooOften(c);
     if (seconds !== undefined) {
+      if (verified?.ok === false) return refusedAlready(c, verified.fault, seconds);
       noteSignal(c, BRAKED);
       return { ok: false, fault: 'rate_limited', wait: seconds };
     }
+    // Another one with the same issuer may have taken the place of what is known here.
+    const found = await sourceOf(org.store, type, read.issuer);
+    if (found === undefined) {
+      seen.forget(key);
+      return refusedAlready(c, 'issuer');
+    }
+    if (found.id !== source?.id) {
+      seen.keep(key, { source: found, isProved: false });
+      source = found;
+      verified = await verify(found);
+    }
   }
-  const source = known ?? (await sourceOf(org.store, type, read.issuer));
-  if (source === undefined) return refused(c, 'issuer', true);
-  const verified = await verifySignal(text, kind, {
-    issuer: source.issuer,
-    jwksUrl: source.jwksUrl,
-    audience: source.audience ?? signalUrl(c, orgId, type),
-    now,
-    allowsLoopback: settings(c.env).allowsLoopbackJwks,
-  });
-  if (!verified.ok) {
-    if (verified.fault !== 'unavailable') return refused(c, verified.fault, known === undefined);
-    noteSignal(c, 'unavailable');
-    return { ok: false, fault: 'unavailable', wait: PAUSE / 1_000 };
+  if (!verified?.ok) return refusedAlready(c, verified?.fault ?? 'issuer');
+  if (!seen.get(key)?.isProved) {
+    seen.keep(key, { source, isProved: true });
+    becomeSeen(c, hash);
   }
-  seen.keep(key, source);
-  if (known === undefined) becomeSeen(c, hash);
   const wait = await signalsTooFast(c, orgId);
   if (wait !== undefined) {
     noteSignal(c, 'rate_limited');

@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { newSecret } from '../../../src/credentials/secret';
 import { admin, ask, BASE, newIdp } from '../../support/client';
 import { journal } from '../../support/database';
+import { Meter } from '../../support/meter';
 import { cookieIn, FORM, newLink, openLink, textOf, visit, visitorOf } from '../../support/portal';
 
 beforeAll(async () => {
@@ -192,6 +193,31 @@ describe('a session', () => {
       n: number;
     }>();
     expect(left!.n).toBe(0);
+  });
+
+  it('that is forged is 429 before D1 is asked when too many come from its address, and a good one passes', async () => {
+    const braked = { FAILED_AUTH: { limit: async () => ({ success: false }) } as unknown as RateLimit };
+    const headers = { 'CF-Connecting-IP': '192.0.2.44' };
+    const meter = new Meter();
+    let trips = -1;
+    const { orgId } = await newIdp('besieged');
+    const forged = visitorOf('besieged', '', `__Host-scim-portal=${await newSecret('portal_session', orgId)}`);
+    const refused = await forged.page('', {
+      headers,
+      env: { ...braked, DB: meter.binding },
+      onAnswer: () => {
+        trips = meter.roundTrips;
+      },
+    });
+    expect([refused.status, trips]).toEqual([429, 0]);
+    expect((await forged.page('', { headers })).status).toBe(401);
+    const ada = await visit('besieged');
+    expect((await ada.page('', { headers, env: braked })).status).toBe(429); // not known here yet
+    expect((await ada.page('/people', { headers })).status).toBe(200);
+    expect((await ada.page('/people', { headers, env: braked })).status).toBe(200);
+    await admin('DELETE', `/orgs/besieged/portal-links/${ada.linkId}`);
+    expect((await ada.page('/people', { headers })).status).toBe(401);
+    expect((await ada.page('/people', { headers, env: braked })).status).toBe(429);
   });
 
   it('has a cookie of its own in a frame of an allowed origin', async () => {

@@ -117,7 +117,7 @@ export async function authenticateSignal(
   let source = known?.source;
   let verified = source && (await verify(source));
   if (source === undefined || !verified?.ok) {
-    // What anybody can send a known issuer's name with must not pass an address that is braked.
+    // An issuer's name is no secret: it takes nobody past the brake more than once in an isolate.
     const seconds = known === undefined ? await strangerTooOften(c, hash) : await failedTooOften(c);
     if (seconds !== undefined) {
       if (verified?.ok === false) return refusedAlready(c, verified.fault, seconds);

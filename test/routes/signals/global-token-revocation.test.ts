@@ -4,6 +4,7 @@ import { exportJWK, SignJWT, UnsecuredJWT } from 'jose';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { app } from '../../../src/app';
 import { PAUSE } from '../../../src/credentials/jwks';
+import { forgetSource } from '../../../src/routes/signals/authenticate';
 import { admin, ask, BASE, host, type Idp, newIdp } from '../../support/client';
 import { brokenKv, flagOf, NotedKv, rebind } from '../../support/coordinator';
 import { dump, journal, rows } from '../../support/database';
@@ -342,6 +343,35 @@ describe('a token that is not good', () => {
     expect((await logout(okta, issSub(okta, '00uAda'), { headers, env: braked })).status).toBe(204);
     const forged = await logoutToken({ ...okta, pair: await newPair('RS256', okta.pair.publicJwk.kid) });
     expect((await postLogout(okta.endpoint, forged, {}, { headers, env: braked })).status).toBe(429);
+  });
+
+  it('that is forged asks D1 once in an isolate from a braked address, though its issuer is known in the location', async () => {
+    const headers = { 'CF-Connecting-IP': '192.0.2.8' };
+    expect((await logout(okta, issSub(okta, '00uAda'), { headers })).status).toBe(204);
+    forgetSource(idp.orgId, { type: 'global-token-revocation', issuer: okta.issuer }); // as a new isolate has
+    const forger = { ...okta, pair: await newPair('RS256', okta.pair.publicJwk.kid) };
+    const trips: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const meter = new Meter();
+      const answer = await logout(forger, issSub(okta, '00uAda'), {
+        headers,
+        env: { FAILED_AUTH: { limit: async () => ({ success: false }) }, DB: meter.binding },
+        onAnswer: () => {
+          trips.push(meter.roundTrips);
+        },
+      });
+      expect([401, 429]).toContain(answer.status);
+    }
+    expect(trips).toEqual([1, 0, 0]);
+  });
+
+  it('is good after its source was registered again with other keys, where the former one is still remembered', async () => {
+    expect((await logout(okta, issSub(okta, '00uAda'))).status).toBe(204);
+    // As another isolate removes it: this one is not told.
+    await env.DB.prepare('DELETE FROM signal_sources WHERE id = ?').bind(okta.id).run();
+    const renewed = await newSender(idp, { issuer: okta.issuer });
+    expect((await logout(renewed, issSub(okta, '00uAda'))).status).toBe(204);
+    expect((await logout(okta, issSub(okta, '00uAda'))).status).toBe(401);
   });
 });
 

@@ -126,7 +126,7 @@ export async function visitOf(c: Context<App>): Promise<Visit> {
   const session =
     cookie && (await findSession(databaseOf(c.env, cookie.orgId), cookie.orgId, cookie.hash, Date.now(), !isLive(c)));
   if (!cookie || !session) {
-    if (cookie && isKnown) {
+    if (cookie) {
       known.forget(cookie.hash);
       becomeUnknown(c, cookie.hash);
     }

@@ -1,6 +1,8 @@
 /** Tokens of the vendor's applications: what each may ask, of which orgs, and until when. */
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { newSecret, randomText } from '../../src/credentials/secret';
+import { knownHosts } from '../../src/routes/access/guard';
 import { type Answer, type Ask, admin, ask, BASE, host, type Idp, newIdp } from '../support/client';
 import { Meter } from '../support/meter';
 
@@ -120,6 +122,32 @@ describe('a token that is not good', () => {
     await expectRefused(token);
     await expectRefused(`${token.slice(0, -1)}${token.endsWith('a') ? 'b' : 'a'}`);
     expect((await admin('DELETE', `/hosts/${name}`)).status).toBe(404);
+  });
+
+  it('that was good here passes an address that is braked, in a new isolate too; a dead or forged one costs no look-up', async () => {
+    const braked = { FAILED_AUTH: { limit: async () => ({ success: false }) } as unknown as RateLimit };
+    const { name, token } = await add();
+    const asked = async (text: string, env: Ask['env'] = {}) => {
+      const meter = new Meter();
+      let trips = -1;
+      const { status, headers } = await ask('GET', `${BASE}/sessions/v1/users?org=${ours.slug}`, {
+        headers: { Authorization: `Bearer ${text}`, 'CF-Connecting-IP': '192.0.2.61' },
+        env: { ...env, DB: meter.binding },
+        onAnswer: () => {
+          trips = meter.roundTrips;
+        },
+      });
+      expect(headers.get('Cache-Control')).toBe('no-store');
+      return [status, trips];
+    };
+    expect(await asked(token, braked)).toEqual([429, 0]);
+    expect(await asked(token)).toEqual([200, 1]);
+    knownHosts.clear(); // as a new isolate has it
+    expect(await asked(token, braked)).toEqual([200, 1]);
+    await admin('DELETE', `/hosts/${name}`);
+    expect((await asked(token, braked))[0]).toBe(401);
+    expect(await asked(token, braked)).toEqual([429, 0]);
+    expect(await asked(await newSecret('host', randomText(12)), braked)).toEqual([429, 0]);
   });
 
   it('is dead after its grace, and at once when the next one is replaced or the grace is 0', async () => {

@@ -13,14 +13,14 @@ import { Busy } from '../../store/d1/batch';
 import { type App, addressOf, everyResponse } from '../context';
 import { logUnexpected, SERVICE_FAILED } from '../unexpected';
 import { warnOnce } from '../warning';
-import { failedTooOften, networkOf, strangerTooOften } from './rate-limits';
+import { becomeSeen, becomeUnknown, failedTooOften, networkOf, strangerTooOften } from './rate-limits';
 
 /** Which token opens an API. */
 type Guardian = 'admin' | 'host';
 
 /** The API behind its token. Where the token is not set, the API does not exist. */
 export const guardedBy = (token: Guardian, routes: Hono<App>): Hono<App> =>
-  new Hono<App>().use(guard(token), uncached).route('/', routes);
+  new Hono<App>().use(uncached, guard(token)).route('/', routes);
 
 /**
  * The API for those who are let in by other means: a service binding reaches it, and no address of the Internet does.
@@ -98,20 +98,26 @@ async function withOwnToken(
   next: Next,
 ): Promise<{ readonly isGood: boolean; readonly wait?: number }> {
   // Forged ones must not cost a look into the database each.
-  const wait = knownHosts.has(hash) ? undefined : await strangerTooOften(c);
+  const isKnown = knownHosts.has(hash);
+  const wait = isKnown ? undefined : await strangerTooOften(c, hash);
   if (wait !== undefined) return { isGood: false, wait };
   c.set('openedBy', hash);
   c.set('limitedToken', hash);
   await next();
   const isRefused = c.res.status >= 400 && c.res.status < 500;
   const isGood = c.res.status !== 401 && (!isRefused || (await isHostTokenGood(c.env, hash, Date.now())));
-  if (!isGood) knownHosts.delete(hash);
-  else if (c.res.status < 500) knownHosts.add(hash);
+  if (!isGood) {
+    knownHosts.delete(hash);
+    becomeUnknown(c, hash);
+  } else if (!isKnown && c.res.status < 500) {
+    knownHosts.add(hash);
+    becomeSeen(c, hash);
+  }
   return { isGood };
 }
 
 /** Tokens that were good in this isolate: they never wait for strangers of the same address. As many as there are applications. */
-const knownHosts = new Set<string>();
+export const knownHosts = new Set<string>();
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 

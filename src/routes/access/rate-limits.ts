@@ -210,7 +210,7 @@ export async function signalsTooFast({ env }: Context<App>, orgId: string): Prom
   return (await isOver(env.RATE_500, `signals:${orgId}`)) ? ORG_PERIOD : undefined;
 }
 
-/** What this Cloudflare location is to know of a sender of signals or a session that was good: see `strangerTooOften`. */
+/** What this Cloudflare location is to know of what was good and is no credential of an IdP: see `strangerTooOften`. */
 export function becomeSeen(c: Context<App>, hash: string): void {
   if (addressOf(c) !== undefined) inBackground(c, location.keep(c, hash));
 }

@@ -26,6 +26,12 @@ const RUN_TIME = 60_000;
 /** Milliseconds after which states that were read are read again, rather than sent. */
 const FRESH = 2_000;
 
+/**
+ * Lines of one org that send at once. An invocation waits for six answers at most, those of KV included: what is left is for
+ * the revocations, however slow all receivers are.
+ */
+const SENDING_AT_ONCE = 4;
+
 const FIRST_PAUSE = 2_000;
 const LONGEST_PAUSE = 3_600_000;
 /** Milliseconds of failures after which an endpoint is given up. */
@@ -48,6 +54,7 @@ export class Deliveries {
   readonly #running = new Set<string>();
   /** Lines that were due while they ran. */
   readonly #again = new Set<string>();
+  readonly #places = new Places(SENDING_AT_ONCE);
 
   constructor(private readonly holder: () => Holder) {}
 
@@ -97,37 +104,44 @@ export class Deliveries {
   }
 
   async #deliver(due: DueLine): Promise<void> {
-    const { orgId, databases, sender, wakeAt } = this.holder();
+    const { orgId, databases, wakeAt } = this.holder();
     const end = Date.now() + RUN_TIME;
     let room = MESSAGES_PER_RUN;
     for (let line = due; ; ) {
-      const readAt = Date.now();
-      const portion = await readPortion(databases, orgId, line);
-      const { tenant, told, lostThrough } = portion;
-      const messages = [
-        ...(lostThrough === undefined ? [] : [lost(tenant, lostThrough, line.replays, readAt)]),
-        ...told.filter(({ seq }) => seq > (lostThrough ?? 0)).map((one) => outgoing(tenant, one, line.replays)),
-      ];
-      let through = line.seq;
-      let sent = 0;
-      for (const message of messages) {
-        if (sent === room || (sent > 0 && Date.now() - readAt > FRESH)) break;
-        const attempt = await send(sender(), line.webhook, message);
-        if (!attempt.ok) {
-          const before = sent > 0 ? { ...line, failures: 0, failingSince: undefined } : line;
-          return this.#fail(before, through, message, attempt);
-        }
-        through = message.seq;
-        sent++;
+      const { sent, through, failed } = await this.#places.with(() => this.#sendSome(line, room));
+      if (failed) {
+        const before = sent > 0 ? { ...line, failures: 0, failingSince: undefined } : line;
+        return this.#fail(before, through, failed.message, failed.attempt);
       }
       room -= sent;
-      if (sent === messages.length) through = Math.max(portion.through, lostThrough ?? 0);
       const next = await advanceLine(databases, orgId, line, through, sent > 0 ? Date.now() : undefined);
       if (next !== 'more') return;
       // Another one may have been committed just now, and nobody else is told.
       if (room === 0 || Date.now() > end) return wakeAt(Date.now());
       line = { ...line, seq: through, ...(sent > 0 && { failures: 0, failingSince: undefined }) };
     }
+  }
+
+  /** Sends what comes next on the line, as far as it is fresh. @param room messages at most. */
+  async #sendSome(line: DueLine, room: number): Promise<Sent> {
+    const { orgId, databases, sender } = this.holder();
+    const readAt = Date.now();
+    const portion = await readPortion(databases, orgId, line);
+    const { tenant, told, lostThrough } = portion;
+    const messages = [
+      ...(lostThrough === undefined ? [] : [lost(tenant, lostThrough, line.replays, readAt)]),
+      ...told.filter(({ seq }) => seq > (lostThrough ?? 0)).map((one) => outgoing(tenant, one, line.replays)),
+    ];
+    let through = line.seq;
+    let sent = 0;
+    for (const message of messages) {
+      if (sent === room || (sent > 0 && Date.now() - readAt > FRESH)) return { sent, through };
+      const attempt = await send(sender(), line.webhook, message);
+      if (!attempt.ok) return { sent, through, failed: { message, attempt } };
+      through = message.seq;
+      sent++;
+    }
+    return { sent, through: Math.max(portion.through, lostThrough ?? 0) };
   }
 
   /** @param through what was delivered before it. */
@@ -154,6 +168,36 @@ export class Deliveries {
   async #tryLater(message: string, error: unknown): Promise<void> {
     console.error(JSON.stringify({ message, error: String(error) }));
     await this.holder().wakeAt(Date.now() + FIRST_PAUSE);
+  }
+}
+
+/** What came of a portion of one line. */
+interface Sent {
+  readonly sent: number;
+  /** Everything up to this event is delivered, or was not asked for. */
+  readonly through: number;
+  readonly failed?: { readonly message: Outgoing; readonly attempt: Exclude<Attempt, { ok: true }> };
+}
+
+/** So many may work at once; the others wait in their order. */
+class Places {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(places: number) {
+    this.#free = places;
+  }
+
+  async with<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    }
   }
 }
 

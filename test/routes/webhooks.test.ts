@@ -208,6 +208,30 @@ describe('a receiver that', () => {
     await until(() => expect(slow.receiver.got).toHaveLength(2));
   });
 
+  it('is one of many slow ones: four of an org are waited for at once, which leaves room for the revocations', async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const slow = await Promise.all(Array.from({ length: 6 }, () => add({ types: ['user.*'] })));
+    let [waiting, most] = [0, 0];
+    for (const { receiver } of slow) {
+      receiver.answer = async () => {
+        most = Math.max(most, ++waiting);
+        await held;
+        waiting--;
+        return new Response(null, { status: 200 });
+      };
+    }
+    const ada = await idp.user('ada');
+    await until(() => expect(waiting).toBe(4));
+    await idp.patch(`/Users/${ada.id}`, [{ op: 'replace', path: 'active', value: false }]);
+    expect(await flagOf(idp.orgId, ada.id)).toMatchObject({ active: false });
+    release();
+    for (const { receiver } of slow) await until(() => expect(receiver.got).toHaveLength(2));
+    expect(most).toBe(4);
+  });
+
   it('fails for 24 hours is disabled: the journal and the health of the org say so, and nothing is lost', async () => {
     const { receiver, id } = await add({ types: ['user.*'] });
     const good = receiver.answer;

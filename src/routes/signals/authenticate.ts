@@ -13,7 +13,7 @@ import { settings } from '../../env';
 import type { Org } from '../../provisioning/org';
 import { ScimError } from '../../scim/error';
 import type { Once } from '../../store/credentials/oauth-clients';
-import { findSource, type SignalSource, type SourceType } from '../../store/credentials/signal-sources';
+import { findSource, type SignalSource, SourceGone, type SourceType } from '../../store/credentials/signal-sources';
 import type { OrgStore } from '../../store/org/open';
 import { becomeSeen, failedTooOften, Recent, signalsTooFast, strangerTooOften } from '../access/rate-limits';
 import { noteRefusal } from '../access/refusal';
@@ -148,6 +148,30 @@ export async function authenticateSignal(
   }
   const { claims, once } = verified;
   return { ok: true, signal: { source, org, claims, once, issuedAt: read.issuedAt } };
+}
+
+/**
+ * Does it once more when the source that is remembered here was removed: another one with the same issuer may have taken its
+ * place, and a sender that is refused does not repeat.
+ *
+ * @param work authenticates, too. @param refusal when that one was removed as well.
+ */
+export async function onceMoreIfGone<T>(c: Context<App>, work: () => Promise<T>, refusal: () => Error): Promise<T> {
+  const expectGone = (error: unknown) => {
+    if (!(error instanceof SourceGone)) throw error;
+  };
+  try {
+    return await work();
+  } catch (error) {
+    expectGone(error);
+  }
+  try {
+    return await work();
+  } catch (error) {
+    expectGone(error);
+    noteSignal(c, 'issuer');
+    throw refusal();
+  }
 }
 
 /** Undefined: there is no such source, or no such org. */

@@ -6,14 +6,14 @@ import { mediaTypesOf } from '../../scim/quirks';
 import { endSessionsOf } from '../../signals/receive';
 import { consequenceOf, eventsOf, type SecurityEvent } from '../../signals/security-event';
 import { type Subject, subjectOf } from '../../signals/subject-identifier';
-import { type Noted, receiving } from '../../store/credentials/signal-sources';
+import { type Noted, receiving, SourceGone } from '../../store/credentials/signal-sources';
 import { Taken } from '../../store/d1/batch';
 import { findMeant, MAX_MEANT, noteSignalOf } from '../../store/directory/signal-subjects';
 import { refuse } from '../access/guard';
 import { readBytes } from '../body';
 import type { App } from '../context';
 import { allowOnly } from '../method';
-import { authenticateSignal, forgetSource, noteSignal, orgIdOf, type Signal } from './authenticate';
+import { authenticateSignal, forgetSource, noteSignal, onceMoreIfGone, orgIdOf, type Signal } from './authenticate';
 import { isGone } from './global-token-revocation';
 
 /** RFC 8935 §2.3. */
@@ -32,14 +32,18 @@ events.post('/', async (c) => {
   if (!mediaTypesOf(c.req.header('Content-Type')).every((type) => type === 'application/secevent+jwt')) {
     throw new Refused('invalid_request', 'Content-Type: application/secevent+jwt was expected');
   }
-  const authentication = await authenticateSignal(c, await readToken(c), EVENT);
-  if (!authentication.ok) {
-    const { fault, wait } = authentication;
-    if (wait !== undefined) return c.body(null, fault === 'unavailable' ? 503 : 429, { 'Retry-After': String(wait) });
-    throw refusalOf(fault as SignalFault);
-  }
-  await received(c, authentication.signal);
-  return c.body(null, 202);
+  const token = await readToken(c);
+  const work = async () => {
+    const authentication = await authenticateSignal(c, token, EVENT);
+    if (!authentication.ok) {
+      const { fault, wait } = authentication;
+      if (wait !== undefined) return c.body(null, fault === 'unavailable' ? 503 : 429, { 'Retry-After': String(wait) });
+      throw refusalOf(fault as SignalFault);
+    }
+    await received(c, authentication.signal);
+    return c.body(null, 202);
+  };
+  return onceMoreIfGone(c, work, () => refusalOf('issuer'));
 });
 
 events.all('/', allowOnly('POST'));
@@ -80,7 +84,7 @@ const SAID: Partial<Record<SignalFault, string>> = {
   expired: 'The token has expired',
 };
 
-/** @returns once it is committed. @throws Refused. */
+/** @returns once it is committed. @throws Refused, SourceGone. */
 async function received(c: Context<App>, signal: Signal): Promise<void> {
   const { source, claims, org } = signal;
   const all = eventsOf(claims['events']);
@@ -113,8 +117,7 @@ async function received(c: Context<App>, signal: Signal): Promise<void> {
     if (error instanceof Taken && error.columns.startsWith('assertions.')) return;
     if (!isGone(error)) throw error;
     forgetSource(orgIdOf(c)!, source);
-    noteSignal(c, 'issuer');
-    throw refusalOf('issuer');
+    throw new SourceGone('the source was removed');
   }
 }
 

@@ -15,7 +15,7 @@ import { findMeant } from '../../store/directory/signal-subjects';
 import { JSON_TYPES, readBytes } from '../body';
 import type { App } from '../context';
 import { allowOnly } from '../method';
-import { authenticateSignal, forgetSource, noteSignal, orgIdOf, type Signal } from './authenticate';
+import { authenticateSignal, forgetSource, noteSignal, onceMoreIfGone, orgIdOf, type Signal } from './authenticate';
 
 /** Bytes. */
 const MAX_BODY = 16_384;
@@ -24,15 +24,20 @@ export const revocation = new Hono<App>();
 
 revocation.post('/', async (c) => {
   const token = /^\s*Bearer\s+(\S+)\s*$/i.exec(c.req.header('Authorization') ?? '')?.[1];
-  const authentication = await authenticateSignal(c, token, REVOCATION);
-  if (!authentication.ok) {
-    const { fault, wait } = authentication;
-    if (fault === 'unavailable') throw unavailable('The keys of the issuer could not be fetched: try again', wait);
-    if (wait !== undefined) throw tooManyRequests('Too many requests: try again later', wait);
-    throw unauthorized();
-  }
-  const { signal } = authentication;
-  const outcome = await carriedOut(c, signal, await readSubject(c, signal));
+  let body: Promise<unknown> | undefined;
+  const work = async () => {
+    const authentication = await authenticateSignal(c, token, REVOCATION);
+    if (!authentication.ok) {
+      const { fault, wait } = authentication;
+      if (fault === 'unavailable') throw unavailable('The keys of the issuer could not be fetched: try again', wait);
+      if (wait !== undefined) throw tooManyRequests('Too many requests: try again later', wait);
+      throw unauthorized();
+    }
+    const { signal } = authentication;
+    body ??= readBody(c); // the same one for a second source
+    return carriedOut(c, signal, subjectIn(c, await body, signal));
+  };
+  const outcome = await onceMoreIfGone(c, work, unauthorized);
   if (outcome.became === 'ended') return c.body(null, outcome.isPublished ? 204 : 202);
   noteSignal(c, outcome.became === 'nobody' ? 'subject' : 'ambiguous');
   if (outcome.became === 'ambiguous') throw new ScimError(422, undefined, 'The subject means too many users');
@@ -47,22 +52,26 @@ const unauthorized = () =>
     'WWW-Authenticate': 'Bearer realm="signals"',
   });
 
-/** @throws ScimError 400, 413, 415, and 404 for a person of another issuer, as for nobody. */
-async function readSubject(c: Context<App>, { source }: Signal): Promise<Extract<Subject, { lookups: unknown }>> {
-  let subject: Subject;
+/** @throws ScimError 400, 413, 415. */
+async function readBody(c: Context<App>): Promise<unknown> {
   try {
     if (!mediaTypesOf(c.req.header('Content-Type')).every((type) => JSON_TYPES.has(type))) {
       throw new ScimError(415, undefined, 'Content-Type: application/json was expected');
     }
     const body = parseJson(await readBytes(c.req.raw, MAX_BODY));
     if (typeof body !== 'object' || body === null) throw invalidSyntax('The body: an object was expected');
-    // Okta's guide writes `subject`, the draft `sub_id`.
-    const { sub_id: named, subject: asOkta } = body as { sub_id?: unknown; subject?: unknown };
-    subject = subjectOf(named ?? asOkta, source);
+    return body;
   } catch (error) {
     noteSignal(c, 'body');
     throw error;
   }
+}
+
+/** @throws ScimError 400, and 404 for a person of another issuer, as for nobody. */
+function subjectIn(c: Context<App>, body: unknown, { source }: Signal): Extract<Subject, { lookups: unknown }> {
+  // Okta's guide writes `subject`, the draft `sub_id`.
+  const { sub_id: named, subject: asOkta } = body as { sub_id?: unknown; subject?: unknown };
+  const subject = subjectOf(named ?? asOkta, source);
   if ('lookups' in subject) return subject;
   noteSignal(c, subject.fault === 'malformed' ? 'body' : subject.fault);
   if (subject.fault === 'foreign') throw notFound('User');
@@ -86,8 +95,7 @@ async function carriedOut(
     }
     if (!isGone(error)) throw error;
     forgetSource(orgIdOf(c)!, source);
-    noteSignal(c, 'issuer');
-    throw unauthorized();
+    throw new SourceGone('the source was removed');
   }
 }
 

@@ -365,6 +365,16 @@ describe('a token that is not good', () => {
     expect(trips).toEqual([1, 0, 0]);
   });
 
+  it('is good the first time after its source was registered again with the same keys and another subject', async () => {
+    expect((await logout(okta, issSub(okta, '00uAda'))).status).toBe(204);
+    await env.DB.prepare('DELETE FROM signal_sources WHERE id = ?').bind(okta.id).run();
+    const { issuer, keys } = okta;
+    const body = { type: 'global-token-revocation', issuer, jwksUrl: keys.jwksUrl, subject: 'userName' };
+    expect((await admin('POST', `/orgs/${idp.slug}/signals`, { body })).status).toBe(201);
+    expect((await logout(okta, issSub(okta, 'ada@example.com'))).status).toBe(204);
+    expect(await refusedSignals(idp)).toEqual({});
+  });
+
   it('is good after its source was registered again with other keys, where the former one is still remembered', async () => {
     expect((await logout(okta, issSub(okta, '00uAda'))).status).toBe(204);
     // As another isolate removes it: this one is not told.

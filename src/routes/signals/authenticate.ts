@@ -52,7 +52,12 @@ interface Seen {
   readonly source: SignalSource;
   /** A signal of it was good here. */
   readonly isProved: boolean;
+  /** Epoch milliseconds. */
+  readonly foundAt: number;
 }
+
+/** Milliseconds. A signal from which nothing follows asks no batch whether its source is still there. */
+const REMEMBERED = 300_000;
 
 /**
  * Sources that were found here, by org, type and issuer. They never change, but one may take another's place. Whether one is
@@ -102,7 +107,8 @@ export async function authenticateSignal(
   if (!read.ok) return refused(c, read.fault);
   if (orgId === undefined) return refused(c, 'issuer');
   const key = keyOf(orgId, type, read.issuer);
-  const known = seen.get(key);
+  const remembered = seen.get(key);
+  const known = remembered && now - remembered.foundAt < REMEMBERED ? remembered : undefined;
   const actor = { ...actorOf(c, signalActor(read.issuer)) };
   const org = orgFor(c, { kind: 'id', id: orgId }, actor, `${publicUrl(c)}/scim/v2`);
   const hash = await hashOf(`signal ${key}`);
@@ -131,14 +137,15 @@ export async function authenticateSignal(
       return refusedAlready(c, 'issuer');
     }
     if (found.id !== source?.id) {
-      seen.keep(key, { source: found, isProved: false });
+      seen.keep(key, { source: found, isProved: false, foundAt: now });
       source = found;
       verified = await verify(found);
     }
   }
   if (!verified?.ok) return refusedAlready(c, verified?.fault ?? 'issuer');
-  if (!seen.get(key)?.isProved) {
-    seen.keep(key, { source, isProved: true });
+  const { foundAt, isProved } = seen.get(key) ?? { foundAt: now, isProved: false };
+  if (!isProved) {
+    seen.keep(key, { source, isProved: true, foundAt });
     becomeSeen(c, hash);
   }
   const wait = await signalsTooFast(c, orgId);

@@ -77,6 +77,17 @@ describe('an event', () => {
     expect(await refusedSignals(idp)).toEqual({ initiator: 1 });
   });
 
+  it('is judged by the policy of a source that took the place of another one five minutes ago', async () => {
+    expect((await tell(transmitter, `${CAEP}session-revoked`, '00uAda', {})).status).toBe(202);
+    // As another isolate replaces it: this one is not told.
+    await env.DB.prepare('DELETE FROM signal_sources WHERE id = ?').bind(transmitter.id).run();
+    const body = { type: 'ssf', transmitter: transmitter.issuer, anyInitiator: true };
+    expect((await admin('POST', `/orgs/${idp.slug}/signals`, { body })).status).toBe(201);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 300_000 });
+    expect((await tell(transmitter, `${CAEP}session-revoked`, '00uAda', {})).status).toBe(202);
+    expect(await notBefore(ada)).not.toBeNull();
+  });
+
   it.each<[string, object]>([
     [`${CAEP}credential-change`, byAdmin],
     [`${CAEP}token-claims-change`, { claims: { role: 'x' } }],

@@ -75,7 +75,8 @@ portal.onError((error, c) => {
 function meaning(error: Error, c: Context<PortalApp>): { why: keyof Texts['refused']; status: ContentfulStatusCode } {
   if (error instanceof PortalRefusal) return error;
   if (error instanceof ScimError && error.status === 404) return { why: 'not_found', status: 404 };
-  if (error instanceof Busy || (error instanceof ScimError && error.status === 503))
+  // 409: the org is being imported.
+  if (error instanceof Busy || (error instanceof ScimError && (error.status === 503 || error.status === 409)))
     return { why: 'busy', status: 503 };
   if (error instanceof Misconfigured) {
     misconfigured(error);

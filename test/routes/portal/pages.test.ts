@@ -261,6 +261,25 @@ describe("the vendor's console", () => {
     expect((await olga.get('/portal/orgs')).status).toBe(401);
   });
 
+  it('says that the service is busy where the org of a form is being imported', async () => {
+    const { orgId } = await newIdp('arriving');
+    const { body } = await admin('POST', '/portal-links', { body: {} });
+    const olga = visitorOf('arriving', body.id, cookieIn(await openLink(body.url.replace(BASE, ''))));
+    await env.DB.prepare("UPDATE orgs SET importing = 'x' WHERE id = ?").bind(orgId).run();
+    const forms: [string, Record<string, string>][] = [
+      ['/scim', { enabled: 'false' }],
+      ['/set-up/idp', { idp: 'okta' }],
+      ['/domains/add', { domain: 'arriving.com' }],
+      ['/held/reject', {}],
+      ['/credentials/oauth', { name: 'x' }],
+      ['/credentials/oauth/approval', {}],
+    ];
+    for (const [path, fields] of forms) {
+      const answer = await olga.send(path, fields);
+      expect([path, answer.status], answer.text.slice(-200)).toEqual([path, 503]);
+    }
+  });
+
   it('expires after ten minutes, unopened', async () => {
     const { body } = await admin('POST', '/portal-links', { body: {} });
     expect(Date.parse(body.expiresAt) - Date.now()).toBeLessThanOrEqual(600_000);

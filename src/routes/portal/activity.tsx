@@ -127,7 +127,7 @@ activity.get('/', async (c) => {
 /** Of a user's event what its history says; of others what it is called, and by whom. */
 function Sentence({ visit, of: event, names }: { visit: Visit; of: ShownEvent; names: ReadonlyMap<string, string> }) {
   const { events, by, service } = visit.texts;
-  const name = events[event.type];
+  const name = (events as Readonly<Record<string, string>>)[event.type];
   if (name === undefined) return <bdi lang="en">{tell(event, event.target ?? '', names)}</bdi>;
   const [kind = '', ...rest] = event.actor.split(':');
   const { details } = event;

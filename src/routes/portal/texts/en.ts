@@ -1,4 +1,8 @@
 /** The portal in English. */
+import type { EventType } from '../../../events';
+
+/** Events that the portal names. Those of one user are told as sentences (operator/history.ts). */
+type NamedEvent = Exclude<EventType, `${'user' | 'brake'}.${string}`>;
 
 export const en = {
   copy: 'Copy',
@@ -433,6 +437,18 @@ export const en = {
     'client.created': 'OAuth client created',
     'client.deleted': 'OAuth client deleted',
     'client.approved': 'OAuth client approved',
+    'client.issued': 'Secret of an OAuth client generated',
+    'client.rotated': 'Secret of an OAuth client regenerated',
+    'client.cancelled': 'Went back to the old secret of an OAuth client',
+    'client.completed': 'Old secret of an OAuth client invalidated',
+    'client.retired': 'Old secret of an OAuth client ended by the use of the new one',
+    'client.revoked': 'Secret of an OAuth client revoked',
+    'client.expiring': 'Secret of an OAuth client expires soon',
+    'client.given': 'Access token issued to an OAuth client',
+    'client.returned': 'Access token given back',
+    'client.redeemed': 'Approval used by an OAuth client',
+    'client.refreshed': 'Access token renewed',
+    'client.reused': 'Tokens of an OAuth client ended: an old one was used again',
     'approval.issued': 'Approval code made',
     'group.created': 'Group created',
     'group.updated': 'Group changed',
@@ -446,7 +462,19 @@ export const en = {
     'domain.verified': 'Domain proved',
     'domain.lost': 'Domain not proved any more',
     'domain.removed': 'Domain removed',
-  } as Readonly<Record<string, string>>,
+    'signals.added': 'Source of sign-out signals added',
+    'signals.removed': 'Source of sign-out signals removed',
+    'schema.added': 'Attributes added',
+    'schema.changed': 'Attributes changed',
+    'schema.removed': 'Attributes removed',
+    'schema.cleared': 'Values of removed attributes deleted',
+    'webhook.added': 'Webhook added',
+    'webhook.removed': 'Webhook removed',
+    'webhook.rotated': 'Secret of a webhook regenerated',
+    'webhook.disabled': 'Webhook disabled',
+    'webhook.enabled': 'Webhook enabled',
+    'webhook.replayed': 'Events sent to a webhook once more',
+  } satisfies Readonly<Record<NamedEvent, string>>,
   service: 'the service',
 
   activity: {

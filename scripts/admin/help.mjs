@@ -20,7 +20,7 @@ export const NOUN_GROUPS = [
     {
       org: 'create, set up, look at, export and remove orgs',
       scim: 'switch the SCIM API of an org on or off',
-      portal: 'links to the portal, for the customer’s administrator',
+      portal: 'links to the portal: for the customer’s administrator, and for you',
       hosts: 'tokens of your applications for the sessions API',
       webhook: 'addresses of your applications that events are posted to',
     },
@@ -30,8 +30,8 @@ export const NOUN_GROUPS = [
     {
       token: 'the bearer token: generate, rotate, revoke',
       basic: 'user name and password, the same verbs',
-      oauth: 'OAuth 2 clients and their approval',
-      signals: 'sources of signals that end sessions',
+      oauth: 'OAuth 2 clients, their secrets and approval codes',
+      signals: 'Universal Logout and shared signals, which end sessions',
     },
   ],
   [

@@ -11,7 +11,7 @@ const list = (text) => text?.split(',').map((item) => item.trim());
 export const hostCommands = [
   {
     name: 'hosts add',
-    about: 'Make a token for an application that asks the sessions API. It is shown this once.',
+    about: 'Make a token for an application that asks the sessions API. It is shown once.',
     args: ['name'],
     options: {
       org: { value: 'slugs', about: 'only these orgs, with commas between them (default: every org)' },
@@ -26,7 +26,7 @@ export const hostCommands = [
   },
   {
     name: 'hosts rotate',
-    about: 'Replace the token of an application; the old one stays good for a while.',
+    about: 'Replace the token of an application. The old one keeps working for a while.',
     args: ['name'],
     options: { grace, by },
     example: 'hosts rotate crm --grace 12h',
@@ -36,7 +36,7 @@ export const hostCommands = [
   },
   {
     name: 'hosts remove',
-    about: 'Remove an application and its tokens; the next request with one is refused.',
+    about: 'Remove an application and its tokens. The next request with one is refused.',
     args: ['name'],
     example: 'hosts remove crm',
     run: (callAdmin, { name }) => callAdmin(path(name), { method: 'DELETE' }),
@@ -44,7 +44,7 @@ export const hostCommands = [
   },
   {
     name: 'hosts list',
-    about: 'The applications with a token of their own: masked tokens, orgs and scopes.',
+    about: 'List the applications that have a token: masked tokens, orgs and scopes.',
     example: 'hosts list',
     run: (callAdmin) => callAdmin('/hosts'),
     show: (all) =>

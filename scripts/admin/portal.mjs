@@ -61,7 +61,7 @@ export const portalCommands = [
     name: 'portal revoke',
     about: 'Revoke a portal link. Its session ends with the next request.',
     args: ['slug', 'id'],
-    example: 'portal revoke acme 3f6c',
+    example: 'portal revoke acme 9b2f6c1e-7d04-4a53-8e61-0c5d2f7a9b38',
     options: { by: BY },
     run: (callAdmin, { slug, id, by }) =>
       callAdmin(org(slug, `/portal-links/${encodeURIComponent(id)}${by ? `?${new URLSearchParams({ by })}` : ''}`), {

@@ -3,8 +3,22 @@ import { columns, harmless, paint } from '../terminal.mjs';
 import { org, post } from './api.mjs';
 import { by } from './options.mjs';
 import { instant } from './show.mjs';
+import { AdminError } from './transport.mjs';
 
 const sources = (slug, rest = '') => org(slug, `/signals${rest}`);
+
+/** What each type cannot do without. The API would name only the missing member of its body. */
+const SENDERS = { ssf: 'transmitter', 'global-token-revocation': 'issuer' };
+
+/** @throws AdminError `usage`. A type that does not exist is left to the API. */
+function checkSender(type, options) {
+  const name = SENDERS[type];
+  if (name === undefined || options[name] !== undefined) return;
+  throw new AdminError(
+    'usage',
+    'signals add needs --issuer <URL> for Universal Logout, or --transmitter <URL> for shared signals.',
+  );
+}
 
 export const signalCommands = [
   {
@@ -15,7 +29,8 @@ export const signalCommands = [
     options: {
       type: {
         value: 'global-token-revocation|ssf',
-        about: 'Universal Logout, or shared signals (default: ssf with --transmitter, else the first)',
+        about:
+          'Universal Logout, or shared signals (default: ssf if --transmitter is given, else global-token-revocation)',
       },
       issuer: { value: 'URL', about: 'Universal Logout: the iss of its tokens, such as https://acme.okta.com' },
       'jwks-url': { value: 'URL', about: 'Universal Logout: the keys (default: <issuer>/oauth2/v1/keys, as at Okta)' },
@@ -31,16 +46,19 @@ export const signalCommands = [
       'signals add acme --issuer https://acme.okta.com',
       'signals add acme --transmitter https://acme.okta.com',
     ],
-    run: (callAdmin, { slug, issuer, transmitter, auth, audience, subject, by, ...input }) =>
-      callAdmin(
+    run: (callAdmin, { slug, issuer, transmitter, auth, audience, subject, by, ...input }) => {
+      const type = input.type ?? (transmitter === undefined ? 'global-token-revocation' : 'ssf');
+      checkSender(type, { issuer, transmitter });
+      return callAdmin(
         sources(slug),
         post({
-          type: input.type ?? (transmitter === undefined ? 'global-token-revocation' : 'ssf'),
+          type,
           ...{ issuer, jwksUrl: input['jwks-url'], transmitter, auth, audience, subject, by },
           endsOn: input['ends-on']?.split(',').flatMap((name) => name.trim() || []),
           anyInitiator: input['any-initiator'],
         }),
-      ),
+      );
+    },
     quiet: ({ endpoint }) => endpoint,
     show: (source) => [showSource(source), '', ...nextStep(source)].join('\n'),
   },
@@ -52,7 +70,7 @@ export const signalCommands = [
     run: (callAdmin, { slug }) => callAdmin(sources(slug)),
     show: (all, { slug }) =>
       all.length === 0
-        ? `No sources of signals. Add one: npm run admin -- signals add ${slug} --type global-token-revocation`
+        ? `No sources of signals. Add one: npm run admin -- signals add ${slug} --issuer https://acme.okta.com`
         : all.map(showSource).join('\n\n'),
   },
   {

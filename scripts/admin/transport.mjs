@@ -42,7 +42,11 @@ export async function openAdmin({
   if (url !== undefined && isRemote)
     throw new AdminError('usage', '--url and --remote exclude each other. Use one of them.');
   if (isRemote) return { callAdmin: askedBy(throughWrangler(() => openProxy(open, stateDir, environment))) };
-  if (url !== undefined) return { callAdmin: askedBy(overHttp(addressIn(url), tokenIn(env))) };
+  if (url !== undefined) {
+    const service = addressIn(url);
+    const ask = overHttp(service, tokenIn(env));
+    return { callAdmin: askedBy(async (path, init) => checkAccepted(service, await ask(path, init))) };
+  }
   const holder = await localService(stateDir);
   const token = await readOwn(adminTokenOf(stateDir));
   if (holder.url === undefined || token === undefined) throw notReady(stateDir);
@@ -61,6 +65,12 @@ function askedBy(ask) {
     });
     return read(answer, text);
   };
+}
+
+/** The service's own words for a 401 are about its bearer token, which an operator has never met. */
+function checkAccepted(url, result) {
+  if (result.answer.status !== 401) return result;
+  throw new AdminError('unauthorized', `${url} does not accept this ADMIN_TOKEN.`, 401);
 }
 
 /** A redirection is an error: the token is for this address alone. */

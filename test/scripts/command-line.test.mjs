@@ -351,3 +351,14 @@ describe('what is printed for people', () => {
     expect(show('basic revoke', { revoked: 0, passwords: [] })).toBe('There was no password to revoke.');
   });
 });
+
+describe('signals add', () => {
+  it.each([{}, { type: 'ssf', issuer: 'https://a.okta.com' }, { type: 'global-token-revocation' }])(
+    'of %j names the option that is missing, and asks nothing of the service',
+    (input) => {
+      const { run } = commands.find(({ name }) => name === 'signals add');
+      const callAdmin = () => expect.fail('asked');
+      expect(() => run(callAdmin, { slug: 'acme', ...input })).toThrow('needs --issuer <URL> for Universal Logout, or');
+    },
+  );
+});

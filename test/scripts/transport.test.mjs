@@ -83,6 +83,15 @@ describe('--url', () => {
     expect(seen).toEqual([['POST', '/behind/admin/v1/orgs?x=1', `Bearer ${token}`]]);
   });
 
+  it('says that the service does not accept ADMIN_TOKEN', async () => {
+    const url = await serve((_, response) => response.writeHead(401).end('{"error":"unauthorized","detail":"no"}'));
+    const { callAdmin } = await opened(url);
+    await expect(callAdmin('/orgs')).rejects.toMatchObject({
+      code: 'unauthorized',
+      message: `${url} does not accept this ADMIN_TOKEN.`,
+    });
+  });
+
   it('follows no redirection with it', async () => {
     let isAsked = false;
     const other = await serve((_, response) => {

@@ -55,7 +55,7 @@ hosts.post('/', body(addBody), async (c) => {
   } catch (error) {
     if (error instanceof Taken)
       throw new ScimError(409, undefined, `There is an application ${name} already: "hosts rotate" replaces its token`);
-    if (error instanceof Unmet) throw invalidValue('orgs: ids or slugs of orgs were expected');
+    if (error instanceof Unmet) throw invalidValue('orgs: slugs or ids of orgs that exist were expected');
     throw error;
   }
 });

@@ -142,6 +142,11 @@ describe('a command', () => {
     }
   });
 
+  it('of package.json has no other one as its hook by the accident of a name', () => {
+    const names = Object.keys(JSON.parse(read('package.json')).scripts);
+    expect(names.filter((name) => names.includes(`pre${name}`) || names.includes(`post${name}`))).toEqual([]);
+  });
+
   it.each(PAGES)('npm run … in %s exists', (path) => {
     const { scripts } = JSON.parse(read('package.json'));
     const run = [...read(path).matchAll(/npm run (?:-s )?([a-z][\w:-]*)/g)].map(([, name]) => name);

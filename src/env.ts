@@ -30,7 +30,7 @@ export interface Env extends Databases {
   readonly D1_QUERY_LIMIT_COUNTS?: string;
   /** Unset: /admin/v1 does not exist. At least 32 characters, and not HOST_TOKEN. */
   readonly ADMIN_TOKEN?: string;
-  /** Unset: /sessions/v1 does not exist. At least 32 characters, and not ADMIN_TOKEN. */
+  /** Unset: only tokens of `hosts add` open /sessions/v1. At least 32 characters, and not ADMIN_TOKEN. */
   readonly HOST_TOKEN?: string;
   /** What the portal calls the vendor's product. */
   readonly PORTAL_NAME?: string;

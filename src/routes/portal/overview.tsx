@@ -88,6 +88,7 @@ overview.get('/', async (c) => {
     notice: done[asked],
     events: asked === 'on' ? ['scim_enabled'] : asked === 'off' ? ['scim_disabled'] : [],
   };
+  const lastChange = health.changes.at(-1)?.lastAt;
   const state = !isOn ? 'failed' : latest === undefined ? 'waiting' : isSilent ? 'warn' : 'works';
   return render(
     c,
@@ -98,11 +99,14 @@ overview.get('/', async (c) => {
         id="state"
         live
         title={settings.idp ? providerOf(settings.idp) || texts.yourProvider : texts.yourProvider}
-        end={<Badge mark={state}>{words.states[state]}</Badge>}
+        end={
+          <Badge mark={state}>{words.states[state === 'waiting' && lastChange !== undefined ? 'ended' : state]}</Badge>
+        }
       >
         <Facts
           of={[
-            [
+            // The credential that was used last may be revoked: then nothing says when the last request was.
+            (latest !== undefined || lastChange === undefined) && [
               words.lastRequest,
               latest ? (
                 <>
@@ -115,7 +119,7 @@ overview.get('/', async (c) => {
                 texts.never
               ),
             ],
-            [words.lastChange, <Time visit={visit} at={health.changes.at(-1)?.lastAt} />],
+            [words.lastChange, <Time visit={visit} at={lastChange} />],
             quiet && [words.usual, words.days(quiet.usual)],
           ]}
         />

@@ -224,6 +224,19 @@ describe('held deactivations', () => {
   });
 });
 
+describe('overview', () => {
+  it('of an org whose token was revoked says that it is not connected any more, and never that it was not yet', async () => {
+    const cut = await newIdp('cut-off');
+    await cut.user('ada@cut-off.com');
+    const bob = await visit('cut-off', { contact: 'bob@cut-off.com' });
+    expect(await show('', bob)).toContain('Last request');
+    expect((await admin('DELETE', '/orgs/cut-off/tokens')).status).toBe(200);
+    const page = await show('', bob);
+    expect(page).toContain('not connected any more');
+    expect(page).not.toMatch(/not connected yet|never/);
+  });
+});
+
 describe('switching off', () => {
   it('keeps people and groups as they are; removal tells in numbers first, and goes through once it is confirmed', async () => {
     const leaving = await newIdp('leaving');

@@ -319,7 +319,13 @@ export const de: Texts = {
   },
 
   overview: {
-    states: { works: 'verbunden', failed: 'aus', waiting: 'noch nicht verbunden', warn: 'still' },
+    states: {
+      works: 'verbunden',
+      failed: 'aus',
+      waiting: 'noch nicht verbunden',
+      ended: 'nicht mehr verbunden',
+      warn: 'still',
+    },
     lastRequest: 'Letzte Anfrage',
     lastChange: 'Letzte Änderung',
     usual: 'Sonst mindestens alle',

@@ -325,7 +325,13 @@ export const en = {
   },
 
   overview: {
-    states: { works: 'connected', failed: 'off', waiting: 'not connected yet', warn: 'silent' },
+    states: {
+      works: 'connected',
+      failed: 'off',
+      waiting: 'not connected yet',
+      ended: 'not connected any more',
+      warn: 'silent',
+    },
     lastRequest: 'Last request',
     lastChange: 'Last change',
     usual: 'Usually at least every',

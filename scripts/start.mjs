@@ -27,7 +27,7 @@ Environment variables:
   PORT               the port (default: 8787; 0: a free one)
   STATE_DIR          the folder of the data (default: .wrangler/state)
   ADMIN_TOKEN        the token of the admin API (default: random, in STATE_DIR)
-  HOST_TOKEN         the token of the sessions API (default: the API is off)
+  HOST_TOKEN         the token of the sessions API (default: only those of hosts add)
   SWEEP_INTERVAL     seconds between two runs of the cron (default: 60; 0: none)
   WEBHOOK_KEY        what encrypts secrets of webhooks (default: random, in STATE_DIR)
   ALLOW_LOOPBACK_JWKS=true       keys of OAuth issuers may be on this machine

@@ -53,7 +53,7 @@ session: changes, 500 users      |     1 |          7 |     13500 |      5500 | 
 session: discover                |     1 |          1 |       250 |         5 |            0 |            0 |        0 |         0 |     0
 signal: Universal Logout         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
 signal: account-disabled         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
-signal: forged                   |     0 |          0 |         0 |         0 |            0 |            0 |        0 |         0 |     2
+signal: forged                   |     1 |          2 |       200 |         5 |            0 |            0 |        0 |         0 |     2
 `);
 
 const SIZE = 2_000;

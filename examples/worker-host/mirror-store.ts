@@ -1,20 +1,20 @@
 /** A mirror's store on D1 with drizzle. The statements of a page and its cursor are one batch: all of them hold, or none. */
-import { eq } from 'drizzle-orm';
+import { and, eq } from 'drizzle-orm';
 import type { BatchItem } from 'drizzle-orm/batch';
 import { drizzle } from 'drizzle-orm/d1';
 import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import type { MirroredGroup, MirroredUser, MirrorStore } from 'scim-worker/mirror';
 
-/** The columns that the application looks for, and all that the directory says. */
+/** The columns that the application looks for, and all that the directory says. An imported org may have another org's ids. */
 export const people = sqliteTable('people', {
-  id: text('id').primaryKey(),
+  id: text('id').notNull(),
   org: text('org').notNull(),
   userName: text('user_name').notNull(),
   active: integer('active', { mode: 'boolean' }).notNull(),
   user: text('user', { mode: 'json' }).$type<MirroredUser>().notNull(),
 });
 export const roles = sqliteTable('roles', {
-  id: text('id').primaryKey(),
+  id: text('id').notNull(),
   org: text('org').notNull(),
   group: text('group', { mode: 'json' }).$type<MirroredGroup>().notNull(),
 });
@@ -25,8 +25,8 @@ export const cursors = sqliteTable('mirror_cursors', {
 
 /** For the migrations of the application. */
 export const TABLES = [
-  'CREATE TABLE IF NOT EXISTS people (id TEXT PRIMARY KEY, org TEXT NOT NULL, user_name TEXT NOT NULL, active INTEGER NOT NULL, user TEXT NOT NULL)',
-  'CREATE TABLE IF NOT EXISTS roles (id TEXT PRIMARY KEY, org TEXT NOT NULL, "group" TEXT NOT NULL)',
+  'CREATE TABLE IF NOT EXISTS people (id TEXT NOT NULL, org TEXT NOT NULL, user_name TEXT NOT NULL, active INTEGER NOT NULL, user TEXT NOT NULL, PRIMARY KEY (org, id))',
+  'CREATE TABLE IF NOT EXISTS roles (id TEXT NOT NULL, org TEXT NOT NULL, "group" TEXT NOT NULL, PRIMARY KEY (org, id))',
   'CREATE TABLE IF NOT EXISTS mirror_cursors (org TEXT PRIMARY KEY, cursor TEXT NOT NULL)',
 ];
 
@@ -36,17 +36,27 @@ export function d1Store(database: D1Database, org: string): MirrorStore {
   return {
     upsertUser(user) {
       const row = { id: user.id, org, userName: user.userName, active: user.active, user };
-      page.push(db.insert(people).values(row).onConflictDoUpdate({ target: people.id, set: row }));
+      page.push(
+        db
+          .insert(people)
+          .values(row)
+          .onConflictDoUpdate({ target: [people.org, people.id], set: row }),
+      );
     },
     removeUser(id) {
-      page.push(db.delete(people).where(eq(people.id, id)));
+      page.push(db.delete(people).where(and(eq(people.org, org), eq(people.id, id))));
     },
     upsertGroup(group) {
       const row = { id: group.id, org, group };
-      page.push(db.insert(roles).values(row).onConflictDoUpdate({ target: roles.id, set: row }));
+      page.push(
+        db
+          .insert(roles)
+          .values(row)
+          .onConflictDoUpdate({ target: [roles.org, roles.id], set: row }),
+      );
     },
     removeGroup(id) {
-      page.push(db.delete(roles).where(eq(roles.id, id)));
+      page.push(db.delete(roles).where(and(eq(roles.org, org), eq(roles.id, id))));
     },
     async loadCursor() {
       return (await db.select().from(cursors).where(eq(cursors.org, org)))[0]?.cursor;

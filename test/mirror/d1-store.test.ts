@@ -31,3 +31,24 @@ it('a database on D1 is filled, follows, and is as it was when a batch fails', a
   expect(await env.DB.prepare("SELECT active FROM people WHERE id = 'u2'").first('active')).toBe(0);
   expect(await env.DB.prepare('SELECT count(*) AS n FROM roles').first('n')).toBe(0);
 });
+
+it('two orgs that have the same ids, as an imported one may, do not touch each other', async () => {
+  const [ours, theirs] = ['ours', 'theirs'].map((org) => d1Store(env.DB, org));
+  const user = (userName: string) => ({ id: 'same', userName, active: true }) as never;
+  const group = (displayName: string) => ({ id: 'same', displayName, permissions: [] }) as never;
+  for (const [store, name] of [
+    [ours!, 'ada'],
+    [theirs!, 'grace'],
+  ] as const) {
+    await store.upsertUser(user(name));
+    await store.upsertGroup(group(name));
+    await store.saveCursor('1');
+  }
+  await ours!.removeUser('same');
+  await ours!.removeGroup('same');
+  await ours!.saveCursor('2');
+  for (const table of ['people', 'roles']) {
+    const left = await env.DB.prepare(`SELECT org FROM ${table} WHERE id = 'same'`).all();
+    expect(left.results).toEqual([{ org: 'theirs' }]);
+  }
+});

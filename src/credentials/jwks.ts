@@ -4,6 +4,7 @@
  */
 import { waitUntil } from 'cloudflare:workers';
 import { createRemoteJWKSet, customFetch, type RemoteJWKSet } from 'jose';
+import { boundedText } from './bounded-text';
 
 /** The keys could not be had now; the same assertion may be good in a moment. */
 export class KeysUnavailable extends Error {}
@@ -84,15 +85,7 @@ async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
 async function fetchBounded(url: string, options: RequestInit): Promise<string> {
   const response = await fetch(url, options);
   if (response.status !== 200) throw new Error(`status ${response.status}`);
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
-  let text = '';
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.byteLength;
-    if (length > MAX_BYTES) throw new Error('too large');
-    text += decoder.decode(chunk, { stream: true });
-  }
-  text += decoder.decode();
+  const text = await boundedText(response, MAX_BYTES);
   const set: unknown = JSON.parse(text);
   if (!Array.isArray((set as { keys?: unknown } | null)?.keys)) throw new Error('no key set');
   return text;

@@ -1,4 +1,5 @@
 /** Whether a domain is the customer's: its TXT record, asked of DNS over HTTPS (RFC 8484; the JSON form of the resolvers). */
+import { boundedText } from '../credentials/bounded-text';
 import { randomText } from '../credentials/secret';
 import { type Env, settings } from '../env';
 import type { Actor } from '../events';
@@ -43,9 +44,7 @@ export async function lookUp(env: Env, { domain, value }: Pick<Domain, 'domain' 
       redirect: 'manual',
     });
     if (!answer.ok) return 'unknown';
-    const text = await answer.text();
-    if (text.length > MAX_ANSWER) return 'unknown';
-    const { Status: status, Answer: records = [] } = JSON.parse(text) as {
+    const { Status: status, Answer: records = [] } = JSON.parse(await boundedText(answer, MAX_ANSWER)) as {
       Status?: unknown;
       Answer?: { type?: unknown; data?: unknown }[];
     };

@@ -26,7 +26,7 @@ export const exitCommand = {
   more: 'After an interruption, the same command goes on.',
   args: ['slug'],
   options: {
-    confirm: { value: 'slug', about: 'the slug once more: do it (default: only say what would be done)' },
+    confirm: { value: 'slug', about: 'repeat the slug to do it (default: only say what would be done)' },
     until: {
       value: 'step',
       about: [
@@ -49,7 +49,7 @@ export const exitCommand = {
 async function run(callAdmin, { slug, confirm, until = DEFAULT, list, by }) {
   if (!STEPS.includes(until)) throw new AdminError('usage', `--until: one of ${STEPS.join(', ')} was expected.`);
   if (confirm !== undefined && confirm !== slug) {
-    throw new AdminError('usage', `--confirm: ${slug} was expected, the slug once more.`);
+    throw new AdminError('usage', `--confirm: ${slug} was expected: repeat the slug.`);
   }
   const found = await callAdmin(org(slug, '/exit'));
   const isDry = confirm === undefined;

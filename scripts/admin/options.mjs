@@ -10,7 +10,7 @@ export const reason = { value: 'text', about: 'why; recorded in the journal' };
  */
 export const confirm = (repeats, because) => ({
   value: repeats,
-  about: `the ${repeats} once more: ${because}`,
+  about: `repeat the ${repeats} to confirm: ${because}`,
   required: true,
   repeats,
   because,

@@ -105,7 +105,7 @@ export const webhookCommands = [
   },
   {
     name: 'webhook replay',
-    about: 'Send the events of an org once more, beginning with this one.',
+    about: 'Send the events of an org again, beginning with this one.',
     more: 'The messages have new ids and the present state. The numbers of events are in: events <slug>.',
     args: ['webhook'],
     options: {
@@ -116,7 +116,7 @@ export const webhookCommands = [
     example: 'webhook replay wh_4tGbX0sJq2LmN8aP --org acme --from 120',
     run: (callAdmin, { webhook: id, from, org, by }) =>
       callAdmin(path(id, '/replay'), post({ from: /^\d+$/.test(from) ? Number(from) : from, org, by })),
-    show: ({ org, from, through }) => `Events ${from} to ${through} of ${harmless(org)} are sent once more.`,
+    show: ({ org, from, through }) => `Events ${from} to ${through} of ${harmless(org)} are sent again.`,
   },
   {
     name: 'webhook remove',

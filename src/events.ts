@@ -85,7 +85,7 @@ export interface Details {
   /** Attributes that changed, and whose values were too much for an event, with how many bytes they were. */
   readonly leftOut?: Record<string, number>;
   /** Where the client's message had to be read against the RFC's letter (scim/quirks.ts). */
-  readonly bends?: readonly string[];
+  readonly quirks?: readonly string[];
   readonly [more: string]: unknown;
 }
 

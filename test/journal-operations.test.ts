@@ -305,12 +305,12 @@ describe('its event tells of', () => {
   });
 });
 
-it('says which ids of nobody were left out, and which bends a message needed', async () => {
+it('says which ids of nobody were left out, and which quirks a message needed', async () => {
   const events = await journal(idp.orgId);
   expect(events.find(({ details }) => details.unknownMembers)?.details).toMatchObject({ unknownMembers: ['nobody'] });
   const { body } = await admin('GET', org('/events?type=group.updated'));
   expect(body.events.map(({ outcome }: { outcome: string }) => outcome)).toContain('partly');
-  expect(events.find(({ type }) => type === 'user.deactivated')?.details.bends).toContain('boolean-string');
+  expect(events.find(({ type }) => type === 'user.deactivated')?.details.quirks).toContain('boolean-string');
 });
 
 it('names at most a thousand members of a change, and counts all', async () => {

@@ -125,23 +125,23 @@ describe('the journal of an org', () => {
     });
   });
 
-  it('names the bends that a message needed', async () => {
+  it('names the quirks that a message needed', async () => {
     const { id } = await idp.user('ada@x.example');
     await news();
     await idp.patch(`/Users/${id}`, [{ op: 'Replace', path: 'active', value: 'False' }]);
     const [event] = await news();
-    expect([...event!.details.bends].sort()).toEqual(['boolean-string', 'capital-op']);
+    expect([...event!.details.quirks].sort()).toEqual(['boolean-string', 'capital-op']);
     const { body } = await idp.ask('POST', '/Users', {
       body: { userName: 'bob@x.example', emails: { value: 'b@x.example' } },
     });
     const [created] = await news();
     expect(created!.target_id).toBe(body.id);
-    expect([...created!.details.bends].sort()).toEqual(['missing-schemas', 'single-value']);
+    expect([...created!.details.quirks].sort()).toEqual(['missing-schemas', 'single-value']);
   });
 
   it('has none for a message that is right', async () => {
     await idp.user('ada@x.example');
-    expect((await news()).at(-1)!.details).not.toHaveProperty('bends');
+    expect((await news()).at(-1)!.details).not.toHaveProperty('quirks');
   });
 
   it('tells of the org’s creation, of SCIM switched on and off, of tokens issued and revoked, and by whom', async () => {

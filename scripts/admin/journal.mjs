@@ -159,14 +159,14 @@ function showEvent({ seq, at, type, outcome, actor, target, targetName, details 
 }
 
 /** The attributes that changed, how many members joined and left; --json has all of it. */
-function summary({ changed = {}, joinedCount, leftCount, unknownMembers, bends, ...more }) {
+function summary({ changed = {}, joinedCount, leftCount, unknownMembers, quirks, ...more }) {
   return [
     Object.keys(changed).length > 0 ? `attributes: ${Object.keys(changed).join(', ')}` : '',
     joinedCount ? `${joinedCount} members joined` : '',
     leftCount ? `${leftCount} members left` : '',
     unknownMembers ? `${unknownMembers.length} unknown members skipped` : '',
     typeof more.cause === 'string' ? `cause: ${more.cause}` : '',
-    bends ? `tolerated: ${bends.map(words).join(', ')}` : '',
+    quirks ? `tolerated: ${quirks.map(words).join(', ')}` : '',
   ]
     .filter(Boolean)
     .join('; ');

@@ -27,8 +27,8 @@ export function tell(event: Told, userId: string, names: ReadonlyMap<string, str
   const told = event.type.startsWith('group.')
     ? inGroup(event, userId, group(event.target), by)
     : tale(by, event.details, group);
-  const bends = listOf(event.details['bends']);
-  const allowance = bends && bends.length > 0 ? `tolerated: ${bends.map(words).join(', ')}` : '';
+  const quirks = listOf(event.details['quirks']);
+  const allowance = quirks && quirks.length > 0 ? `tolerated: ${quirks.map(words).join(', ')}` : '';
   return [told, changes(event), linked(event.details['linked']), others(event), allowance].filter(Boolean).join('; ');
 }
 

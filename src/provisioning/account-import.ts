@@ -6,7 +6,7 @@ import type { Details, EventDraft } from '../events';
 import { invalidValue, notFound, ScimError } from '../scim/error';
 import { isId } from '../scim/id';
 import { externalIdOf, isSameName } from '../scim/identifying';
-import type { Bends } from '../scim/quirks';
+import type { Quirks } from '../scim/quirks';
 import { isSame, member, type Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
 import { Taken, Unmet } from '../store/d1/batch';
@@ -59,7 +59,7 @@ interface Read {
   readonly id: string | undefined;
   readonly isProtected: boolean | undefined;
   readonly resource: Resource;
-  readonly bends: Bends;
+  readonly quirks: Quirks;
 }
 
 /**
@@ -108,10 +108,10 @@ function readAccount({ types }: TypedOrg, { line, account }: Offered): Read {
     throw invalidValue('id: 1 to 64 letters, digits, ".", "_" and "-" were expected, not beginning with "."');
   if (isProtected !== undefined && typeof isProtected !== 'boolean')
     throw invalidValue('protected: true or false was expected');
-  const bends: Bends = new Set();
-  const resource = readResource(types.user, account, bends);
-  bends.delete('missing-schemas'); // what a host app writes out is no message
-  return { line, id: id as string | undefined, isProtected, resource, bends };
+  const quirks: Quirks = new Set();
+  const resource = readResource(types.user, account, quirks);
+  quirks.delete('missing-schemas'); // what a host app writes out is no message
+  return { line, id: id as string | undefined, isProtected, resource, quirks };
 }
 
 /** The userName, for the operator: as it was offered, if it is a text. */
@@ -210,7 +210,7 @@ class Plan {
     this.#peak = Math.max(this.#peak, this.#activated);
   }
 
-  #make({ id: own, isProtected, resource: said, bends }: Read, isActive: boolean, step: number): void {
+  #make({ id: own, isProtected, resource: said, quirks }: Read, isActive: boolean, step: number): void {
     const id = own ?? crypto.randomUUID();
     const { now } = this.org.store;
     const resource = { ...said, active: isActive };
@@ -221,7 +221,7 @@ class Plan {
     this.#happenings.push({
       type: 'user.imported',
       targetId: id,
-      details: detailsOf({}, resource, bends),
+      details: detailsOf({}, resource, quirks),
       publishes: isPublished,
     });
     if (isPublished) this.#published.push(id);
@@ -230,7 +230,7 @@ class Plan {
   }
 
   #change(
-    { isProtected, resource: said, bends }: Read,
+    { isProtected, resource: said, quirks }: Read,
     is: NonNullable<Found['account']> & { readonly resource: Resource },
     isActive: boolean,
     step: number,
@@ -252,7 +252,7 @@ class Plan {
       this.#changed.push({ before, draft: { ...before, isActive, resource, version: version + 1, modifiedAt } });
       this.#step(step);
       const { endsSessions, isPublished } = replacement(is.isActive, isActive);
-      const details = detailsOf(is.resource, resource, bends);
+      const details = detailsOf(is.resource, resource, quirks);
       this.#happenings.push({ type: 'user.imported', targetId: id, details, publishes: isPublished });
       if (endsSessions) this.#ended.push(id);
       else if (isPublished) this.#published.push(id);

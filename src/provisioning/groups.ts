@@ -7,7 +7,7 @@ import { Budget } from '../scim/patch/budget';
 import { type MembershipChange, needsMembers, replacedBy, splitMembership } from '../scim/patch/membership';
 import { parsePatch } from '../scim/patch/parse';
 import { isAskedFor, isWanted, type Projection } from '../scim/projection';
-import type { Bends } from '../scim/quirks';
+import type { Quirks } from '../scim/quirks';
 import { isSame, type JsonObject, type Related, type Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
 import { Taken, Unmet } from '../store/d1/batch';
@@ -30,11 +30,11 @@ export async function getGroup(org: Org, id: string, projection: Projection): Pr
 
 /** @throws ScimError 400; 409 uniqueness when the displayName is another group's. */
 export async function createGroup(org: TypedOrg, body: unknown, projection: Projection): Promise<StoredGroup> {
-  const bends: Bends = new Set();
-  const { resource, memberIds } = split(readResource(org.types.group, body, bends, org));
+  const quirks: Quirks = new Set();
+  const { resource, memberIds } = split(readResource(org.types.group, body, quirks, org));
   const id = org.newId ?? crypto.randomUUID();
   const { now } = org.store;
-  const details = { ...detailsOf({}, resource, bends), ...joined(memberIds) };
+  const details = { ...detailsOf({}, resource, quirks), ...joined(memberIds) };
   try {
     const draft = { id, resource, createdAt: now, modifiedAt: now };
     const happening = { type: 'group.created', targetId: id, details } as const;
@@ -62,14 +62,14 @@ export function replaceGroup(
   ifMatch: TagCondition | undefined,
   projection: Projection,
 ): Promise<StoredGroup> {
-  const bends: Bends = new Set();
-  const { resource, memberIds } = split(readResource(org.types.group, body, bends, org));
+  const quirks: Quirks = new Set();
+  const { resource, memberIds } = split(readResource(org.types.group, body, quirks, org));
   const members = replacedBy(memberIds);
   return retried(async () =>
     // RFC 7644 §3.5.1: a PUT always answers with the whole resource, however many members it has.
     changeGroup(org, await readBefore(org, id, members), members, ifMatch, wholly(projection), () => ({
       after: resource,
-      bends,
+      quirks,
     })),
   );
 }
@@ -86,18 +86,21 @@ export function patchGroup(
   ifMatch: TagCondition | undefined,
   projection: Projection,
 ): Promise<StoredGroup> {
-  const bends: Bends = new Set();
-  const all = parsePatch(body, bends);
+  const quirks: Quirks = new Set();
+  const all = parsePatch(body, quirks);
   const type = org.types.group;
   const { baseUrl } = org;
   const mustKnow = needsMembers(type, all, { baseUrl });
-  const asked = splitMembership(type, all, [], bends, { baseUrl });
+  const asked = splitMembership(type, all, [], quirks, { baseUrl });
   return retried(async () => {
     const before = await readBefore(org, id, mustKnow ? replacedBy(asked.members.add) : asked.members);
     // Only a filter that asks more of the members than who they are has to see them.
     const options = { baseUrl, budget: new Budget(), unknownAttributes: org.store.profile.settings.unknownAttributes };
-    const { operations, members } = mustKnow ? splitMembership(type, all, folded(org, before), bends, options) : asked;
-    const compute = (resource: Resource) => ({ after: applyPatch(type, resource, operations, bends, options), bends });
+    const { operations, members } = mustKnow ? splitMembership(type, all, folded(org, before), quirks, options) : asked;
+    const compute = (resource: Resource) => ({
+      after: applyPatch(type, resource, operations, quirks, options),
+      quirks,
+    });
     const narrowed = mustKnow ? narrow(before, members) : before;
     return changeGroup(org, narrowed, members, ifMatch, briefly(projection), compute);
   });
@@ -134,16 +137,16 @@ async function changeGroup(
   members: MembershipChange,
   ifMatch: TagCondition | undefined,
   answered: AnsweredMembers,
-  compute: (before: Resource) => { readonly after: Resource; readonly bends: Bends },
+  compute: (before: Resource) => { readonly after: Resource; readonly quirks: Quirks },
 ): Promise<StoredGroup | undefined> {
   const { group, joining, leaving, unknown } = before;
   const { id } = group;
   if (ifMatch !== undefined && !hasTag(ifMatch, group.version)) throw preconditionFailed();
   if (unknown.length > 0 && org.store.profile.settings.unknownMembers === 'reject') throw unknownMembers();
-  const { after, bends } = compute(group.resource);
+  const { after, quirks } = compute(group.resource);
   const isChanged = !isSame(group.resource, after);
   if (!isChanged && joining.length === 0 && leaving.length === 0) {
-    if (unknown.length > 0) await changes.noteUnknown(org.store, org.actor, id, detailsOfChange(before, after, bends));
+    if (unknown.length > 0) await changes.noteUnknown(org.store, org.actor, id, detailsOfChange(before, after, quirks));
     return withMembersFor(org, group, answered);
   }
   const isGuarded = isChanged || members.isReplaced || ifMatch !== undefined;
@@ -161,7 +164,7 @@ async function changeGroup(
         ...(isChanged && { draft: { id, resource: after, createdAt: group.createdAt, modifiedAt: org.store.now } }),
       },
       org.actor,
-      { type: 'group.updated', targetId: id, details: detailsOfChange(before, after, bends) },
+      { type: 'group.updated', targetId: id, details: detailsOfChange(before, after, quirks) },
       answered === 'few' && isLarge ? 'none' : answered,
     );
     await publishAll(org, changed.signedOut);
@@ -191,9 +194,9 @@ async function withMembersFor(org: Org, group: StoredGroup, answered: AnsweredMe
   return group.memberCount > room ? group : getGroup(org, group.id, {});
 }
 
-function detailsOfChange({ group, joining, leaving, unknown }: GroupBefore, after: Resource, bends: Bends) {
+function detailsOfChange({ group, joining, leaving, unknown }: GroupBefore, after: Resource, quirks: Quirks) {
   return {
-    ...detailsOf(group.resource, after, bends),
+    ...detailsOf(group.resource, after, quirks),
     ...joined(ids(joining)),
     ...(leaving.length > 0 && { left: ids(leaving).slice(0, MAX_NOTED), leftCount: leaving.length }),
     ...(unknown.length > 0 && { unknownMembers: unknown.slice(0, MAX_NOTED) }),

@@ -1,6 +1,6 @@
 /** What a change of a user means: active before x active after -> created, updated, deactivated, … Pure. */
 import type { Details, EventType } from '../events';
-import type { Bends } from '../scim/quirks';
+import type { Quirks } from '../scim/quirks';
 import type { Resource } from '../scim/resource';
 import { differenceOf } from './changed';
 
@@ -28,8 +28,8 @@ export function restoration(isActive: boolean): Change {
   return { type: 'user.restored', endsSessions: !isActive, isPublished: true };
 }
 
-/** What the event says of a change: each attribute that differs, and the bends that its message needed. */
-export const detailsOf = (before: Resource, after: Resource, bends: Bends): Details => ({
+/** What the event says of a change: each attribute that differs, and the quirks that its message needed. */
+export const detailsOf = (before: Resource, after: Resource, quirks: Quirks): Details => ({
   ...differenceOf(before, after),
-  ...(bends.size > 0 && { bends: [...bends] }),
+  ...(quirks.size > 0 && { quirks: [...quirks] }),
 });

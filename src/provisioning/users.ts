@@ -4,7 +4,7 @@ import { hasTag, type TagCondition } from '../scim/etag';
 import { identityChanges } from '../scim/identifying';
 import { applyPatch } from '../scim/patch/apply';
 import { parsePatch } from '../scim/patch/parse';
-import type { Bends } from '../scim/quirks';
+import type { Quirks } from '../scim/quirks';
 import { isSame, type Resource, type Stored } from '../scim/resource';
 import { readResource } from '../scim/validate';
 import { Taken } from '../store/d1/batch';
@@ -36,8 +36,8 @@ export async function getUser(org: Org, id: string, toChange = false): Promise<S
  *   the externalId is somebody else's; 429 when they would be taken out and the brake holds that.
  */
 export async function createUser(org: TypedOrg, body: unknown, mayBeKnownAlready = false): Promise<Stored> {
-  const bends: Bends = new Set();
-  const said = readResource(org.types.user, body, bends, org);
+  const quirks: Quirks = new Set();
+  const said = readResource(org.types.user, body, quirks, org);
   const resource = withActive(said, true); // an IdP waits for `active` in the answer
   const passedOver = new Set<string>();
   let notLinked: readonly string[] = [];
@@ -45,7 +45,7 @@ export async function createUser(org: TypedOrg, body: unknown, mayBeKnownAlready
   return retried(async () => {
     if (isTried) {
       try {
-        return await insert(org, resource, bends, notLinked, [...passedOver]);
+        return await insert(org, resource, quirks, notLinked, [...passedOver]);
       } catch (error) {
         if (!mayBeKnown(error)) return refused(org, error);
       }
@@ -57,11 +57,11 @@ export async function createUser(org: TypedOrg, body: unknown, mayBeKnownAlready
       case 'taken':
         throw uniqueness('userName', isForeign(said, meaning.account) ? ' with another externalId' : '');
       case 'known':
-        return comeBack(org, meaning.account, said, bends);
+        return comeBack(org, meaning.account, said, quirks);
       case 'deleted':
-        return save(org, meaning.account, resource, resource['active'] === true, bends, { isFromRead: true });
+        return save(org, meaning.account, resource, resource['active'] === true, quirks, { isFromRead: true });
       case 'unlinked':
-        return link(org, meaning.account, said, bends, meaning.by);
+        return link(org, meaning.account, said, quirks, meaning.by);
       case 'new':
         for (const { id } of [...alike.tombstones, ...alike.addressed]) passedOver.add(id);
         notLinked = meaning.notLinked.map(({ id }) => id);
@@ -78,7 +78,7 @@ const mayBeKnown = (error: unknown): boolean =>
 async function insert(
   org: TypedOrg,
   resource: Resource,
-  bends: Bends,
+  quirks: Quirks,
   notLinked: readonly string[],
   passedOver: readonly string[],
 ): Promise<Stored> {
@@ -86,7 +86,7 @@ async function insert(
   const { now } = org.store;
   const isActive = resource['active'] === true;
   const change = creation(isActive);
-  const details = { ...detailsOf({}, resource, bends), ...(notLinked.length > 0 && { notLinked }) };
+  const details = { ...detailsOf({}, resource, quirks), ...(notLinked.length > 0 && { notLinked }) };
   const happening = { type: change.type, targetId: id, details, publishes: change.isPublished };
   const draft = { id, isActive, resource, version: 1, createdAt: now, modifiedAt: now };
   const user = await changes.insertUser(org.store, org.types.user, draft, org.actor, happening, passedOver);
@@ -95,10 +95,10 @@ async function insert(
 }
 
 /** The account that was deactivated, as the POST says. @returns undefined when another request was quicker. */
-function comeBack(org: TypedOrg, before: StoredUser, said: Resource, bends: Bends): Promise<Stored | undefined> {
+function comeBack(org: TypedOrg, before: StoredUser, said: Resource, quirks: Quirks): Promise<Stored | undefined> {
   const resource = withActive(said, true);
   if (isSame(before.resource, resource)) return unchanged(org, before);
-  return save(org, before, resource, resource['active'] === true, bends, { isFromRead: true });
+  return save(org, before, resource, resource['active'] === true, quirks, { isFromRead: true });
 }
 
 /**
@@ -110,7 +110,7 @@ function link(
   org: TypedOrg,
   before: StoredUser,
   said: Resource,
-  bends: Bends,
+  quirks: Quirks,
   by: LinkedBy,
 ): Promise<Stored | undefined> {
   const { emails } = before.resource;
@@ -119,7 +119,7 @@ function link(
   const merged = { ...before.resource, ...(isKept ? others : said) };
   const after = withActive(merged, before.isActive);
   const keptEmails = isKept && identityChanges({ ...after, emails: said['emails'] ?? emails ?? [] }, after).length > 0;
-  return save(org, before, after, after['active'] === true, bends, {
+  return save(org, before, after, after['active'] === true, quirks, {
     linked: { by, ...(keptEmails && { keptEmails }) },
     isFromRead: true,
   });
@@ -132,8 +132,8 @@ export function replaceUser(
   body: unknown,
   ifMatch: TagCondition | undefined,
 ): Promise<Stored> {
-  return changeUser(org, id, ifMatch, (before, bends) =>
-    withActive(readResource(org.types.user, body, bends, org), before.isActive),
+  return changeUser(org, id, ifMatch, (before, quirks) =>
+    withActive(readResource(org.types.user, body, quirks, org), before.isActive),
   );
 }
 
@@ -144,13 +144,13 @@ export function patchUser(
   body: unknown,
   ifMatch: TagCondition | undefined,
 ): Promise<Stored> {
-  const messageBends: Bends = new Set();
-  const operations = parsePatch(body, messageBends);
-  return changeUser(org, id, ifMatch, (before, bends) => {
-    for (const bend of messageBends) bends.add(bend);
+  const messageQuirks: Quirks = new Set();
+  const operations = parsePatch(body, messageQuirks);
+  return changeUser(org, id, ifMatch, (before, quirks) => {
+    for (const quirk of messageQuirks) quirks.add(quirk);
     const { unknownAttributes } = org.store.profile.settings;
     const options = { baseUrl: org.baseUrl, unknownAttributes };
-    return withActive(applyPatch(org.types.user, before.resource, operations, bends, options), before.isActive);
+    return withActive(applyPatch(org.types.user, before.resource, operations, quirks, options), before.isActive);
   });
 }
 
@@ -159,28 +159,31 @@ function changeUser(
   org: TypedOrg,
   id: string,
   ifMatch: TagCondition | undefined,
-  compute: (before: Pick<StoredUser, 'resource' | 'isActive'>, bends: Bends) => Resource,
+  compute: (before: Pick<StoredUser, 'resource' | 'isActive'>, quirks: Quirks) => Resource,
 ): Promise<Stored> {
   return retried(async () => {
     const before = await getUser(org, id, true);
     if (ifMatch !== undefined && !hasTag(ifMatch, before.version)) throw preconditionFailed();
     if (before.isUnlinked && !mayLink(org.store.profile.settings)) throw notLinked(org);
-    const bends: Bends = new Set();
-    const after = compute(before, bends);
+    const quirks: Quirks = new Set();
+    const after = compute(before, quirks);
     const withdraws = before.isHeld && wantsActive(before, compute);
     if (!before.isUnlinked && isSame(before.resource, after)) {
       if (withdraws) await withdraw(org.store, before.id, org.actor);
       return unchanged(org, before);
     }
     const isActive = (after['active'] as boolean | undefined) ?? before.isActive;
-    return save(org, before, after, isActive, bends, { withdraws, ...(before.isUnlinked && { linked: { by: 'id' } }) });
+    return save(org, before, after, isActive, quirks, {
+      withdraws,
+      ...(before.isUnlinked && { linked: { by: 'id' } }),
+    });
   });
 }
 
 /** A held user counts as inactive for the identity provider. A message that activates the user ends the hold. */
 function wantsActive(
   { resource }: StoredUser,
-  compute: (before: Pick<StoredUser, 'resource' | 'isActive'>, bends: Bends) => Resource,
+  compute: (before: Pick<StoredUser, 'resource' | 'isActive'>, quirks: Quirks) => Resource,
 ): boolean {
   return compute({ resource: { ...resource, active: false }, isActive: false }, new Set())['active'] === true;
 }
@@ -217,7 +220,7 @@ async function save(
   before: StoredUser,
   after: Resource,
   isActive: boolean,
-  bends: Bends,
+  quirks: Quirks,
   { linked, withdraws = false, isFromRead = false }: Saving,
 ): Promise<Stored | undefined> {
   const change = before.isDeleted ? restoration(isActive) : replacement(before.isActive, isActive);
@@ -231,7 +234,7 @@ async function save(
     createdAt: before.createdAt,
     modifiedAt: isAnother ? Math.max(org.store.now, before.modifiedAt) : before.modifiedAt,
   };
-  const details = { ...detailsOf(before.resource, after, bends), ...(linked && { linked }) };
+  const details = { ...detailsOf(before.resource, after, quirks), ...(linked && { linked }) };
   const type = linked && change.type === 'user.updated' ? 'user.linked' : change.type;
   const happening = { type, targetId: before.id, details, publishes: change.isPublished };
   try {

@@ -53,9 +53,13 @@ export function shownEvent({ seq, at, type, actor, target, requestId, details }:
     target: target ?? null,
     requestId,
     ...(endedBy && { endedBy }),
-    details: JSON.parse(details),
+    details: detailsOf(JSON.parse(details)),
   };
 }
+
+/** Events recorded before 0.2 name their quirks `bends`. Readers get one word. */
+const detailsOf = ({ bends, ...details }: Record<string, unknown>): Record<string, unknown> =>
+  bends === undefined ? details : { ...details, quirks: bends };
 
 /**
  * What came of it. What is recorded was committed with its event, so it is `applied`; `partly` where ids of nobody were

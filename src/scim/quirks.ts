@@ -1,6 +1,6 @@
 /**
  * The quirks: what real clients send against the letter of the RFCs, and is accepted. This file is the list. Each quirk has
- * its entry in `Bend`: what is sent, by whom, the clause, the source. Most are brought into their RFC form by a function
+ * its entry in `Quirk`: what is sent, by whom, the clause, the source. Most are brought into their RFC form by a function
  * below, before the strict code sees them; an entry names the file where its code stands elsewhere. The name of a quirk is
  * in the event of the change that needed it. All observed or documented as of 2026-11.
  *
@@ -20,24 +20,24 @@ import { derivedReference, referenced } from './reference';
 import { isObject, type Json, member } from './resource';
 import { ENTERPRISE_USER } from './urns';
 
-export type Bend =
+export type Quirk =
   /** A boolean as text (`booleanOf`). */
   | 'boolean-string'
-  /** One value where a list belongs (`bendValue`). */
+  /** One value where a list belongs (`normalizeValue`). */
   | 'single-value'
-  /** A text where an element with a `value` belongs (`bendValue`). */
+  /** A text where an element with a `value` belongs (`normalizeValue`). */
   | 'bare-string'
-  /** A list of one where a single value belongs (`bendListOfOne`). */
+  /** A list of one where a single value belongs (`unwrapListOfOne`). */
   | 'list-of-one'
-  /** `{"value": x}` around a simple value (`bendValue`). */
+  /** `{"value": x}` around a simple value (`normalizeValue`). */
   | 'wrapped-value'
   /** An element that is emptied to remove it (`isEmptied`; applied in validate.ts and patch/apply.ts). */
   | 'empty-value'
-  /** A reference that is emptied to remove it (`bendValue`). */
+  /** A reference that is emptied to remove it (`normalizeValue`). */
   | 'empty-reference'
   /** `$ref` without `value` (`idIn`). */
   | 'reference-alone'
-  /** The core attributes nested under the core URN (`bendMembers`). */
+  /** The core attributes nested under the core URN (`normalizeMembers`). */
   | 'core-urn-object'
   /** A URN of SCIM 1.1 or of a draft (`hasLegacyUrn`). */
   | 'legacy-schema'
@@ -83,8 +83,8 @@ export type Bend =
   /** Content-Type twice (`mediaTypesOf`; applied in routes/scim/index.ts). */
   | 'repeated-media-type';
 
-/** The names of the bends that one message needed. */
-export type Bends = Set<Bend>;
+/** The names of the quirks that one message needed. */
+export type Quirks = Set<Quirk>;
 
 /** What the reader of a body is told about its request. */
 export interface ReadOptions {
@@ -92,9 +92,9 @@ export interface ReadOptions {
   readonly baseUrl?: string;
 }
 
-/** The same, with the place for the names of the bends. */
+/** The same, with the place for the names of the quirks. */
 export interface Reading extends ReadOptions {
-  readonly bends: Bends;
+  readonly quirks: Quirks;
 }
 
 /**
@@ -129,51 +129,51 @@ export function bareWord(word: string): Literal | undefined {
 }
 
 /**
- * A value of this attribute as a client sent it -> the shape that the schema asks for, if it is one of the known bends.
+ * A value of this attribute as a client sent it -> the shape that the schema asks for, if it is one of the known quirks.
  *
  * @param name as the client knows it, for a detail.
  * @throws ScimError 400 invalidValue: a `$ref` alone that is none of ours.
  */
-export function bendValue(attribute: Attribute, value: unknown, name: string, reading: Reading): unknown {
+export function normalizeValue(attribute: Attribute, value: unknown, name: string, reading: Reading): unknown {
   if (value === undefined || value === null) return value;
-  if (attribute.multiValued) return bendList(attribute, value, name, reading);
-  const reference = bendElement(attribute, bendListOfOne(value, reading.bends), name, reading);
-  return isReference(attribute) ? bendEmptyReference(reference, reading.bends) : reference;
+  if (attribute.multiValued) return normalizeList(attribute, value, name, reading);
+  const reference = normalizeElement(attribute, unwrapListOfOne(value, reading.quirks), name, reading);
+  return isReference(attribute) ? clearEmptyReference(reference, reading.quirks) : reference;
 }
 
 /**
  * OneLogin's JSON template lets an admin write `emails` as one object; many clients add one member without a list; Entra ID
  * replaces `emails` by a bare address.
  */
-function bendList(attribute: Attribute, value: unknown, name: string, reading: Reading): unknown {
+function normalizeList(attribute: Attribute, value: unknown, name: string, reading: Reading): unknown {
   const isAlone = attribute.type === 'complex' && (isObject(value) || isBare(attribute, value));
-  if (isAlone) reading.bends.add('single-value');
+  if (isAlone) reading.quirks.add('single-value');
   const list = isAlone ? [value] : value;
   if (!Array.isArray(list)) return list;
-  return list.map((element) => (element === null ? null : bendElement(attribute, element, name, reading)));
+  return list.map((element) => (element === null ? null : normalizeElement(attribute, element, name, reading)));
 }
 
 /**
  * A list of exactly one where a single value belongs. SCIM-SDK's client, on which two Keycloak plugins stand, sends it for
  * every text of a PATCH (`active: ["false"]`); Entra ID for `manager`. Captain-P-Goldfish/SCIM-SDK, `PatchRequestOperation`.
  */
-export function bendListOfOne(value: unknown, bends: Bends): unknown {
+export function unwrapListOfOne(value: unknown, quirks: Quirks): unknown {
   if (!Array.isArray(value) || value.length !== 1 || Array.isArray(value[0])) return value;
-  bends.add('list-of-one');
+  quirks.add('list-of-one');
   return value[0];
 }
 
 /** One value: of a list, or where only one belongs. */
-function bendElement(attribute: Attribute, value: unknown, name: string, reading: Reading): unknown {
-  const { bends } = reading;
+function normalizeElement(attribute: Attribute, value: unknown, name: string, reading: Reading): unknown {
+  const { quirks } = reading;
   if (attribute.type === 'complex') {
-    if (!isBare(attribute, value)) return bendReference(attribute, value, name, reading);
-    bends.add('bare-string');
+    if (!isBare(attribute, value)) return completeReference(attribute, value, name, reading);
+    quirks.add('bare-string');
     return { value };
   }
-  const simple = bendWrapped(value, bends);
+  const simple = unwrapValue(value, quirks);
   if (attribute.type !== 'boolean' || typeof simple !== 'string' || booleanOf(simple) === undefined) return simple;
-  bends.add('boolean-string');
+  quirks.add('boolean-string');
   return booleanOf(simple);
 }
 
@@ -195,13 +195,13 @@ const isNumeric = ({ type }: Attribute) => type === 'integer' || type === 'decim
  * `{"value": x}` around a simple value: Entra ID's older form is `"value": [{"$ref": null, "value": "x"}]` for any attribute.
  * Other members must be null. Microsoft Learn, «Known issues and resolutions with SCIM 2.0 protocol compliance».
  */
-function bendWrapped(value: unknown, bends: Bends): unknown {
+function unwrapValue(value: unknown, quirks: Quirks): unknown {
   if (!isObject(value)) return value;
   const inner = member(value, 'value');
   const assigned = Object.entries(value).filter(([, other]) => other !== null);
   const isAlone = assigned.every(([key]) => key.toLowerCase() === 'value') && assigned.length <= 1;
   if (!isAlone || inner === undefined || (typeof inner === 'object' && inner !== null)) return value;
-  bends.add('wrapped-value');
+  quirks.add('wrapped-value');
   return inner;
 }
 
@@ -214,10 +214,10 @@ export function isReference(attribute: Attribute): boolean {
  * `{"$ref": "../Users/1"}` without a `value` means the id in it. RFC 7643 §4.2, §4.3 want `value` beside it. Beside one,
  * `$ref` says nothing: Entra ID sends null, Keycloak a relative URI.
  */
-function bendReference(attribute: Attribute, value: unknown, name: string, reading: Reading): unknown {
+function completeReference(attribute: Attribute, value: unknown, name: string, reading: Reading): unknown {
   const reference = derivedReference(attribute);
   if (reference === undefined || !isObject(value)) return value;
-  const uri = bendListOfOne(member(value, '$ref'), reading.bends);
+  const uri = unwrapListOfOne(member(value, '$ref'), reading.quirks);
   const given = member(value, 'value');
   if ((given !== undefined && given !== null) || typeof uri !== 'string' || uri === '') return value;
   const others = Object.entries(value).filter(([key]) => key.toLowerCase() !== 'value');
@@ -225,10 +225,10 @@ function bendReference(attribute: Attribute, value: unknown, name: string, readi
 }
 
 /** The id in a `$ref` of ours. @throws ScimError 400 invalidValue for any other. */
-export function idIn({ endpoints = [] }: Attribute, uri: string, name: string, { baseUrl, bends }: Reading): string {
+export function idIn({ endpoints = [] }: Attribute, uri: string, name: string, { baseUrl, quirks }: Reading): string {
   const found = referenced(uri, endpoints, baseUrl);
   if (found === undefined) throw invalidValue(`${name}: the URI of a resource of this service was expected`);
-  bends.add('reference-alone');
+  quirks.add('reference-alone');
   return found.id;
 }
 
@@ -236,9 +236,9 @@ export function idIn({ endpoints = [] }: Attribute, uri: string, name: string, {
  * Entra ID clears `manager` with `{"value": ""}` or "". Captain-P-Goldfish/SCIM-SDK issue 686, Budibase issue 15369,
  * Microsoft's SCIM validator.
  */
-function bendEmptyReference(value: unknown, bends: Bends): unknown {
+function clearEmptyReference(value: unknown, quirks: Quirks): unknown {
   if (!isObject(value) || member(value, 'value') !== '') return value;
-  bends.add('empty-reference');
+  quirks.add('empty-reference');
   return null;
 }
 
@@ -266,9 +266,9 @@ const MAX_NAMED_PATHS = 20;
  * A PATCH path to an attribute that we do not have is passed over, as in a body: Entra ID maps what its administrator
  * likes, and refuses nothing before it is sent. RFC 7644 §3.5.2 wants invalidPath, which loses the deactivation beside it.
  */
-export function noteUnknownPath(path: string, bends: Bends): void {
-  const named = [...bends].filter((bend) => bend.startsWith('unknown-path:')).length;
-  if (named < MAX_NAMED_PATHS) bends.add(`unknown-path:${path}`);
+export function noteUnknownPath(path: string, quirks: Quirks): void {
+  const named = [...quirks].filter((quirk) => quirk.startsWith('unknown-path:')).length;
+  if (named < MAX_NAMED_PATHS) quirks.add(`unknown-path:${path}`);
 }
 
 /**
@@ -284,9 +284,9 @@ const LEGACY_EXTENSION_URNS: Readonly<Record<string, string>> = {
 };
 
 /** Whether one of `schemas` is a known stand-in for a resource's own URN. */
-export function hasLegacyUrn(schemas: readonly string[], bends: Bends): boolean {
+export function hasLegacyUrn(schemas: readonly string[], quirks: Quirks): boolean {
   if (!schemas.some((urn) => LEGACY_CORE_URNS.includes(urn.toLowerCase()))) return false;
-  bends.add('legacy-schema');
+  quirks.add('legacy-schema');
   return true;
 }
 
@@ -294,17 +294,21 @@ export function hasLegacyUrn(schemas: readonly string[], bends: Bends): boolean 
  * The members of a resource under the names that the schema knows: SCIM Verify and a few scripts nest the core
  * attributes under the core URN as if it were an extension (RFC 7643 §3.3 nests extensions only).
  */
-export function bendMembers(type: ResourceType, body: Record<string, unknown>, bends: Bends): [string, unknown][] {
+export function normalizeMembers(
+  type: ResourceType,
+  body: Record<string, unknown>,
+  quirks: Quirks,
+): [string, unknown][] {
   return Object.entries(body).flatMap(([name, value]): [string, unknown][] => {
     const urn = name.toLowerCase();
     if (urn === type.schema.id.toLowerCase() && isObject(value)) {
-      bends.add('core-urn-object');
+      quirks.add('core-urn-object');
       return Object.entries(value);
     }
     // hasOwn: a member called `constructor` is no URN.
     const extension = Object.hasOwn(LEGACY_EXTENSION_URNS, urn) ? LEGACY_EXTENSION_URNS[urn] : undefined;
     if (extension === undefined) return [[name, value]];
-    bends.add('legacy-schema');
+    quirks.add('legacy-schema');
     return [[extension, value]];
   });
 }

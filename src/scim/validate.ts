@@ -6,13 +6,13 @@ import { isBlank } from './fold';
 import { unassignBlank } from './identifying';
 import { prefixOf } from './path';
 import {
-  type Bends,
-  bendMembers,
-  bendValue,
   hasLegacyUrn,
   isEmptied,
   isNothing,
   isReference,
+  normalizeMembers,
+  normalizeValue,
+  type Quirks,
   type Reading,
   type ReadOptions,
 } from './quirks';
@@ -30,14 +30,19 @@ export const MAX_RESOURCE_LENGTH = 524_288;
  * A resource from the body of a POST or PUT. Unknown and readOnly attributes are ignored, `null` and `[]` are
  * unassigned, a password is checked and dropped.
  *
- * @param bends receives the names of the bends that the body needed.
+ * @param quirks receives the names of the quirks that the body needed.
  * @throws ScimError 400 naming the attribute and what was expected.
  */
-export function readResource(type: ResourceType, body: unknown, bends: Bends, { baseUrl }: ReadOptions = {}): Resource {
+export function readResource(
+  type: ResourceType,
+  body: unknown,
+  quirks: Quirks,
+  { baseUrl }: ReadOptions = {},
+): Resource {
   if (!isObject(body)) throw invalidSyntax(`A JSON object with a ${type.name} was expected as the body`);
-  checkSchemas(body, type.schema.id, bends);
-  const reading: Reading = { bends, ...(baseUrl !== undefined && { baseUrl }) };
-  const resource = readMembers(type.attributes, bendMembers(type, body, bends), '', reading);
+  checkSchemas(body, type.schema.id, quirks);
+  const reading: Reading = { quirks, ...(baseUrl !== undefined && { baseUrl }) };
+  const resource = readMembers(type.attributes, normalizeMembers(type, body, quirks), '', reading);
   checkResource(type, resource);
   return resource;
 }
@@ -75,12 +80,12 @@ const CORE = 'urn:ietf:params:scim:schemas:core:2.0:';
  * The `schemas` of a resource or message (RFC 7643 §3, RFC 7644 §3.5.2, §3.7). Three real clients leave it out; where
  * it stands, it must name what the body is. Further URNs beside the right one are ignored.
  */
-export function checkSchemas(body: Record<string, unknown>, urn: string, bends: Bends): void {
+export function checkSchemas(body: Record<string, unknown>, urn: string, quirks: Quirks): void {
   const given = Object.entries(body).filter(([name]) => name.toLowerCase() === 'schemas');
   if (given.length > 1) throw invalidSyntax('schemas is given twice');
   const schemas = given[0]?.[1];
   if (schemas === undefined || schemas === null || (Array.isArray(schemas) && schemas.length === 0)) {
-    bends.add('missing-schemas');
+    quirks.add('missing-schemas');
     return;
   }
   if (!Array.isArray(schemas) || !schemas.every((schema): schema is string => typeof schema === 'string')) {
@@ -88,7 +93,7 @@ export function checkSchemas(body: Record<string, unknown>, urn: string, bends: 
   }
   if (schemas.some((schema) => schema.toLowerCase() === urn.toLowerCase())) return;
   const isResource = urn.startsWith(CORE); // only for these are there older spellings
-  if (!isResource || !hasLegacyUrn(schemas, bends)) throw invalidSyntax(`schemas: ${urn} was expected among the URNs`);
+  if (!isResource || !hasLegacyUrn(schemas, quirks)) throw invalidSyntax(`schemas: ${urn} was expected among the URNs`);
 }
 
 /** The members that the attributes describe; others are ignored. */
@@ -127,7 +132,7 @@ export function readMembers(
  * @returns undefined when it is unassigned: null, [], {} (RFC 7643 §2.5).
  */
 export function readValue(attribute: Attribute, raw: unknown, name: string, reading: Reading): Json | undefined {
-  const value = bendValue(attribute, raw, name, reading);
+  const value = normalizeValue(attribute, raw, name, reading);
   if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return undefined;
   if (!attribute.multiValued) return readSingle(attribute, value, name, reading);
   if (!Array.isArray(value)) throw invalidValue(`${name}: a list of ${plural(attribute)} was expected`);
@@ -146,7 +151,7 @@ export function readValue(attribute: Attribute, raw: unknown, name: string, read
     }
     if (isObject(element)) {
       if (isNothing(element['value']) && saysEmpty(given) && isEmptied(attribute, element as JsonObject)) {
-        reading.bends.add('empty-value');
+        reading.quirks.add('empty-value');
         continue;
       }
       if (element['primary'] === true) primaries++;

@@ -16,7 +16,7 @@ describe('a user’s history says', () => {
     ],
     [
       'user.deactivated',
-      { changed: { active: { before: true, after: false } }, bends: ['boolean-string'], client: 'Okta 1.0' },
+      { changed: { active: { before: true, after: false } }, quirks: ['boolean-string'], client: 'Okta 1.0' },
       'Deactivated by the identity provider (Okta 1.0): all sessions until then are over; active true → false; tolerated: boolean string',
     ],
     [

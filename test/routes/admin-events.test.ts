@@ -77,10 +77,24 @@ describe('an event', () => {
       endedBy: { cause: 'scim' },
       details: {
         changed: { active: { before: true, after: false } },
-        bends: ['boolean-string'],
+        quirks: ['boolean-string'],
         client: 'Okta 1.0',
       },
     });
+  });
+
+  it('from before 0.2 is shown with `quirks`, too', async () => {
+    const { id } = await idp.user('ada@x');
+    await idp.patch(`/Users/${id}`, active('False'));
+    await env.DB.prepare(
+      "UPDATE events SET details = json_set(json_remove(details, '$.quirks'), '$.bends', details -> '$.quirks') WHERE org_id = ? AND type = 'user.deactivated'",
+    )
+      .bind(idp.orgId)
+      .run();
+    const { details } = (await events({ type: 'user.deactivated' })).body.events[0];
+    expect(details).toMatchObject({ quirks: ['boolean-string'] });
+    expect(details).not.toHaveProperty('bends');
+    expect((await historyOf(id)).body.events.at(-1).told).toContain('tolerated: boolean string');
   });
 
   it('of a user is found by id and by userName, in any case, also when the user is deleted', async () => {

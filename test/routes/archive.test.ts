@@ -690,7 +690,7 @@ describe('a line that is not as the service writes it', () => {
     ['oauthClient', 'with a signer that is none', set('assertion')({ keys: 5 }), /^assertion: /],
     ['refusal', 'with no count', set('count')(-1), /^count: at least 0/],
     ['event', 'with details that are none', set('details')([]), /^details: an object/],
-    ['event', 'whose details cannot be told', set('details')({ bends: 5 }), /^details.bends: a list/],
+    ['event', 'whose details cannot be told', set('details')({ quirks: 5 }), /^details.quirks: a list/],
     [
       'event',
       'whose changes cannot be told',

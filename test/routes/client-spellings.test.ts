@@ -14,7 +14,7 @@ const lastEvent = async () => {
   const { results } = await env.DB.prepare('SELECT details FROM events WHERE org_id = ? ORDER BY seq DESC LIMIT 1')
     .bind(idp.orgId)
     .all<{ details: string }>();
-  return JSON.parse(results[0]!.details) as { bends?: string[] };
+  return JSON.parse(results[0]!.details) as { quirks?: string[] };
 };
 
 describe('a path', () => {
@@ -43,9 +43,9 @@ describe('a path', () => {
 
   it('in another spelling is named in the event as a quirk', async () => {
     await idp.post('/users', { schemas: [USER], userName: 'quirk@example.com' });
-    expect((await lastEvent()).bends).toContain('path-spelling');
+    expect((await lastEvent()).quirks).toContain('path-spelling');
     await idp.post('/Users', { schemas: [USER], userName: 'plain@example.com' });
-    expect((await lastEvent()).bends ?? []).not.toContain('path-spelling');
+    expect((await lastEvent()).quirks ?? []).not.toContain('path-spelling');
   });
 
   it('of the admin API is not read like this', async () => {
@@ -102,7 +102,7 @@ describe('a header', () => {
       { headers: { 'Content-Type': 'application/scim+json; charset=utf-8, application/json' } },
     );
     expect(answer.status).toBe(201);
-    expect((await lastEvent()).bends).toContain('repeated-media-type');
+    expect((await lastEvent()).quirks).toContain('repeated-media-type');
   });
 
   it('Content-Type that names another type beside JSON is a 415', async () => {

@@ -210,6 +210,19 @@ describe('a person who is erased', () => {
     expect(its[0].details.attributes).toEqual(expect.arrayContaining(['userName', 'emails', URN]));
   });
 
+  it('keeps of old events the names of their quirks, without what the client wrote', async () => {
+    const { id } = await idp.user('ada@x');
+    await env.DB.prepare(
+      `UPDATE events SET details = json_set(details, '$.bends', json('["capital-op", "unknown-path:zqvjxk"]')) WHERE target_id = ?`,
+    )
+      .bind(id)
+      .run();
+    await erase(id);
+    const [event] = (await events()).body.events.filter(({ target }: { target: string }) => target === id);
+    expect(event.details.quirks).toEqual(['capital-op', 'unknown-path']);
+    expect(JSON.stringify(event)).not.toContain('zqvjxk');
+  });
+
   it('can still be asked about: history, health, the host’s events and stream', async () => {
     const id = await live();
     await erase(id);

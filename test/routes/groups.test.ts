@@ -784,7 +784,7 @@ describe('the journal of a group', () => {
     ]);
     const [created, joined, mixed, emptied, deleted] = events.map(({ details }) => details);
     expect(created).toMatchObject({ joined: [ada], joinedCount: 1 });
-    expect(joined).toMatchObject({ changed: {}, joined: [bob], bends: ['capital-op'] });
+    expect(joined).toMatchObject({ changed: {}, joined: [bob], quirks: ['capital-op'] });
     expect(joined).not.toHaveProperty('left');
     expect(mixed).toMatchObject({
       changed: { displayName: { before: displayName, after: 'Journal' } },

@@ -80,7 +80,7 @@ describe('an import', () => {
         changed: { userName: { before: null, after: 'ada@acme.com' }, active: { before: null, after: true } },
       },
     });
-    expect(told!.details.bends).toBeUndefined();
+    expect(told!.details.quirks).toBeUndefined();
     await expectConsistent();
   });
 

@@ -266,7 +266,7 @@ describe('PATCH /Users/{id}', () => {
     const event = (await journal(idp.orgId, id)).at(-1)!;
     expect(event).toMatchObject({ type: 'user.updated', actor: 'idp' });
     expect(event.details.changed).toEqual({ title: { before: 'Dr', after: 'Prof' } });
-    expect(event.details.bends).toContain('capital-op');
+    expect(event.details.quirks).toContain('capital-op');
   });
 
   it('of what only the service sets is refused by path', async () => {
@@ -301,7 +301,7 @@ describe('PATCH /Users/{id}', () => {
     expect([status, body.active]).toEqual([200, false]);
     const last = (await journal(idp.orgId, id)).at(-1)!;
     expect(last.type).toBe('user.deactivated');
-    expect(last.details.bends).toContain(`unknown-path:${badge.path}`);
+    expect(last.details.quirks).toContain(`unknown-path:${badge.path}`);
   });
 
   it('of nothing but unknown paths is 200 with the unchanged user, and no event', async () => {

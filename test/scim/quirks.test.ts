@@ -1,8 +1,8 @@
-/** Each bend: what is sent, what it becomes, and the name that the journal keeps. A new bend must be shown here. */
+/** Each quirk: what is sent, what it becomes, and the name that the journal keeps. A new quirk must be shown here. */
 import { describe, expect, it } from 'vitest';
 import { applyPatch } from '../../src/scim/patch/apply';
 import { parsePatch } from '../../src/scim/patch/parse';
-import { type Bend, type Bends, bareWord, booleanOf } from '../../src/scim/quirks';
+import { bareWord, booleanOf, type Quirk, type Quirks } from '../../src/scim/quirks';
 import type { Resource } from '../../src/scim/resource';
 import { userType } from '../../src/scim/schema/types';
 import { ENTERPRISE_USER as E, PATCH_OP, USER } from '../../src/scim/urns';
@@ -12,7 +12,7 @@ interface Sent {
   readonly by: string;
   readonly body: Record<string, unknown>;
   readonly becomes: Resource;
-  readonly bends: readonly Bend[];
+  readonly quirks: readonly Quirk[];
 }
 
 interface Patched {
@@ -20,7 +20,7 @@ interface Patched {
   readonly before?: Resource;
   readonly operation: Record<string, unknown>;
   readonly becomes: Resource;
-  readonly bends: readonly Bend[];
+  readonly quirks: readonly Quirk[];
 }
 
 const resources: readonly Sent[] = [
@@ -28,25 +28,25 @@ const resources: readonly Sent[] = [
     by: 'Entra ID’s validator: roles[].primary as "True"',
     body: { roles: [{ primary: 'True', display: 'd', value: 'v', type: 't' }] },
     becomes: { roles: [{ value: 'v', display: 'd', type: 't', primary: true }] },
-    bends: ['boolean-string'],
+    quirks: ['boolean-string'],
   },
   {
     by: 'OneLogin’s template: active as "{$user.active}"',
     body: { active: 'false' },
     becomes: { active: false },
-    bends: ['boolean-string'],
+    quirks: ['boolean-string'],
   },
   {
     by: 'OneLogin’s template: emails as one object',
     body: { emails: { value: 'a@x', type: 'work' } },
     becomes: { emails: [{ value: 'a@x', type: 'work' }] },
-    bends: ['single-value'],
+    quirks: ['single-value'],
   },
   {
     by: 'OneLogin: "id": null, and manager as {managerId, displayName}',
     body: { id: null, [E]: { department: 'd', manager: { managerId: '7', displayName: 'Bob' } } },
     becomes: { [E]: { department: 'd' } },
-    bends: [],
+    quirks: [],
   },
   {
     by: 'OneLogin: the 2.0 URNs without ietf',
@@ -55,52 +55,52 @@ const resources: readonly Sent[] = [
       'urn:scim:schemas:extension:enterprise:2.0': { department: 'd' },
     },
     becomes: { [E]: { department: 'd' } },
-    bends: ['legacy-schema'],
+    quirks: ['legacy-schema'],
   },
   {
     by: 'Google: a 1.0 URN first, the right one beside it',
     body: { schemas: ['urn:scim:schemas:core:1.0', USER] },
     becomes: {},
-    bends: [],
+    quirks: [],
   },
   {
     by: 'Google in its older form: the 1.0 URN alone',
     body: { schemas: ['urn:scim:schemas:core:1.0'] },
     becomes: {},
-    bends: ['legacy-schema'],
+    quirks: ['legacy-schema'],
   },
-  { by: 'sloppy clients: no schemas', body: { schemas: undefined }, becomes: {}, bends: ['missing-schemas'] },
-  { by: 'keycloak issue 51156: schemas null', body: { schemas: null }, becomes: {}, bends: ['missing-schemas'] },
-  { by: 'sloppy clients: schemas []', body: { schemas: [] }, becomes: {}, bends: ['missing-schemas'] },
+  { by: 'sloppy clients: no schemas', body: { schemas: undefined }, becomes: {}, quirks: ['missing-schemas'] },
+  { by: 'keycloak issue 51156: schemas null', body: { schemas: null }, becomes: {}, quirks: ['missing-schemas'] },
+  { by: 'sloppy clients: schemas []', body: { schemas: [] }, becomes: {}, quirks: ['missing-schemas'] },
   {
     by: 'Entra ID’s documentation: a mistyped extension URN beside the right core URN',
     body: { schemas: [USER, 'urn:ietf:params:scim:schemas:extension:enterprise:2.0User'] },
     becomes: {},
-    bends: [],
+    quirks: [],
   },
   {
     by: 'Entra ID: the manager as a bare id',
     body: { [E]: { manager: 'm1' } },
     becomes: { [E]: { manager: { value: 'm1' } } },
-    bends: ['bare-string'],
+    quirks: ['bare-string'],
   },
   {
     by: 'Entra ID: the manager in a list of one, with $ref',
     body: { [E]: { manager: [{ $ref: '../Users/m1', value: 'm1' }] } },
     becomes: { [E]: { manager: { value: 'm1' } } },
-    bends: ['list-of-one'],
+    quirks: ['list-of-one'],
   },
   {
     by: 'scripts: the manager by $ref alone, relative as RFC 7643 prints it',
     body: { [E]: { manager: { $ref: '../Users/m1' } } },
     becomes: { [E]: { manager: { value: 'm1' } } },
-    bends: ['reference-alone'],
+    quirks: ['reference-alone'],
   },
   {
     by: 'Entra ID: a bare address for emails',
     body: { emails: 'a@x' },
     becomes: { emails: [{ value: 'a@x' }] },
-    bends: ['single-value', 'bare-string'],
+    quirks: ['single-value', 'bare-string'],
   },
   {
     by: 'simple clients: lists of texts',
@@ -122,19 +122,19 @@ const resources: readonly Sent[] = [
       entitlements: [{ value: 'e' }],
       x509Certificates: [{ value: 'QUJD' }],
     },
-    bends: ['bare-string'],
+    quirks: ['bare-string'],
   },
   {
     by: 'SCIM-SDK’s client: lists of one for single values',
     body: { displayName: ['Ada'], active: ['false'], name: [{ givenName: ['A'] }] },
     becomes: { displayName: 'Ada', active: false, name: { givenName: 'A' } },
-    bends: ['list-of-one', 'boolean-string'],
+    quirks: ['list-of-one', 'boolean-string'],
   },
   {
     by: 'Entra ID in its older form: {$ref: null, value} in a list for a single value',
     body: { displayName: [{ $ref: null, value: 'Ada' }], title: { value: 'Boss' } },
     becomes: { displayName: 'Ada', title: 'Boss' },
-    bends: ['list-of-one', 'wrapped-value'],
+    quirks: ['list-of-one', 'wrapped-value'],
   },
   {
     by: 'Entra ID: an address cleared by an empty value',
@@ -146,19 +146,19 @@ const resources: readonly Sent[] = [
       phoneNumbers: [{ value: null, type: 'work', display: 'd' }],
     },
     becomes: { emails: [{ value: 'b@x', type: 'home' }] },
-    bends: ['empty-value'],
+    quirks: ['empty-value'],
   },
   {
     by: 'the two together: the id in a list',
     body: { [E]: { manager: ['m1'] } },
     becomes: { [E]: { manager: { value: 'm1' } } },
-    bends: ['list-of-one', 'bare-string'],
+    quirks: ['list-of-one', 'bare-string'],
   },
   {
     by: 'Entra ID’s validator: the manager cleared by {"value": ""}',
     body: { [E]: { manager: { value: '' } } },
     becomes: {},
-    bends: ['empty-reference'],
+    quirks: ['empty-reference'],
   },
   {
     by: 'Microsoft’s reference client: capital keys',
@@ -172,19 +172,19 @@ const resources: readonly Sent[] = [
       emails: [{ value: 'a', primary: true }],
       [E]: { department: 'd', manager: { value: 'm1' } },
     },
-    bends: [],
+    quirks: [],
   },
   {
     by: 'SCIM Verify: core attributes nested under the core URN',
     body: { [USER]: { title: 'Boss' } },
     becomes: { title: 'Boss' },
-    bends: ['core-urn-object'],
+    quirks: ['core-urn-object'],
   },
   {
     by: 'JumpCloud: [] and null for what is not there, the extension listed but absent',
     body: { schemas: [USER, E], addresses: [], emails: null, phoneNumbers: [{ value: 'tel:+1-555-0100' }] },
     becomes: { phoneNumbers: [{ value: 'tel:+1-555-0100' }] },
-    bends: [],
+    quirks: [],
   },
   {
     by: 'Okta: groups [], a password and the service’s own id and meta come back',
@@ -197,7 +197,7 @@ const resources: readonly Sent[] = [
       emails: [{ value: 'a', display: 'd' }],
     },
     becomes: { locale: 'en-US', emails: [{ value: 'a', display: 'd' }] },
-    bends: [],
+    quirks: [],
   },
 ];
 
@@ -217,60 +217,60 @@ const patches: readonly Patched[] = [
     by: 'Entra ID, default mode: Replace and "False"',
     operation: { op: 'Replace', path: 'active', value: 'False' },
     becomes: { ...before, active: false },
-    bends: ['capital-op', 'boolean-string'],
+    quirks: ['capital-op', 'boolean-string'],
   },
   {
     by: 'Keycloak: active "true"',
     before: { ...before, active: false },
     operation: { op: 'replace', path: 'active', value: 'true' },
     becomes: before,
-    bends: ['boolean-string'],
+    quirks: ['boolean-string'],
   },
   {
-    by: 'Okta OIN: active without a path, which is no bend',
+    by: 'Okta OIN: active without a path, which is no quirk',
     operation: { op: 'replace', value: { active: false } },
     becomes: { ...before, active: false },
-    bends: [],
+    quirks: [],
   },
   {
     by: 'Entra ID: Add on a value filter without a match creates the element',
     operation: { op: 'Add', path: 'phoneNumbers[type eq "mobile"].value', value: '+1 5' },
     becomes: { ...before, phoneNumbers: [{ type: 'mobile', value: '+1 5' }] },
-    bends: ['capital-op', 'created-by-filter'],
+    quirks: ['capital-op', 'created-by-filter'],
   },
   {
     by: 'Entra ID: replace on a value filter without a match does too',
     before: noEmails,
     operation: { op: 'replace', path: 'emails[type eq "work"].value', value: 'a@x' },
     becomes: { ...noEmails, emails: [{ type: 'work', value: 'a@x' }] },
-    bends: ['created-by-filter'],
+    quirks: ['created-by-filter'],
   },
   {
     by: 'Entra ID, SingleAppRoleAssignment: roles[primary eq "True"] matches primary true',
     before: { userName: 'ada', roles: [{ value: 'Old', primary: true }] },
     operation: { op: 'replace', path: 'roles[primary eq "True"].value', value: 'New' },
     becomes: { userName: 'ada', roles: [{ value: 'New', primary: true }] },
-    bends: [],
+    quirks: [],
   },
   {
     by: 'the same when there is no role yet',
     before: { userName: 'ada' },
     operation: { op: 'Add', path: 'roles[primary eq "True"].value', value: 'New' },
     becomes: { userName: 'ada', roles: [{ primary: true, value: 'New' }] },
-    bends: ['capital-op', 'boolean-string', 'created-by-filter'],
+    quirks: ['capital-op', 'boolean-string', 'created-by-filter'],
   },
   {
     by: 'Entra ID, AppRoleAssignmentsComplex: JSON in a string is a string',
     before: { userName: 'ada' },
     operation: { op: 'Add', path: 'roles', value: [{ value: '{"id":"1","value":"Admin"}' }] },
     becomes: { userName: 'ada', roles: [{ value: '{"id":"1","value":"Admin"}' }] },
-    bends: ['capital-op'],
+    quirks: ['capital-op'],
   },
   {
     by: 'Entra ID: Replace emails with a bare address',
     operation: { op: 'Replace', path: 'emails', value: 'new@x' },
     becomes: { ...before, emails: [{ value: 'new@x' }] },
-    bends: ['capital-op', 'single-value', 'bare-string'],
+    quirks: ['capital-op', 'single-value', 'bare-string'],
   },
   {
     by: 'Entra ID: a bare address under a value filter',
@@ -282,19 +282,19 @@ const patches: readonly Patched[] = [
         { value: 'new@x', type: 'home' },
       ],
     },
-    bends: ['capital-op', 'bare-string'],
+    quirks: ['capital-op', 'bare-string'],
   },
   {
     by: 'scripts: bare texts without a path',
     operation: { op: 'add', value: { roles: ['Admin'] } },
     becomes: { ...before, roles: [{ value: 'Admin' }] },
-    bends: ['bare-string'],
+    quirks: ['bare-string'],
   },
   {
     by: 'SCIM-SDK’s client, so Keycloak plugins: active ["false"]',
     operation: { op: 'replace', path: 'active', value: ['false'] },
     becomes: { ...before, active: false },
-    bends: ['list-of-one', 'boolean-string'],
+    quirks: ['list-of-one', 'boolean-string'],
   },
   {
     by: 'SCIM-SDK’s client: a text in a list under a value filter',
@@ -306,49 +306,49 @@ const patches: readonly Patched[] = [
         { value: 'b@home', type: 'home' },
       ],
     },
-    bends: ['list-of-one'],
+    quirks: ['list-of-one'],
   },
   {
     by: 'SCIM-SDK’s client: a path-less object in a list',
     operation: { op: 'replace', value: [{ active: false }] },
     becomes: { ...before, active: false },
-    bends: ['list-of-one'],
+    quirks: ['list-of-one'],
   },
   {
     by: 'Entra ID in its older form: [{$ref: null, value}] for active',
     operation: { op: 'Replace', path: 'active', value: [{ $ref: null, value: 'False' }] },
     becomes: { ...before, active: false },
-    bends: ['capital-op', 'list-of-one', 'wrapped-value', 'boolean-string'],
+    quirks: ['capital-op', 'list-of-one', 'wrapped-value', 'boolean-string'],
   },
   {
     by: 'Entra ID: an address cleared by an empty value',
     operation: { op: 'Replace', path: 'emails[type eq "home"].value', value: '' },
     becomes: { ...before, emails: [{ value: 'a@work', type: 'work', primary: true }] },
-    bends: ['capital-op', 'empty-value'],
+    quirks: ['capital-op', 'empty-value'],
   },
   {
     by: 'Entra ID: the value of an address removed',
     operation: { op: 'Remove', path: 'emails[type eq "work"].value' },
     becomes: { ...before, emails: [{ value: 'a@home', type: 'home' }] },
-    bends: ['capital-op', 'empty-value'],
+    quirks: ['capital-op', 'empty-value'],
   },
   {
     by: 'Entra ID: a mapping to an attribute that is not here',
     operation: { op: 'Add', path: 'urn:ietf:params:scim:schemas:extension:acme:2.0:User:badge', value: '7' },
     becomes: before,
-    bends: ['capital-op', 'unknown-path:urn:ietf:params:scim:schemas:extension:acme:2.0:User:badge'],
+    quirks: ['capital-op', 'unknown-path:urn:ietf:params:scim:schemas:extension:acme:2.0:User:badge'],
   },
   {
     by: 'Entra ID: a dot behind the URN',
     operation: { op: 'replace', path: `${E}.department`, value: 'e' },
     becomes: { ...before, [E]: { department: 'e', manager: { value: 'm1' } } },
-    bends: ['dotted-urn'],
+    quirks: ['dotted-urn'],
   },
   {
     by: 'the same as a key',
     operation: { op: 'replace', value: { [`${E}.department`]: 'e', [`${USER}.title`]: 'Boss' } },
     becomes: { ...before, title: 'Boss', [E]: { department: 'e', manager: { value: 'm1' } } },
-    bends: ['dotted-urn', 'qualified-key'],
+    quirks: ['dotted-urn', 'qualified-key'],
   },
   {
     by: 'hand-written mappings: blanks in a path',
@@ -360,55 +360,55 @@ const patches: readonly Patched[] = [
         { value: 'b@home', type: 'home' },
       ],
     },
-    bends: ['blank-in-path'],
+    quirks: ['blank-in-path'],
   },
   {
     by: 'scripts: the manager by $ref alone',
     operation: { op: 'replace', path: 'manager', value: { $ref: '../Users/m2' } },
     becomes: { ...before, [E]: { department: 'd', manager: { value: 'm2' } } },
-    bends: ['reference-alone'],
+    quirks: ['reference-alone'],
   },
   {
     by: 'RFC 7643 §8.7.1: manager.$ref is readWrite',
     operation: { op: 'replace', path: `${E}:manager.$ref`, value: '/Users/m2' },
     becomes: { ...before, [E]: { department: 'd', manager: { value: 'm2' } } },
-    bends: ['reference-alone'],
+    quirks: ['reference-alone'],
   },
   {
     by: 'Entra ID: the manager as a bare id under its full name',
     operation: { op: 'Add', path: `${E}:manager`, value: 'm2' },
     becomes: { ...before, [E]: { department: 'd', manager: { value: 'm2' } } },
-    bends: ['capital-op', 'bare-string'],
+    quirks: ['capital-op', 'bare-string'],
   },
   {
     by: 'Entra ID: the manager without its URN, in a list of one',
     operation: { op: 'replace', path: 'manager', value: [{ $ref: null, value: 'm2' }] },
     becomes: { ...before, [E]: { department: 'd', manager: { value: 'm2' } } },
-    bends: ['list-of-one'],
+    quirks: ['list-of-one'],
   },
   {
     by: 'Entra ID: Remove with the path manager',
     operation: { op: 'Remove', path: 'manager' },
     becomes: { ...before, [E]: { department: 'd' } },
-    bends: ['capital-op'],
+    quirks: ['capital-op'],
   },
   {
     by: 'Entra ID: remove with the path manager[value eq "id"]',
     operation: { op: 'remove', path: `${E}:manager[value eq "m1"]` },
     becomes: { ...before, [E]: { department: 'd' } },
-    bends: [],
+    quirks: [],
   },
   {
     by: 'Entra ID’s validator: replace the manager by {"value": ""}',
     operation: { op: 'replace', path: `${E}:manager`, value: { value: '' } },
     becomes: { ...before, [E]: { department: 'd' } },
-    bends: ['empty-reference'],
+    quirks: ['empty-reference'],
   },
   {
     by: 'Entra ID: the manager cleared by an empty string',
     operation: { op: 'replace', path: 'manager', value: '' },
     becomes: { ...before, [E]: { department: 'd' } },
-    bends: ['bare-string', 'empty-reference'],
+    quirks: ['bare-string', 'empty-reference'],
   },
   {
     by: 'Entra ID, aadOptscim062020: dotted and URN-qualified keys without a path',
@@ -423,13 +423,13 @@ const patches: readonly Patched[] = [
       active: false,
       [E]: { department: 'd', manager: { value: 'm1' }, employeeNumber: '7' },
     },
-    bends: ['dotted-key', 'qualified-key'],
+    quirks: ['dotted-key', 'qualified-key'],
   },
   {
     by: 'a custom attribute under the core URN',
     operation: { op: 'add', value: { [`${USER}:title`]: 'Boss' } },
     becomes: { ...before, title: 'Boss' },
-    bends: ['qualified-key'],
+    quirks: ['qualified-key'],
   },
   {
     by: 'Entra ID’s validator: a whole path as a key',
@@ -441,20 +441,20 @@ const patches: readonly Patched[] = [
         { value: 'b@home', type: 'home' },
       ],
     },
-    bends: ['path-key'],
+    quirks: ['path-key'],
   },
   {
     by: 'Entra ID, JumpCloud, authentik: remove with a list as the value means these only',
     operation: { op: 'Remove', path: 'emails', value: [{ $ref: null, value: 'A@HOME' }] },
     becomes: { ...before, emails: [{ value: 'a@work', type: 'work', primary: true }] },
-    bends: ['capital-op', 'remove-value-list'],
+    quirks: ['capital-op', 'remove-value-list'],
   },
   {
     by: 'one object where a list belongs',
     before: noEmails,
     operation: { op: 'add', path: 'emails', value: { value: 'a@x' } },
     becomes: { ...noEmails, emails: [{ value: 'a@x' }] },
-    bends: ['single-value'],
+    quirks: ['single-value'],
   },
   {
     by: 'a list of one where a value filter selects one element',
@@ -466,50 +466,50 @@ const patches: readonly Patched[] = [
         { type: 'home', value: 'b@home' },
       ],
     },
-    bends: ['list-of-one'],
+    quirks: ['list-of-one'],
   },
   {
     by: 'Entra ID’s reference client: a further member in the operation',
     operation: { op: 'replace', name: 'rename', path: 'displayName', value: 'Ann' },
     becomes: { ...before, displayName: 'Ann' },
-    bends: [],
+    quirks: [],
   },
   {
     by: 'Okta: a path-less replace repeats id, schemas and meta',
     operation: { op: 'replace', value: { id: 'x', schemas: [USER], meta: {}, groups: [], displayName: 'Ann' } },
     becomes: { ...before, displayName: 'Ann' },
-    bends: [],
+    quirks: [],
   },
   {
     by: 'OneLogin’s URN as a key of a path-less value',
     operation: { op: 'replace', value: { 'urn:scim:schemas:extension:enterprise:1.0': { department: 'e' } } },
     becomes: { ...before, [E]: { department: 'e', manager: { value: 'm1' } } },
-    bends: ['legacy-schema'],
+    quirks: ['legacy-schema'],
   },
 ];
 
 describe('a resource as sent by', () => {
-  it.each(resources.map((row) => [row.by, row] as const))('%s', (_, { body, becomes, bends }) => {
-    const noted: Bends = new Set();
+  it.each(resources.map((row) => [row.by, row] as const))('%s', (_, { body, becomes, quirks }) => {
+    const noted: Quirks = new Set();
     expect(readResource(userType, { schemas: [USER], userName: 'ada', ...body }, noted)).toEqual({
       userName: 'ada',
       ...becomes,
     });
-    expect([...noted].sort()).toEqual([...bends].sort());
+    expect([...noted].sort()).toEqual([...quirks].sort());
   });
 });
 
 describe('a PATCH as sent by', () => {
-  it.each(patches.map((row) => [row.by, row] as const))('%s', (_, { operation, becomes, bends, ...row }) => {
-    const noted: Bends = new Set();
+  it.each(patches.map((row) => [row.by, row] as const))('%s', (_, { operation, becomes, quirks, ...row }) => {
+    const noted: Quirks = new Set();
     const operations = parsePatch({ schemas: [PATCH_OP], Operations: [operation] }, noted);
     expect(applyPatch(userType, row.before ?? before, operations, noted)).toEqual(becomes);
-    expect([...noted].sort()).toEqual([...bends].sort());
+    expect([...noted].sort()).toEqual([...quirks].sort());
   });
 });
 
-it('a message in the words of the RFC needs no bend', () => {
-  const noted: Bends = new Set();
+it('a message in the words of the RFC needs no quirk', () => {
+  const noted: Quirks = new Set();
   const body = {
     schemas: [USER, E],
     userName: 'ada',

@@ -6,7 +6,7 @@
 import { describe, expect, it } from 'vitest';
 import { applyPatch } from '../../src/scim/patch/apply';
 import { parsePatch } from '../../src/scim/patch/parse';
-import type { Bends } from '../../src/scim/quirks';
+import type { Quirks } from '../../src/scim/quirks';
 import type { JsonObject, Resource } from '../../src/scim/resource';
 import { userType } from '../../src/scim/schema/types';
 import { readResource } from '../../src/scim/validate';
@@ -46,9 +46,9 @@ describe('a user as the RFCs print it is accepted', () => {
   });
 
   it.each(users)('%s', (_, { body }) => {
-    const bends: Bends = new Set();
-    expect(readResource(userType, body, bends)).toEqual(given(body));
-    expect([...bends]).toEqual([]);
+    const quirks: Quirks = new Set();
+    expect(readResource(userType, body, quirks)).toEqual(given(body));
+    expect([...quirks]).toEqual([]);
   });
 });
 
@@ -96,8 +96,8 @@ describe('a PATCH of a user as RFC 7644 §3.5.2 prints it does what it says', ()
   });
 
   it.each(patches)('%s', (file, { body }) => {
-    const bends: Bends = new Set();
-    expect(applyPatch(userType, before, parsePatch(body, bends), bends)).toEqual(outcomes[file]);
-    expect([...bends]).toEqual([]);
+    const quirks: Quirks = new Set();
+    expect(applyPatch(userType, before, parsePatch(body, quirks), quirks)).toEqual(outcomes[file]);
+    expect([...quirks]).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Attribute, attribute } from '../../src/scim/attribute';
-import type { Bends } from '../../src/scim/quirks';
+import type { Quirks } from '../../src/scim/quirks';
 import type { Resource } from '../../src/scim/resource';
 import { typesWith, userType } from '../../src/scim/schema/types';
 import { ENTERPRISE_USER as E, GROUP, PATCH_OP, USER } from '../../src/scim/urns';
@@ -13,7 +13,7 @@ import {
 } from '../../src/scim/validate';
 import { refusalOf } from '../support/refusal';
 
-const read = (body: unknown, bends: Bends = new Set()): Resource => readResource(userType, body, bends);
+const read = (body: unknown, quirks: Quirks = new Set()): Resource => readResource(userType, body, quirks);
 const user = (more: object) => ({ schemas: [USER], userName: 'ada', ...more });
 const refused = (body: unknown) => refusalOf(() => read(body));
 

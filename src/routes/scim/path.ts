@@ -1,6 +1,6 @@
 /** The path that the routes are matched against, and the quirks in the spelling of a SCIM path. */
 import { getPath } from 'hono/utils/url';
-import { type Bend, canonicalPath } from '../../scim/quirks';
+import { canonicalPath, type Quirk } from '../../scim/quirks';
 
 /** Up to where the base URL ends: `/scim/v2`, or `/orgs/acme/scim/v2`. */
 const BASE = /^(?:\/+orgs\/+[^/]+)?\/+scim\/+v2(?=\/|$)/;
@@ -16,7 +16,7 @@ export function routedPath(request: Request): string {
 }
 
 /** For the journal: whether the client spelled the path in another way than the RFC. */
-export function quirksOfPath(request: Request): readonly Bend[] {
+export function quirksOfPath(request: Request): readonly Quirk[] {
   const path = getPath(request).replace(/\/$/, '');
   return path === routedPath(request) ? [] : ['path-spelling'];
 }

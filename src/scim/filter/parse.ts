@@ -3,7 +3,7 @@
  * schema: `resolve.ts` gives the names a meaning. One pass, no backtracking; depth, length and terms are bounded.
  */
 import { invalidFilter, invalidPath, type ScimError } from '../error';
-import { type Bends, bareWord } from '../quirks';
+import { bareWord, type Quirks } from '../quirks';
 import { type Literal, OPERATORS, type Operator, type PathSyntax, type Syntax } from './syntax';
 
 export const MAX_FILTER_LENGTH = 8192;
@@ -22,16 +22,16 @@ export function parseFilter(text: string): Syntax {
 }
 
 /**
- * @param bends receives the quirk of blanks around the path or its brackets.
+ * @param quirks receives the quirk of blanks around the path or its brackets.
  * @throws ScimError 400 invalidPath with the position (1-based) where it stopped making sense.
  */
-export function parsePath(text: string, bends?: Bends): PathSyntax {
+export function parsePath(text: string, quirks?: Quirks): PathSyntax {
   if (text.length > MAX_FILTER_LENGTH) {
     throw invalidPath(`The path has ${text.length} characters; at most ${MAX_FILTER_LENGTH} are accepted`);
   }
   const parser = new Parser(text, invalidPath, 'path');
   const path = parser.patchPath();
-  if (parser.hasBlanks) bends?.add('blank-in-path');
+  if (parser.hasBlanks) quirks?.add('blank-in-path');
   return path;
 }
 

@@ -7,13 +7,13 @@ import type { PathSyntax, Syntax } from '../filter/syntax';
 import { foldObject } from '../fold';
 import { type AttributePath, isDottedUrn, pathName, prefixOf, resolveAttribute, target, within } from '../path';
 import {
-  type Bends,
-  bendMembers,
-  bendValue,
   idIn,
   isEmptied,
   isNothing,
+  normalizeMembers,
+  normalizeValue,
   noteUnknownPath,
+  type Quirks,
   type Reading,
   type ReadOptions,
 } from '../quirks';
@@ -34,21 +34,21 @@ export interface PatchOptions extends ReadOptions {
 /**
  * What the resource would become. The input is left as it is, so a failing operation changes nothing.
  *
- * @param bends receives the names of the bends that the operations needed.
+ * @param quirks receives the names of the quirks that the operations needed.
  * @throws ScimError 400 invalidPath, invalidValue, noTarget, mutability, tooMany.
  */
 export function applyPatch(
   type: ResourceType,
   before: Resource,
   operations: readonly Operation[],
-  bends: Bends,
+  quirks: Quirks,
   options: PatchOptions = {},
 ): Resource {
   const resource = structuredClone(before);
   const { baseUrl, unknownAttributes, budget = new Budget() } = options;
   const patching: Patching = {
     type,
-    reading: { bends, ...(baseUrl !== undefined && { baseUrl }) },
+    reading: { quirks, ...(baseUrl !== undefined && { baseUrl }) },
     rejectsUnknown: unknownAttributes === 'reject',
     budget,
     lists: new WeakMap(),
@@ -93,7 +93,7 @@ function locate(patching: Patching, syntax: PathSyntax): Target | undefined {
   if (syntax.filter) budget.addFilter(syntax.filter);
   const path = resolveAttribute(type, syntax.path);
   if (path === undefined) return unknown(patching, syntax.path);
-  if (isDottedUrn(type, syntax.path)) reading.bends.add('dotted-urn');
+  if (isDottedUrn(type, syntax.path)) reading.quirks.add('dotted-urn');
   const found = syntax.filter === undefined ? splitAtList(path) : withFilter(patching, path, syntax);
   if (found === undefined) return undefined;
   // §3.5.2: an explicit path to what only the service may set.
@@ -104,7 +104,7 @@ function locate(patching: Patching, syntax: PathSyntax): Target | undefined {
 
 function unknown({ rejectsUnknown, reading }: Patching, name: string): undefined {
   if (rejectsUnknown) throw invalidPath(`The path names ${shown(name)}, which is not an attribute here`);
-  noteUnknownPath(shown(name), reading.bends);
+  noteUnknownPath(shown(name), reading.quirks);
 }
 
 /** `emails.value`: the sub-attribute of every element. */
@@ -132,7 +132,7 @@ function applyMembers(patching: Patching, resource: Resource, op: Op, value: unk
   if (!isObject(value)) throw invalidValue(`${op} without a path: an object with attributes was expected as the value`);
   const named = new Set<string>();
   patching.budget.spend(Object.keys(value).length * KEY_STEPS);
-  for (const [name, member] of bendMembers(patching.type, value, patching.reading.bends)) {
+  for (const [name, member] of normalizeMembers(patching.type, value, patching.reading.quirks)) {
     const found = memberTarget(patching, name);
     // As in POST: names that differ in letter case only are one name, and which value is meant cannot be known.
     if (found && named.has(name.toLowerCase())) throw invalidSyntax(`${shown(name)} is given twice`);
@@ -149,17 +149,17 @@ function applyMembers(patching: Patching, resource: Resource, op: Op, value: unk
  */
 function memberTarget(patching: Patching, name: string): Target | undefined {
   const { type, reading } = patching;
-  const { bends } = reading;
+  const { quirks } = reading;
   if (name.includes('[')) {
-    bends.add('path-key');
-    return locate(patching, parsePath(name, bends));
+    quirks.add('path-key');
+    return locate(patching, parsePath(name, quirks));
   }
   const path = resolveAttribute(type, name) ?? resolveAttribute(type, name.trim());
   if (path === undefined) return undefined;
-  if (name !== name.trim()) bends.add('blank-in-path');
-  if (isDottedUrn(type, name.trim())) bends.add('dotted-urn');
+  if (name !== name.trim()) quirks.add('blank-in-path');
+  if (isDottedUrn(type, name.trim())) quirks.add('dotted-urn');
   if (path.length > 1 || name.trim().toLowerCase() !== path[0].name.toLowerCase()) {
-    bends.add(name.includes(':') ? 'qualified-key' : 'dotted-key');
+    quirks.add(name.includes(':') ? 'qualified-key' : 'dotted-key');
   }
   return splitAtList(path);
 }
@@ -266,11 +266,11 @@ function readComplex(
   name: string,
   reading: Reading,
 ): Map<string, unknown> | undefined {
-  const bent = bendValue(attribute, raw, name, reading);
+  const normalized = normalizeValue(attribute, raw, name, reading);
   // Checks the whole value first, so that the order of its members cannot matter.
-  readValue(attribute, bent, name, reading);
-  return isObject(bent)
-    ? new Map(Object.entries(bent).map(([member, value]) => [member.toLowerCase(), value]))
+  readValue(attribute, normalized, name, reading);
+  return isObject(normalized)
+    ? new Map(Object.entries(normalized).map(([member, value]) => [member.toLowerCase(), value]))
     : undefined;
 }
 
@@ -329,7 +329,7 @@ function remove(change: Change, holder: JsonObject, raw: unknown): void {
     delete holder[attribute.name];
     return;
   }
-  reading.bends.add('remove-value-list');
+  reading.quirks.add('remove-value-list');
   const listed = Array.isArray(raw) ? raw : [raw];
   if (listed.length > MAX_VALUES) throw invalidValue(`${name}: at most ${MAX_VALUES} values are accepted`);
   budget.spend(listed.length * READ_STEPS);
@@ -351,7 +351,7 @@ function listedBy({ attribute, name, patching }: Change, elements: Elements, ent
   const object =
     typeof entry === 'string'
       ? { value: entry }
-      : isObject(entry) && bendValue({ ...attribute, multiValued: false }, entry, name, reading);
+      : isObject(entry) && normalizeValue({ ...attribute, multiValued: false }, entry, name, reading);
   if (!isObject(object)) throw invalidValue(`${name}: objects with the values to remove were expected`);
   const subAttributes = attribute.subAttributes ?? [];
   const wanted = foldObject(subAttributes, readMembers(subAttributes, Object.entries(object), `${name}.`, reading));
@@ -488,7 +488,7 @@ function dropEmptied({ emptied, lists, reading }: Patching, resource: Resource):
   for (const [elements, { holder, name, gone }] of dropped) {
     const before = elements.list.length;
     elements.remove(gone);
-    if (elements.list.length < before) reading.bends.add('empty-value');
+    if (elements.list.length < before) reading.quirks.add('empty-value');
     put(holder, name, elements.list);
   }
   // An extension that had nothing else.
@@ -516,7 +516,7 @@ function create(change: Change, elements: Elements, at: Target, raw: unknown): J
   if (at.sub) assign({ ...change, attribute: at.sub, name: `${name}.${at.sub.name}` }, given, raw);
   else Object.assign(given, readElement(attribute, raw, name, reading));
   if (Object.keys(given).length === 0) return undefined; // a null: there is nothing to unassign
-  if (at.filter) reading.bends.add('created-by-filter');
+  if (at.filter) reading.quirks.add('created-by-filter');
   return { ...seed, ...given };
 }
 

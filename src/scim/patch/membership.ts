@@ -10,7 +10,7 @@ import { parsePath } from '../filter/parse';
 import { resolveElementFilter } from '../filter/resolve';
 import type { Syntax } from '../filter/syntax';
 import { pathName, resolveAttribute, target, within } from '../path';
-import { type Bends, bendMembers, type Reading, type ReadOptions } from '../quirks';
+import { normalizeMembers, type Quirks, type Reading, type ReadOptions } from '../quirks';
 import { derivedReference, referenced } from '../reference';
 import { isObject, type JsonObject } from '../resource';
 import { readValue } from '../validate';
@@ -71,10 +71,10 @@ export function splitMembership(
   type: ResourceType,
   operations: readonly Operation[],
   current: readonly JsonObject[],
-  bends: Bends,
+  quirks: Quirks,
   options: SplitOptions = {},
 ): Split {
-  const splitting = splittingOf(type, bends, options);
+  const splitting = splittingOf(type, quirks, options);
   const rest: Operation[] = [];
   const change = new Draft();
   for (const operation of operations.flatMap((one) => withPaths(splitting, one))) {
@@ -95,9 +95,9 @@ interface Splitting {
   readonly budget: Budget;
 }
 
-function splittingOf(type: ResourceType, bends: Bends, { baseUrl, budget = new Budget() }: SplitOptions): Splitting {
+function splittingOf(type: ResourceType, quirks: Quirks, { baseUrl, budget = new Budget() }: SplitOptions): Splitting {
   const members = type.attributes.find(({ name }) => name === 'members')!;
-  return { type, members, reading: { bends, ...(baseUrl !== undefined && { baseUrl }) }, budget };
+  return { type, members, reading: { quirks, ...(baseUrl !== undefined && { baseUrl }) }, budget };
 }
 
 /** Later operations win over earlier ones. */
@@ -137,15 +137,15 @@ function withPaths(splitting: Splitting, operation: Operation): Operation[] {
   const { op, path, value } = operation;
   if (path || !isObject(value)) return [operation];
   splitting.budget.spend(Object.keys(value).length * KEY_STEPS);
-  const { bends } = splitting.reading;
+  const { quirks } = splitting.reading;
   const others: [string, unknown][] = [];
   const members: Operation[] = [];
-  for (const [name, given] of bendMembers(splitting.type, value, bends)) {
+  for (const [name, given] of normalizeMembers(splitting.type, value, quirks)) {
     const isFiltered = name.includes('[');
-    const named = { op, path: isFiltered ? parsePath(name, bends) : { path: name.trim() }, value: given };
+    const named = { op, path: isFiltered ? parsePath(name, quirks) : { path: name.trim() }, value: given };
     if (!isMembers(splitting, named)) others.push([name, given]);
     else {
-      if (isFiltered) bends.add('path-key');
+      if (isFiltered) quirks.add('path-key');
       members.push(named);
     }
   }
@@ -212,7 +212,7 @@ function removeListed(splitting: Splitting, value: unknown, change: Draft): void
     change.clears();
     return;
   }
-  splitting.reading.bends.add('remove-value-list');
+  splitting.reading.quirks.add('remove-value-list');
   for (const id of idsIn(splitting, value)) change.removes(id);
 }
 

@@ -535,7 +535,7 @@ export const events = sqliteTable(
     /** The user (or other thing) it happened to. */
     targetId: text('target_id'),
     requestId: text('request_id').notNull(),
-    /** JSON: changed attributes before and after, bends applied, what else belongs to the type. */
+    /** JSON: changed attributes before and after, quirks applied, what else belongs to the type. */
     details: text('details').notNull(),
     /** 1: whether someone may be signed in has changed. What hosts are streamed. */
     publishes: integer('publishes').notNull().default(0),

@@ -29,13 +29,16 @@ const KEPT = [
   'until',
 ];
 
+/** Older events name the quirks `bends`. */
+const NAMED = `coalesce(details -> '$.quirks', details -> '$.bends')`;
+
 /** The names of the quirks. That of an unknown path is followed by the client's own text (scim/quirks.ts). */
-const BENDS = `iif(json_type(details, '$.bends') = 'array', json((SELECT json_group_array(
-  iif(value LIKE 'unknown-path:%', 'unknown-path', value)) FROM json_each(details, '$.bends'))), NULL)`;
+const QUIRKS = `iif(json_type(${NAMED}) = 'array', json((SELECT json_group_array(
+  iif(value LIKE 'unknown-path:%', 'unknown-path', value)) FROM json_each(${NAMED}))), NULL)`;
 
 /** What a patch leaves out when it is NULL. */
 const KEPT_OF_DETAILS = `json_patch('{"erased":true}', json_object(
-  'bends', ${BENDS}, ${KEPT.map((name) => `'${name}', details -> '$.${name}'`).join(', ')},
+  'quirks', ${QUIRKS}, ${KEPT.map((name) => `'${name}', details -> '$.${name}'`).join(', ')},
   'attributes', iif(json_type(details, '$.changed') = 'object', json((SELECT json_group_array(key) FROM (
     SELECT key FROM json_each(details, '$.changed') UNION ALL SELECT key FROM json_each(details, '$.leftOut')))), NULL)))`;
 

@@ -24,9 +24,9 @@ export function count(store: OrgStore, { users = 0, activeUsers = 0, groups = 0,
 }
 
 /** The details with what the request itself adds to them. */
-export function toldBy({ client, quirks = [] }: Actor, details: Details): Details {
-  const bends = [...new Set([...(details.bends ?? []), ...quirks])];
-  return { ...details, ...(bends.length > 0 && { bends }), client };
+export function toldBy({ client, quirks: ofRequest = [] }: Actor, details: Details): Details {
+  const quirks = [...new Set([...(details.quirks ?? []), ...ofRequest])];
+  return { ...details, ...(quirks.length > 0 && { quirks }), client };
 }
 
 /** To follow `count` in the same batch. */

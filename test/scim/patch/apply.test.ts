@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { applyPatch, type PatchOptions } from '../../../src/scim/patch/apply';
 import { Budget, MAX_PATH_STEPS } from '../../../src/scim/patch/budget';
 import { parsePatch } from '../../../src/scim/patch/parse';
-import type { Bends } from '../../../src/scim/quirks';
+import type { Quirks } from '../../../src/scim/quirks';
 import type { Resource } from '../../../src/scim/resource';
 import { userType } from '../../../src/scim/schema/types';
 import { ENTERPRISE_USER as E, GROUP, USER } from '../../../src/scim/urns';
@@ -13,8 +13,8 @@ type Operations = readonly Record<string, unknown>[];
 
 const baseUrl = 'https://scim.example/scim/v2';
 const patched = (before: Resource, operations: Operations, options: PatchOptions = { baseUrl }): Resource => {
-  const bends: Bends = new Set();
-  return applyPatch(userType, before, parsePatch({ Operations: operations }, bends), bends, options);
+  const quirks: Quirks = new Set();
+  return applyPatch(userType, before, parsePatch({ Operations: operations }, quirks), quirks, options);
 };
 
 const work = { value: 'a@work', type: 'work', primary: true };
@@ -533,14 +533,14 @@ const unknownPaths: readonly (readonly [sentence: string, path: string, scimType
 describe('an unknown path', () => {
   it.each(unknownPaths)('is passed over, and what stands beside it is done: %s', (_, path, scimType, says) => {
     for (const op of ['add', 'replace', 'remove']) {
-      const bends: Bends = new Set();
+      const quirks: Quirks = new Set();
       const operations = [
         { op, path, value: 's3cret' },
         { op: 'replace', path: 'active', value: 'False' },
       ];
-      const after = applyPatch(userType, ada, parsePatch({ Operations: operations }, bends), bends);
+      const after = applyPatch(userType, ada, parsePatch({ Operations: operations }, quirks), quirks);
       expect(after).toEqual({ ...ada, active: false });
-      const named = [...bends].filter((bend) => bend.startsWith('unknown-path:'));
+      const named = [...quirks].filter((quirk) => quirk.startsWith('unknown-path:'));
       expect(named).toHaveLength(1);
       if (scimType === 'invalidPath') expect(named[0]).toContain(says);
       expect(named[0]).not.toContain('s3cret');
@@ -577,10 +577,10 @@ describe('an unknown path', () => {
   });
 
   it('is named at most 20 times for one message', () => {
-    const bends: Bends = new Set();
+    const quirks: Quirks = new Set();
     const operations = Array.from({ length: 100 }, (_, i) => ({ op: 'add', path: `shoe${i}`, value: 1 }));
-    applyPatch(userType, ada, parsePatch({ Operations: operations }, bends), bends);
-    expect([...bends].filter((bend) => bend.startsWith('unknown-path:'))).toHaveLength(20);
+    applyPatch(userType, ada, parsePatch({ Operations: operations }, quirks), quirks);
+    expect([...quirks].filter((quirk) => quirk.startsWith('unknown-path:'))).toHaveLength(20);
   });
 });
 
@@ -879,8 +879,8 @@ describe('what a PATCH costs', () => {
     );
   const stepsOf = (before: Resource, operations: Operations): number => {
     const budget = new Budget();
-    const bends: Bends = new Set();
-    applyPatch(userType, { userName: 'a', ...before }, parsePatch({ Operations: operations }, bends), bends, {
+    const quirks: Quirks = new Set();
+    applyPatch(userType, { userName: 'a', ...before }, parsePatch({ Operations: operations }, quirks), quirks, {
       budget,
     });
     return budget.steps;

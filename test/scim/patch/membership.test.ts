@@ -2,15 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { Budget, MAX_PATH_STEPS, MAX_PATH_TERMS } from '../../../src/scim/patch/budget';
 import { needsMembers, replacedBy, splitMembership } from '../../../src/scim/patch/membership';
 import { parsePatch } from '../../../src/scim/patch/parse';
-import type { Bends } from '../../../src/scim/quirks';
+import type { Quirks } from '../../../src/scim/quirks';
 import type { JsonObject } from '../../../src/scim/resource';
 import { groupType } from '../../../src/scim/schema/types';
 import { GROUP, PATCH_OP } from '../../../src/scim/urns';
 import { refusalOf } from '../../support/refusal';
 
 const baseUrl = 'https://scim.example/scim/v2';
-const split = (operations: unknown[], current: JsonObject[] = [], bends: Bends = new Set(), budget = new Budget()) =>
-  splitMembership(groupType, parsePatch({ schemas: [PATCH_OP], Operations: operations }, bends), current, bends, {
+const split = (operations: unknown[], current: JsonObject[] = [], quirks: Quirks = new Set(), budget = new Budget()) =>
+  splitMembership(groupType, parsePatch({ schemas: [PATCH_OP], Operations: operations }, quirks), current, quirks, {
     baseUrl,
     budget,
   });
@@ -252,7 +252,7 @@ describe('a filter by other things than the id', () => {
   });
 });
 
-describe('the bends that a message needed are noted', () => {
+describe('the quirks that a message needed are noted', () => {
   it.each<[string, unknown, string[]]>([
     ['a value list in remove', { op: 'remove', path: 'members', value: [{ value: 'a' }] }, ['remove-value-list']],
     ['a capital op', { op: 'Add', path: 'members', value: [{ value: 'a' }] }, ['capital-op']],
@@ -261,9 +261,9 @@ describe('the bends that a message needed are noted', () => {
     ['a value path as a name', { op: 'add', value: { 'members[value eq "a"]': [{ value: 'b' }] } }, ['path-key']],
     ['nothing', { op: 'add', path: 'members', value: [{ value: 'a' }] }, []],
   ])('%s', (_, operation, expected) => {
-    const bends: Bends = new Set();
-    split([operation], [], bends);
-    expect([...bends]).toEqual(expected);
+    const quirks: Quirks = new Set();
+    split([operation], [], quirks);
+    expect([...quirks]).toEqual(expected);
   });
 });
 

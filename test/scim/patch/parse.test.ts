@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { MAX_OPERATIONS, parsePatch } from '../../../src/scim/patch/parse';
-import type { Bends } from '../../../src/scim/quirks';
+import type { Quirks } from '../../../src/scim/quirks';
 import { PATCH_OP, USER } from '../../../src/scim/urns';
 import { refusalOf } from '../../support/refusal';
 
-const parse = (body: unknown, bends: Bends = new Set()) => parsePatch(body, bends);
+const parse = (body: unknown, quirks: Quirks = new Set()) => parsePatch(body, quirks);
 const one = (operation: unknown) => parse({ schemas: [PATCH_OP], Operations: [operation] });
 
 describe('an operation is read', () => {
@@ -31,11 +31,11 @@ describe('an operation is read', () => {
     expect(one(operation)).toEqual([expected]);
   });
 
-  it.each(['Add', 'REPLACE', 'rEmove'])('with %s for its name, which is a bend', (op) => {
-    const bends: Bends = new Set();
-    const [operation] = parse({ schemas: [PATCH_OP], Operations: [{ op, path: 'a', value: 1 }] }, bends);
+  it.each(['Add', 'REPLACE', 'rEmove'])('with %s for its name, which is a quirk', (op) => {
+    const quirks: Quirks = new Set();
+    const [operation] = parse({ schemas: [PATCH_OP], Operations: [{ op, path: 'a', value: 1 }] }, quirks);
     expect(operation!.op).toBe(op.toLowerCase());
-    expect([...bends]).toEqual(['capital-op']);
+    expect([...quirks]).toEqual(['capital-op']);
   });
 
   it('in the order of the list, whatever the letters of Operations', () => {

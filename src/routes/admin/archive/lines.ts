@@ -67,8 +67,8 @@ const resource = {
 };
 
 const list = z.array(z.string(), 'a list of strings was expected').optional();
-/** As far as every event that has them is shown from them; else they are what they are. */
-const details = z.looseObject({ bends: list, unknownMembers: list }, 'an object was expected');
+/** As far as every event that has them is shown from them; else they are what they are. `bends` are the quirks of old events. */
+const details = z.looseObject({ quirks: list, bends: list, unknownMembers: list }, 'an object was expected');
 /** Of a user's event each attribute is told before and after. */
 const changed = z.record(z.string(), z.looseObject({}, 'an object was expected'), 'an object was expected').optional();
 

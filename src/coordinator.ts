@@ -91,8 +91,8 @@ export class OrgCoordinator extends DurableObject<Env> {
     orgId: this.#orgId,
     databases: this.env,
     sender: () => {
-      const { webhookKeys, allowsLoopbackWebhooks } = settings(this.env);
-      const keys = webhookKeys && 'keys' in webhookKeys ? webhookKeys.keys : [];
+      const { encryptionKeys, allowsLoopbackWebhooks } = settings(this.env);
+      const keys = encryptionKeys && 'keys' in encryptionKeys ? encryptionKeys.keys : [];
       return { keys, allowsLoopback: allowsLoopbackWebhooks };
     },
     later: (work) => this.ctx.waitUntil(work),

@@ -46,7 +46,10 @@ export interface Env extends Databases {
   readonly DNS_RESOLVER_URL?: string;
   /** `true`: an issuer's keys may be at a loopback address, over http too. For tests and local development only. */
   readonly ALLOW_LOOPBACK_JWKS?: string;
-  /** Unset: there are no webhooks. At least 32 characters: what encrypts the secrets of webhooks in the database. */
+  /**
+   * At least 32 characters: what encrypts the secrets of webhooks, of transmitters and of signing keys in the database
+   * (credentials/sealed-secret.ts). Unset: there are none of these.
+   */
   readonly WEBHOOK_KEY?: string;
   /** The WEBHOOK_KEY before it: still opens what was encrypted under it. */
   readonly WEBHOOK_KEY_PREVIOUS?: string;
@@ -81,8 +84,8 @@ export interface Settings {
   readonly adminToken: ApiToken | undefined;
   readonly hostToken: ApiToken | undefined;
   readonly allowsLoopbackJwks: boolean;
-  /** What opens the secrets of webhooks; the first one encrypts. Absent: there are no webhooks. */
-  readonly webhookKeys: { readonly keys: readonly string[] } | { readonly fault: Misconfigured } | undefined;
+  /** What opens the secrets that the database keeps encrypted; the first one encrypts. Absent: there are none. */
+  readonly encryptionKeys: { readonly keys: readonly string[] } | { readonly fault: Misconfigured } | undefined;
   readonly allowsLoopbackWebhooks: boolean;
   readonly countedQueries: CountedQueries;
   readonly portal: PortalLook;
@@ -115,7 +118,7 @@ export function settings(env: Env): Settings {
     adminToken: tokenOf(env, 'ADMIN_TOKEN'),
     hostToken: tokenOf(env, 'HOST_TOKEN'),
     allowsLoopbackJwks: isAllowed(env, 'ALLOW_LOOPBACK_JWKS'),
-    webhookKeys: webhookKeysOf(env),
+    encryptionKeys: encryptionKeysOf(env),
     allowsLoopbackWebhooks: isAllowed(env, 'ALLOW_LOOPBACK_WEBHOOKS'),
     countedQueries: countedQueriesOf(env),
     // Read only where it is needed: a wrong colour of the portal is no reason to refuse identity providers.
@@ -170,8 +173,8 @@ export const isLoopback = (host: string): boolean => /^(?:localhost|127(?:\.\d+)
 export function misconfigurations(env: Env): Misconfigured[] {
   try {
     // `portal` and `dnsResolver` are read to see whether they can be.
-    const { adminToken, hostToken, webhookKeys, portal: _portal, dnsResolver: _resolver } = settings(env);
-    return [adminToken, hostToken, webhookKeys].flatMap((one) => (one && 'fault' in one ? [one.fault] : []));
+    const { adminToken, hostToken, encryptionKeys, portal: _portal, dnsResolver: _resolver } = settings(env);
+    return [adminToken, hostToken, encryptionKeys].flatMap((one) => (one && 'fault' in one ? [one.fault] : []));
   } catch (error) {
     if (error instanceof Misconfigured) return [error];
     throw error;
@@ -201,7 +204,7 @@ function isAllowed(env: Env, variable: 'ALLOW_LOOPBACK_JWKS' | 'ALLOW_LOOPBACK_W
   return text === 'true';
 }
 
-function webhookKeysOf(env: Env): Settings['webhookKeys'] {
+function encryptionKeysOf(env: Env): Settings['encryptionKeys'] {
   const given = (['WEBHOOK_KEY', 'WEBHOOK_KEY_PREVIOUS'] as const).filter((variable) => env[variable]);
   if (!env.WEBHOOK_KEY) return undefined;
   const weak = given.find((variable) => [...env[variable]!].length < LEAST_TOKEN);

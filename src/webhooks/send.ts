@@ -1,9 +1,9 @@
 /** One attempt: a message is signed and posted, and the answer is looked at no further than its status. */
 import { isWebhookAddress } from '../credentials/public-host';
+import { open, Unreadable } from '../credentials/sealed-secret';
 import type { Webhook } from '../store/operations/webhooks';
 import { sign, signingKey } from './client/signature';
 import type { Outgoing } from './message';
-import { open, Unreadable } from './secret';
 
 /** Milliseconds that a receiver has until its answer begins, and a little for the way. */
 const TIMEOUT = 10_000;
@@ -83,8 +83,9 @@ async function signaturesOf(
   now: number,
   signed: Parameters<typeof sign>[1],
 ): Promise<string> {
-  if (keys.length === 0) throw new Unreadable('WEBHOOK_KEY is not set');
   const sealed = previousSecret && (previousUntil ?? 0) > now ? [secret, previousSecret] : [secret];
-  const signatures = sealed.map(async (one) => sign(await signingKey(await open(keys, id, one)), signed));
+  const signatures = sealed.map(async (one) =>
+    sign(await signingKey(await open(keys, 'webhook secrets', id, one)), signed),
+  );
   return (await Promise.all(signatures)).join(' ');
 }

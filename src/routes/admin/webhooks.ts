@@ -3,10 +3,11 @@ import { type Context, Hono } from 'hono';
 import * as z from 'zod';
 import { coordinatorOf } from '../../coordinator-stub';
 import { isWebhookAddress } from '../../credentials/public-host';
+import { seal } from '../../credentials/sealed-secret';
 import { randomText } from '../../credentials/secret';
 import { parseDuration } from '../../duration';
 import { settings } from '../../env';
-import { conflict, invalidValue, notFound, ScimError } from '../../scim/error';
+import { conflict, invalidValue, notFound } from '../../scim/error';
 import { Unmet } from '../../store/d1/batch';
 import {
   addWebhook,
@@ -24,9 +25,10 @@ import {
   switchWebhook,
 } from '../../store/operations/webhooks';
 import { testMessage } from '../../webhooks/message';
-import { maskOfWebhookSecret, newWebhookSecret, seal } from '../../webhooks/secret';
+import { maskOfWebhookSecret, newWebhookSecret } from '../../webhooks/secret';
 import { send } from '../../webhooks/send';
 import { type App, actorOf, inBackground } from '../context';
+import { encryptionKeys } from '../encryption-keys';
 import { iso } from '../instants';
 import { storeFor } from '../org';
 import { body, query } from '../validator';
@@ -179,16 +181,13 @@ async function found(c: Context<App>, id = c.req.param('id') ?? ''): Promise<Lis
 /** Its own is shown once. @throws ScimError 409: WEBHOOK_KEY is not set. */
 async function newSecret(c: Context<App>, id: string) {
   const secret = newWebhookSecret();
-  return { secret, kept: { secret: await seal(keysOf(c), id, secret), mask: maskOfWebhookSecret(secret) } };
+  return {
+    secret,
+    kept: { secret: await seal(keysOf(c), 'webhook secrets', id, secret), mask: maskOfWebhookSecret(secret) },
+  };
 }
 
-function keysOf(c: Context<App>): readonly string[] {
-  const { webhookKeys } = settings(c.env);
-  if (webhookKeys === undefined)
-    throw conflict('The Worker secret WEBHOOK_KEY is not set: it encrypts the secrets of webhooks');
-  if ('fault' in webhookKeys) throw new ScimError(503, undefined, webhookKeys.fault.message);
-  return webhookKeys.keys;
-}
+const keysOf = (c: Context<App>) => encryptionKeys(c, 'the secrets of webhooks');
 
 const shownWebhook = (webhook: ListedWebhook) => ({
   id: webhook.id,

@@ -236,7 +236,7 @@ export const webhooks = sqliteTable(
     url: text('url').notNull(),
     /** JSON: names of events, or their beginnings and `.*`. */
     types: text('types').notNull(),
-    /** Encrypted under WEBHOOK_KEY (src/webhooks/secret.ts). */
+    /** Encrypted under WEBHOOK_KEY (src/credentials/sealed-secret.ts). */
     secret: text('secret').notNull(),
     mask: text('mask').notNull(),
     /** The secret before it, encrypted too: it signs as well until this instant. */

@@ -1,4 +1,4 @@
-/** Which door is where, and the one place where errors become responses. */
+/** Which API is where, and the one place where errors become responses. */
 import { Hono } from 'hono';
 import { Misconfigured } from './env';
 import { misconfigured } from './routes/access/guard';

@@ -36,15 +36,15 @@ const KEY_INTERVAL = 1_000;
 const RETRY_FIRST = 2_000;
 const RETRY_LONGEST = 60_000;
 /** Users who are read from the outbox at once. */
-const PORTION = 100;
+const CHUNK = 100;
 /**
  * An invocation may make 1,000 operations of KV and 1,000 queries of D1 (Cloudflare, «KV limits», «D1 limits»); a
  * publication takes one of KV and, where D1 counts each statement of a batch, two of D1.
  */
-const PORTIONS_PER_ALARM = 3;
-/** Milliseconds after which an alarm begins no further portion, and leaves the rest to the next one. */
+const CHUNKS_PER_ALARM = 3;
+/** Milliseconds after which an alarm begins no further chunk, and leaves the rest to the next one. */
 const ALARM_TIME = 20_000;
-/** Publications of a portion under way at once. What is asked for by itself waits behind no more than these. */
+/** Publications of a chunk under way at once. What is asked for by itself waits behind no more than these. */
 const PARALLEL = 10;
 
 /** What a publication is to start from. */
@@ -158,15 +158,15 @@ export class OrgCoordinator extends DurableObject<Env> {
     return isPublished;
   }
 
-  /** Publishes a portion of what waits in the outbox; the alarm goes on with the rest. @returns how many of it failed. */
+  /** Publishes a chunk of what waits in the outbox; the alarm goes on with the rest. @returns how many of it failed. */
   async drain(): Promise<number> {
-    const { failed, last } = await this.#publishPortion(undefined);
+    const { failed, last } = await this.#publishChunk(undefined);
     if (last !== undefined) await this.#wakeAt(Date.now());
     await this.#settlement.flushNow();
     return failed;
   }
 
-  /** The alarm publishes what waits in the outbox, in portions: a long one does not delay others. */
+  /** The alarm publishes what waits in the outbox, in chunks: a long one does not delay others. */
   publishSoon(): Promise<void> {
     this.#streams.pump();
     return this.#wakeAt(Date.now());
@@ -205,22 +205,22 @@ export class OrgCoordinator extends DurableObject<Env> {
     }
   }
 
-  /** Portion by portion. What fails is passed over until the next alarm; when all of a portion fails, KV is down. */
+  /** Chunk by chunk. What fails is passed over until the next alarm; when all of a chunk fails, KV is down. */
   async #goOn(): Promise<void> {
     const end = Date.now() + ALARM_TIME;
     let after: string | undefined;
-    for (let portion = 0; portion < PORTIONS_PER_ALARM && Date.now() < end; portion++) {
-      const { last } = await this.#publishPortion(after);
+    for (let chunk = 0; chunk < CHUNKS_PER_ALARM && Date.now() < end; chunk++) {
+      const { last } = await this.#publishChunk(after);
       if (last === undefined) return;
       after = last;
     }
     await this.#wakeAt(Date.now());
   }
 
-  /** @returns how many failed, and the last of the portion where it is worth going on behind it. */
-  async #publishPortion(after: string | undefined): Promise<{ failed: number; last: string | undefined }> {
+  /** @returns how many failed, and the last of the chunk where it is worth going on behind it. */
+  async #publishChunk(after: string | undefined): Promise<{ failed: number; last: string | undefined }> {
     await this.#settlement.flush(); // what is published already must not be read again
-    const pending = await pendingPublications(this.#db, this.#orgId, after, PORTION);
+    const pending = await pendingPublications(this.#db, this.#orgId, after, CHUNK);
     this.#streams.pump();
     let failed = 0;
     const queue = pending.values();
@@ -229,7 +229,7 @@ export class OrgCoordinator extends DurableObject<Env> {
     };
     await Promise.all(Array.from({ length: PARALLEL }, work));
     if (failed > 0) await this.#retryLater();
-    return { failed, last: failed < PORTION && pending.length === PORTION ? pending.at(-1) : undefined };
+    return { failed, last: failed < CHUNK && pending.length === CHUNK ? pending.at(-1) : undefined };
   }
 
   async #try(userId: string, wanted: Wanted): Promise<boolean> {

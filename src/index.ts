@@ -39,14 +39,14 @@ export default {
   scheduled: (_controller, env) => runCron(env),
 } satisfies ExportedHandler<Env>;
 
-/** The administrator's door without a public address: a service binding reaches it (docs/admin-api.md). */
+/** The admin API without a public address: a service binding reaches it (docs/admin-api.md). */
 export class Admin extends WorkerEntrypoint<Env> {
   override fetch(request: Request): Response | Promise<Response> {
     return unguardedAdmin.fetch(request, this.env, this.ctx);
   }
 }
 
-/** The host app's door for Workers: a service binding stands for HOST_TOKEN (docs/sessions.md). */
+/** The sessions API for Workers: a service binding stands for HOST_TOKEN (docs/sessions.md). */
 export class Sessions extends WorkerEntrypoint<Env> {
   check(question: CheckAsked) {
     return answered(check(this.#host, question), NOBODY);

@@ -77,10 +77,10 @@ async function importFile(callAdmin, { slug, file, format: asked, after, 'dry-ru
   };
   process.once('SIGINT', interrupt);
   try {
-    for await (const portion of together(novel(accounts, start, report), tooLarge)) {
-      await send(callAdmin, slug, portion, isDryRun, state, report);
-      state.done = portion.at(-1).line;
-      report.withExternalId += portion.filter(({ externalId }) => externalId).length;
+    for await (const chunk of together(novel(accounts, start, report), tooLarge)) {
+      await send(callAdmin, slug, chunk, isDryRun, state, report);
+      state.done = chunk.at(-1).line;
+      report.withExternalId += chunk.filter(({ externalId }) => externalId).length;
       bar.show(isRead(), doneOf(report) + report.problemCount);
       if (state.isInterrupted) throw new AdminError('interrupted', 'Interrupted.');
     }
@@ -134,7 +134,7 @@ async function opened(file, format) {
 
 /**
  * Accounts after a line, without those of which an earlier line had the userName or the id: a service that sees
- * portions would take the second one for a change of the first.
+ * chunks would take the second one for a change of the first.
  */
 async function* novel(accounts, start, report) {
   const firstLines = new Map();
@@ -168,7 +168,7 @@ function note(report, problem) {
  * @param tooLarge is given what is too large for any.
  */
 export async function* together(accounts, tooLarge = () => undefined) {
-  let portion = [];
+  let chunk = [];
   let size = 0;
   for await (const account of accounts) {
     const length = Buffer.byteLength(JSON.stringify(account)) + 1;
@@ -176,18 +176,18 @@ export async function* together(accounts, tooLarge = () => undefined) {
       tooLarge(account);
       continue;
     }
-    if (portion.length === MAX_TOGETHER || size + length > MAX_BYTES) {
-      yield portion;
-      portion = [];
+    if (chunk.length === MAX_TOGETHER || size + length > MAX_BYTES) {
+      yield chunk;
+      chunk = [];
       size = 0;
     }
-    portion.push(account);
+    chunk.push(account);
     size += length;
   }
-  if (portion.length > 0) yield portion;
+  if (chunk.length > 0) yield chunk;
 }
 
-/** A portion that is refused as a whole is halved until the faulty account is found. */
+/** A chunk that is refused as a whole is halved until the faulty account is found. */
 async function send(callAdmin, slug, accounts, isDryRun, state, report) {
   const body = { dryRun: isDryRun, ...(isDryRun && { activated: state.activated }), accounts };
   let answer;

@@ -155,24 +155,24 @@ async function* linesOf(file) {
   }
 }
 
-/** Portions of the lines between the first and the last one, and then that one alone. @param from the first that is wanted. */
-async function* portionsOf(lines, from) {
-  let portion = [];
+/** Chunks of the lines between the first and the last one, and then that one alone. @param from the first that is wanted. */
+async function* chunksOf(lines, from) {
+  let chunk = [];
   let length = 0;
   let end;
   for await (const one of lines) {
     if (end) throw new AdminError('usage', `line ${one.number}: nothing was expected after the line of kind end.`);
     if (one.line?.kind === 'end') end = one;
     if (end || one.number < from) continue;
-    if (portion.length === MAX_LINES || (portion.length > 0 && length + one.length > MAX_LENGTH)) {
-      yield portion;
-      portion = [];
+    if (chunk.length === MAX_LINES || (chunk.length > 0 && length + one.length > MAX_LENGTH)) {
+      yield chunk;
+      chunk = [];
       length = 0;
     }
-    portion.push(one);
+    chunk.push(one);
     length += one.length;
   }
-  if (portion.length > 0) yield portion;
+  if (chunk.length > 0) yield chunk;
   if (end) yield [end];
 }
 
@@ -189,19 +189,19 @@ async function imported(callAdmin, slug, file, bar) {
   if (begun.through > 1)
     process.stderr.write(`${begun.through} lines were imported before. Going on with the next one.\n`);
   bar.show(begun.through);
-  for await (let portion of portionsOf(lines, begun.through + 1)) {
-    if (portion[0].line?.kind === 'end') {
-      const finished = await callAdmin(org(slug, '/import/finish'), post({ end: portion[0].line }));
+  for await (let chunk of chunksOf(lines, begun.through + 1)) {
+    if (chunk[0].line?.kind === 'end') {
+      const finished = await callAdmin(org(slug, '/import/finish'), post({ end: chunk[0].line }));
       const { id, counts, published, scimEnabled, disabledAt } = finished;
       const { copy, credentials } = begun;
       return { slug, id, copy, credentials, counts, scimEnabled, disabledAt, published };
     }
-    while (portion.length > 0) {
-      const after = portion[0].number - 1;
-      const body = { after, lines: portion.map(({ line }) => line) };
+    while (chunk.length > 0) {
+      const after = chunk[0].number - 1;
+      const body = { after, lines: chunk.map(({ line }) => line) };
       const { through } = await callAdmin(org(slug, '/import/lines'), post(body));
       bar.show(through);
-      portion = portion.filter(({ number }) => number > through);
+      chunk = chunk.filter(({ number }) => number > through);
     }
   }
   throw new AdminError('usage', `${file} has no last line.`);
@@ -215,8 +215,8 @@ async function checked(callAdmin, slug, file, bar) {
   const schemas = [];
   const counts = {};
   let place = { line: 1, kind: 0, seq: 0 };
-  for await (const portion of portionsOf(lines, 2)) {
-    const [{ line: one, number }] = portion;
+  for await (const chunk of chunksOf(lines, 2)) {
+    const [{ line: one, number }] = chunk;
     if (one?.kind === 'end') {
       for (const kind of new Set([...Object.keys(one.counts), ...Object.keys(counts)])) {
         if (one.counts[kind] !== counts[kind]) {
@@ -227,10 +227,10 @@ async function checked(callAdmin, slug, file, bar) {
       const { id, copy, credentials, through } = begun;
       return { slug, id, copy, credentials, counts, through };
     }
-    const body = { place, schemas, lines: portion.map(({ line }) => line) };
+    const body = { place, schemas, lines: chunk.map(({ line }) => line) };
     const answer = await callAdmin(org(slug, '/import/check'), post(body));
     for (const [i, { unique, needs }] of answer.named.entries()) {
-      const { line, number } = portion[i];
+      const { line, number } = chunk[i];
       const twice = unique.find((name) => seen.has(name));
       if (twice !== undefined)
         throw new AdminError('invalidValue', `line ${number}: ${twice} stands twice in the file.`);

@@ -53,8 +53,8 @@ async function ofPeople(callAdmin, { slug, file, format }) {
   let rules = {};
   const { accounts, problems, close } = await accountsOf(file, format);
   try {
-    for await (const portion of together(accounts)) {
-      const { people: some, ...rest } = await callAdmin(org(slug, '/users/link-preview'), post({ people: portion }));
+    for await (const chunk of together(accounts)) {
+      const { people: some, ...rest } = await callAdmin(org(slug, '/users/link-preview'), post({ people: chunk }));
       people.push(...some);
       rules = rest;
     }

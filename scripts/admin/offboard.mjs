@@ -116,15 +116,15 @@ const DO = {
 
   async deactivate(callAdmin, { slug, users }, by) {
     let deactivated = 0;
-    let portion = { next: 0, left: users.left };
+    let chunk = { next: 0, left: users.left };
     const bar = progressBar(users.left, 'users deactivated');
     do {
-      portion = await callAdmin(org(slug, '/exit/deactivate'), post({ after: portion.next, by }));
-      deactivated += portion.deactivated;
+      chunk = await callAdmin(org(slug, '/exit/deactivate'), post({ after: chunk.next, by }));
+      deactivated += chunk.deactivated;
       bar.show(deactivated);
-    } while (portion.next !== null);
+    } while (chunk.next !== null);
     bar.clear();
-    const { left } = portion;
+    const { left } = chunk;
     return {
       state: left === 0 ? 'done' : 'left',
       what: `${deactivated} users deactivated${left ? `, ${left} left` : ''}`,

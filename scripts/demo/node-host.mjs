@@ -6,12 +6,12 @@ import { fileURLToPath } from 'node:url';
 
 const pathOf = (name) => fileURLToPath(new URL(name, import.meta.url));
 const program = pathOf('../../examples/node-host/server.mjs');
-const leash = pathOf('../start/exit-with-parent.mjs');
+const exitWithParent = pathOf('../start/exit-with-parent.mjs');
 
 /** `settings` are its environment variables, SCIM_URL and HOST_TOKEN at least. */
 export async function openNodeHost(settings) {
-  // The leash ends its whole group if we die without a chance to: so it has one of its own.
-  const child = spawn(process.execPath, ['--import', leash, program], {
+  // That module ends its whole group if we die without a chance to: so it has one of its own.
+  const child = spawn(process.execPath, ['--import', exitWithParent, program], {
     detached: true,
     env: { PATH: process.env.PATH, LEASH_HOLDER: String(process.pid), PORT: '0', ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -20,7 +20,7 @@ const LOGGED = ['warn', 'error'];
  * Between the port and its Worker: a request in the runtime's own protocol reaches this Worker and its one handler, not the
  * scheduled one. The address of the client is added, as Cloudflare's edge does.
  */
-const DOOR = `export default {
+const ENTRANCE = `export default {
   fetch(request, { WORKER }) {
     const headers = new Headers(request.headers);
     if (!headers.has('CF-Connecting-IP')) headers.set('CF-Connecting-IP', '127.0.0.1');
@@ -89,14 +89,14 @@ function closed({ unsafeDirectSockets, ...worker }) {
   return worker;
 }
 
-/** A Worker and its door. Its variables are those of its configuration: a .dev.vars that lies beside it must not open doors. */
+/** A Worker and its entrance. Its variables are those of its configuration: a .dev.vars that lies beside it must open nothing. */
 function workerOf({ configPath, port, vars }, config, modules) {
   const { name, compatibility_date: compatibilityDate } = config;
   const { workerOptions } = unstable_getMiniflareWorkerOptions(configPath, '');
   return [
     {
-      name: `door-${name}`,
-      modules: [{ type: 'ESModule', path: 'door.js', contents: DOOR }],
+      name: `entrance-${name}`,
+      modules: [{ type: 'ESModule', path: 'entrance.js', contents: ENTRANCE }],
       compatibilityDate,
       serviceBindings: { WORKER: name },
       unsafeDirectSockets: [{ host: '127.0.0.1', port }],

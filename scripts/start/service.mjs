@@ -27,7 +27,7 @@ export class ServiceError extends Error {}
  * part of the error if starting fails.
  *
  * @param secrets ADMIN_TOKEN, or a random one, which is `adminToken` while the service runs and stands in STATE_DIR;
- *   HOST_TOKEN, or its door does not exist.
+ *   HOST_TOKEN, or its API does not exist.
  * @param onStage gets what is under way until the service is ready, stage by stage.
  * @param beside Workers that run with the service, `{ configPath, port, vars }` each.
  * @param isWatching whether a change of src is built and served.

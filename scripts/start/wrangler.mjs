@@ -4,7 +4,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { cacheFolder, commandOf, root } from '../project.mjs';
 
-const leash = fileURLToPath(new URL('./exit-with-parent.mjs', import.meta.url));
+const exitWithParent = fileURLToPath(new URL('./exit-with-parent.mjs', import.meta.url));
 
 /**
  * Turns an environment into one for local work. Whatever is set up for deploying (an account, an environment's name, a
@@ -36,10 +36,10 @@ export const wrangler = (args) => leashed([commandOf('wrangler', 'wrangler'), ..
 
 /**
  * Starts a Node program as the leader of its own process group: wrangler starts further processes and forgets them
- * when it dies, and the group is what can still be ended then. The leash ends it if we die without a chance to.
+ * when it dies, and the group is what can still be ended then. That module ends it if we die without a chance to.
  */
 export function leashed(args, stdio, env = {}) {
-  const child = spawn(process.execPath, ['--import', leash, ...args], {
+  const child = spawn(process.execPath, ['--import', exitWithParent, ...args], {
     cwd: root,
     detached: true,
     env: { ...localEnvironment(process.env), ...env, LEASH_HOLDER: String(process.pid) },

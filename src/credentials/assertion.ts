@@ -61,7 +61,7 @@ export function readAssertion(text: string): { readonly clientId: string | undef
 }
 
 /** What it was made for. */
-export interface Asked {
+export interface AssertionContext {
   readonly clientId: string;
   /** The names under which this service is meant: its issuer, its token endpoint. */
   readonly audiences: readonly string[];
@@ -71,7 +71,7 @@ export interface Asked {
   readonly allowsLoopback?: boolean;
 }
 
-export async function verifyAssertion(text: string, signer: Signer, asked: Asked): Promise<Verification> {
+export async function verifyAssertion(text: string, signer: Signer, asked: AssertionContext): Promise<Verification> {
   if ('keys' in signer) return verifyOwn(text, signer.keys as readonly JWK[], asked);
   // At registration, too; but an address may be older than the rule, or than the variable that allowed it.
   if (!isJwksAddress(signer.jwksUrl, asked.allowsLoopback ?? false)) return { ok: false, fault: 'address' };
@@ -82,7 +82,7 @@ export async function verifyAssertion(text: string, signer: Signer, asked: Asked
 async function verifyOwn(
   text: string,
   keys: readonly JWK[],
-  { clientId, audiences, now }: Asked,
+  { clientId, audiences, now }: AssertionContext,
 ): Promise<Verification> {
   const [only] = keys;
   // One key without a name is meant whatever the client calls it.

@@ -2,7 +2,7 @@
 import type { Env } from '../env';
 import { checkDueDomains } from '../provisioning/domains';
 import { removeWaiting } from '../provisioning/removal';
-import { writeCanary } from '../sessions/kv-lag';
+import { writeKvProbe } from '../sessions/kv-lag';
 import { cleanUp, warn } from './credentials';
 import { sweep } from './publications';
 import { retain } from './retention';
@@ -12,7 +12,7 @@ import { remindOfWebhooks } from './webhooks';
 export async function runCron(env: Env): Promise<void> {
   const done = await Promise.allSettled([
     sweep(env),
-    writeCanary(env, Date.now()),
+    writeKvProbe(env, Date.now()),
     warn(env),
     cleanUp(env),
     retain(env),

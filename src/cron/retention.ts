@@ -6,7 +6,7 @@ import { type Due, eraseOld, type Limit, pruneEvents, rest, takeDue } from '../s
 import { OrgStore } from '../store/org/open';
 
 const HOUR = 3_600_000;
-/** Of one run, which comes every minute: of each org a portion, and at once again in the next run while there is more. */
+/** Of one run, which comes every minute: of each org a chunk, and at once again in the next run while there is more. */
 const ORGS_PER_SWEEP = 20;
 const TOMBSTONES_PER_SWEEP = 200;
 const EVENTS_PER_SWEEP = 500;

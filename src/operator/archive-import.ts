@@ -1,10 +1,10 @@
 /**
- * An org's file, portion by portion: each line is checked against the types of the org that it is to become, and what
+ * An org's file, chunk by chunk: each line is checked against the types of the org that it is to become, and what
  * cannot be is refused with the number of its line.
  */
 import type { TypedOrg } from '../provisioning/org';
 import type { ResourceType } from '../scim/attribute';
-import { conflict, invalidValue, ScimError, shown } from '../scim/error';
+import { conflict, invalidValue, printable, ScimError } from '../scim/error';
 import { unassignBlank } from '../scim/identifying';
 import { isEmptied } from '../scim/quirks';
 import { isObject, isSame, type Json, type JsonObject, type Resource } from '../scim/resource';
@@ -35,7 +35,7 @@ import { Taken, Unmet } from '../store/d1/batch';
 import { notUnderWay } from '../store/org/refusals';
 
 /** How far a file has been read, as far as the next line has to do with it. */
-export interface Place {
+export interface LinePosition {
   readonly line: number;
   readonly kind: number;
   readonly seq: number;
@@ -65,9 +65,9 @@ export function atLine<T>(line: number, read: () => T): T {
 export function checkLines(
   types: Types,
   schemas: readonly Extension[],
-  place: Place,
+  place: LinePosition,
   lines: readonly Line[],
-): { readonly place: Place; readonly schemas: readonly Extension[] } {
+): { readonly place: LinePosition; readonly schemas: readonly Extension[] } {
   let known = { types, schemas };
   let { line, kind, seq } = place;
   for (const one of lines) {
@@ -145,7 +145,8 @@ function checkResource(type: ResourceType, resource: JsonObject): void {
   }
   const names = [...Object.keys(kept), ...Object.keys(made)];
   const other = names.find((name) => !isSame(made[name], kept[name]));
-  if (other !== undefined) throw invalidValue(`resource.${shown(other)}: the form that org export writes was expected`);
+  if (other !== undefined)
+    throw invalidValue(`resource.${printable(other)}: the form that org export writes was expected`);
 }
 
 /** What may stand in a file once only, and what a line refers to: for a check of a whole file, which nothing is written of. */
@@ -214,10 +215,11 @@ export async function importLines(org: TypedOrg, after: number, lines: readonly 
   } catch (error) {
     if (error instanceof Taken) throw await twice(org, after, now);
     if (error instanceof ScimError && error.status === 413)
-      throw new ScimError(413, undefined, `${span(after, now)}: ${error.detail}`);
+      throw new ScimError(413, undefined, `${lineRange(after, now)}: ${error.detail}`);
     if (!(error instanceof Unmet)) throw error;
     if (error.expectation === 'import_members') throw await stranger(org, after, now);
-    if (error.expectation === 'import_cycle') throw invalidValue(`${span(after, now)}: members: a cycle of groups`);
+    if (error.expectation === 'import_cycle')
+      throw invalidValue(`${lineRange(after, now)}: members: a cycle of groups`);
     if (error.expectation === 'import_place') return outOfTurn(org, after, now);
     throw error;
   }
@@ -227,7 +229,7 @@ function runsOf(lines: readonly Line[]): Run[] {
   return [...Map.groupBy(lines, ({ kind }) => kind)].map(([kind, some]) => ({ kind, lines: some }));
 }
 
-const span = (after: number, lines: readonly Line[]) =>
+const lineRange = (after: number, lines: readonly Line[]) =>
   lines.length === 1 ? `line ${after + 1}` : `lines ${after + 1} to ${after + lines.length}`;
 
 async function outOfTurn(org: TypedOrg, after: number, lines: readonly Line[]): Promise<number> {
@@ -257,7 +259,7 @@ async function twice({ store, types }: TypedOrg, after: number, lines: readonly 
     const [found] = some.length > 0 ? await present(store, kind, named) : [];
     if (found !== undefined) return isThere(after + 1 + some[found]![0], some[found]![1]);
   }
-  return invalidValue(`${span(after, lines)}: one of them exists already`);
+  return invalidValue(`${lineRange(after, lines)}: one of them exists already`);
 }
 
 const liveKey = (types: Types, line: UserLine) =>
@@ -283,8 +285,8 @@ async function stranger({ store, types }: TypedOrg, after: number, lines: readon
     }),
   );
   const [missing] = await missingMembers(store, needed);
-  if (missing === undefined) return invalidValue(`${span(after, lines)}: members: one stands twice`);
-  return invalidValue(`line ${missing.line}: members: there is no user or group with the id ${shown(missing.id)}`);
+  if (missing === undefined) return invalidValue(`${lineRange(after, lines)}: members: one stands twice`);
+  return invalidValue(`line ${missing.line}: members: there is no user or group with the id ${printable(missing.id)}`);
 }
 
 /** @throws ScimError 409 saying what is missing. */

@@ -1,6 +1,6 @@
 /**
  * People whom the host app has already, brought in before an identity provider knows of them. What becomes of an account
- * is decided by what is there; a portion of them is read in one round trip and written in another.
+ * is decided by what is there; a chunk of them is read in one round trip and written in another.
  */
 import type { Details, EventDraft } from '../events';
 import { invalidValue, notFound, ScimError } from '../scim/error';
@@ -12,10 +12,10 @@ import { readResource } from '../scim/validate';
 import { Taken, Unmet } from '../store/d1/batch';
 import {
   type Buried,
+  type Chunk,
   type Found,
   findAccounts,
   markUser,
-  type Portion,
   soughtFor,
   writeAccounts,
 } from '../store/directory/account-import';
@@ -39,7 +39,7 @@ export interface Problem {
   readonly detail: string;
 }
 
-/** What became of a portion; of a dry run, what would. */
+/** What became of a chunk; of a dry run, what would. */
 export interface Report {
   readonly created: number;
   readonly updated: number;
@@ -63,7 +63,7 @@ interface Read {
 }
 
 /**
- * @param seatsTaken of a dry run: how many more would be active by the portions before.
+ * @param seatsTaken of a dry run: how many more would be active by the chunks before.
  * @throws ScimError 503 when others change the same accounts all the time; nothing has been written then.
  */
 export function importAccounts(
@@ -87,15 +87,15 @@ export function importAccounts(
     const found = await findAccounts(org.store, sought);
     const plan = new Plan(org, org.store.tenant.activeUserCount + (isDryRun ? seatsTaken : 0));
     for (const [i, account] of accounts.entries()) plan.add(account, sought[i]!.userNameKey, found[i]!);
-    if (!isDryRun && plan.portion.happenings.length > 0) {
+    if (!isDryRun && plan.chunk.happenings.length > 0) {
       try {
-        await writeAccounts(org.store, org.types.user, plan.portion, org.actor);
+        await writeAccounts(org.store, org.types.user, plan.chunk, org.actor);
       } catch (error) {
         // The identity provider was quicker with one of them: all of it again, from the read.
         if (error instanceof Taken || (error instanceof Unmet && error.expectation !== 'caller')) return undefined;
         throw error;
       }
-      await publishAll(org, [...plan.portion.ended, ...plan.portion.published]);
+      await publishAll(org, [...plan.chunk.ended, ...plan.chunk.published]);
     }
     return { ...plan.counts, problems: [...problems, ...plan.problems].sort((a, b) => a.line - b.line) };
   });
@@ -120,7 +120,7 @@ function problemOf({ line, account }: Offered, detail: string): Problem {
   return { line, userName: typeof userName === 'string' ? userName.slice(0, 200) : null, detail };
 }
 
-/** What a portion comes to, account by account. */
+/** What a chunk comes to, account by account. */
 class Plan {
   readonly problems: Problem[] = [];
   readonly #made: { draft: UserDraft; isProtected: boolean }[] = [];
@@ -136,13 +136,13 @@ class Plan {
   /** In which line each userName and id stood before. */
   readonly #lines = new Map<string, number>();
 
-  /** @param active how many users are it before the portion. */
+  /** @param active how many users are it before the chunk. */
   constructor(
     private readonly org: TypedOrg,
     private readonly active: number,
   ) {}
 
-  get portion(): Portion {
+  get chunk(): Chunk {
     return {
       made: this.#made,
       passedOver: this.#passedOver,

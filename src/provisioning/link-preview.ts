@@ -8,7 +8,7 @@ import { invalidValue, ScimError } from '../scim/error';
 import { identityChanges } from '../scim/identifying';
 import type { Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
-import { listUnlinked, type Met, meet, type Unlinked } from '../store/directory/link-preview';
+import { findMatches, listUnlinked, type Match, type Unlinked } from '../store/directory/link-preview';
 import type { Alike } from '../store/directory/users';
 import { type OrgSettings, settingOf } from '../store/org/settings';
 import type { Offered } from './account-import';
@@ -117,7 +117,7 @@ export async function previewPeople(
 ): Promise<Rules & { readonly people: readonly Outcome[] }> {
   const people = offered.map((one) => readPerson(org, one));
   const { settings } = await org.store.found();
-  const meetings = await meet(
+  const matchesOf = await findMatches(
     org.store,
     people.flatMap(({ resource }) => (resource === undefined ? [] : [resource])),
   );
@@ -128,7 +128,7 @@ export async function previewPeople(
       line,
       userName,
       ...(resource
-        ? outcomeOf(resource, meetings[met++]!, settings)
+        ? outcomeOf(resource, matchesOf[met++]!, settings)
         : { outcome: 'conflict' as const, detail: detail! }),
     })),
   };
@@ -152,9 +152,9 @@ function readPerson({ types }: TypedOrg, { line, account }: Offered): Person {
   }
 }
 
-function outcomeOf(said: Resource, alike: Alike<Met>, settings: OrgSettings): Omit<Outcome, 'line' | 'userName'> {
+function outcomeOf(said: Resource, alike: Alike<Match>, settings: OrgSettings): Omit<Outcome, 'line' | 'userName'> {
   const meaning = meaningOf(said, alike, settings);
-  const conflict = (account: Met, detail: string) => ({ outcome: 'conflict' as const, account: account.id, detail });
+  const conflict = (account: Match, detail: string) => ({ outcome: 'conflict' as const, account: account.id, detail });
   switch (meaning.is) {
     case 'taken':
       return outcomeOfTaken(said, meaning.account, settings);
@@ -179,10 +179,10 @@ function outcomeOf(said: Resource, alike: Alike<Met>, settings: OrgSettings): Om
 }
 
 /** An account that it links by its userName or externalId keeps its addresses, but not its other names. */
-const isProtectedFrom = (said: Resource, { isProtected, resource }: Met): boolean =>
+const isProtectedFrom = (said: Resource, { isProtected, resource }: Match): boolean =>
   isProtected && identityChanges(resource, { ...resource, ...said, emails: resource['emails'] ?? [] }).length > 0;
 
-function outcomeOfTaken(said: Resource, account: Met, { linking }: OrgSettings): Omit<Outcome, 'line' | 'userName'> {
+function outcomeOfTaken(said: Resource, account: Match, { linking }: OrgSettings): Omit<Outcome, 'line' | 'userName'> {
   const conflict = (detail: string) => ({ outcome: 'conflict' as const, account: account.id, detail });
   if (isForeign(said, account))
     return conflict('the account with this userName has another externalId: a POST gets 409');
@@ -194,7 +194,7 @@ function outcomeOfTaken(said: Resource, account: Met, { linking }: OrgSettings):
   );
 }
 
-function outcomeOfAddress(said: Resource, [account, another]: readonly Met[]): Omit<Outcome, 'line' | 'userName'> {
+function outcomeOfAddress(said: Resource, [account, another]: readonly Match[]): Omit<Outcome, 'line' | 'userName'> {
   if (account === undefined) return { outcome: 'new' };
   const conflict = (detail: string) => ({ outcome: 'conflict' as const, account: account.id, detail });
   if (another) {

@@ -10,7 +10,7 @@ import type { Registered } from '../store/org/profile';
 export interface Org {
   readonly store: OrgStore;
   readonly actor: Actor;
-  /** Of the SCIM door that the client used, without a slash at the end. */
+  /** The base address of SCIM that the client used, without a slash at the end. */
   readonly baseUrl: string;
   /**
    * Publishes what is true of a user's sessions now. Never throws: the change is committed, and its intent to publish
@@ -29,7 +29,7 @@ export interface Org {
   /** Counts a request that a policy of the org has refused, for its administrator. */
   noteRefusal(reason: Reason): void;
   /**
-   * To be asked before a search. Absent: searches are not limited, as behind the operator's own door.
+   * To be asked before a search. Absent: searches are not limited, as in the admin API.
    *
    * @param cost in units (store/directory/filter-cost.ts).
    * @throws ScimError 429 when there were too many.

@@ -3,9 +3,9 @@ import { ScimError } from '../scim/error';
 import { Unmet } from '../store/d1/batch';
 import { allDatabases, type Databases } from '../store/d1/databases';
 import {
+  CHUNK,
   clearSchema,
   finishOrgRemoval,
-  PORTION,
   type Removal,
   ROWS_OF_ORG,
   removeGroupRows,
@@ -15,27 +15,27 @@ import {
 import { OrgStore } from '../store/org/open';
 
 /**
- * Of one run: a portion has six statements at most, and D1 may count each of them among the 1,000 queries of an
+ * Of one run: a chunk has six statements at most, and D1 may count each of them among the 1,000 queries of an
  * invocation, which the cron's other work shares. Work after an answer has 30 s.
  */
-const MAX_PORTIONS = 100;
+const MAX_CHUNKS = 100;
 const MAX_TIME = 20_000;
 
 /** What a run may still use. */
 interface Budget {
-  portions: number;
+  chunks: number;
   readonly end: number;
 }
 
-const isUsedUp = (budget: Budget) => budget.portions <= 0 || Date.now() >= budget.end;
+const isUsedUp = (budget: Budget) => budget.chunks <= 0 || Date.now() >= budget.end;
 
 /**
- * Removes portion by portion what waits longest. What is left, the next run goes on with.
+ * Removes chunk by chunk what waits longest. What is left, the next run goes on with.
  *
  * @throws AggregateError of what failed, after all the rest was done.
  */
-export async function removeWaiting(databases: Databases, portions = MAX_PORTIONS): Promise<void> {
-  const budget = { portions, end: Date.now() + MAX_TIME };
+export async function removeWaiting(databases: Databases, chunks = MAX_CHUNKS): Promise<void> {
+  const budget = { chunks, end: Date.now() + MAX_TIME };
   const failed: unknown[] = [];
   for (const db of allDatabases(databases)) failed.push(...(await removeWaitingIn(db, budget)));
   if (failed.length > 0) throw new AggregateError(failed, 'removals were left behind');
@@ -68,7 +68,7 @@ async function remove(db: D1Database, removal: Removal, budget: Budget): Promise
   const actor = { name: 'service', requestId: crypto.randomUUID() };
   let left: Removal | undefined = removal;
   while (left !== undefined && !isUsedUp(budget)) {
-    budget.portions--;
+    budget.chunks--;
     const store = new OrgStore(db, { kind: 'id', id: left.orgId }, Date.now());
     left = left.kind === 'schema' ? await clearSchema(store, left, actor) : await removeGroupRows(store, left);
   }
@@ -76,10 +76,10 @@ async function remove(db: D1Database, removal: Removal, budget: Budget): Promise
 
 async function removeOrg(db: D1Database, orgId: string, budget: Budget): Promise<void> {
   for (const rows of ROWS_OF_ORG) {
-    let removed = PORTION;
-    while (removed === PORTION) {
+    let removed = CHUNK;
+    while (removed === CHUNK) {
       if (isUsedUp(budget)) return;
-      budget.portions--;
+      budget.chunks--;
       removed = await removeRows(db, orgId, rows);
     }
   }

@@ -47,7 +47,7 @@ async function find(org: TypedOrg, search: Search, types: readonly ResourceType[
   const claim = search.cursor ? readCursor(search.cursor) : undefined;
   const parts: { type: ResourceType; projection: Projection; list: List }[] = [];
   for (const type of types) {
-    const query = queryOf(type, search, types, walkOf(search, types, type, claim), org.baseUrl);
+    const query = queryOf(type, search, types, cursorPagingOf(search, types, type, claim), org.baseUrl);
     const list = lists.get(type.name)!(org.store, query, org.baseUrl, parts.at(-1)?.list.before);
     parts.push({ type, projection: query.projection, list });
   }
@@ -107,7 +107,7 @@ const asked = ({ filter, sortBy, isDescending }: Search, types: readonly Resourc
   JSON.stringify([types.map(({ name }) => name), filter ?? null, sortBy ?? null, isDescending]);
 
 /** Where in the list of this type a page by cursor begins. */
-function walkOf(search: Search, types: readonly ResourceType[], type: ResourceType, claim: Claim | undefined) {
+function cursorPagingOf(search: Search, types: readonly ResourceType[], type: ResourceType, claim: Claim | undefined) {
   if (search.cursor === undefined) return undefined;
   const ended = types.findIndex(({ name }) => name === claim?.place.type);
   const isHere = claim !== undefined && types[ended] === type;

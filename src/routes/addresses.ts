@@ -3,7 +3,7 @@ import type { Context } from 'hono';
 import { settings } from '../env';
 import type { App } from './context';
 
-/** The addresses of the door. `issuer` is our name in assertions and metadata, too. */
+/** The addresses of the OAuth API. `issuer` is our name in assertions and metadata, too. */
 export function endpoints(c: Context<App>) {
   const issuer = publicUrl(c);
   return {

@@ -7,9 +7,9 @@ import type { Org } from '../provisioning/org';
 
 export interface Variables {
   requestId: string;
-  /** The operator's label, at the administrator's door. */
+  /** The operator's label. */
   by: string;
-  /** The hash of the secret that opened a door, where one did: not behind an entrypoint. */
+  /** The hash of the secret that opened the API, where one did: not behind an entrypoint. */
   openedBy?: string;
   /** The request came over a service binding, where its address means nothing. */
   isBinding?: boolean;

@@ -1,4 +1,4 @@
-/** The journal at both doors that show it: what can be asked, and how an event looks. */
+/** The journal in both APIs that show it: what can be asked, and how an event looks. */
 import * as z from 'zod';
 import { type EndCause, endCauseOfEvent } from '../end-cause';
 import { invalidValue } from '../scim/error';

@@ -19,7 +19,7 @@ export const storeFor = (c: Context<App>, caller: Caller, now = Date.now()): Org
 /**
  * The org that this caller is of, for this request. Nothing is checked yet: the store's first batch does.
  *
- * @param noteRefusal absent: refusals by a policy are not counted, as behind the operator's own door.
+ * @param noteRefusal absent: refusals by a policy are not counted, as in the admin API.
  */
 export function orgFor(
   c: Context<App>,

@@ -3,7 +3,7 @@ import { zValidator } from '@hono/zod-validator';
 import type { MiddlewareHandler } from 'hono';
 import * as z from 'zod';
 import { MAX_BODY } from '../scim/discovery';
-import { invalidValue, ScimError, shown } from '../scim/error';
+import { invalidValue, printable, ScimError } from '../scim/error';
 import { parseJson } from '../scim/json';
 import { mediaTypesOf } from '../scim/quirks';
 import { JSON_TYPES, readBytes } from './body';
@@ -31,12 +31,12 @@ interface Issue {
 function fault({ issues: [issue] }: { readonly issues: readonly Issue[] }, whole: string, depth?: number): ScimError {
   const where = pathOf(issue!.path.slice(0, depth)) || whole;
   if (issue!.code !== 'unrecognized_keys') return invalidValue(`${where}: ${issue!.message}`);
-  const key = shown(String((issue!.keys as string[])[0]));
+  const key = printable(String((issue!.keys as string[])[0]));
   return invalidValue(whole === 'body' ? `${where}: Unrecognized key: "${key}"` : `${key} is not part of the ${whole}`);
 }
 
 /** A body may have members of any name. */
-const pathOf = (path: readonly PropertyKey[]) => path.map((part) => shown(String(part))).join('.');
+const pathOf = (path: readonly PropertyKey[]) => path.map((part) => printable(String(part))).join('.');
 
 /** @param whole what the value is called where no member is to blame. @throws ScimError 400. */
 export function readAs<T extends z.ZodType>(schema: T, value: unknown, whole: string): z.output<T> {

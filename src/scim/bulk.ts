@@ -1,5 +1,5 @@
 /** A BulkRequest -> operations, their references to each other, and the order these ask for (RFC 7644 §3.7). */
-import { conflict, invalidSyntax, invalidValue, payloadTooLarge, type ScimError, shown } from './error';
+import { conflict, invalidSyntax, invalidValue, payloadTooLarge, printable, type ScimError } from './error';
 import { isObject, type Json, member } from './resource';
 import { BULK_REQUEST } from './urns';
 import { checkSchemas } from './validate';
@@ -89,7 +89,7 @@ function parseOperation(operation: unknown, name: string): Parsed {
     path: path ?? '',
     data: member(operation, 'data'),
     sent: {
-      ...(sentMethod !== undefined && { method: method ?? shown(sentMethod) }),
+      ...(sentMethod !== undefined && { method: method ?? printable(sentMethod) }),
       ...(path?.startsWith('/') && { path }),
     },
     ...(bulkId && { bulkId }),
@@ -166,7 +166,7 @@ function withOrder(operations: readonly Parsed[]): BulkOperation[] {
     // §3.7.1 lets a service refuse what it cannot resolve.
     if (circular.has(i)) return { refusal: conflict('The operation refers to itself through other operations') };
     const unknown = unknownReference([path, data]);
-    return unknown === undefined ? {} : { refusal: conflict(`No operation has the bulkId ${shown(unknown)}`) };
+    return unknown === undefined ? {} : { refusal: conflict(`No operation has the bulkId ${printable(unknown)}`) };
   }
 
   /** A whole value, or one that a filter compares with: other text may happen to hold "bulkId:". */

@@ -8,7 +8,7 @@ import { expiredCursor, invalidCount, invalidCursor } from './error';
 export const CURSOR_TIMEOUT = 3600;
 
 /** Where a page ended. */
-export interface Place {
+export interface CursorPosition {
   /** The name of the resource type, in a search across several. */
   readonly type: string;
   readonly id: string;
@@ -24,7 +24,7 @@ export interface Place {
 
 /** A cursor as it was given. Its id may be looked for; nothing else of it is to be believed before `verify`. */
 export interface Claim {
-  readonly place: Place;
+  readonly place: CursorPosition;
   readonly signature: Uint8Array<ArrayBuffer>;
   readonly payload: string;
 }
@@ -39,7 +39,7 @@ const importKey = (key: string) =>
 const signed = (payload: string, query: string) => encoder.encode(`cursor\n${payload}\n${query}`);
 
 /** @param query the text of all that must stay the same from page to page. */
-export async function sealCursor(key: string, query: string, place: Place): Promise<string> {
+export async function sealCursor(key: string, query: string, place: CursorPosition): Promise<string> {
   const { type, id, digest, count, total, issuedAt } = place;
   const payload = JSON.stringify([type, id, digest, count, total, issuedAt]);
   const signature = await crypto.subtle.sign('HMAC', await importKey(key), signed(payload, query));

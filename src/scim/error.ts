@@ -78,7 +78,7 @@ export const unavailable = (detail: string, seconds = 1) =>
   new ScimError(503, undefined, detail, { 'Retry-After': String(seconds) });
 
 /** A client's own word, short and printable enough to stand in a detail. */
-export function shown(name: string): string {
+export function printable(name: string): string {
   const printable = name.replace(/[^\x20-\x7e]/g, '?');
   return printable.length > 80 ? `${printable.slice(0, 77)}...` : printable;
 }

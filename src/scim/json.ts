@@ -3,7 +3,7 @@
  * JSON.parse alone takes the last of two equal names in silence, so a proxy and this service could read one body in
  * two ways (RFC 8259 §4 calls the outcome unpredictable).
  */
-import { invalidSyntax, shown } from './error';
+import { invalidSyntax, printable } from './error';
 
 /** No SCIM message nests deeper than a dozen levels. */
 export const MAX_JSON_DEPTH = 32;
@@ -80,6 +80,6 @@ function checkName(literal: string, names: Set<string> | undefined): void {
     }
   }
   if (name === '__proto__') throw invalidSyntax('The body has a member __proto__, which is not a SCIM attribute');
-  if (names?.has(name)) throw invalidSyntax(`The body has the member ${shown(name)} twice in one object`);
+  if (names?.has(name)) throw invalidSyntax(`The body has the member ${printable(name)} twice in one object`);
   names?.add(name);
 }

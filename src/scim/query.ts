@@ -1,6 +1,6 @@
 /** What a list or search asks for (RFC 7644 §3.4.2, §3.4.3; RFC 9865), from a query string or a SearchRequest body. */
 import type { ResourceType } from './attribute';
-import { invalidCount, invalidCursor, invalidSyntax, invalidValue, shown } from './error';
+import { invalidCount, invalidCursor, invalidSyntax, invalidValue, printable } from './error';
 import type { Condition } from './filter/condition';
 import { parseFilter } from './filter/parse';
 import { resolveFilter } from './filter/resolve';
@@ -37,11 +37,11 @@ export interface Query {
   readonly startIndex: number;
   readonly count: number;
   /** Paging by cursor. */
-  readonly walk?: Walk;
+  readonly cursorPaging?: CursorPaging;
   readonly projection: Projection;
 }
 
-export interface Walk {
+export interface CursorPaging {
   /** The id of the resource at which the last page ended; absent: from the first one on. */
   readonly after?: string;
   /** An earlier page had the last resource of this type. */
@@ -138,7 +138,7 @@ export function searchFromBody(body: unknown): Search {
   });
 }
 
-interface Asked {
+interface ListParameters {
   filter: string | undefined;
   sortBy: string | undefined;
   sortOrder: string | undefined;
@@ -158,7 +158,7 @@ function search({
   cursor,
   attributes,
   excludedAttributes,
-}: Asked): Search {
+}: ListParameters): Search {
   const order = sortOrder?.toLowerCase() || 'ascending';
   for (const [name, list] of Object.entries({ attributes, excludedAttributes })) {
     if (list && list.length > MAX_NAMES) throw invalidValue(`${name}: at most ${MAX_NAMES} names are accepted`);
@@ -181,7 +181,7 @@ function search({
 
 /**
  * @param others types that the same search asks as well (RFC 7644 §3.4.2.1).
- * @param walk paging by cursor.
+ * @param cursorPaging paging by cursor.
  * @param baseUrl of the request, for filters on `$ref`.
  * @throws ScimError 400 invalidFilter, or invalidValue for sortBy.
  */
@@ -189,7 +189,7 @@ export function queryOf(
   type: ResourceType,
   search: Search,
   others: readonly ResourceType[] = [],
-  walk: Walk | undefined = undefined,
+  cursorPaging: CursorPaging | undefined = undefined,
   baseUrl?: string,
 ): Query {
   const { filter, sortBy, isDescending, startIndex, count } = search;
@@ -199,7 +199,7 @@ export function queryOf(
     ...(isSorted && { sort: { path: sortPath(type, sortBy), isDescending } }),
     startIndex,
     count,
-    ...(walk && { walk }),
+    ...(cursorPaging && { cursorPaging }),
     projection: projection(type, search.attributes, search.excludedAttributes),
   };
 }
@@ -211,7 +211,7 @@ const isElsewhere = (type: ResourceType, name: string, others: readonly Resource
 function sortPath(type: ResourceType, sortBy: string): AttributePath {
   const path = resolveAttribute(type, sortBy.trim());
   if (path === undefined)
-    throw invalidValue(`sortBy names ${shown(sortBy)}, which is not an attribute of a ${type.name}`);
+    throw invalidValue(`sortBy names ${printable(sortBy)}, which is not an attribute of a ${type.name}`);
   if (path.some((a) => a.returned === 'never')) throw invalidValue(`sortBy: ${pathName(path)} cannot be sorted by`);
   if (target(path).type !== 'complex') return path;
   const value = within(target(path).subAttributes, 'value');

@@ -88,7 +88,7 @@ export type Quirks = Set<Quirk>;
 
 /** What the reader of a body is told about its request. */
 export interface ReadOptions {
-  /** Of the SCIM door that the client used, without a slash at the end: what our own `$ref` begin with. */
+  /** The base address of SCIM that the client used, without a slash at the end: what our own `$ref` begin with. */
   readonly baseUrl?: string;
 }
 

@@ -22,7 +22,7 @@ function shownOf(type: ResourceType, resource: Resource): Resource {
 
 export const locationOf = (type: ResourceType, baseUrl: string, id: string) => `${baseUrl}${type.endpoint}/${id}`;
 
-/** @param baseUrl of the SCIM door, without a slash at the end. */
+/** @param baseUrl the base address of SCIM, without a slash at the end. */
 export function represent(type: ResourceType, stored: Stored, baseUrl: string): JsonObject {
   return {
     schemas: schemasOf(type, stored.resource),

@@ -7,18 +7,18 @@ import { countUnflagged } from '../store/journal/outbox';
 
 const KEY = 'canary:v1';
 /** Seconds between two writes. The cron runs each minute; a write each minute would cost 1,440 KV writes a day. */
-export const CANARY_INTERVAL = 300;
+export const PROBE_INTERVAL = 300;
 /** Seconds: the run of the cron that is nearest to the interval writes, whatever its second. */
 const SLACK = 30;
-/** As host apps read their flags (check.ts), so that the canary is cached as they are. */
+/** As host apps read their flags (check.ts), so that the probe is cached as they are. */
 const CACHE_TTL = 30;
 
 /** Whole seconds. */
-export interface Canary {
-  /** ISO. When the newest canary that can be seen here was written. */
+export interface KvLag {
+  /** ISO. When the newest probe that can be seen here was written. */
   readonly writtenAt: string;
   readonly age: number;
-  /** How far KV is behind here at least: the age beyond one interval, in which no newer canary need exist. */
+  /** How far KV is behind here at least: the age beyond one interval, in which no newer probe need exist. */
   readonly lag: number;
   /**
    * How many orgs had no flag in KV when it was written, at most COUNTED; null: this was not counted. At 0, hosts may refuse
@@ -31,34 +31,34 @@ export interface Canary {
 const COUNTED = 100_000;
 
 /**
- * D1 is asked here, and not by /health, which is open to anyone. KV is written when the canary is old or the number of orgs
- * has changed, and even when D1 or the read of the canary fails.
+ * D1 is asked here, and not by /health, which is open to anyone. KV is written when the probe is old or the number of orgs
+ * has changed, and even when D1 or the read of the probe fails.
  *
  * @param now epoch milliseconds. @throws whatever the write to KV throws.
  */
-export async function writeCanary(env: Databases & { readonly REVOCATIONS: KVNamespace }, now: number): Promise<void> {
+export async function writeKvProbe(env: Databases & { readonly REVOCATIONS: KVNamespace }, now: number): Promise<void> {
   const counted = Promise.all(allDatabases(env).map((db) => countUnflagged(db, COUNTED)));
   const orgsWithoutFlag = await counted.then((counts) => counts.reduce((sum, n) => sum + n, 0)).catch(() => null);
-  const last = await readCanary(env.REVOCATIONS, now).catch(() => undefined);
-  const isFresh = last !== undefined && last.age < CANARY_INTERVAL - SLACK;
+  const last = await readKvLag(env.REVOCATIONS, now).catch(() => undefined);
+  const isFresh = last !== undefined && last.age < PROBE_INTERVAL - SLACK;
   if (isFresh && last.orgsWithoutFlag === orgsWithoutFlag) return;
   await env.REVOCATIONS.put(KEY, JSON.stringify({ v: 1, at: now, orgsWithoutFlag }));
 }
 
 /**
- * The newest canary as this location sees it; undefined before the first one.
+ * The newest probe as this location sees it; undefined before the first one.
  *
  * @throws whatever KV throws.
  */
-export async function readCanary(flags: KVNamespace, now: number): Promise<Canary | undefined> {
-  const canary = await flags.get<{ at: number; orgsWithoutFlag?: number | null }>(KEY, {
+export async function readKvLag(flags: KVNamespace, now: number): Promise<KvLag | undefined> {
+  const probe = await flags.get<{ at: number; orgsWithoutFlag?: number | null }>(KEY, {
     type: 'json',
     cacheTtl: CACHE_TTL,
   });
-  if (typeof canary?.at !== 'number') return undefined;
-  const age = Math.max(0, Math.round((now - canary.at) / 1_000));
+  if (typeof probe?.at !== 'number') return undefined;
+  const age = Math.max(0, Math.round((now - probe.at) / 1_000));
   return {
-    ...{ writtenAt: new Date(canary.at).toISOString(), age, lag: Math.max(0, age - CANARY_INTERVAL) },
-    orgsWithoutFlag: canary.orgsWithoutFlag ?? null,
+    ...{ writtenAt: new Date(probe.at).toISOString(), age, lag: Math.max(0, age - PROBE_INTERVAL) },
+    orgsWithoutFlag: probe.orgsWithoutFlag ?? null,
   };
 }

@@ -5,12 +5,12 @@
  * All that is needed stands in the journal and with each socket: the object may hibernate, be evicted or be aborted at
  * any moment, and no state is missed.
  */
-import { PORTION, type Portion, readPublished } from '../store/journal/revocation-feed';
+import { CHUNK, type Chunk, readPublished } from '../store/journal/revocation-feed';
 
 /** Streams of one org at once. */
 export const MAX_STREAMS = 100;
 /** State frames that a host has not acknowledged; it is sent no more until it does. */
-const MAX_UNACKED = PORTION;
+const MAX_UNACKED = CHUNK;
 /** It is sent more when no more than these are left: an ack for each frame must not cost a look into the journal. */
 const RESUME_AT = MAX_UNACKED / 2;
 /** Bytes of a frame from the host. */
@@ -23,7 +23,7 @@ const TOKEN_CHANGED = 4001;
 const ORG_GONE = 4004;
 
 /** How far a stream is: kept with its socket, whose room is 16 KiB. */
-interface Place {
+interface StreamPosition {
   /** The hash of the host token that opened it; empty: a service binding did. */
   readonly openedBy: string;
   /** The org's latest event when it was opened: what the host has to be told of before it knows all. */
@@ -78,7 +78,7 @@ export class Streams {
   /** A frame from a host; `ping` never comes this far. */
   hear(socket: WebSocket, frame: string | ArrayBuffer): void {
     if (socket.readyState !== WebSocket.OPEN) return; // it is being closed
-    const place = placeOf(socket);
+    const place = positionOf(socket);
     const said = understood(frame, place.sent);
     if ('code' in said) {
       socket.close(said.code, said.reason);
@@ -114,32 +114,32 @@ export class Streams {
     }
   }
 
-  /** One portion for each stream, in one D1 round trip. @returns whether some have more to come. */
+  /** One chunk for each stream, in one D1 round trip. @returns whether some have more to come. */
   async #round(): Promise<boolean> {
     const { db, orgId } = this.holder();
     await this.#dismissStrangers();
     this.#isAsked = false; // what was asked until now, this round sees
-    const ready = this.#ready().map((socket) => placeOf(socket).sent);
+    const ready = this.#ready().map((socket) => positionOf(socket).sent);
     if (ready.length === 0) return false;
-    // Those at the head must not wait for one who catches up, nor the other way round: a portion for each.
+    // Those at the head must not wait for one who catches up, nor the other way round: a chunk for each.
     const found = await readPublished(db, orgId, [...new Set([Math.max(...ready), Math.min(...ready)])]);
     if (found === undefined) {
       this.#sayGoodbye();
       return false;
     }
     // Acks and new streams came meanwhile.
-    for (const socket of this.#ready()) for (const portion of found.portions) serve(socket, portion);
-    return this.#ready().some((socket) => placeOf(socket).sent < found.current);
+    for (const socket of this.#ready()) for (const chunk of found.chunks) serve(socket, chunk);
+    return this.#ready().some((socket) => positionOf(socket).sent < found.current);
   }
 
   /** Their token is not good any more: they get nothing more. */
   async #dismissStrangers(): Promise<void> {
-    const openers = new Set(this.#sockets().map((socket) => placeOf(socket).openedBy));
+    const openers = new Set(this.#sockets().map((socket) => positionOf(socket).openedBy));
     openers.delete('');
     if (openers.size === 0) return;
     const good = await this.holder().stillGood([...openers]);
     for (const socket of this.#sockets()) {
-      const { openedBy } = placeOf(socket);
+      const { openedBy } = positionOf(socket);
       // One that was opened meanwhile was checked then.
       const isStranger = openers.has(openedBy) && !good.has(openedBy);
       if (isStranger) socket.close(TOKEN_CHANGED, 'the host token is another one now');
@@ -149,7 +149,7 @@ export class Streams {
   /** The org was deleted with its journal: all its sessions are over, and a stream must not come back. */
   #sayGoodbye(): void {
     for (const socket of this.#sockets()) {
-      const seq = placeOf(socket).sent + 1;
+      const seq = positionOf(socket).sent + 1;
       send(socket, { type: 'state', seq, user: null, active: false, notBefore: Date.now() });
       socket.close(ORG_GONE, 'the org is gone');
     }
@@ -161,13 +161,13 @@ export class Streams {
 
   /** Those that can be sent more. */
   #ready(): WebSocket[] {
-    return this.#sockets().filter((socket) => !placeOf(socket).isWaiting);
+    return this.#sockets().filter((socket) => !positionOf(socket).isWaiting);
   }
 }
 
-/** What of the portion the stream has not been sent, as far as it has room. */
-function serve(socket: WebSocket, { from, through, states }: Portion): void {
-  const place = placeOf(socket);
+/** What of the chunk the stream has not been sent, as far as it has room. */
+function serve(socket: WebSocket, { from, through, states }: Chunk): void {
+  const place = positionOf(socket);
   if (place.sent < from || place.sent > through) return;
   const news = states.filter(({ seq }) => seq > place.sent);
   const frames = news.slice(0, MAX_UNACKED - place.unacked.length);
@@ -181,8 +181,8 @@ function serve(socket: WebSocket, { from, through, states }: Portion): void {
   keep(socket, { ...place, sent, synced, unacked, isWaiting: unacked.length >= MAX_UNACKED });
 }
 
-const placeOf = (socket: WebSocket) => socket.deserializeAttachment() as Place;
-const keep = (socket: WebSocket, place: Place) => socket.serializeAttachment(place);
+const positionOf = (socket: WebSocket) => socket.deserializeAttachment() as StreamPosition;
+const keep = (socket: WebSocket, place: StreamPosition) => socket.serializeAttachment(place);
 
 /** A socket that is closed just now says so by itself: its host comes back, and asks for what it has missed. */
 function send(socket: WebSocket, frame: object): void {

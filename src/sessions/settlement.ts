@@ -57,12 +57,12 @@ export class Settlement {
 
   async #flushAll(): Promise<void> {
     while (this.#published.size > 0) {
-      const portion = new Map([...this.#published].slice(0, MAX_SETTLED));
-      for (const userId of portion.keys()) this.#published.delete(userId);
+      const chunk = new Map([...this.#published].slice(0, MAX_SETTLED));
+      for (const userId of chunk.keys()) this.#published.delete(userId);
       try {
-        await this.settle(portion);
+        await this.settle(chunk);
       } catch (error) {
-        for (const [userId, through] of portion)
+        for (const [userId, through] of chunk)
           this.#published.set(userId, Math.max(through, this.#published.get(userId) ?? 0));
         throw error;
       }

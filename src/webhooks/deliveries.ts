@@ -11,8 +11,8 @@ import {
   type DueLine,
   disableLine,
   pauseLine,
+  readChunk,
   readDueLines,
-  readPortion,
 } from '../store/operations/webhook-lines';
 import { lost, type Outgoing, outgoing } from './message';
 import { type Attempt, type Sender, send } from './send';
@@ -126,8 +126,8 @@ export class Deliveries {
   async #sendSome(line: DueLine, room: number): Promise<Sent> {
     const { orgId, databases, sender } = this.holder();
     const readAt = Date.now();
-    const portion = await readPortion(databases, orgId, line);
-    const { tenant, told, lostThrough } = portion;
+    const chunk = await readChunk(databases, orgId, line);
+    const { tenant, told, lostThrough } = chunk;
     const messages = [
       ...(lostThrough === undefined ? [] : [lost(tenant, lostThrough, line.replays, readAt)]),
       ...told.filter(({ seq }) => seq > (lostThrough ?? 0)).map((one) => outgoing(tenant, one, line.replays)),
@@ -141,7 +141,7 @@ export class Deliveries {
       through = message.seq;
       sent++;
     }
-    return { sent, through: Math.max(portion.through, lostThrough ?? 0) };
+    return { sent, through: Math.max(chunk.through, lostThrough ?? 0) };
   }
 
   /** @param through what was delivered before it. */
@@ -171,7 +171,7 @@ export class Deliveries {
   }
 }
 
-/** What came of a portion of one line. */
+/** What came of a chunk of one line. */
 interface Sent {
   readonly sent: number;
   /** Everything up to this event is delivered, or was not asked for. */

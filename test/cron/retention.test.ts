@@ -199,8 +199,8 @@ describe('the journal', () => {
     await idp.delete(`/Users/${eve.id}`, unheard);
     await set({ retainEvents: '90d' });
     const known = async () => {
-      const { portions } = (await readPublished(env.DB, idp.orgId, [0]))!;
-      return portions[0]!.states.map(({ user, active, notBefore }) => ({ user, active, notBefore }));
+      const { chunks } = (await readPublished(env.DB, idp.orgId, [0]))!;
+      return chunks[0]!.states.map(({ user, active, notBefore }) => ({ user, active, notBefore }));
     };
     const was = await known();
     expect(was).toHaveLength(4);

@@ -8,7 +8,7 @@ import type { Env } from '../../src/env';
 import worker from '../../src/index';
 import { removeWaiting } from '../../src/provisioning/removal';
 import * as tables from '../../src/store/d1/tables';
-import { PORTION, ROWS_OF_ORG, removeRows } from '../../src/store/directory/removal';
+import { CHUNK, ROWS_OF_ORG, removeRows } from '../../src/store/directory/removal';
 import { deleteOrg } from '../../src/store/operations/orgs';
 import { OrgStore } from '../../src/store/org/open';
 import { admin, host, type Idp, newIdp } from '../support/client';
@@ -123,9 +123,9 @@ describe('an org that is deleted', () => {
 
   it('is removed in portions, each found by an index, whatever stops it in between', async () => {
     const [idp, other] = [await newIdp('portions'), await newIdp('beside')];
-    await fillUsers(idp, 2 * PORTION + 500);
+    await fillUsers(idp, 2 * CHUNK + 500);
     await fillUsers(other, 10);
-    await fillGroup(idp, 'all', PORTION + 1);
+    await fillGroup(idp, 'all', CHUNK + 1);
     const before = await rowsOf(other.orgId);
     await deleteOnly(idp);
     const total = async () => Object.values(await rowsOf(idp.orgId)).reduce((sum, n) => sum + n, 0);
@@ -134,7 +134,7 @@ describe('an org that is deleted', () => {
       await removeWaiting({ DB: meter.binding }, 1);
       // The first portions of a run may find that a table is empty already.
       const now = await total();
-      expect(left - now).toBeLessThanOrEqual(PORTION + 1);
+      expect(left - now).toBeLessThanOrEqual(CHUNK + 1);
       if (now === left) await removeWaiting({ DB: meter.binding }, 40);
       left = await total();
     }
@@ -147,7 +147,7 @@ describe('an org that is deleted', () => {
 
   it('is removed once and whole by two runs at the same time, and by a run that failed anywhere', async () => {
     const idp = await newIdp('twice');
-    await fillUsers(idp, PORTION + 10);
+    await fillUsers(idp, CHUNK + 10);
     await deleteOnly(idp);
     const broken = new FaultyDb({ kind: 'after' }, /DELETE FROM users/);
     await expect(removeWaiting({ DB: broken.binding })).rejects.toThrow('removals were left behind');
@@ -180,7 +180,7 @@ describe('an org that is deleted', () => {
 
 describe('a schema that is removed from a large org', () => {
   const URN = 'urn:large:scim:2.0:staff';
-  const USERS = PORTION + 200;
+  const USERS = CHUNK + 200;
   let idp: Idp;
   const schemas = '/orgs/large/schemas';
   const schema = { id: URN, name: 'Staff', attributes: [{ name: 'level', type: 'string' }] };
@@ -199,7 +199,7 @@ describe('a schema that is removed from a large org', () => {
     expect((await idp.get(`/Users/${last}`)).body[URN]).toEqual({ level: 'high' });
     const faulty = new FaultyDb({ kind: 'before' }, /UPDATE removals SET turn/);
     const answer = await admin('DELETE', `${schemas}/${URN}?confirm=${URN}`, { env: { DB: faulty.binding } });
-    expect(answer.body).toEqual({ removed: URN, resourceType: 'User', changed: PORTION, removing: true });
+    expect(answer.body).toEqual({ removed: URN, resourceType: 'User', changed: CHUNK, removing: true });
   });
 
   const valued = async () =>
@@ -211,7 +211,7 @@ describe('a schema that is removed from a large org', () => {
     )[0]!['n'];
 
   it('is gone at once, also from resources that still hold a value of it', async () => {
-    expect(await valued()).toBe(USERS - PORTION);
+    expect(await valued()).toBe(USERS - CHUNK);
     const { body } = await idp.get(`/Users/${last}`);
     expect(body[URN]).toBeUndefined();
     expect(body.schemas).not.toContain(URN);
@@ -244,7 +244,7 @@ describe('a schema that is removed from a large org', () => {
     const told = (await journal(idp.orgId, URN)).map(({ type, details }) => [type, details.changed]);
     expect(told).toEqual([
       ['schema.added', undefined],
-      ['schema.removed', PORTION],
+      ['schema.removed', CHUNK],
       ['schema.cleared', USERS],
     ]);
     expect((await admin('POST', `${schemas}?type=User`, { body: schema })).status).toBe(201);

@@ -3,7 +3,7 @@ import { createScheduledController } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, expect, it } from 'vitest';
 import worker from '../../src/index';
-import { readCanary, writeCanary } from '../../src/sessions/kv-lag';
+import { readKvLag, writeKvProbe } from '../../src/sessions/kv-lag';
 import { ask, BASE } from '../support/client';
 import { brokenKv } from '../support/coordinator';
 
@@ -14,7 +14,7 @@ const cron = (bindings = env) =>
 beforeEach(() => env.REVOCATIONS.delete('canary:v1'));
 
 it('without a canary yet, nothing is claimed', async () => {
-  expect(await readCanary(env.REVOCATIONS, NOON)).toBeUndefined();
+  expect(await readKvLag(env.REVOCATIONS, NOON)).toBeUndefined();
   expect((await ask('GET', `${BASE}/health`)).body).toEqual({ status: 'ok', kv: null });
 });
 
@@ -25,23 +25,23 @@ it.each([
   [301, 1],
   [3_600, 3_300],
 ])('a canary of %i seconds ago says that KV is at least %i seconds behind here', async (age, lag) => {
-  await writeCanary(env, NOON);
-  const seen = await readCanary(env.REVOCATIONS, NOON + age * 1_000);
+  await writeKvProbe(env, NOON);
+  const seen = await readKvLag(env.REVOCATIONS, NOON + age * 1_000);
   expect(seen).toEqual({ writtenAt: '2026-11-22T12:00:00.000Z', age, lag, orgsWithoutFlag: 0 });
 });
 
 it('a run of the cron each minute writes it every five minutes', async () => {
   const written: string[] = [];
   for (let minute = 0; minute <= 10; minute++) {
-    await writeCanary(env, NOON + minute * 60_000);
-    written.push((await readCanary(env.REVOCATIONS, NOON + minute * 60_000))!.writtenAt.slice(14, 16));
+    await writeKvProbe(env, NOON + minute * 60_000);
+    written.push((await readKvLag(env.REVOCATIONS, NOON + minute * 60_000))!.writtenAt.slice(14, 16));
   }
   expect(written).toEqual(['00', '00', '00', '00', '00', '05', '05', '05', '05', '05', '10']);
 });
 
 it('a clock that is behind makes no negative age', async () => {
-  await writeCanary(env, NOON);
-  expect(await readCanary(env.REVOCATIONS, NOON - 5_000)).toMatchObject({ age: 0, lag: 0 });
+  await writeKvProbe(env, NOON);
+  expect(await readKvLag(env.REVOCATIONS, NOON - 5_000)).toMatchObject({ age: 0, lag: 0 });
 });
 
 it('the cron writes it, and /health tells it to anyone, without a database', async () => {

@@ -20,9 +20,9 @@ const AFTER = 'the id of the last account of a page was expected';
 const accounts = z
   .array(z.looseObject({ line: z.int(LINE).min(1, LINE) }, 'an object with an account was expected'), ACCOUNTS)
   .max(MAX_ACCOUNTS, ACCOUNTS);
-const portion = z.strictObject({
+const chunk = z.strictObject({
   dryRun: z.boolean('true or false was expected').default(false),
-  /** Of a dry run: how many more the portions before would have made active. */
+  /** Of a dry run: how many more the chunks before would have made active. */
   activated: z.int(SEATS).default(0),
   accounts,
 });
@@ -35,7 +35,7 @@ const page = z.strictObject({
 const offeredIn = (list: z.output<typeof accounts>): Offered[] =>
   list.map(({ line, ...account }) => ({ line, account }));
 
-people.post('/import', body(portion), async (c) => {
+people.post('/import', body(chunk), async (c) => {
   const { dryRun, activated, accounts } = c.req.valid('json');
   const report = await underTypes(orgOf(c), (org) => importAccounts(org, offeredIn(accounts), dryRun, activated));
   return c.json({ dryRun, ...report });

@@ -187,14 +187,14 @@ function warningsOf(credential: Credential, all: readonly Credential[]): string[
   if (successor && lastUsedAt !== undefined && lastUsedAt > successor.createdAt) {
     const from = [lastUsedClient, lastUsedAddress].filter((part) => part !== undefined).join(', ') || 'unknown';
     warnings.push(
-      `was used ${span(now - lastUsedAt)} ago from ${from}, although generation ${successor.generation} has replaced it`,
+      `was used ${durationText(now - lastUsedAt)} ago from ${from}, although generation ${successor.generation} has replaced it`,
     );
   }
   return warnings;
 }
 
 /** A duration for people, in its largest whole unit. */
-function span(milliseconds: number): string {
+function durationText(milliseconds: number): string {
   const seconds = Math.round(milliseconds / 1_000);
   if (seconds < 120) return `${seconds} s`;
   const minutes = Math.round(seconds / 60);

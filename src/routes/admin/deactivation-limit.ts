@@ -14,7 +14,7 @@ import { by, orgOf } from './respond';
 
 const PAGE = 500;
 /** Of one call: each takes a few round trips. */
-const PORTION = 20;
+const CHUNK = 20;
 const REJECTED_FOR = '24h';
 const LIFE = 'a duration of at most 30d was expected: 24h, 7d';
 
@@ -41,15 +41,15 @@ export const brake = new Hono<App>();
 brake.get('/', query(heldAsked), async (c) => {
   const { store } = orgOf(c);
   const { after } = c.req.valid('query');
-  const { gauge, total, open, held } = await listHeld(store, after, PAGE);
+  const { usage, total, open, held } = await listHeld(store, after, PAGE);
   const { settings } = store.tenant;
   return c.json({
-    isSet: gauge.isSet,
+    isSet: usage.isSet,
     deactivations: settings['brake.deactivations'] ?? null,
     percentage: settings['brake.percentage'] ?? null,
     window: settingOf(settings, 'brake.window'),
-    limit: gauge.isSet ? gauge.limit : null,
-    used: gauge.used,
+    limit: usage.isSet ? usage.limit : null,
+    used: usage.used,
     total,
     open,
     held: held.map((one) => shownHeld(one, store.now)),
@@ -57,11 +57,11 @@ brake.get('/', query(heldAsked), async (c) => {
   });
 });
 
-/** A portion of those that wait, or one; `left`: how many wait behind the last of it (`next`). */
+/** A chunk of those that wait, or one; `left`: how many wait behind the last of it (`next`). */
 brake.post('/release', body(releaseBody), (c) =>
   underTypes(orgOf(c), async (org) => {
     const { by = c.var.by, user, after } = c.req.valid('json');
-    const { held, left } = await heldFor(org.store, { user, after, limit: PORTION });
+    const { held, left } = await heldFor(org.store, { user, after, limit: CHUNK });
     if (user !== undefined && held.length === 0) throw notHeld();
     const done: Released[] = [];
     for (const one of held) done.push(await releaseUser(org, one.user, one.operation, by));

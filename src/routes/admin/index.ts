@@ -1,5 +1,5 @@
 /**
- * The administrator's door: one Hono sub-app behind the entrypoint `Admin`, which only a service binding reaches, and
+ * The admin API: one Hono sub-app behind the entrypoint `Admin`, which only a service binding reaches, and
  * behind /admin/v1 when ADMIN_TOKEN is set.
  */
 import { Hono } from 'hono';
@@ -18,7 +18,7 @@ import { groups } from './groups';
 import { health } from './health';
 import { hosts } from './hosts';
 import { clients } from './oauth';
-import { exit } from './offboarding';
+import { offboarding } from './offboarding';
 import { orgs } from './orgs';
 import { operatorLink, portalLinks } from './portal-links';
 import { refusals } from './refusals';
@@ -32,7 +32,7 @@ import { webhooks } from './webhooks';
 const routes = new Hono<App>();
 
 routes.use(async (c, next) => {
-  // A label for the journal, not a proof of who it is: the door itself is what is guarded.
+  // A label for the journal, not a proof of who it is: the API itself is what is guarded.
   c.set('by', (c.req.header('X-Admin-By') || 'admin').slice(0, 100));
   await next();
 });
@@ -53,7 +53,7 @@ routes.route('/orgs/:slug/users/:user/erase', erase);
 routes.route('/orgs/:slug/users/:id/restore', restore);
 routes.route('/orgs/:slug/users', people); // before a user of such a name
 routes.route('/orgs/:slug/users', users);
-routes.route('/orgs/:slug/exit', exit);
+routes.route('/orgs/:slug/exit', offboarding);
 routes.route('/orgs/:slug/groups', groups);
 routes.route('/orgs/:slug/schemas', schemas);
 routes.route('/orgs/:slug/sessions', sessions);

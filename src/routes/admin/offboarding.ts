@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import * as z from 'zod';
 import { ScimError } from '../../scim/error';
 import { Unmet } from '../../store/d1/batch';
-import { type Attached, deactivateUsers, listAttached, readExit } from '../../store/operations/offboarding';
+import { type Attached, deactivateUsers, listAttached, readOffboarding } from '../../store/operations/offboarding';
 import type { App } from '../context';
 import { seq } from '../events';
 import { iso } from '../instants';
@@ -11,14 +11,14 @@ import { body, digits, query } from '../validator';
 import { by, orgOf } from './respond';
 
 /** Deactivated, or listed, by one request. */
-const PORTION = 200;
+const CHUNK = 200;
 const PAGE = 500;
 
-export const exit = new Hono<App>();
+export const offboarding = new Hono<App>();
 
-exit.get('/', async (c) => {
+offboarding.get('/', async (c) => {
   const { store } = orgOf(c);
-  const found = await readExit(store);
+  const found = await readOffboarding(store);
   const { slug, name, isScimEnabled, disabledAt, notBefore, userCount, activeUserCount, groupCount } = store.tenant;
   const { attached, unlinked, pending, tokens, passwords, clients } = found;
   const left = attached.active - found.protected;
@@ -44,7 +44,7 @@ exit.get('/', async (c) => {
 
 const attachedAsked = z.object({ after: digits.pipe(z.int('the cursor of the page before was expected')).default(0) });
 
-exit.get('/users', query(attachedAsked), async (c) => {
+offboarding.get('/users', query(attachedAsked), async (c) => {
   const { after } = c.req.valid('query');
   const { users, next } = await listAttached(orgOf(c).store, after, PAGE);
   return c.json({ users: users.map(shown), next: next ?? null });
@@ -62,12 +62,12 @@ function shown({ id, resource, isActive, isProtected }: Attached) {
   };
 }
 
-/** In portions. A portion that is sent again, because its answer was lost, does nothing twice. */
-exit.post('/deactivate', body(z.strictObject({ after: seq.default(0), by })), async (c) => {
+/** In chunks. A chunk that is sent again, because its answer was lost, does nothing twice. */
+offboarding.post('/deactivate', body(z.strictObject({ after: seq.default(0), by })), async (c) => {
   const org = orgOf(c);
   const { after, by = c.var.by } = c.req.valid('json');
   try {
-    const { deactivated, next, left } = await deactivateUsers(org.store, after, PORTION, org.actor, by);
+    const { deactivated, next, left } = await deactivateUsers(org.store, after, CHUNK, org.actor, by);
     if (deactivated > 0) await org.publishSoon();
     return c.json({ deactivated, next: next ?? null, left });
   } catch (error) {

@@ -1,4 +1,4 @@
-/** What the administrator's door shows, and what its questions have in common. */
+/** What the admin API shows, and what its questions have in common. */
 import type { Context } from 'hono';
 import * as z from 'zod';
 import { settings } from '../../env';
@@ -21,7 +21,7 @@ export function orgOf(c: Context<App>): Org {
   return orgFor(c, { kind: 'slug', slug }, actorOf(c, `admin:${c.var.by}`), scimBaseUrl(c));
 }
 
-/** PUBLIC_URL where the door has no address of its own; of an org that is served in another region, the one there. */
+/** PUBLIC_URL where the API has no address of its own; of an org that is served in another region, the one there. */
 export function scimBaseUrl(c: Context<App>, { residency }: SettingsChange = {}): string {
   const there = residency ? settings(c.env).region?.urls.get(residency) : undefined;
   return `${there ?? publicUrl(c)}/scim/v2`;

@@ -80,7 +80,7 @@ sessions.get('/pending', async (c) => {
 
 const MAX_SHOWN = 500;
 /** By the very code that hosts run, with everything marked as sensitive. */
-async function asHost(c: Context<App>, mode: Mode, session: Asked, state: SessionState) {
+async function asHost(c: Context<App>, mode: Mode, session: SessionQuestion, state: SessionState) {
   const checker = sessionChecker({
     flags: c.env.REVOCATIONS,
     strict: {
@@ -95,7 +95,7 @@ async function asHost(c: Context<App>, mode: Mode, session: Asked, state: Sessio
   return { ...verdict, asOf: iso(asOf ?? undefined) };
 }
 
-interface Asked {
+interface SessionQuestion {
   readonly org: string;
   readonly user: string;
   readonly issuedAt: number;

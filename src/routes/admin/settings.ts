@@ -1,6 +1,6 @@
 /** Settings at the administrator's API: the words of a change are read, and what an org keeps is shown. */
 import type * as z from 'zod';
-import { invalidValue, shown } from '../../scim/error';
+import { invalidValue, printable } from '../../scim/error';
 import { isSame, type Json, type JsonObject } from '../../scim/resource';
 import {
   entries,
@@ -69,7 +69,7 @@ export function settingsKept(kept: Readonly<Record<string, Json>>): OrgSettings 
   const settings: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(kept)) {
     if (!Object.hasOwn(SETTINGS, key)) {
-      throw invalidValue(`settings.${shown(key)}: this version has no such setting`);
+      throw invalidValue(`settings.${printable(key)}: this version has no such setting`);
     }
     const taken = read(`settings.${key}`, settingOfKey(key as SettingKey).schema, textOf(value)) as Json;
     // An older version has kept domains in another form.

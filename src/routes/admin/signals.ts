@@ -99,7 +99,7 @@ signals.post('/', body(addBody), async (c) => {
   return c.json({ ...shownSource(c, orgId, added), ...(verification !== undefined && { verification }) }, 201);
 });
 
-type Asked<T extends SourceType> = Extract<z.output<typeof addBody>, { type: T }>;
+type SourceBody<T extends SourceType> = Extract<z.output<typeof addBody>, { type: T }>;
 
 interface Made {
   readonly source: NewSource;
@@ -109,7 +109,7 @@ interface Made {
 
 function revocationOf(
   c: Context<App>,
-  { type, issuer, jwksUrl, subject, by: createdBy = c.var.by }: Asked<'global-token-revocation'>,
+  { type, issuer, jwksUrl, subject, by: createdBy = c.var.by }: SourceBody<'global-token-revocation'>,
 ): Made {
   const keys = publicKeys(c, jwksUrl ?? `${issuer.replace(/\/+$/, '')}${OKTA_KEYS}`);
   return {
@@ -121,7 +121,7 @@ function revocationOf(
 }
 
 /** Reads the transmitter, and with a token for its API makes a stream there. */
-async function streamOf(c: Context<App>, orgId: string, asked: Asked<'ssf'>): Promise<Made> {
+async function streamOf(c: Context<App>, orgId: string, asked: SourceBody<'ssf'>): Promise<Made> {
   const { type, transmitter: issuer, auth, audience, endsOn, anyInitiator, subject, by: createdBy = c.var.by } = asked;
   const sources = await listSources(orgOf(c).store);
   if (sources.some((one) => one.type === type && one.issuer === issuer)) throw taken();

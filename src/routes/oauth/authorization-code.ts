@@ -13,7 +13,7 @@ const asked = z.object({
   redirect_uri: z.string().optional(),
   code_verifier: z.string().optional(),
 });
-type Asked = z.output<typeof asked>;
+type TokenRequest = z.output<typeof asked>;
 
 export const authorizationCode: Grant = async (c, client, params) => {
   const question = readParams(asked, params);
@@ -38,7 +38,7 @@ const invalidGrant = () =>
   new OAuthError('invalid_grant', 'The authorization code is unknown, expired, used, or not for this request');
 
 /** §4.1.3: the same URI as in the request; where that named none, the client may name the one it has registered. */
-function isAnsweredAt({ redirectUri, registeredUris }: Granted, { redirect_uri: named }: Asked): boolean {
+function isAnsweredAt({ redirectUri, registeredUris }: Granted, { redirect_uri: named }: TokenRequest): boolean {
   if (redirectUri !== undefined) return named === redirectUri;
   return named === undefined || registeredUris.includes(named);
 }
@@ -47,7 +47,7 @@ function isAnsweredAt({ redirectUri, registeredUris }: Granted, { redirect_uri: 
  * RFC 7636 §4.6. A verifier without a challenge is refused: somebody may have taken the challenge out of the request
  * (RFC 9700 §4.8.2).
  */
-async function isProven({ challenge }: Granted, { code_verifier: verifier }: Asked): Promise<boolean> {
+async function isProven({ challenge }: Granted, { code_verifier: verifier }: TokenRequest): Promise<boolean> {
   if (challenge === undefined) return verifier === undefined;
   return verifier !== undefined && isProof(verifier, challenge);
 }

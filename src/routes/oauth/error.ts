@@ -1,4 +1,4 @@
-/** Errors at the OAuth door: a word for programs and a sentence for people (RFC 6749 §5.2). */
+/** Errors of the OAuth API: a word for programs and a sentence for people (RFC 6749 §5.2). */
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { Misconfigured } from '../../env';
@@ -27,7 +27,7 @@ export function oauthError(c: Context<App>, thrown: unknown): Response {
   return c.json(body, error.status as ContentfulStatusCode, { ...error.headers });
 }
 
-/** What the rest of the house throws, in the words of this door. */
+/** What the rest of the house throws, in the words of OAuth. */
 function meaning(thrown: unknown): OAuthError {
   if (thrown instanceof OAuthError) return thrown;
   const passing = (description: string, status: number, headers = {}) =>

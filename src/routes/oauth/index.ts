@@ -1,4 +1,4 @@
-/** The OAuth door: one Hono sub-app with its own errors; the authorization endpoint, which talks to people, has others. Whatever it answers is for one client, once. */
+/** The OAuth API: one Hono sub-app with its own errors; the authorization endpoint, which talks to people, has others. Whatever it answers is for one client, once. */
 import { Hono } from 'hono';
 import type { App } from '../context';
 import { authorize } from './authorize';

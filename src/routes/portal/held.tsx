@@ -11,7 +11,7 @@ import { expectMay, may, orgOf, type PortalApp } from './visit';
 
 const SHOWN = 200;
 /** Of one click: each takes a few round trips. */
-const PORTION = 20;
+const CHUNK = 20;
 
 export const held = new Hono<PortalApp>();
 
@@ -30,7 +30,7 @@ held.get('/', async (c) => {
   const page: Page = {
     name: 'held',
     title: titles.held,
-    lead: found.gauge.isSet ? words.lead(found.gauge.used, found.gauge.limit) : words.noLimit,
+    lead: found.usage.isSet ? words.lead(found.usage.used, found.usage.limit) : words.noLimit,
     tenant,
     notice: done[c.req.query('done') ?? ''],
   };
@@ -82,7 +82,7 @@ held.get('/', async (c) => {
           {found.open > 1 && (
             <div class="row">
               <Act visit={visit} action={at('release')}>
-                {words.releaseAll(Math.min(found.open, PORTION))}
+                {words.releaseAll(Math.min(found.open, CHUNK))}
               </Act>
               <Act visit={visit} action={at('reject')}>
                 {words.rejectAll}
@@ -101,7 +101,7 @@ held.post('/release', async (c) => {
   const user = form('user') || undefined;
   const { slug, kept } = await underTypes(orgOf(c), async (org) => {
     expectMay(visit, org.store.profile, 'held');
-    const found = await heldFor(org.store, { user, limit: PORTION });
+    const found = await heldFor(org.store, { user, limit: CHUNK });
     let kept = 0;
     for (const one of found.held) {
       if ((await releaseUser(org, one.user, one.operation, visit.contact)).why !== undefined) kept++;

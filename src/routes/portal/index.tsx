@@ -14,7 +14,7 @@ import { misconfigured } from '../access/guard';
 import { vendorConsole } from './console';
 import { readForm } from './form';
 import { alone, pathOf } from './layout';
-import { door } from './open';
+import { open } from './open';
 import { orgPages } from './org-pages';
 import { headers } from './policy';
 import { languageOf, type Texts, textsIn } from './texts';
@@ -48,7 +48,7 @@ portal.route('/orgs/:slug', orgPages);
 portal.all('/orgs/*', () => {
   throw notHere();
 });
-portal.route('/', door);
+portal.route('/', open);
 portal.all('*', () => {
   throw deadLink();
 });

@@ -58,7 +58,7 @@ const Brand: FC<{ look: PortalLook }> = ({ look: { logoUrl, name } }) => (
   </>
 );
 
-/** A page of its own, without a session: the door, and what stands in the place of a page. */
+/** A page of its own, without a session: the page that opens the portal, and what stands in the place of a page. */
 export function alone(
   c: Context,
   { title, status = 200, hasEnded = false }: { title: string; status?: ContentfulStatusCode; hasEnded?: boolean },

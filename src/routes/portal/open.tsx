@@ -1,4 +1,4 @@
-/** The door of the portal: a page with one button. Only the button opens, so that what fetches links in mails opens nothing. */
+/** The way into the portal: a page with one button. Only the button opens, so that what fetches links in mails opens nothing. */
 import { Hono } from 'hono';
 import { hashOf, newSecret, OPERATOR } from '../../credentials/secret';
 import { settings } from '../../env';
@@ -13,15 +13,15 @@ import { alone } from './layout';
 import { languageOf, textsIn } from './texts';
 import { deadLink, expectOwnOrigin, keepCookie, PortalRefusal, read } from './visit';
 
-export const door = new Hono<App>();
+export const open = new Hono<App>();
 
 // Before anything is looked up: a person needs two requests, and a program may try many.
-door.use('/:secret', async (c, next) => {
+open.use('/:secret', async (c, next) => {
   if ((await failedTooOften(c)) !== undefined) throw new PortalRefusal('too_many', 429);
   await next();
 });
 
-door.get('/:secret', async (c) => {
+open.get('/:secret', async (c) => {
   const link = await read(c.req.param('secret'), 'portal_link');
   if (!link || !(await isLinkGood(databaseOf(c.env, link.orgId), link.orgId, link.hash, Date.now()))) throw deadLink();
   const { open } = textsIn(languageOf(c));
@@ -39,7 +39,7 @@ door.get('/:secret', async (c) => {
   );
 });
 
-door.post('/:secret', async (c) => {
+open.post('/:secret', async (c) => {
   expectOwnOrigin(c);
   const asked = await read(c.req.param('secret'), 'portal_link');
   if (!asked) throw deadLink();

@@ -5,7 +5,7 @@ import { PASSWORDS, TOKENS } from '../../store/credentials/credentials';
 import { deleteClient } from '../../store/credentials/oauth-clients';
 import { Unmet } from '../../store/d1/batch';
 import { WHOLE_ORG } from '../../store/journal/outbox';
-import { deactivateUsers, readExit } from '../../store/operations/offboarding';
+import { deactivateUsers, readOffboarding } from '../../store/operations/offboarding';
 import { signOutOrg } from '../../store/operations/orgs';
 import { switchScim } from './changes';
 import { readForm } from './form';
@@ -13,9 +13,9 @@ import { type Page, pathOf, render } from './layout';
 import { Act, Card, Facts, Field, Form, Note } from './parts';
 import { expectMay, may, orgOf, type PortalApp, type PortalContext } from './visit';
 
-/** Deactivated at once, and portions of one click: what is left, the next click goes on with. */
-const PORTION = 200;
-const MAX_PORTIONS = 10;
+/** Deactivated at once, and chunks of one click: what is left, the next click goes on with. */
+const CHUNK = 200;
+const MAX_CHUNKS = 10;
 
 export const switchOff = new Hono<PortalApp>();
 
@@ -25,7 +25,7 @@ async function page(c: PortalContext, notice?: Page['notice'], status?: 400) {
   const { visit } = c.var;
   const { off: words, titles } = visit.texts;
   const { store } = orgOf(c);
-  const found = await readExit(store);
+  const found = await readOffboarding(store);
   const { tenant } = store;
   const { slug } = tenant;
   const left = found.attached.active - found.protected;
@@ -104,8 +104,8 @@ switchOff.post('/remove', async (c) => {
   let after: number | undefined = 0;
   let left = 0;
   try {
-    for (let portion = 0; portion < MAX_PORTIONS && after !== undefined; portion++) {
-      const done = await deactivateUsers(orgOf(c).store, after, PORTION, actor, visit.contact);
+    for (let chunk = 0; chunk < MAX_CHUNKS && after !== undefined; chunk++) {
+      const done = await deactivateUsers(orgOf(c).store, after, CHUNK, actor, visit.contact);
       after = done.next;
       left = done.left;
       if (done.deactivated > 0) await org.publishSoon();
@@ -120,7 +120,7 @@ switchOff.post('/remove', async (c) => {
   await org.publish(WHOLE_ORG);
   const coordinator = coordinatorOf(c.env, tenant.id);
   for (const line of [TOKENS, PASSWORDS]) await coordinator.revoke(line, visit.contact, actor);
-  const { clients } = await readExit(orgOf(c).store);
+  const { clients } = await readOffboarding(orgOf(c).store);
   for (const client of clients) await deleteClient(orgOf(c).store, client, visit.contact, actor);
   return c.redirect(`${pathOf(tenant.slug, 'switch-off')}?done=removed`, 303);
 });

@@ -25,7 +25,7 @@ import { type Language, languageOf, type Texts, textsIn } from './texts';
 
 declare module 'hono' {
   interface ContextVariableMap {
-    /** Behind the door of the portal. */
+    /** For pages of the portal that need a session. */
     visit: Visit;
   }
 }

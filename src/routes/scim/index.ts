@@ -1,4 +1,4 @@
-/** The IdP's door, /scim/v2 (RFC 7644 §3.2): every path behind the credential check, every answer SCIM JSON. */
+/** The SCIM API, /scim/v2 (RFC 7644 §3.2): every path behind the credential check, every answer SCIM JSON. */
 import { Hono } from 'hono';
 import { notFound, ScimError } from '../../scim/error';
 import { mediaTypesOf } from '../../scim/quirks';

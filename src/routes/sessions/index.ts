@@ -1,5 +1,5 @@
 /**
- * The host app's door: one Hono sub-app behind the entrypoint `Sessions`, which only a service binding reaches, and behind
+ * The sessions API: one Hono sub-app behind the entrypoint `Sessions`, which only a service binding reaches, and behind
  * /sessions/v1 when HOST_TOKEN is set. The same questions are RPC methods of the entrypoint.
  */
 import { type Context, Hono } from 'hono';

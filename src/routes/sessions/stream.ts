@@ -1,4 +1,4 @@
-/** The stream's door: everything is checked here, in one D1 round trip; the org's coordinator then holds the WebSocket. */
+/** The endpoint of the stream: everything is checked here, in one D1 round trip; the org's coordinator then holds the WebSocket. */
 import type { Context } from 'hono';
 import { coordinatorOf } from '../../coordinator-stub';
 import { ScimError, unavailable } from '../../scim/error';

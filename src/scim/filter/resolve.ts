@@ -1,7 +1,7 @@
 /** Gives the names and values of a filter a meaning: syntax tree x schema -> condition. */
 import type { Attribute, ResourceType } from '../attribute';
 import { dateTime } from '../datetime';
-import { invalidFilter, shown } from '../error';
+import { invalidFilter, printable } from '../error';
 import { foldString } from '../fold';
 import { type AttributePath, pathName, resolveAttribute, target, within } from '../path';
 import { booleanOf } from '../quirks';
@@ -82,7 +82,7 @@ function leaf(syntax: Leaf, path: AttributePath, scope: Scope): Condition {
 
 function known(name: string, find: Resolve): AttributePath | 'elsewhere' {
   const path = find(name);
-  if (path === undefined) throw invalidFilter(`The filter names ${shown(name)}, which is not an attribute here`);
+  if (path === undefined) throw invalidFilter(`The filter names ${printable(name)}, which is not an attribute here`);
   if (path !== 'elsewhere' && path.some((a) => a.returned === 'never')) {
     throw invalidFilter(`${pathName(path)} cannot be filtered by`);
   }

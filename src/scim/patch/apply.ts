@@ -1,6 +1,6 @@
 /** Operations x resource -> resource (RFC 7644 §3.5.2): pure, in order, all or nothing. */
 import type { Attribute, ResourceType } from '../attribute';
-import { invalidPath, invalidSyntax, invalidValue, mutability, noTarget, shown } from '../error';
+import { invalidPath, invalidSyntax, invalidValue, mutability, noTarget, printable } from '../error';
 import { parsePath } from '../filter/parse';
 import { namesUnknown, resolveElementFilter } from '../filter/resolve';
 import type { PathSyntax, Syntax } from '../filter/syntax';
@@ -103,8 +103,8 @@ function locate(patching: Patching, syntax: PathSyntax): Target | undefined {
 }
 
 function unknown({ rejectsUnknown, reading }: Patching, name: string): undefined {
-  if (rejectsUnknown) throw invalidPath(`The path names ${shown(name)}, which is not an attribute here`);
-  noteUnknownPath(shown(name), reading.quirks);
+  if (rejectsUnknown) throw invalidPath(`The path names ${printable(name)}, which is not an attribute here`);
+  noteUnknownPath(printable(name), reading.quirks);
 }
 
 /** `emails.value`: the sub-attribute of every element. */
@@ -135,7 +135,7 @@ function applyMembers(patching: Patching, resource: Resource, op: Op, value: unk
   for (const [name, member] of normalizeMembers(patching.type, value, patching.reading.quirks)) {
     const found = memberTarget(patching, name);
     // As in POST: names that differ in letter case only are one name, and which value is meant cannot be known.
-    if (found && named.has(name.toLowerCase())) throw invalidSyntax(`${shown(name)} is given twice`);
+    if (found && named.has(name.toLowerCase())) throw invalidSyntax(`${printable(name)} is given twice`);
     named.add(name.toLowerCase());
     // Okta repeats the readOnly `id` here; unknown attributes are ignored as in POST and PUT.
     if (found === undefined || found.path.some((a) => a.mutability === 'readOnly' || a.name === 'schemas')) continue;

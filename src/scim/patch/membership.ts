@@ -76,7 +76,7 @@ export function splitMembership(
 ): Split {
   const splitting = splittingOf(type, quirks, options);
   const rest: Operation[] = [];
-  const change = new Draft();
+  const change = new MembershipDraft();
   for (const operation of operations.flatMap((one) => withPaths(splitting, one))) {
     if (isMembers(splitting, operation)) applyAt(splitting, operation, current, change);
     else rest.push(operation);
@@ -101,7 +101,7 @@ function splittingOf(type: ResourceType, quirks: Quirks, { baseUrl, budget = new
 }
 
 /** Later operations win over earlier ones. */
-class Draft implements MembershipChange {
+class MembershipDraft implements MembershipChange {
   isReplaced = false;
   readonly add = new Set<string>();
   readonly remove = new Set<string>();
@@ -152,7 +152,12 @@ function withPaths(splitting: Splitting, operation: Operation): Operation[] {
   return [{ op, value: Object.fromEntries(others) }, ...members];
 }
 
-function applyAt(splitting: Splitting, operation: Operation, current: readonly JsonObject[], change: Draft): void {
+function applyAt(
+  splitting: Splitting,
+  operation: Operation,
+  current: readonly JsonObject[],
+  change: MembershipDraft,
+): void {
   const { op, path, value } = operation;
   const resolved = resolveAttribute(splitting.type, path!.path)!;
   if (path!.sub !== undefined || resolved.length > 1)
@@ -197,7 +202,7 @@ function byId(members: Attribute, filter: Syntax, baseUrl: string | undefined): 
 }
 
 /** add keeps who is there, replace does not. */
-function assign(splitting: Splitting, op: Operation['op'], value: unknown, change: Draft): void {
+function assign(splitting: Splitting, op: Operation['op'], value: unknown, change: MembershipDraft): void {
   const ids = idsIn(splitting, value);
   if (op === 'replace') change.clears();
   for (const id of ids) change.adds(id);
@@ -207,7 +212,7 @@ function assign(splitting: Splitting, op: Operation['op'], value: unknown, chang
  * With a list, which the RFC does not define, only those leave: so mean Entra ID, JumpCloud and authentik. Without, or
  * with null, all: so mean the RFC (§3.5.2.2) and Keycloak.
  */
-function removeListed(splitting: Splitting, value: unknown, change: Draft): void {
+function removeListed(splitting: Splitting, value: unknown, change: MembershipDraft): void {
   if (value === undefined || value === null) {
     change.clears();
     return;
@@ -241,7 +246,12 @@ function idsOf(filter: Condition): string[] | undefined {
 }
 
 /** Who is a member at this point of the request: those there were, as far as they still are. */
-function matching({ budget }: Splitting, filter: Condition, current: readonly JsonObject[], change: Draft): string[] {
+function matching(
+  { budget }: Splitting,
+  filter: Condition,
+  current: readonly JsonObject[],
+  change: MembershipDraft,
+): string[] {
   budget.spend(current.length + change.add.size);
   const isThere = (id: string) => !change.isReplaced && !change.remove.has(id) && !change.add.has(id);
   const there = current.filter(({ value }) => isThere(value as string));

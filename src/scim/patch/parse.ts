@@ -1,5 +1,5 @@
 /** A PATCH body -> operations (RFC 7644 §3.5.2). Knows no schema: what the paths mean is decided by `apply.ts`. */
-import { invalidPath, invalidSyntax, invalidValue, noTarget, shown, tooMany } from '../error';
+import { invalidPath, invalidSyntax, invalidValue, noTarget, printable, tooMany } from '../error';
 import { parsePath } from '../filter/parse';
 import type { PathSyntax } from '../filter/syntax';
 import { type Quirks, unwrapListOfOne } from '../quirks';
@@ -49,7 +49,7 @@ function parseOperation(operation: unknown, name: string, quirks: Quirks): Opera
 function operationName(op: unknown, name: string, quirks: Quirks): Operation['op'] {
   const word = typeof op === 'string' ? op.toLowerCase() : undefined;
   if (word !== 'add' && word !== 'replace' && word !== 'remove') {
-    const given = typeof op === 'string' ? `, not ${shown(op)}` : '';
+    const given = typeof op === 'string' ? `, not ${printable(op)}` : '';
     throw invalidSyntax(`${name}.op: add, replace or remove was expected${given}`);
   }
   // Entra ID sends "Add", "Replace" and "Remove"; §3.5.2 spells them in small letters. Microsoft Learn, «Known issues».

@@ -10,7 +10,7 @@ import {
   type ResourceType,
   type Schema,
 } from '../attribute';
-import { invalidValue, shown } from '../error';
+import { invalidValue, printable } from '../error';
 import { isObject, member } from '../resource';
 import type { Extension } from './types';
 
@@ -202,7 +202,7 @@ function membersOf(value: unknown, where: string, at: string, known: readonly st
   for (const [name, inner] of Object.entries(value)) {
     const key = known.find((one) => one.toLowerCase() === name.toLowerCase());
     if (key === undefined) {
-      throw invalidValue(`${at}${shown(name)}: there is no such member; known are ${known.join(', ')}`);
+      throw invalidValue(`${at}${printable(name)}: there is no such member; known are ${known.join(', ')}`);
     }
     if (inner === null || (Array.isArray(inner) && inner.length === 0)) continue;
     if (members.has(key)) throw invalidValue(`${at}${key}: is given twice`);

@@ -152,7 +152,11 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
   }
 
   /** undefined: no answer. `isFinal`: no other source could say better. */
-  async function askFast({ org, user, issuedAt }: Asked): Promise<(CheckedVerdict & { isFinal: boolean }) | undefined> {
+  async function askFast({
+    org,
+    user,
+    issuedAt,
+  }: SessionQuestion): Promise<(CheckedVerdict & { isFinal: boolean }) | undefined> {
     const { from, read } = source!;
     try {
       const reading = read.call(source, org, user);
@@ -173,7 +177,7 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
     }
   }
 
-  async function askStrict(asked: Asked): Promise<CheckedVerdict | undefined> {
+  async function askStrict(asked: SessionQuestion): Promise<CheckedVerdict | undefined> {
     const { org, user, issuedAt } = asked;
     const moment = momentOf(clock);
     const { asOf } = moment;
@@ -194,7 +198,7 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
     }
   }
 
-  function fallBack({ org, user, issuedAt }: Asked): CheckedVerdict {
+  function fallBack({ org, user, issuedAt }: SessionQuestion): CheckedVerdict {
     const known = memory.recall(org, user);
     for (const state of [known.user, known.org]) {
       const verdict = state && decide([state], issuedAt);
@@ -230,7 +234,11 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
     },
   };
 
-  async function ask(asked: Asked, mode: Mode, request: Omit<CheckRequest<R>, 'mode'>): Promise<CheckedVerdict> {
+  async function ask(
+    asked: SessionQuestion,
+    mode: Mode,
+    request: Omit<CheckRequest<R>, 'mode'>,
+  ): Promise<CheckedVerdict> {
     const fast = mode === 'strict' ? undefined : await askFast(asked);
     if (fast) {
       const { isFinal, ...verdict } = fast;
@@ -251,7 +259,7 @@ const refused = (reason: CheckReason): CheckedVerdict => ({ valid: false, reason
 /** The source knows nothing of the org, and another one may. */
 const isAbsence = ({ reason }: CheckedVerdict) => reason === 'unknown' || reason === 'unavailable';
 
-interface Asked {
+interface SessionQuestion {
   readonly org: string;
   readonly user: string;
   readonly issuedAt: number;

@@ -88,7 +88,7 @@ export class Connection {
     }
   }
 
-  /** Of every hundred states, and of what is left at the end of a portion: a slow host slows the service down. */
+  /** Of every hundred states, and of what is left at the end of a chunk: a slow host slows the service down. */
   #acknowledgement(seq: number): (() => void) | undefined {
     const open = this.#unacked % ACK_EVERY;
     const states = this.#isMidway ? (open === 0 ? ACK_EVERY : 0) : open;

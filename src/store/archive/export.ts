@@ -30,7 +30,7 @@ const MAX_MEMBERS = 5_000;
 const MAX_LENGTH = 1_000_000;
 
 /** Where an export is, and what it has to keep in mind: all of it travels with the client. */
-export interface Place {
+export interface ExportPosition {
   readonly step: Step;
   /** The key of the last row of the page before. */
   readonly key: readonly (string | number)[] | undefined;
@@ -71,7 +71,7 @@ export async function beginExport(
   withoutCredentials: boolean,
   by: string,
   actor: Actor,
-): Promise<{ readonly line: OrgLine; readonly place: Place }> {
+): Promise<{ readonly line: OrgLine; readonly place: ExportPosition }> {
   const latest = (table: string, where = '') =>
     sql`SELECT max(seq) AS seq FROM ${sql.raw(table)} WHERE org_id = ${store.org} ${sql.raw(where)}`;
   const [, , , orgs, live, buried, groups] = await store.write(
@@ -122,8 +122,8 @@ const isClearing = (store: OrgStore): SQL =>
  */
 export async function readPage(
   store: OrgStore,
-  place: Place,
-): Promise<{ readonly lines: readonly string[]; readonly next: Place | undefined }> {
+  place: ExportPosition,
+): Promise<{ readonly lines: readonly string[]; readonly next: ExportPosition | undefined }> {
   const { step } = place;
   const [heads, rows] = await store.read(
     sql<{
@@ -166,7 +166,11 @@ function hasMore(step: Step, rows: Row[]): boolean {
 }
 
 /** Keys and sizes first; what is long is read of those rows alone that the page has room for. */
-function page(store: OrgStore, { table, where = [], key, size = '0', line }: Source, after: Place['key']): SQL {
+function page(
+  store: OrgStore,
+  { table, where = [], key, size = '0', line }: Source,
+  after: ExportPosition['key'],
+): SQL {
   const names = sql.raw(key.join(', '));
   const from = sql.raw(table);
   const beyond = after === undefined ? sql`` : sql` AND (${names}) > (${values(after)})`;
@@ -273,7 +277,7 @@ const PLACES: Record<PlainKind | 'given', Pick<Source, 'where' | 'key' | 'size'>
   brakeCount: { key: ['at'] },
 };
 
-function sourceOf(step: Exclude<Step, 'members'>, { users, groups }: Place): Source {
+function sourceOf(step: Exclude<Step, 'members'>, { users, groups }: ExportPosition): Source {
   if (step === 'user') {
     const { where = [], ...source } = SOURCES.user;
     return { ...source, where: where.map((condition) => `${condition} AND seq <= ${users}`) };
@@ -298,7 +302,7 @@ export const keyLength = (step: Step): number =>
       : PLACES[step as 'given'].key.length;
 
 /** A line for each group and type of member among the next memberships; those of a deleted group are nobody's. */
-function membersPage(store: OrgStore, { key, users, groups }: Place): SQL {
+function membersPage(store: OrgStore, { key, users, groups }: ExportPosition): SQL {
   const beyond = key === undefined ? sql`` : sql` AND (group_seq, is_group, member_seq) > (${values(key)})`;
   return sql`SELECT json_object('kind', 'members', 'group', (SELECT id FROM groups WHERE seq = group_seq),
       'type', iif(is_group, 'Group', 'User'), 'ids', json_group_array(id)) AS line,

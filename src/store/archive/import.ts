@@ -1,6 +1,6 @@
 /**
  * The lines of an org's file -> its rows. While an org is imported, `orgs.importing` says what it will be and how far its
- * file has been read; nobody else writes to it (open.ts). Each portion of lines moves that place in its own batch, so
+ * file has been read; nobody else writes to it (open.ts). Each chunk of lines moves that place in its own batch, so
  * that none is applied twice or out of turn, however often it is sent.
  */
 import { type SQL, sql } from 'drizzle-orm';
@@ -9,7 +9,7 @@ import type { ResourceType } from '../../scim/attribute';
 import { unassignBlank } from '../../scim/identifying';
 import { runBatch } from '../d1/batch';
 import { expect, expectOneChange } from '../d1/expect';
-import { jsonPortions, portionsOf } from '../d1/json-parameters';
+import { chunksOf, jsonChunks } from '../d1/json-parameters';
 import { columnValues as groupColumns } from '../directory/group-changes';
 import { expectSso } from '../directory/policy';
 import { isRemoving } from '../directory/removal';
@@ -183,7 +183,7 @@ function insertRun(store: OrgStore, types: Types, { kind, lines }: Run): SQL[] {
 
 /** Rows as lists of JSON that a statement can take. */
 const each = (rows: readonly string[], statements: (list: string) => SQL[]): SQL[] =>
-  portionsOf(rows).flatMap(({ json }) => statements(json));
+  chunksOf(rows).flatMap(({ json }) => statements(json));
 
 /** Documents stand in a row as JSON and not as text, which would be escaped a second time. */
 const rowWith = (row: object, documents: Record<string, string>): string =>
@@ -294,7 +294,7 @@ function insertMembers(store: OrgStore, lines: readonly MembersLine[]): SQL[] {
     CROSS JOIN json_each(it.value, '$.ids') AS named`;
   const nested = lines.filter(({ type }) => type === 'Group').map(({ group }) => group);
   return [
-    ...jsonPortions(pieces).flatMap(({ json }) => {
+    ...jsonChunks(pieces).flatMap(({ json }) => {
       const total = (JSON.parse(json) as MembersLine[]).reduce((sum, { ids }) => sum + ids.length, 0);
       return [
         sql`INSERT INTO memberships (org_id, group_seq, is_group, member_seq)
@@ -310,7 +310,7 @@ function insertMembers(store: OrgStore, lines: readonly MembersLine[]): SQL[] {
       WHERE groups.org_id = ${store.org} AND groups.id = joined.id`,
       ];
     }),
-    ...jsonPortions(nested).map(({ json }) =>
+    ...jsonChunks(nested).map(({ json }) =>
       expect(
         'import_cycle',
         sql`NOT EXISTS (WITH RECURSIVE up (start, seq) AS (
@@ -330,7 +330,7 @@ export async function missingMembers<T extends { readonly type: string; readonly
   needed: readonly T[],
 ): Promise<T[]> {
   const results = await store.read(
-    ...jsonPortions(needed.map((one, i) => ({ ...one, i }))).map(
+    ...jsonChunks(needed.map((one, i) => ({ ...one, i }))).map(
       ({ json }) => sql<{
         i: number;
       }>`SELECT value ->> '$.i' AS i FROM json_each(${json}) WHERE NOT iif(value ->> '$.type' = 'Group',
@@ -353,7 +353,7 @@ export async function present(
   const one = (name: string, member: string, also: string) =>
     sql`EXISTS (SELECT 1 FROM ${sql.raw(table!)} AS it WHERE org_id = ${store.org} AND it.${sql.raw(name)} = asked.value ->> ${member}${sql.raw(also)})`;
   const results = await store.read(
-    ...jsonPortions(named.map((it, line) => ({ ...it, line }))).map(
+    ...jsonChunks(named.map((it, line) => ({ ...it, line }))).map(
       ({ json }) => sql<{ line: number }>`SELECT asked.value ->> '$.line' AS line FROM json_each(${json}) AS asked
       WHERE ${one('id', '$.id', '')} OR ${one(column!, '$.key', live!)} ORDER BY 1 LIMIT 1`,
     ),

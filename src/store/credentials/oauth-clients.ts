@@ -32,7 +32,7 @@ export interface OAuthClient {
 export interface ListedClient extends OAuthClient {
   /** Those that were not revoked: at most one that is current and one that it has replaced. The latest first. */
   readonly secrets: readonly Credential[];
-  /** When something of it was last seen: its secret at the token endpoint, its access token at the SCIM door. */
+  /** When something of it was last seen: its secret at the token endpoint, its access token at the SCIM API. */
   readonly lastUsedAt: number | undefined;
 }
 

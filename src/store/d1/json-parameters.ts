@@ -11,22 +11,22 @@ const encoder = new TextEncoder();
 const sizeOf = (text: string): number => encoder.encode(text).byteLength;
 
 /** Some elements of a list as JSON. */
-export interface Portion {
+export interface Chunk {
   readonly json: string;
   readonly count: number;
 }
 
 /** The list as JSON texts, each of at least one element. None for an empty list. @throws ScimError 413. */
-export const jsonPortions = (list: readonly unknown[]): Portion[] =>
-  portionsOf(list.map((element) => JSON.stringify(element)));
+export const jsonChunks = (list: readonly unknown[]): Chunk[] =>
+  chunksOf(list.map((element) => JSON.stringify(element)));
 
 /** The same of elements that are JSON already. */
-export function portionsOf(elements: readonly string[]): Portion[] {
-  const portions: Portion[] = [];
+export function chunksOf(elements: readonly string[]): Chunk[] {
+  const chunks: Chunk[] = [];
   let texts: string[] = [];
   let size = 0;
   const close = () => {
-    if (texts.length > 0) portions.push({ json: `[${texts.join(',')}]`, count: texts.length });
+    if (texts.length > 0) chunks.push({ json: `[${texts.join(',')}]`, count: texts.length });
     texts = [];
     size = 0;
   };
@@ -38,5 +38,5 @@ export function portionsOf(elements: readonly string[]): Portion[] {
     size += length;
   }
   close();
-  return portions;
+  return chunks;
 }

@@ -58,7 +58,7 @@ export const deletedOrgs = sqliteTable('deleted_orgs', {
 });
 
 /**
- * What was deleted at once and is too much for one batch: its rows are removed in portions (removal.ts). No request finds
+ * What was deleted at once and is too much for one batch: its rows are removed in chunks (removal.ts). No request finds
  * anything of it. WITHOUT ROWID in the migration.
  */
 export const removals = sqliteTable(

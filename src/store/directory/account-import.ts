@@ -1,6 +1,6 @@
 /**
- * Accounts that the host app had before there was an identity provider: what is there of them, and a portion of them
- * written at once. Each statement is of all of the portion, however large it is.
+ * Accounts that the host app had before there was an identity provider: what is there of them, and a chunk of them
+ * written at once. Each statement is of all of the chunk, however large it is.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Details, EventDraft } from '../../events';
@@ -9,7 +9,7 @@ import { foldCase } from '../../scim/fold';
 import { externalIdOf } from '../../scim/identifying';
 import type { Resource } from '../../scim/resource';
 import { expect, expectOneChange } from '../d1/expect';
-import { jsonPortions } from '../d1/json-parameters';
+import { jsonChunks } from '../d1/json-parameters';
 import { orAbsent, type Row, selected } from '../d1/rows';
 import { users } from '../d1/tables';
 import { endSessions } from '../journal/end-sessions';
@@ -24,7 +24,7 @@ import { columnValues, type UserDraft } from './user-changes';
 export const IS_LIVE_AND_UNLINKED = sql`${IS_UNLINKED} AND users.deleted_at IS NULL`;
 
 /** By what an account is looked for. */
-export interface Sought {
+export interface AccountLookup {
   readonly id: string | undefined;
   /** Folded. */
   readonly userNameKey: string;
@@ -85,14 +85,14 @@ type FoundRow = Row & {
 };
 
 /** Of each that is sought, in their order. One round trip, which finds the org as well. */
-export async function findAccounts(store: OrgStore, sought: readonly Sought[]): Promise<Found[]> {
+export async function findAccounts(store: OrgStore, sought: readonly AccountLookup[]): Promise<Found[]> {
   const buried = (condition: SQL) => sql`(SELECT json_group_array(json_object('id', id,
       'userName', json_extract(resource, '$.userName'), 'externalId', external_id, 'at', deleted_at))
     FROM (SELECT users.id, users.resource, users.external_id, users.deleted_at FROM users
       WHERE users.org_id = ${store.org} AND users.deleted_at IS NOT NULL AND users.erased_at IS NULL AND ${condition}
       ORDER BY users.deleted_at DESC LIMIT CAST(${MAX_BURIED} AS INTEGER)))`;
   const results = await store.read(
-    ...jsonPortions(sought).map(
+    ...jsonChunks(sought).map(
       ({ json }) => sql<FoundRow>`SELECT ${ACCOUNT.sql}, iif(${IS_LIVE_AND_UNLINKED}, users.resource, NULL) AS resource,
           named.id AS named, named.resource ->> '$.userName' AS named_as,
           ${buried(sql`users.user_name_key = sought.value ->> 'userNameKey'`)} AS buried_by_name,
@@ -126,8 +126,8 @@ function accountOf(row: FoundRow) {
   };
 }
 
-/** What becomes of a portion. */
-export interface Portion {
+/** What becomes of a chunk. */
+export interface Chunk {
   readonly made: readonly { readonly draft: UserDraft; readonly isProtected: boolean }[];
   /** Deleted accounts that those who are made look like, and are not. */
   readonly passedOver: readonly string[];
@@ -147,21 +147,16 @@ export interface Portion {
 const listed = (ids: readonly string[]): SQL => sql`SELECT value AS id FROM json_each(${JSON.stringify(ids)})`;
 
 /**
- * A portion of which something is left to be written, in one round trip.
+ * A chunk of which something is left to be written, in one round trip.
  *
  * @throws Unmet `version`, `found`, `no_tombstone`, `unique_external_id`, `seats`, and Taken: what was found is not so any more, and nothing has
  *   been written.
  */
-export async function writeAccounts(
-  store: OrgStore,
-  type: ResourceType,
-  portion: Portion,
-  actor: Actor,
-): Promise<void> {
-  const { made, changed, marked, ended, published, activated } = portion;
+export async function writeAccounts(store: OrgStore, type: ResourceType, chunk: Chunk, actor: Actor): Promise<void> {
+  const { made, changed, marked, ended, published, activated } = chunk;
   // In the journal and in the outbox they have the same order: first those whose sessions end.
   const place = ({ targetId = '', publishes }: EventDraft) => (!publishes ? 2 : ended.includes(targetId) ? 0 : 1);
-  const happenings = portion.happenings.toSorted((a, b) => place(a) - place(b));
+  const happenings = chunk.happenings.toSorted((a, b) => place(a) - place(b));
   const isWarned = (before: SQL, after: SQL) =>
     sql`ifnull(${after} * 10 >= ${SEATS} * 9 AND ${before} * 10 < ${SEATS} * 9, 0)`;
   const active = sql.raw('active_user_count');
@@ -172,10 +167,10 @@ export async function writeAccounts(
     condition: isWarned(sql`(${active} - ${activated})`, active),
   };
   await store.write(
-    ...expectations(store, portion),
+    ...expectations(store, chunk),
     ...insertions(store, type, made),
     ...replacements(store, type, changed),
-    ...jsonPortions(marked).flatMap(({ json, count }) => [
+    ...jsonChunks(marked).flatMap(({ json, count }) => [
       sql`UPDATE users SET protected = marked.value ->> 'isProtected' FROM json_each(${json}) AS marked
         WHERE users.seq = (SELECT seq FROM users AS is_there WHERE is_there.org_id = ${store.org} AND is_there.id = marked.value ->> 'id')
           AND users.deleted_at IS NULL`,
@@ -194,7 +189,7 @@ export async function writeAccounts(
 }
 
 /** Values that must be unique. */
-export const soughtFor = ({ resource }: Pick<UserDraft, 'resource'>): Omit<Sought, 'id'> => ({
+export const soughtFor = ({ resource }: Pick<UserDraft, 'resource'>): Omit<AccountLookup, 'id'> => ({
   userNameKey: foldCase(resource['userName'] as string),
   externalId: externalIdOf(resource),
 });
@@ -203,14 +198,14 @@ export const soughtFor = ({ resource }: Pick<UserDraft, 'resource'>): Omit<Sough
  * There is room for those who become active, nobody who is new is among the deleted, and where the org wants it the
  * externalIds are unique.
  */
-function expectations(store: OrgStore, { made, changed, passedOver, peak }: Portion): SQL[] {
+function expectations(store: OrgStore, { made, changed, passedOver, peak }: Chunk): SQL[] {
   const isPassedOver = sql`users.id IN (SELECT value FROM json_each(${JSON.stringify(passedOver)}))`;
   const buried = (json: string, condition: SQL) => sql`EXISTS (SELECT 1 FROM json_each(${json}) AS sought
     CROSS JOIN users ON users.org_id = ${store.org} AND users.deleted_at IS NOT NULL AND ${condition} AND NOT ${isPassedOver})`;
   const isUnique = store.tenant.settings.uniqueExternalId === true;
   const written = [...made, ...changed].map(({ draft }) => ({ id: draft.id, ...soughtFor(draft) }));
   return [
-    ...jsonPortions(made.map(({ draft }) => soughtFor(draft))).map(({ json }) =>
+    ...jsonChunks(made.map(({ draft }) => soughtFor(draft))).map(({ json }) =>
       expect(
         'no_tombstone',
         sql`NOT ${buried(
@@ -220,7 +215,7 @@ function expectations(store: OrgStore, { made, changed, passedOver, peak }: Port
         )} AND NOT ${buried(json, sql`users.external_id = sought.value ->> 'externalId'`)}`,
       ),
     ),
-    ...(isUnique ? jsonPortions(written) : []).map(({ json }) =>
+    ...(isUnique ? jsonChunks(written) : []).map(({ json }) =>
       expect(
         'unique_external_id',
         sql`NOT EXISTS (SELECT 1 FROM json_each(${json}) AS sought CROSS JOIN users ON users.org_id = ${store.org}
@@ -238,9 +233,9 @@ function expectations(store: OrgStore, { made, changed, passedOver, peak }: Port
   ];
 }
 
-function insertions(store: OrgStore, type: ResourceType, made: Portion['made']): SQL[] {
+function insertions(store: OrgStore, type: ResourceType, made: Chunk['made']): SQL[] {
   const rows = made.map(({ draft, isProtected }) => ({ ...rowOf(type, draft), protected: isProtected ? 1 : 0 }));
-  return jsonPortions(rows).flatMap(({ json }) => [
+  return jsonChunks(rows).flatMap(({ json }) => [
     sql`INSERT INTO users (org_id, id, user_name_key, external_id, active, version, created_at, modified_at, origin, protected, resource, folded)
       SELECT ${store.org}, made.value ->> 'id', made.value ->> 'userNameKey', made.value ->> 'externalId', made.value ->> 'active',
         made.value ->> 'version', made.value ->> 'createdAt', made.value ->> 'modifiedAt', 'host', made.value ->> 'protected',
@@ -250,13 +245,13 @@ function insertions(store: OrgStore, type: ResourceType, made: Portion['made']):
   ]);
 }
 
-function replacements(store: OrgStore, type: ResourceType, changed: Portion['changed']): SQL[] {
+function replacements(store: OrgStore, type: ResourceType, changed: Chunk['changed']): SQL[] {
   const rows = changed.map(({ before, draft }) => {
     const row = rowOf(type, draft);
     const hasOtherEmails = JSON.stringify(rowOf(type, before).emails) !== JSON.stringify(row.emails);
     return { ...row, emails: hasOtherEmails ? row.emails : null };
   });
-  return jsonPortions(rows).flatMap(({ json, count }) => [
+  return jsonChunks(rows).flatMap(({ json, count }) => [
     sql`UPDATE users SET user_name_key = changed.value ->> 'userNameKey', external_id = changed.value ->> 'externalId',
         active = changed.value ->> 'active', version = changed.value ->> 'version', modified_at = changed.value ->> 'modifiedAt',
         resource = changed.value -> 'resource', folded = changed.value -> 'folded'

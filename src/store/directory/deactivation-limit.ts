@@ -16,7 +16,7 @@ import type { OrgStore } from '../org/open';
 import { IS_UNLINKED } from './linking';
 import { milliseconds } from './policy';
 
-const SPANS = 60;
+const SLOTS = 60;
 export const DEFAULT_WINDOW = '1h';
 export type Operation = 'deactivate' | 'delete';
 
@@ -25,9 +25,9 @@ const MOST = sql.raw(`orgs.settings ->> '$."brake.deactivations"'`);
 const SHARE = sql.raw(`orgs.settings ->> '$."brake.percentage"'`);
 const IS_SET = sql`(${MOST} IS NOT NULL OR ${SHARE} IS NOT NULL)`;
 const WINDOW = milliseconds('brake.window', DEFAULT_WINDOW);
-const SPAN = sql`(${WINDOW} / ${sql.raw(String(SPANS))})`;
+const SLOT = sql`(${WINDOW} / ${sql.raw(String(SLOTS))})`;
 
-const isRecent = ({ now }: OrgStore) => sql`brake_counts.at > ${now} - ${WINDOW} - ${SPAN}`;
+const isRecent = ({ now }: OrgStore) => sql`brake_counts.at > ${now} - ${WINDOW} - ${SLOT}`;
 
 const used = (store: OrgStore) =>
   sql`ifnull((SELECT sum(count) FROM brake_counts WHERE org_id = orgs.id AND ${isRecent(store)}), 0)`;
@@ -70,9 +70,9 @@ const leave = (store: OrgStore, id: string, isBraked: boolean): SQL[] => [
   ...(isBraked && isBrakeSet(store)
     ? [
         sql`DELETE FROM brake_counts WHERE org_id = ${store.org} AND at <= (
-          SELECT ${store.now} - ${WINDOW} - ${SPAN} FROM orgs WHERE id = ${store.org})`,
+          SELECT ${store.now} - ${WINDOW} - ${SLOT} FROM orgs WHERE id = ${store.org})`,
         sql`INSERT INTO brake_counts (org_id, at, count)
-          SELECT orgs.id, CAST(${store.now} / ${SPAN} AS INTEGER) * ${SPAN}, 1
+          SELECT orgs.id, CAST(${store.now} / ${SLOT} AS INTEGER) * ${SLOT}, 1
           FROM orgs JOIN users ON users.org_id = orgs.id AND users.id = ${id} AND users.deleted_at IS NULL
           WHERE orgs.id = ${store.org} AND users.active = 1
           ON CONFLICT (org_id, at) DO UPDATE SET count = count + 1`,
@@ -91,7 +91,7 @@ export const takeOut = (store: OrgStore, id: string, how: Leaving): SQL[] => [
 export const letGo = (store: OrgStore, id: string): SQL => sql`DELETE FROM ${itsHeld(store, id)}`;
 
 /** How far the brake is used. */
-export interface Gauge {
+export interface DeactivationUsage {
   readonly isSet: boolean;
   /** Who may be taken out in the window. */
   readonly limit: number;
@@ -102,12 +102,12 @@ export interface Gauge {
   readonly room: number;
 }
 
-const gauge = (store: OrgStore): SQL<GaugeRow> =>
+const selectUsage = (store: OrgStore): SQL<UsageRow> =>
   sql`SELECT ${IS_SET} AS is_set, ${limit(store)} AS most, ${used(store)} AS used, ${WINDOW} AS window,
-      (SELECT min(brake_counts.at) FROM brake_counts WHERE org_id = orgs.id AND ${isRecent(store)}) + ${WINDOW} + ${SPAN} - ${store.now} AS room
+      (SELECT min(brake_counts.at) FROM brake_counts WHERE org_id = orgs.id AND ${isRecent(store)}) + ${WINDOW} + ${SLOT} - ${store.now} AS room
     FROM orgs WHERE id = ${store.org}`;
 
-interface GaugeRow {
+interface UsageRow {
   readonly is_set: number;
   readonly most: number;
   readonly used: number;
@@ -115,7 +115,7 @@ interface GaugeRow {
   readonly room: number | null;
 }
 
-const gaugeOf = ({ is_set, most, used, window, room }: GaugeRow): Gauge => ({
+const usageOf = ({ is_set, most, used, window, room }: UsageRow): DeactivationUsage => ({
   isSet: is_set === 1,
   limit: most,
   used,
@@ -127,7 +127,12 @@ const gaugeOf = ({ is_set, most, used, window, room }: GaugeRow): Gauge => ({
  * What was refused waits for the operator, or for the next time it is asked for. Of each person it is told once, however
  * often it is asked for.
  */
-export async function hold(store: OrgStore, id: string, operation: Operation, actor: Actor): Promise<Gauge> {
+export async function hold(
+  store: OrgStore,
+  id: string,
+  operation: Operation,
+  actor: Actor,
+): Promise<DeactivationUsage> {
   const isNew = sql`NOT EXISTS (SELECT 1 FROM ${itsHeld(store, id)})`;
   const targets = sql`SELECT id FROM users WHERE org_id = ${store.org} AND id = ${id} AND deleted_at IS NULL AND ${isNew}`;
   const { record, settle } = recordEach(store, actor, targets, { type: 'brake.held', details: { operation } });
@@ -138,9 +143,9 @@ export async function hold(store: OrgStore, id: string, operation: Operation, ac
       SELECT org_id, id, ${operation}, ${store.now}, ${store.now}, 1 FROM users
       WHERE org_id = ${store.org} AND id = ${id} AND deleted_at IS NULL
       ON CONFLICT (org_id, user_id) DO UPDATE SET operation = excluded.operation, last_at = excluded.last_at, attempts = attempts + 1`,
-    gauge(store),
+    selectUsage(store),
   );
-  return gaugeOf(results[3][0]!);
+  return usageOf(results[3][0]!);
 }
 
 /**
@@ -194,9 +199,14 @@ export async function listHeld(
   store: OrgStore,
   after: string,
   limit: number,
-): Promise<{ readonly gauge: Gauge; readonly total: number; readonly open: number; readonly held: Held[] }> {
-  const [gauges, totals, rows] = await store.read(
-    gauge(store),
+): Promise<{
+  readonly usage: DeactivationUsage;
+  readonly total: number;
+  readonly open: number;
+  readonly held: Held[];
+}> {
+  const [usages, totals, rows] = await store.read(
+    selectUsage(store),
     sql<{
       total: number;
       open: number;
@@ -206,7 +216,7 @@ export async function listHeld(
       WHERE brake_held.org_id = ${store.org} AND user_id > ${after} ORDER BY user_id LIMIT ${limit}`,
   );
   return {
-    gauge: gaugeOf(gauges[0]!),
+    usage: usageOf(usages[0]!),
     ...totals[0]!,
     held: rows.map(heldOf),
   };
@@ -217,7 +227,7 @@ const isMeant = (store: OrgStore, user: string) =>
   sql`user_id IN (${user}, (SELECT id FROM users
     WHERE org_id = ${store.org} AND deleted_at IS NULL AND user_name_key = ${foldCase(user)}))`;
 
-/** A portion of those that wait for a decision, or the one that is named, decided or not; and how many wait in all. */
+/** A chunk of those that wait for a decision, or the one that is named, decided or not; and how many wait in all. */
 export async function heldFor(
   store: OrgStore,
   {
@@ -238,7 +248,7 @@ export async function heldFor(
  * Until that instant the identity provider is refused what it asked for; then its word counts again, for who has left
  * must not stay for a decision that was about another day.
  *
- * @param user absent: all that wait, in portions.
+ * @param user absent: all that wait, in chunks.
  * @returns how many.
  */
 export async function reject(
@@ -248,9 +258,9 @@ export async function reject(
 ): Promise<number> {
   let rejected = 0;
   for (;;) {
-    const portion = await rejectSome(store, user, until, by, actor);
-    rejected += portion;
-    if (portion < REJECTED_AT_ONCE) return rejected;
+    const chunk = await rejectSome(store, user, until, by, actor);
+    rejected += chunk;
+    if (chunk < REJECTED_AT_ONCE) return rejected;
   }
 }
 

@@ -104,9 +104,9 @@ export function order(sort: Query['sort'], columns: Columns, key: string, isWalk
 const isKey = (sort: NonNullable<Query['sort']>, key: string) => sort.path.length === 1 && sort.path[0].name === key;
 
 /** Whether an index of the org's rows is in the order that is asked for, so that a page is a walk along it. */
-export const isIndexOrder = ({ sort, filter, walk }: Query, key: string) =>
+export const isIndexOrder = ({ sort, filter, cursorPaging }: Query, key: string) =>
   // By cursor from the second page on, too: a page is what comes next, and stops when it is full.
-  (filter === undefined || walk?.after !== undefined) && (sort === undefined || isKey(sort, key));
+  (filter === undefined || cursorPaging?.after !== undefined) && (sort === undefined || isKey(sort, key));
 
 type Names = readonly { readonly name: string }[];
 

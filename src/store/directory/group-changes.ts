@@ -8,7 +8,7 @@ import type { MembershipChange } from '../../scim/patch/membership';
 import { schemasOf } from '../../scim/representation';
 import type { JsonObject, Related, Resource } from '../../scim/resource';
 import { atOneOf, expect, expectEach, expectOneChange } from '../d1/expect';
-import { jsonPortions } from '../d1/json-parameters';
+import { jsonChunks } from '../d1/json-parameters';
 import type { Row } from '../d1/rows';
 import { signedOut, signOut } from '../journal/end-sessions';
 import { beforeIn, count, MAX_NOTED, record, recordAs, toldBy } from '../journal/record';
@@ -62,7 +62,7 @@ const countExactly = (store: OrgStore, groupId: string, sign: '+' | '-', members
 function deleteMembers(store: OrgStore, groupId: string, type: 'User' | 'Group', members: readonly Related[]): SQL[] {
   const leaving = members.filter((member) => member.type === type).map(({ id }) => id);
   const table = sql.raw(type === 'User' ? 'users' : 'groups');
-  return jsonPortions(leaving).flatMap(({ json, count }) => [
+  return jsonChunks(leaving).flatMap(({ json, count }) => [
     sql`DELETE FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seqOf(store, groupId)}
       AND is_group = ${type === 'Group' ? 1 : 0} AND member_seq IN (SELECT member.seq FROM json_each(${json}) AS asked
         CROSS JOIN ${table} AS member ON member.org_id = ${store.org} AND member.id = asked.value)`,
@@ -282,7 +282,7 @@ const isNoCycle = (store: OrgStore, id: string, groupIds: readonly string[]): SQ
   SELECT 1 FROM up WHERE seq IN (SELECT groups.seq FROM json_each(${JSON.stringify(groupIds)}) AS asked
     CROSS JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value))`;
 
-/** Memberships that a deleted group loses in its batch; the rest follows in portions. */
+/** Memberships that a deleted group loses in its batch; the rest follows in chunks. */
 const MAX_REMOVED_AT_ONCE = 10_000;
 
 /**

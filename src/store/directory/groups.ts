@@ -94,7 +94,7 @@ export function listGroups(
     columns: columnsOf(store, baseUrl),
     select: LISTED,
     condition: sql`groups.org_id = ${store.org}`,
-    lasting: query.walk ? 'id' : 'seq',
+    lasting: query.cursorPaging ? 'id' : 'seq',
     key: 'displayName',
   } as const;
   const { rows, page, anchor, ...list } = listOf(store, query, source, before);

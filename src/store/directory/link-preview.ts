@@ -1,7 +1,7 @@
 /** Imported accounts that are not linked yet, and which accounts a user of the identity provider would match. */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Json, Resource } from '../../scim/resource';
-import { jsonPortions } from '../d1/json-parameters';
+import { jsonChunks } from '../d1/json-parameters';
 import { orAbsent } from '../d1/rows';
 import type { OrgStore } from '../org/open';
 import { IS_LIVE_AND_UNLINKED } from './account-import';
@@ -71,7 +71,7 @@ export async function listUnlinked(
 }
 
 /** A live or deleted account that a user would match. */
-export interface Met {
+export interface Match {
   readonly id: string;
   readonly resource: Resource;
   readonly isUnlinked: boolean;
@@ -80,20 +80,20 @@ export interface Met {
 }
 
 /** Accounts that are read of each kind: of more of them none is chosen. */
-const MAX_MET = 10;
+const MAX_MATCHES = 10;
 
 /** The accounts that each of these would match, in their order. One round trip. */
-export async function meet(store: OrgStore, people: readonly Resource[]): Promise<Alike<Met>[]> {
+export async function findMatches(store: OrgStore, people: readonly Resource[]): Promise<Alike<Match>[]> {
   const met =
     sql.raw(`json_group_array(json_object('id', id, 'isUnlinked', json(iif(origin = 'host' AND linked_at IS NULL, 'true', 'false')),
     'isActive', json(iif(active = 1, 'true', 'false')), 'isProtected', json(iif(protected = 1, 'true', 'false')),
     'resource', json_object('userName', resource ->> '$.userName', 'externalId', external_id, 'emails', json(resource -> '$.emails'))))`);
-  const some = (from: SQL, most = MAX_MET) =>
+  const some = (from: SQL, most = MAX_MATCHES) =>
     sql`(SELECT ${met} FROM (SELECT DISTINCT users.* FROM ${from} LIMIT CAST(${most} AS INTEGER)))`;
   const live = sql`users WHERE users.org_id = ${store.org} AND users.deleted_at IS NULL`;
   const buried = sql`SELECT seq FROM users WHERE org_id = ${store.org} AND deleted_at IS NOT NULL AND erased_at IS NULL`;
   const results = await store.read(
-    ...jsonPortions(people.map(likenessOf)).map(
+    ...jsonChunks(people.map(likenessOf)).map(
       ({ json }) => sql`SELECT
         ${some(sql`${live} AND users.user_name_key = one.value ->> 'userNameKey'`)} AS named,
         ${some(sql`${live} AND users.external_id = one.value ->> 'externalId'`, 2)} AS same_external_id,
@@ -107,7 +107,7 @@ export async function meet(store: OrgStore, people: readonly Resource[]): Promis
     ),
   );
   return results.flat().map((row) => {
-    const read = (name: string) => (JSON.parse(row[name] as string) as Met[]).map(assigned);
+    const read = (name: string) => (JSON.parse(row[name] as string) as Match[]).map(assigned);
     const [named] = read('named');
     return {
       named,
@@ -119,7 +119,7 @@ export async function meet(store: OrgStore, people: readonly Resource[]): Promis
 }
 
 /** Without the attributes that it does not have. */
-const assigned = ({ resource, ...met }: Met): Met => ({
+const assigned = ({ resource, ...met }: Match): Match => ({
   ...met,
   resource: Object.fromEntries(Object.entries(resource).filter(([, value]) => value !== null)),
 });

@@ -71,13 +71,13 @@ interface Source {
 interface Statements extends Omit<List, 'page' | 'read'> {
   /** The rows of the page; `sort_value` is what they are sorted by. */
   readonly rows: SQL | undefined;
-  /** For another query of the page's rows: from `FROM <table>` on. @param extra as for `span`. */
+  /** For another query of the page's rows: from `FROM <table>` on. @param extra as for `limitClause`. */
   page(extra: number): SQL;
 }
 
 export function listOf(store: OrgStore, query: Query, source: Source, previous: Before | undefined): Statements {
   const { columns, select, key } = source;
-  const { filter, sort, walk } = query;
+  const { filter, sort, cursorPaging } = query;
   const table = sql.raw(source.table);
   const column = (name: string) => sql.raw(`${source.table}.${name}`);
   const isWalked = isIndexOrder(query, key);
@@ -94,14 +94,14 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
     : sql`${table} WHERE`;
   const where = sql`${source.condition}${isAffordable}${filter ? sql` AND ${filterSql(filter, columns)}` : sql``}`;
 
-  const last = walk?.after;
+  const last = cursorPaging?.after;
   const anchor = (expression: SQL) =>
     sql`SELECT ${expression} FROM ${table} WHERE ${column('org_id')} = ${store.org} AND ${column('id')} = ${last}`;
   const end = source.lasting === 'id' ? sql`${last}` : sql`(${anchor(column('seq'))})`;
   const isNext = (at: SQL, lasting: SQL) => after(at, sql`(${anchor(value)})`, sql`${lasting} > ${end}`);
 
   const lasting = column(source.lasting);
-  const limit = (extra: number) => span(query, previous?.rows, extra);
+  const limit = (extra: number) => limitClause(query, previous?.rows, extra);
   const rest = last === undefined ? where : sql`${where} AND ${isNext(value, lasting)}`;
   const page = (extra: number) => sql`FROM ${table} WHERE ${rest} ORDER BY ${by(value, lasting)} ${limit(extra)}`;
 
@@ -122,7 +122,7 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
       FROM (SELECT 1) LEFT JOIN page ON true LEFT JOIN ${table} ON ${column('seq')} = page.seq ORDER BY ${ordered}`;
   };
   const total = filter === undefined ? known : isNone ? sql`SELECT 0 AS total` : count;
-  const isEmpty = query.count === 0 || walk?.isPast === true || isNone;
+  const isEmpty = query.count === 0 || cursorPaging?.isPast === true || isNone;
   const statement = isEmpty ? undefined : rows();
   if (filter && lengthOf(statement ?? count) > MAX_LENGTH) {
     throw invalidFilter('The filter has too many terms that are slow to search for');
@@ -131,16 +131,16 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
     ...((filter === undefined || isEmpty) && { total }),
     rows: statement,
     page,
-    cost: isNone || walk?.isPast ? 0 : cost + (previous?.cost ?? 0),
+    cost: isNone || cursorPaging?.isPast ? 0 : cost + (previous?.cost ?? 0),
     mostRows,
     ...(last !== undefined && { anchor: anchor(sql`${value} AS sort_value`) }),
     before: {
-      rows: !walk
+      rows: !cursorPaging
         ? sql`(SELECT total FROM (${total}))`
         : isEmpty
           ? sql`0`
           : sql`(SELECT count(*) FROM (SELECT 1 FROM ${table} WHERE ${rest} ${limit(1)}))`,
-      cost: filter === undefined || isNone || (walk && isEmpty) ? 0 : cost,
+      cost: filter === undefined || isNone || (cursorPaging && isEmpty) ? 0 : cost,
     },
   };
 }
@@ -172,15 +172,15 @@ export const readList = (rows: readonly Row[]): { readonly found: Row[]; readonl
  * @param before of the list that comes first.
  * @param extra rows beyond the page that a cursor needs: there is a next page if there is a row for it.
  */
-function span({ startIndex, count, walk }: Query, before: SQL | undefined, extra: number): SQL {
-  if (walk === undefined) {
+function limitClause({ startIndex, count, cursorPaging }: Query, before: SQL | undefined, extra: number): SQL {
+  if (cursorPaging === undefined) {
     // An invalid caller has no count to subtract.
     const offset = before
       ? sql`CAST(max(0, ${startIndex - 1} - ifnull(${before}, 0)) AS INTEGER)`
       : sql`${startIndex - 1}`;
     return sql`LIMIT ${count} OFFSET ${offset}`;
   }
-  if (walk.isPast || count === 0) return sql`LIMIT 0`;
+  if (cursorPaging.isPast || count === 0) return sql`LIMIT 0`;
   // Not below 0, which means no limit.
   return before
     ? sql`LIMIT CAST(max(0, ${count + extra} - ifnull(${before}, 0)) AS INTEGER)`

@@ -1,6 +1,6 @@
 /**
  * What was deleted at once and is too much for one batch: the rows of an org, the values of a schema, the memberships of
- * a group. A row of `removals` stands for what is left, and each portion is one bounded batch. A portion that is run twice,
+ * a group. A row of `removals` stands for what is left, and each chunk is one bounded batch. A chunk that is run twice,
  * or by two at once, does no harm: it removes only while its row is there.
  */
 import { type SQL, sql } from 'drizzle-orm';
@@ -28,7 +28,7 @@ export interface Removal {
 }
 
 /** Rows of one table that a batch removes, resources that it looks through. */
-export const PORTION = 1_000;
+export const CHUNK = 1_000;
 
 /** Rides in the batch that deletes, before the org itself goes. @param isLeft absent: something is. */
 export const removeLater = (
@@ -93,7 +93,7 @@ export const ROWS_OF_ORG: readonly Rows[] = Object.values(tables).flatMap((table
 const some = ({ table, where }: Rows, orgId: string, what: string): SQL =>
   sql`SELECT ${sql.raw(what)} FROM ${sql.raw(table)} WHERE org_id = ${orgId} AND ${sql.raw(where)}`;
 
-/** A portion of the rows of a deleted org in one table. @returns how many they were. */
+/** A chunk of the rows of a deleted org in one table. @returns how many they were. */
 export async function removeRows(db: D1Database, orgId: string, rows: Rows): Promise<number> {
   const key = rows.key.join(', ');
   // The flag of each removed user is written once more, with an end (sessions/publish.ts).
@@ -101,13 +101,13 @@ export async function removeRows(db: D1Database, orgId: string, rows: Rows): Pro
     rows.table === 'users'
       ? [
           sql`INSERT INTO outbox (org_id, user_id, requested_at)
-            SELECT org_id, id, ${CLOCK} FROM users WHERE seq IN (${some(rows, orgId, 'seq')} LIMIT ${PORTION})
+            SELECT org_id, id, ${CLOCK} FROM users WHERE seq IN (${some(rows, orgId, 'seq')} LIMIT ${CHUNK})
               AND (active = 0 OR not_before IS NOT NULL) AND ${isRemoving(orgId, 'org', '')}`,
         ]
       : [];
   const results = await runBatch(db, [
     ...flags,
-    sql`DELETE FROM ${sql.raw(rows.table)} WHERE (${sql.raw(key)}) IN (${some(rows, orgId, key)} LIMIT ${PORTION})
+    sql`DELETE FROM ${sql.raw(rows.table)} WHERE (${sql.raw(key)}) IN (${some(rows, orgId, key)} LIMIT ${CHUNK})
       AND ${isRemoving(orgId, 'org', '')}`,
     sql`SELECT changes() AS n`,
   ]);
@@ -132,12 +132,12 @@ const TABLES = { User: 'users', Group: 'groups' } as const;
 /** The `seq`s of the next resources, the deleted ones included. Each half has an index of its own. */
 function nextResources(org: SQL, resourceType: 'User' | 'Group', place: number): SQL {
   const half = (condition: string) => sql`SELECT * FROM (SELECT seq FROM ${sql.raw(TABLES[resourceType])}
-    WHERE org_id = ${org} AND seq > ${place}${sql.raw(condition)} ORDER BY seq LIMIT ${PORTION})`;
+    WHERE org_id = ${org} AND seq > ${place}${sql.raw(condition)} ORDER BY seq LIMIT ${CHUNK})`;
   const all =
     resourceType === 'Group'
       ? half('')
       : sql`${half(' AND deleted_at IS NULL')} UNION ALL ${half(' AND deleted_at IS NOT NULL')}`;
-  return sql`SELECT seq FROM (${all}) ORDER BY seq LIMIT ${PORTION}`;
+  return sql`SELECT seq FROM (${all}) ORDER BY seq LIMIT ${CHUNK}`;
 }
 
 /** Takes the values of a schema out of the next resources: each that has one is another version. */
@@ -157,35 +157,35 @@ function clearValues(store: OrgStore, resourceType: 'User' | 'Group', urn: strin
 }
 
 /**
- * The first portion, in the batch that removes the schema: where it is all there is, nothing waits. The first statement
+ * The first chunk, in the batch that removes the schema: where it is all there is, nothing waits. The first statement
  * changes as many rows as have had a value; the second is to follow the event that says so.
  */
 export function beginClearing(store: OrgStore, resourceType: 'User' | 'Group', urn: string): readonly [SQL, SQL] {
-  const portion = nextResources(store.org, resourceType, 0);
+  const chunk = nextResources(store.org, resourceType, 0);
   return [
     clearValues(store, resourceType, urn, 0),
     sql`INSERT INTO removals (org_id, kind, target, resource_type, place, changed, since)
       SELECT ${store.org}, 'schema', ${urn}, ${resourceType}, max(seq), (SELECT details ->> '$.changed' FROM events
           WHERE org_id = ${store.org} AND seq = (SELECT event_seq FROM orgs WHERE id = ${store.org})), ${store.now}
-      FROM (${portion}) GROUP BY true HAVING count(*) = ${PORTION}`,
+      FROM (${chunk}) GROUP BY true HAVING count(*) = ${CHUNK}`,
   ];
 }
 
-/** The next portion. @returns the removal as it is then; undefined: it is finished. */
+/** The next chunk. @returns the removal as it is then; undefined: it is finished. */
 export async function clearSchema(store: OrgStore, removal: Removal, actor: Actor): Promise<Removal | undefined> {
   const { target, place, resourceType = 'User' } = removal;
-  const portion = nextResources(store.org, resourceType, place);
+  const chunk = nextResources(store.org, resourceType, place);
   const mine = sql`org_id = ${store.org} AND kind = 'schema' AND target = ${target}`;
   // Not twice from one place: what another run has looked through is counted there.
   const results = await store.write(
     expect('removal', sql`EXISTS (SELECT 1 FROM removals WHERE ${mine} AND place = ${place})`),
     clearValues(store, resourceType, target, place),
     sql`UPDATE removals SET changed = changed + changes() WHERE ${mine}`,
-    sql`UPDATE removals SET place = ifnull((SELECT max(seq) FROM (${portion})), place) WHERE ${mine}
-      RETURNING place, (SELECT count(*) FROM (${portion})) AS n`,
+    sql`UPDATE removals SET place = ifnull((SELECT max(seq) FROM (${chunk})), place) WHERE ${mine}
+      RETURNING place, (SELECT count(*) FROM (${chunk})) AS n`,
   );
   const [{ place: next, n }] = results.at(-1) as unknown as [{ place: number; n: number }];
-  if (n === PORTION) return { ...removal, place: next };
+  if (n === CHUNK) return { ...removal, place: next };
   await store.write(
     expect('removal', isRemoving(store.org, 'schema', target)),
     count(store),
@@ -205,11 +205,11 @@ export const removeMemberships = (org: SQL, groupSeq: SQL | number, limit: numbe
   sql`DELETE FROM memberships WHERE (org_id, group_seq, is_group, member_seq) IN (SELECT org_id, group_seq, is_group, member_seq
     FROM memberships WHERE org_id = ${org} AND group_seq = ${groupSeq} LIMIT ${limit})`;
 
-/** A portion of them. @returns the removal while some are left. */
+/** A chunk of them. @returns the removal while some are left. */
 export async function removeGroupRows(store: OrgStore, removal: Removal): Promise<Removal | undefined> {
   const seq = Number(removal.target);
   const results = await store.write(
-    removeMemberships(store.org, seq, PORTION),
+    removeMemberships(store.org, seq, CHUNK),
     sql`DELETE FROM removals WHERE org_id = ${store.org} AND kind = 'group' AND target = ${removal.target}
       AND NOT EXISTS (SELECT 1 FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seq})`,
     sql`SELECT 1 FROM removals WHERE org_id = ${store.org} AND kind = 'group' AND target = ${removal.target}`,

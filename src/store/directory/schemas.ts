@@ -33,8 +33,8 @@ export async function putSchema(
 }
 
 /**
- * The schema goes at once, and with it the values of a first portion of resources: each of them is another version from
- * now on. Where there are more, they follow in portions (removal.ts), and no request sees them meanwhile. One round trip.
+ * The schema goes at once, and with it the values of a first chunk of resources: each of them is another version from
+ * now on. Where there are more, they follow in chunks (removal.ts), and no request sees them meanwhile. One round trip.
  *
  * @returns how many resources had a value so far, and whether there are more to look through.
  */

@@ -162,7 +162,7 @@ const managerOf = ({ [ENTERPRISE_USER]: extension }: Resource): unknown =>
   (extension as { manager?: { value?: unknown } } | undefined)?.manager?.value;
 
 /** How a user is changed. */
-export interface Manner {
+export interface UserChangeOptions {
   readonly endsSessions: boolean;
   /** The identity provider takes the account over by it. */
   readonly isLinked?: boolean;
@@ -198,7 +198,7 @@ export async function replaceUser(
   draft: UserDraft,
   actor: Actor,
   happening: EventDraft,
-  { endsSessions, isLinked = false, isBraked = true, withdraws = false, isOneExternalId = false }: Manner,
+  { endsSessions, isLinked = false, isBraked = true, withdraws = false, isOneExternalId = false }: UserChangeOptions,
 ): Promise<Replaced> {
   const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
   const was = columnValues(type, before);

@@ -143,7 +143,7 @@ export async function countUnflagged(db: D1Database, most: number): Promise<numb
  * Users of one org (or WHOLE_ORG, which comes first) whose state waits to be published, by id. Reads the index no further
  * than the last of them, however many wait.
  *
- * @param after the last one of the portion before.
+ * @param after the last one of the chunk before.
  */
 export async function pendingPublications(
   db: D1Database,

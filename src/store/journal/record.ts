@@ -1,7 +1,7 @@
 /** The audit journal: statements that ride in the batch of the change they tell of (promise 6). */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Details, EventDraft, EventType } from '../../events';
-import { jsonPortions } from '../d1/json-parameters';
+import { jsonChunks } from '../d1/json-parameters';
 import type { OrgStore } from '../org/open';
 
 /** How the org's counters move with an event. */
@@ -109,7 +109,7 @@ export function recordBefore(store: OrgStore, actor: Actor, happenings: readonly
     number: happenings.length - i,
     details: toldBy(actor, details),
   }));
-  return jsonPortions(numbered).map(
+  return jsonChunks(numbered).map(
     ({ json }) => sql`INSERT INTO ${COLUMNS}
       SELECT orgs.id, orgs.event_seq - ${also} - (listed.value ->> 'number'), ${store.now}, listed.value ->> 'type',
         ${actor.name}, ${store.credential}, listed.value ->> 'targetId', ${actor.requestId}, listed.value -> 'details',

@@ -15,7 +15,7 @@ export interface State {
 }
 
 /** The states that changed after `from`, up to and with `through`. */
-export interface Portion {
+export interface Chunk {
   readonly from: number;
   readonly through: number;
   /** By seq; of each subject once, by the latest of its events. */
@@ -25,11 +25,11 @@ export interface Portion {
 export interface Published {
   readonly current: number;
   /** One for each of the numbers that were asked for. */
-  readonly portions: readonly Portion[];
+  readonly chunks: readonly Chunk[];
 }
 
-/** Events that one portion goes through. */
-export const PORTION = 500;
+/** Events that one chunk goes through. */
+export const CHUNK = 500;
 
 /**
  * What hosts are told after each of these numbers: the states as they are now, not as they were. One round trip.
@@ -52,7 +52,7 @@ export async function readPublished(
           EXISTS (SELECT 1 FROM events AS later WHERE later.org_id = ${orgId} AND later.target_id IS e.target_id
             AND later.seq > e.seq AND later.publishes = 1) AS is_passed
         FROM (SELECT seq, target_id FROM events WHERE org_id = ${orgId} AND publishes = 1 AND seq > ${seq}
-          ORDER BY seq LIMIT ${PORTION}) AS e
+          ORDER BY seq LIMIT ${CHUNK}) AS e
         LEFT JOIN users ON users.org_id = ${orgId} AND users.id = e.target_id ORDER BY e.seq`,
     ),
   ]);
@@ -61,9 +61,9 @@ export async function readPublished(
   const current = org.event_seq;
   return {
     current,
-    portions: found.map((rows, i) => ({
+    chunks: found.map((rows, i) => ({
       from: after[i]!,
-      through: rows.length < PORTION ? current : rows.at(-1)!.seq,
+      through: rows.length < CHUNK ? current : rows.at(-1)!.seq,
       states: rows.filter((row) => row.is_passed === 0).map((row) => stateOf(row, org)),
     })),
   };

@@ -1,5 +1,5 @@
 /**
- * What an org's exit finds and does: who is attached, and their deactivation, portion by portion. Attached is whom the
+ * What an org's exit finds and does: who is attached, and their deactivation, chunk by chunk. Attached is whom the
  * identity provider has brought or taken over; accounts that only the host app knows are its own, and stay as they are.
  */
 import { type SQL, sql } from 'drizzle-orm';
@@ -16,7 +16,7 @@ import type { OrgStore } from '../org/open';
 const UNLINKED = `origin = 'host' AND linked_at IS NULL AND deleted_at IS NULL`;
 const IS_ATTACHED = `NOT (origin = 'host' AND linked_at IS NULL)`;
 
-export interface Exit {
+export interface Offboarding {
   readonly attached: { readonly total: number; readonly active: number };
   /** Attached accounts that are active and stay it. */
   readonly protected: number;
@@ -43,7 +43,7 @@ interface Standing {
 }
 
 /** Reads the accounts that are unlinked or protected one by one, and of the others nothing. One round trip. */
-export async function readExit(store: OrgStore): Promise<Exit> {
+export async function readOffboarding(store: OrgStore): Promise<Offboarding> {
   const one = (sentence: SQL) => sql<Standing>`SELECT ${sentence} FROM orgs WHERE id = ${store.org}`;
   const good = (kind: string) => sql`(SELECT count(*) FROM credentials WHERE org_id = ${store.org} AND kind = ${kind}
     AND subject = '' AND generation <> 0 AND ${isGood(store.now)})`;
@@ -91,7 +91,7 @@ interface Scanned {
   readonly resource: string;
 }
 
-/** Users that one page or portion goes through, meant or not. */
+/** Users that one page or chunk goes through, meant or not. */
 const MAX_SCANNED = 2_000;
 
 /** @param after the cursor. @returns undefined for `next` at the end. One round trip. */
@@ -140,7 +140,7 @@ export interface Deactivated {
 }
 
 /**
- * Deactivates a portion of the attached users, each with its event; every session of theirs is dead. Protected ones stay.
+ * Deactivates a chunk of the attached users, each with its event; every session of theirs is dead. Protected ones stay.
  * One round trip.
  *
  * @throws Unmet `scim_off`: the identity provider could bring them back.

@@ -148,7 +148,7 @@ export async function switchOrg(store: OrgStore, isDisabled: boolean, actor: Act
 
 /**
  * The org is gone with this batch: nothing finds it any more, its slug is free, and what is left of it is the intent to
- * publish that every session of it is over. Its rows, the journal included, are removed in portions (removal.ts).
+ * publish that every session of it is over. Its rows, the journal included, are removed in chunks (removal.ts).
  *
  * @returns how many users there were.
  */

@@ -96,22 +96,22 @@ export async function eraseOld(store: OrgStore, actor: Actor, kept: Limit, limit
 }
 
 /**
- * Deletes a portion of events by age, in the order of their numbers. Of each target the latest event that publishes stays
+ * Deletes a chunk of events by age, in the order of their numbers. Of each target the latest event that publishes stays
  * as a bare line: hosts that connect anew read from it who is out (feed.ts). Two round trips.
  *
  * Events are dated as their requests began and numbered as they were committed, so a young one may stand before old ones:
- * those within the portion go, and the cursor waits for the young one until it is old.
+ * those within the chunk go, and the cursor waits for the young one until it is old.
  *
- * @param after the number that the portion begins behind. @returns whether there may be more to do at once.
+ * @param after the number that the chunk begins behind. @returns whether there may be more to do at once.
  */
 export async function pruneEvents(store: OrgStore, after: number, kept: Limit, limit: number): Promise<boolean> {
-  const [portion] = await store.read(
+  const [chunk] = await store.read(
     sql<{
       seq: number;
       at: number;
     }>`SELECT seq, at FROM events WHERE org_id = ${store.org} AND seq > ${after} ORDER BY seq LIMIT ${limit}`,
   );
-  const events = portion.map(({ seq, at }) => ({ seq, isOld: at <= kept.until }));
+  const events = chunk.map(({ seq, at }) => ({ seq, isOld: at <= kept.until }));
   const last = events.findLast(({ isOld }) => isOld)?.seq;
   if (last === undefined) return false;
   const young = events.findIndex(({ isOld }) => !isOld);
@@ -122,7 +122,7 @@ export async function pruneEvents(store: OrgStore, after: number, kept: Limit, l
     AND later.target_id IS events.target_id AND later.seq > events.seq AND later.publishes = 1`;
   const told = sql`SELECT target_id FROM events WHERE ${old} AND publishes = 1 AND target_id IS NOT NULL`;
   const results = await store.write(
-    // The bare lines of those of whom this portion tells anew.
+    // The bare lines of those of whom this chunk tells anew.
     sql`DELETE FROM events INDEXED BY events_target WHERE org_id = ${store.org} AND target_id IN (${told}) AND seq <= ${after} AND publishes = 1
       AND at <= ${until}`,
     sql`DELETE FROM events WHERE ${old} AND (publishes = 0 OR EXISTS (${later})) RETURNING seq`,

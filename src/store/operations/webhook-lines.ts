@@ -48,7 +48,7 @@ export interface Told {
   readonly group?: { readonly id: string; readonly role: Role | undefined };
 }
 
-export interface Portion {
+export interface Chunk {
   readonly tenant: Tenant;
   readonly told: readonly Told[];
   /** Once all of it is delivered, everything up to here is. */
@@ -66,7 +66,7 @@ const TOLD = 20;
  *
  * @throws ScimError 404: the org is gone.
  */
-export async function readPortion(databases: Databases, orgId: string, line: DueLine): Promise<Portion> {
+export async function readChunk(databases: Databases, orgId: string, line: DueLine): Promise<Chunk> {
   const store = openStore(databases, { kind: 'id', id: orgId }, Date.now());
   const isAsked = sql.join(
     line.webhook.types.map((type) => sql`type GLOB ${type}`),

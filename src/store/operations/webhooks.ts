@@ -51,7 +51,7 @@ export interface ListedWebhook extends Webhook {
   readonly line: (Line & { readonly current: number }) | undefined;
 }
 
-export interface Draft {
+export interface NewWebhook {
   readonly id: string;
   readonly url: string;
   readonly types: readonly string[];
@@ -92,7 +92,7 @@ export const lineOf = (row: Row): Line => ({
   replays: row['line_replays'] as number,
 });
 
-const insert = (orgId: SQL, { id, url, types, secret, mask, createdBy }: Draft, now: number) =>
+const insert = (orgId: SQL, { id, url, types, secret, mask, createdBy }: NewWebhook, now: number) =>
   sql`INSERT INTO webhooks (org_id, id, url, types, secret, mask, created_at, created_by)
     SELECT ${orgId}, ${id}, ${url}, ${JSON.stringify(types)}, ${secret}, ${mask}, ${now}, ${createdBy}`;
 
@@ -105,7 +105,7 @@ const noted = (store: OrgStore, actor: Actor, type: WebhookEvent, targetId: stri
 ];
 
 /** It is sent what happens from now on. @throws Unmet `webhooks`: there are enough. ScimError 404. */
-export async function addWebhook(store: OrgStore, draft: Draft, actor: Actor): Promise<void> {
+export async function addWebhook(store: OrgStore, draft: NewWebhook, actor: Actor): Promise<void> {
   const { id, url, types } = draft;
   await store.write(
     hasRoom(store.org),
@@ -116,7 +116,7 @@ export async function addWebhook(store: OrgStore, draft: Draft, actor: Actor): P
 }
 
 /** The same for all orgs, those to come as well. No journal has room for it: each is of one org. */
-export async function addWebhookOfAll(databases: Databases, draft: Draft, now: number): Promise<void> {
+export async function addWebhookOfAll(databases: Databases, draft: NewWebhook, now: number): Promise<void> {
   for (const db of allDatabases(databases)) {
     await runBatch(db, [
       hasRoom(sql`${ALL_ORGS}`),
@@ -192,7 +192,7 @@ async function change(
 export const rotateWebhook = (
   reach: Reach,
   webhook: Webhook,
-  { secret, mask }: Pick<Draft, 'secret' | 'mask'>,
+  { secret, mask }: Pick<NewWebhook, 'secret' | 'mask'>,
   until: number,
   actor: Actor,
   by: string,

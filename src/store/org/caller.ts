@@ -12,7 +12,7 @@ export type Caller =
     }
   /** An OAuth client, by the hash of its secret; without one, its signature was checked by other means. */
   | { readonly kind: 'client'; readonly orgId: string; readonly id: string; readonly hash?: string | undefined }
-  /** The administrator's door, which is checked by other means. */
+  /** The admin API, which is checked by other means. */
   | { readonly kind: 'slug'; readonly slug: string }
   /**
    * An application, and the id or slug of the org that it asks about. With a token of its own, which is checked in the batch;

@@ -236,7 +236,7 @@ export class OrgStore {
     return this.latest.cursorKey;
   }
 
-  /** @throws ScimError 401, 403 or, at the administrator's door, 404. ProfileChanged. */
+  /** @throws ScimError 401, 403 or, in the admin API, 404. ProfileChanged. */
   async verify(): Promise<Tenant> {
     await this.read();
     return this.tenant;

@@ -1,4 +1,4 @@
-/** An org as a file: its lines read page by page, and an org made of them, portion by portion (docs/export-import.md). */
+/** An org as a file: its lines read page by page, and an org made of them, chunk by chunk (docs/export-import.md). */
 import { type Context, Hono } from 'hono';
 import * as z from 'zod';
 import { newOrgId } from '../../../credentials/secret';
@@ -7,7 +7,7 @@ import { underTypes } from '../../../provisioning/schemas';
 import { conflict, invalidValue } from '../../../scim/error';
 import { isSame, type Json } from '../../../scim/resource';
 import { standardTypes, typesWith } from '../../../scim/schema/types';
-import { beginExport, keyLength, type Place, readPage, STEPS } from '../../../store/archive/export';
+import { beginExport, type ExportPosition, keyLength, readPage, STEPS } from '../../../store/archive/export';
 import { KINDS, type Line, type OrgLine } from '../../../store/archive/format';
 import { finishImport, type Importing, insertImport, readImport, whatIsThere } from '../../../store/archive/import';
 import { Taken, Unmet } from '../../../store/d1/batch';
@@ -69,9 +69,9 @@ const place = z.strictObject({
 });
 
 /** Not a secret: it only says where the next page begins, and gives no right. */
-const sealed = (it: Place) => btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(it))));
+const sealed = (it: ExportPosition) => btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(it))));
 
-function opened(text: string): Place {
+function opened(text: string): ExportPosition {
   try {
     const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
     const { key, ...rest } = place.parse(JSON.parse(new TextDecoder().decode(bytes)));
@@ -142,8 +142,8 @@ const begun = (slug: string, id: string | undefined, line: OrgLine, through: num
   through,
 });
 
-/** Bytes of a portion: one event may have a resource before and after, beyond what other bodies may have. */
-const MAX_PORTION = 4 * 1_048_576;
+/** Bytes of a chunk: one event may have a resource before and after, beyond what other bodies may have. */
+const MAX_CHUNK = 4 * 1_048_576;
 
 const LINES = 'a list of lines was expected';
 const linesAsked = z.strictObject({
@@ -151,7 +151,7 @@ const linesAsked = z.strictObject({
   lines: z.array(z.unknown(), LINES).max(5_000, 'at most 5,000 are accepted'),
 });
 
-imports.post('/lines', body(linesAsked, MAX_PORTION), async (c) => {
+imports.post('/lines', body(linesAsked, MAX_CHUNK), async (c) => {
   const { after, lines } = c.req.valid('json');
   const read = await readLines(lines, after);
   return c.json({ through: await underTypes(importOf(c), (org) => importLines(org, after, read)) });
@@ -172,7 +172,7 @@ const checkAsked = z.strictObject({
 });
 
 /** The same lines, of which nothing is kept: what is wrong with them, and what they have to do with others. */
-imports.post('/check', body(checkAsked, MAX_PORTION), async (c) => {
+imports.post('/check', body(checkAsked, MAX_CHUNK), async (c) => {
   const asked = c.req.valid('json');
   const before = asked.schemas.map((raw) => readLine(raw));
   const known = checkLines(standardTypes, [], { line: 0, kind: 0, seq: 0 }, before);

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { isJwksAddress } from '../../../credentials/public-host';
 import { readSigner } from '../../../credentials/signer';
-import { invalidValue, shown } from '../../../scim/error';
+import { invalidValue, printable } from '../../../scim/error';
 import { isId } from '../../../scim/id';
 import { isObject, isSame, type Json } from '../../../scim/resource';
 import { type EndLine, KINDS, type Kind, type Line, type OrgLine, VERSION } from '../../../store/archive/format';
@@ -256,7 +256,7 @@ function read<T>(schema: z.ZodType<T>, raw: unknown, expected: string): T {
   throw invalidValue(`${pathOf(issue.path)}: ${issue.message}`);
 }
 
-const pathOf = (path: readonly PropertyKey[]) => path.map((part) => shown(String(part))).join('.');
+const pathOf = (path: readonly PropertyKey[]) => path.map((part) => printable(String(part))).join('.');
 
 /** Nothing that the database would take for the end of a text, or could not tell again. */
 function isText(value: Json): boolean {

@@ -172,7 +172,7 @@ async function leaveAndReturn(host, idp, org, { name, id, act: title }, how) {
   await step('When it has its answer, the revocation is in KV already', async () => {
     const { key, value } = await host.flag(org.id, id);
     strictEqual(value?.active, false);
-    strictEqual(new Date(value.notBefore).getTime() >= before.issuedAt, true);
+    strictEqual(new Date(value.validAfter).getTime() >= before.issuedAt, true);
     return `${key} = ${JSON.stringify(value)}`;
   });
   await step(`Your product checks ${name}'s session again, and ends it`, () => expectSession(host, before, false));

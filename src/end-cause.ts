@@ -1,6 +1,6 @@
 /**
  * Why sessions were ended, as the application tells its people: «You were signed out because …». It follows from who
- * acted, is kept beside the not-before, and is pure.
+ * acted, is kept beside the `validAfter`, and is pure.
  */
 import type { Actor } from './events';
 
@@ -51,14 +51,14 @@ export function endCauseIn(text: unknown): EndCause | undefined {
 /** An end of sessions: when, and why. */
 export interface End {
   /** Epoch milliseconds. */
-  readonly notBefore: number | undefined;
+  readonly validAfter: number | undefined;
   readonly endedBy?: EndCause | undefined;
 }
 
 /** The latest of these, which is the one that counts for a session. */
 export function latestEnd(...ends: readonly End[]): End {
-  return ends.reduce((latest, end) => ((end.notBefore ?? -1) > (latest.notBefore ?? -1) ? end : latest), {
-    notBefore: undefined,
+  return ends.reduce((latest, end) => ((end.validAfter ?? -1) > (latest.validAfter ?? -1) ? end : latest), {
+    validAfter: undefined,
     endedBy: undefined,
   });
 }

@@ -178,7 +178,7 @@ const words = (name) => name.replaceAll('-', ' ');
 const goneEvents = (pruned) =>
   pruned > 0 ? [paint('dim', `Events up to ${pruned} may be deleted because of their age (retainEvents).`)] : [];
 
-function stateOf({ id, userName, active, deletedAt, erasedAt, notBefore, groups }) {
+function stateOf({ id, userName, active, deletedAt, erasedAt, validAfter, groups }) {
   if (erasedAt) return [`${id}: erased ${instant(erasedAt)}. Only these events remain.`];
   if (userName === undefined) return [`${id}: only these events remain of this user.`];
   const state = deletedAt
@@ -194,7 +194,7 @@ function stateOf({ id, userName, active, deletedAt, erasedAt, notBefore, groups 
       [['dim', 'user'], userName],
       [['dim', 'id'], id],
       [['dim', 'now'], state],
-      [['dim', 'sessions'], endedSessions(notBefore)],
+      [['dim', 'sessions'], endedSessions(validAfter)],
       [['dim', 'groups'], names.join(', ') || 'none'],
     ]),
   ];

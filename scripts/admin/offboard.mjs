@@ -134,12 +134,12 @@ const DO = {
   },
 
   async sessions(callAdmin, { slug }, by) {
-    const { notBefore } = await callAdmin(org(slug, '/sign-out'), post({ by }));
+    const { validAfter } = await callAdmin(org(slug, '/sign-out'), post({ by }));
     const waiting = await published(callAdmin, slug);
     const rest = waiting > 0 ? `; ${waiting} wait to be published, which the service goes on with` : '';
     return {
       state: waiting === 0 ? 'done' : 'left',
-      what: `all sessions issued until ${instant(notBefore)} are over${rest}`,
+      what: `all sessions issued until ${instant(validAfter)} are over${rest}`,
       waiting,
     };
   },

@@ -95,8 +95,8 @@ export const orgCommands = [
     options: { confirm: confirm('slug', 'all users of the org are signed out'), by },
     example: 'org sign-out acme --confirm acme',
     run: (callAdmin, { slug, by }) => callAdmin(org(slug, '/sign-out'), post({ by })),
-    show: ({ slug, notBefore, published }) =>
-      `All sessions of ${slug} issued until ${instant(notBefore)} are over.${pending(published)}`,
+    show: ({ slug, validAfter, published }) =>
+      `All sessions of ${slug} issued until ${instant(validAfter)} are over.${pending(published)}`,
   },
   {
     name: 'org delete',
@@ -181,7 +181,7 @@ export function showOrg({
   scimEnabled,
   scimBaseUrl,
   disabledAt,
-  notBefore,
+  validAfter,
   storage,
   settings = {},
   notices = [],
@@ -202,7 +202,7 @@ export function showOrg({
     ...settingRows(settings),
     ...leaves(rest),
     ...(storage ? [[['dim', 'storage'], `${megabytes(storage.used)} of ${megabytes(storage.limit)} MB`]] : []),
-    ...(notBefore === undefined ? [] : leaves({ notBefore })),
+    ...(validAfter === undefined ? [] : leaves({ validAfter })),
   ]);
   return [table, ...notices.map((notice) => `\n${paint('yellow', `! ${harmless(notice)}`)}`)].join('\n');
 }

@@ -27,11 +27,11 @@ export const sessionCommands = [
     example: 'sessions check acme ada --issued-at 2026-11-22T08:00Z',
     run: (callAdmin, { slug, 'id|userName': user, 'issued-at': issuedAt, mode }) =>
       callAdmin(org(slug, `/sessions/check?${new URLSearchParams({ user, issuedAt, ...(mode && { mode }) })}`)),
-    show: ({ valid, reason, notBefore, ...rest }) =>
+    show: ({ valid, reason, validAfter, ...rest }) =>
       columns([
         [['dim', 'session'], valid ? ['green', 'valid'] : ['red', 'over']],
         [['dim', 'reason'], REASONS[reason] ?? reason],
-        ...(notBefore === undefined ? [] : [[['dim', 'sessions'], endedSessions(notBefore)]]),
+        ...(validAfter === undefined ? [] : [[['dim', 'sessions'], endedSessions(validAfter)]]),
         ...leaves(rest),
       ]),
   },

@@ -25,7 +25,8 @@ export const endedSessions = (validAfter) =>
 export function leaves(value) {
   const rows = [];
   const walk = (path, it) => {
-    if (path === 'notBefore') return rows.push([['dim', SESSIONS], endedSessions(it)]);
+    if (path === 'validAfter') return rows.push([['dim', SESSIONS], endedSessions(it)]);
+    if (path === 'notBefore') return; // the former name of validAfter, answered beside it
     if (it === null || typeof it !== 'object') return rows.push([['dim', path], it]);
     for (const [key, inner] of Object.entries(it)) {
       walk(Array.isArray(it) ? `${path}[${key}]` : path ? `${path}.${key}` : key, inner);

@@ -37,8 +37,8 @@ export const userCommands = [
     options: { by },
     example: 'user sign-out acme ada@example.com',
     run: (callAdmin, { slug, 'id|userName': user, by }) => callAdmin(userOf(slug, user, '/sign-out'), post({ by })),
-    show: ({ userName, notBefore, published }) =>
-      `All sessions of ${harmless(userName)} issued until ${instant(notBefore)} are over.${pending(published)}`,
+    show: ({ userName, validAfter, published }) =>
+      `All sessions of ${harmless(userName)} issued until ${instant(validAfter)} are over.${pending(published)}`,
   },
   {
     name: 'user restore',

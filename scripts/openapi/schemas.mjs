@@ -5,6 +5,10 @@ const number = { type: 'integer' };
 const boolean = { type: 'boolean' };
 const instant = { type: 'string', format: 'date-time' };
 const orNull = (schema) => ({ ...schema, type: [schema.type, 'null'] });
+const validAfter = {
+  validAfter: { ...orNull(instant), description: 'Sessions that were issued until then are over.' },
+  notBefore: { ...orNull(instant), deprecated: true, description: 'The former name of validAfter.' },
+};
 export const list = (items) => ({ type: 'array', items });
 export const ref = (name) => ({ $ref: `#/components/schemas/${name}` });
 /** Every member is there, and no other. @param optional members that may be absent. */
@@ -158,7 +162,7 @@ export const SCHEMAS = {
       name: text,
       scimEnabled: boolean,
       disabledAt: orNull(instant),
-      notBefore: orNull(instant),
+      ...validAfter,
       scimBaseUrl: text,
       settings: { ...anything, description: 'The settings that are set: docs/settings.md.' },
       users: number,
@@ -211,7 +215,7 @@ export const SCHEMAS = {
     mask: orNull(text),
     generation: orNull(number),
   }),
-  SignedOut: object({ id: text, userName: text, active: boolean, notBefore: orNull(instant), published }),
+  SignedOut: object({ id: text, userName: text, active: boolean, ...validAfter, published }),
   Protected: object({ id: text, userName: text, protected: boolean }),
   Erased: object({ id: text, erased: { const: true }, published }),
   DeactivationLimit: object({
@@ -247,7 +251,7 @@ export const SCHEMAS = {
   Check: object({
     valid: boolean,
     reason: { type: 'string', enum: ['good', 'inactive', 'revoked', 'unknown'] },
-    notBefore: orNull(instant),
+    ...validAfter,
   }),
   MayAct: object({ valid: boolean, reason: { type: 'string', enum: ['good', 'inactive', 'unknown'] } }),
   Discovered: object({
@@ -271,7 +275,7 @@ export const SCHEMAS = {
       object({
         found: { const: true },
         ...person,
-        notBefore: orNull(instant),
+        ...validAfter,
         endedBy: { ...endedBy, type: ['object', 'null'] },
         org,
       }),

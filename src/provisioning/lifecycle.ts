@@ -19,7 +19,7 @@ export function creation(isActive: boolean): Change {
 
 export function replacement(was: boolean, is: boolean): Change {
   if (was && !is) return { type: 'user.deactivated', endsSessions: true, isPublished: true };
-  // Reactivation leaves not-before where it is: old sessions stay dead.
+  // Reactivation leaves `validAfter` where it is: old sessions stay dead.
   if (!was && is) return { type: 'user.reactivated', endsSessions: false, isPublished: true };
   return { type: 'user.updated', endsSessions: false, isPublished: false };
 }

@@ -17,3 +17,16 @@ export const queriedInstant = (name: string, text: string): number =>
 
 /** In an answer. */
 export const iso = (at: number | undefined) => (at === undefined ? null : new Date(at).toISOString());
+
+export interface ShownValidAfter {
+  /** Sessions issued until then are over. ISO text; null: none were ended. */
+  readonly validAfter: string | null;
+  /** @deprecated The first name of `validAfter`, answered for one more release. */
+  readonly notBefore: string | null;
+}
+
+/** In an answer, under both of its names. */
+export function shownValidAfter(at: number | undefined): ShownValidAfter {
+  const validAfter = iso(at);
+  return { validAfter, notBefore: validAfter };
+}

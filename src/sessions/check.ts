@@ -45,7 +45,7 @@ export interface Verdict<R = Reason> {
 /** What a flag or a row says of a user or an org. */
 export interface State {
   readonly active: boolean;
-  readonly notBefore: number;
+  readonly validAfter: number;
 }
 
 /** What is known of a user and of the whole org; undefined: nothing was said of them. */
@@ -118,7 +118,7 @@ export const statesOf = ({ user, org }: Heard): State[] => [user, org].filter((s
  * The rule, the same for every kind of check. Of no states at all it says good: to ask for the org's comes first. A session issued in the very millisecond of the revocation is dead: of
  * two instants that cannot be told apart, the safe one counts.
  *
- * Two clocks are compared: `issuedAt` is the host's, `notBefore` the service's (the later of the Worker's at the request
+ * Two clocks are compared: `issuedAt` is the host's, `validAfter` the service's (the later of the Worker's at the request
  * and of D1's at the commit). The rule asks no third one, and takes `issuedAt` at its word:
  *
  * - A host whose clock is behind, or that keeps whole seconds (a JWT's `iat`), errs on the safe side: who signs in within
@@ -132,7 +132,7 @@ export const statesOf = ({ user, org }: Heard): State[] => [user, org].filter((s
  */
 export function decide(states: readonly State[], issuedAt: number): Verdict {
   if (states.some((state) => !state.active)) return { valid: false, reason: 'inactive' };
-  if (states.some((state) => issuedAt <= state.notBefore)) return { valid: false, reason: 'revoked' };
+  if (states.some((state) => issuedAt <= state.validAfter)) return { valid: false, reason: 'revoked' };
   return { valid: true, reason: 'good' };
 }
 

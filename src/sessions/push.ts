@@ -5,7 +5,7 @@
  * All that is needed stands in the journal and with each socket: the object may hibernate, be evicted or be aborted at
  * any moment, and no state is missed.
  */
-import { CHUNK, type Chunk, readPublished } from '../store/journal/revocation-feed';
+import { CHUNK, type Chunk, readPublished, type State } from '../store/journal/revocation-feed';
 
 /** Streams of one org at once. */
 export const MAX_STREAMS = 100;
@@ -150,7 +150,7 @@ export class Streams {
   #sayGoodbye(): void {
     for (const socket of this.#sockets()) {
       const seq = positionOf(socket).sent + 1;
-      send(socket, { type: 'state', seq, user: null, active: false, notBefore: Date.now() });
+      send(socket, stateFrame({ seq, user: null, active: false, validAfter: Date.now() }));
       socket.close(ORG_GONE, 'the org is gone');
     }
   }
@@ -172,7 +172,7 @@ function serve(socket: WebSocket, { from, through, states }: Chunk): void {
   const news = states.filter(({ seq }) => seq > place.sent);
   const frames = news.slice(0, MAX_UNACKED - place.unacked.length);
   const sent = frames.length < news.length ? frames.at(-1)!.seq : through;
-  for (const frame of frames) send(socket, { type: 'state', ...frame });
+  for (const frame of frames) send(socket, stateFrame(frame));
   // Who knows all that there was is told no more of events that are none of its business.
   const isTold = frames.length > 0 || (place.synced < place.hello && place.synced < sent);
   if (isTold) send(socket, { type: 'synced', seq: sent });
@@ -180,6 +180,9 @@ function serve(socket: WebSocket, { from, through, states }: Chunk): void {
   const synced = isTold ? sent : place.synced;
   keep(socket, { ...place, sent, synced, unacked, isWaiting: unacked.length >= MAX_UNACKED });
 }
+
+/** `notBefore` is the first name of `validAfter`: clients of before 0.2 know no other. */
+const stateFrame = (state: State) => ({ type: 'state', ...state, notBefore: state.validAfter });
 
 const positionOf = (socket: WebSocket) => socket.deserializeAttachment() as StreamPosition;
 const keep = (socket: WebSocket, place: StreamPosition) => socket.serializeAttachment(place);

@@ -200,7 +200,7 @@ describe('the journal', () => {
     await set({ retainEvents: '90d' });
     const known = async () => {
       const { chunks } = (await readPublished(env.DB, idp.orgId, [0]))!;
-      return chunks[0]!.states.map(({ user, active, notBefore }) => ({ user, active, notBefore }));
+      return chunks[0]!.states.map(({ user, active, validAfter }) => ({ user, active, validAfter }));
     };
     const was = await known();
     expect(was).toHaveLength(4);

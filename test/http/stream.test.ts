@@ -103,7 +103,12 @@ describe('a host in plain Node', { concurrent: true }, () => {
     const host = await opened('told');
     const issuedAt = Date.now();
     const question = { org: 'told', user: ada, issuedAt };
-    expect((await ask('/check', question)).body).toEqual({ valid: true, reason: 'good', notBefore: null });
+    expect((await ask('/check', question)).body).toEqual({
+      valid: true,
+      reason: 'good',
+      validAfter: null,
+      notBefore: null,
+    });
     await set(org, ada, false);
     expect((await ask('/check', question)).body).toMatchObject({ valid: false, reason: 'inactive' });
     await until(() => states(host).length === 1);

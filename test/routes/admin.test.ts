@@ -122,6 +122,7 @@ describe('an org', () => {
       activeUsers: 0,
       storage: { used: expect.any(Number), limit: 1_000_000_000 },
       disabledAt: null,
+      validAfter: null,
       notBefore: null,
       createdAt: expect.stringMatching(/^\d{4}-.*Z$/),
       notices: [],
@@ -354,6 +355,7 @@ describe("an org's users", () => {
     expect((await check(issued)).body).toEqual({
       valid: true,
       reason: 'good',
+      validAfter: null,
       notBefore: null,
       fromKv: { valid: true, reason: 'good' },
     });

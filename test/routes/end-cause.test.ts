@@ -85,6 +85,6 @@ describe('the words', () => {
   it('that are none are no cause', () => {
     for (const text of [null, undefined, '', 'x', 7]) expect(endCauseIn(text)).toBeUndefined();
     expect(endCauseOfEvent({ type: 'user.updated', actor: 'idp' })).toBeUndefined();
-    expect(latestEnd({ notBefore: undefined }, { notBefore: undefined })).toEqual({ notBefore: undefined });
+    expect(latestEnd({ validAfter: undefined }, { validAfter: undefined })).toEqual({ validAfter: undefined });
   });
 });

@@ -68,6 +68,7 @@ describe('an import', () => {
       origin: 'host',
       linked: null,
       protected: false,
+      validAfter: null,
       notBefore: null,
     });
     const bob = await show('bob@acme.com');

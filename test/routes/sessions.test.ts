@@ -104,11 +104,21 @@ describe('the strict check', () => {
     const { id } = await idp.user('ada');
     const question = (issuedAt: unknown) => ({ org: idp.orgId, user: id, issuedAt });
     const before = Date.now();
-    expect((await check(question(before))).body).toEqual({ valid: true, reason: 'good', notBefore: null });
+    expect((await check(question(before))).body).toEqual({
+      valid: true,
+      reason: 'good',
+      validAfter: null,
+      notBefore: null,
+    });
     await idp.patch(`/Users/${id}`, active(false));
     const inactive = await check(question(Date.now() + 1_000));
     const notBefore = Date.parse(inactive.body.notBefore);
-    expect(inactive.body).toEqual({ valid: false, reason: 'inactive', notBefore: new Date(notBefore).toISOString() });
+    expect(inactive.body).toEqual({
+      valid: false,
+      reason: 'inactive',
+      validAfter: new Date(notBefore).toISOString(),
+      notBefore: new Date(notBefore).toISOString(),
+    });
     expect(notBefore).toBeGreaterThanOrEqual(before);
     await idp.patch(`/Users/${id}`, active(true));
     const judged = async (issuedAt: unknown) => (await check(question(issuedAt))).body.reason;
@@ -136,7 +146,12 @@ describe('the strict check', () => {
     const judged = async (issuedAt: number) => (await check({ org: idp.slug, user: id, issuedAt })).body;
     const at = Date.now();
     await set('not_before', at);
-    expect(await judged(at)).toEqual({ valid: false, reason: 'revoked', notBefore: new Date(at).toISOString() });
+    expect(await judged(at)).toEqual({
+      valid: false,
+      reason: 'revoked',
+      validAfter: new Date(at).toISOString(),
+      notBefore: new Date(at).toISOString(),
+    });
     expect((await judged(at + 1)).valid).toBe(true);
     await set('disabled_at', at);
     expect((await judged(at + 1)).reason).toBe('inactive');
@@ -153,7 +168,7 @@ describe('the strict check', () => {
   it('answers of another org’s user, of nobody, and of an org that is not there with the same words', async () => {
     const { id } = await idp.user('ada');
     await env.DB.prepare('UPDATE orgs SET not_before = 1 WHERE id = ?').bind(other.orgId).run();
-    const unknown = { valid: false, reason: 'unknown', notBefore: null };
+    const unknown = { valid: false, reason: 'unknown', validAfter: null, notBefore: null };
     for (const [org, user] of [
       [other.orgId, id],
       [other.slug, id],
@@ -195,6 +210,7 @@ describe('the strict check', () => {
     expect(await exports.Sessions.check(question as never)).toEqual({
       valid: false,
       reason: 'unknown',
+      validAfter: null,
       notBefore: null,
       error: 'invalidValue',
       detail: said,
@@ -254,6 +270,7 @@ describe('the login gate', () => {
       roles: ['admin', 'auditor'],
       permissions: ['enter', 'read', 'write'],
       version: 1,
+      validAfter: null,
       notBefore: null,
       endedBy: null,
       org: { id: idp.orgId, slug: idp.slug },
@@ -289,6 +306,7 @@ describe('the login gate', () => {
       roles: [],
       permissions: [],
       version: 1,
+      validAfter: null,
       notBefore: null,
       endedBy: null,
       org: { id: idp.orgId, slug: idp.slug },

@@ -47,10 +47,11 @@ describe('signing a user out', () => {
       id,
       userName: 'Ada@x.example',
       active: true,
-      notBefore: expect.any(String),
+      validAfter: expect.any(String),
+      notBefore: answer.body.validAfter, // its former name, for one more release
       published: true,
     });
-    const at = Date.parse(answer.body.notBefore);
+    const at = Date.parse(answer.body.validAfter);
     expect(at).toBeGreaterThanOrEqual(before);
     expect(at).toBeLessThanOrEqual(Date.now());
     expect(await flagOf(idp.orgId, id)).toEqual(writtenFlag(true, at));

@@ -176,8 +176,8 @@ describe('the check asks KV', () => {
 it('the rule says inactive before revoked, and good of nothing', () => {
   expect(decide([], 0)).toEqual({ valid: true, reason: 'good' });
   const states = [
-    { active: true, notBefore: 10 },
-    { active: false, notBefore: 0 },
+    { active: true, validAfter: 10 },
+    { active: false, validAfter: 0 },
   ];
   expect(decide(states, 5)).toEqual({ valid: false, reason: 'inactive' });
 });

@@ -581,7 +581,7 @@ describe('a source that knows states', () => {
     const source: StateSource = {
       from: 'stream',
       read: (_, user) => ({
-        heard: { user: { active: user !== 'out', notBefore: 0 }, org: undefined },
+        heard: { user: { active: user !== 'out', validAfter: 0 }, org: undefined },
         ...{ asOf: NOW - 50, isStale },
       }),
     };

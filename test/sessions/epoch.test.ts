@@ -96,7 +96,7 @@ describe('the clock', () => {
 
   it('of the host is taken at its word, and one that may be ahead by S is safe when it passes S less', () => {
     const end = Date.parse('2026-03-01T12:00:00.000Z');
-    const states = [{ active: true, notBefore: end }];
+    const states = [{ active: true, validAfter: end }];
     const ahead = 300_000;
     // Issued one second before the end, by a clock five minutes ahead: the rule asks no other clock.
     const stamp = end - 1_000 + ahead;
@@ -108,8 +108,8 @@ describe('the clock', () => {
       expect(decide(states, end + ahead + 1 + skew - ahead).valid).toBe(true);
     }
     // It ends with the next revocation that overtakes it, and at once where the user is inactive.
-    expect(decide([{ active: true, notBefore: stamp }], stamp).valid).toBe(false);
-    expect(decide([{ active: false, notBefore: end }], stamp)).toEqual({ valid: false, reason: 'inactive' });
+    expect(decide([{ active: true, validAfter: stamp }], stamp).valid).toBe(false);
+    expect(decide([{ active: false, validAfter: end }], stamp)).toEqual({ valid: false, reason: 'inactive' });
     // A host behind, or one that keeps whole seconds, errs on the safe side.
     expect(decide(states, Math.floor((end + 999) / 1_000) * 1_000).valid).toBe(false);
   });

@@ -89,12 +89,12 @@ describe('the library', () => {
     expect(() => instant(value as never)).toThrow(message);
   });
 
-  it('takes a strict answer with a not-before without a zone for malformed', () => {
-    const answer = (notBefore: unknown) => ({ valid: false, reason: 'revoked', notBefore });
-    expect(parseStrict(answer('2027-01-12T10:00:00.000Z')).notBefore).toBe(AT);
-    expect(parseStrict(answer(AT)).notBefore).toBe(AT);
-    expect(parseStrict(answer(null)).notBefore).toBe(0);
-    expect(parseStrict(answer(undefined)).notBefore).toBeUndefined();
+  it.each(['validAfter', 'notBefore'])('takes a strict answer with a %s without a zone for malformed', (name) => {
+    const answer = (at: unknown) => ({ valid: false, reason: 'revoked', [name]: at });
+    expect(parseStrict(answer('2027-01-12T10:00:00.000Z')).validAfter).toBe(AT);
+    expect(parseStrict(answer(AT)).validAfter).toBe(AT);
+    expect(parseStrict(answer(null)).validAfter).toBe(0);
+    expect(parseStrict(answer(undefined)).validAfter).toBeUndefined();
     for (const text of NONE.slice(0, 12)) expect(() => parseStrict(answer(text)), text).toThrow('another shape');
   });
 });

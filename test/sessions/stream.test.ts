@@ -567,7 +567,14 @@ describe('a stream ends', () => {
     await admin('DELETE', `/orgs/${idp.slug}?confirm=${idp.slug}`);
     await stream.until(({ closed }) => closed !== undefined);
     expect(stream.states).toEqual([
-      { type: 'state', seq: 4, user: null, active: false, notBefore: expect.any(Number) },
+      {
+        type: 'state',
+        seq: 4,
+        user: null,
+        active: false,
+        validAfter: expect.any(Number),
+        notBefore: expect.any(Number),
+      },
     ]);
     expect(stream.states[0]!.notBefore).toBeGreaterThanOrEqual(before);
     expect(stream.closed).toEqual({ code: 4004, reason: 'the org is gone' });

@@ -8,7 +8,7 @@ import { findSubject, namesOfGroups, type Subject } from '../../store/directory/
 import { type EventQuery, type Recorded, readEvents } from '../../store/journal/read';
 import type { App } from '../context';
 import { outcomeOf, queriedPage, refuseFuture, shownEvent } from '../events';
-import { iso, queriedInstant } from '../instants';
+import { iso, queriedInstant, shownValidAfter } from '../instants';
 import { query } from '../validator';
 import { orgOf } from './respond';
 
@@ -66,7 +66,7 @@ const shownSubject = ({ id, now }: Subject) => ({
     active: now.isActive,
     deletedAt: iso(now.deletedAt),
     erasedAt: iso(now.erasedAt),
-    notBefore: iso(now.notBefore),
+    ...shownValidAfter(now.validAfter),
     groups: now.groups.map(({ id, display, type }) => ({ id, displayName: display, type })),
   }),
 });

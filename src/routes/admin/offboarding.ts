@@ -6,7 +6,7 @@ import { Unmet } from '../../store/d1/batch';
 import { type Attached, deactivateUsers, listAttached, readOffboarding } from '../../store/operations/offboarding';
 import type { App } from '../context';
 import { seq } from '../events';
-import { iso } from '../instants';
+import { iso, shownValidAfter } from '../instants';
 import { body, digits, query } from '../validator';
 import { by, orgOf } from './respond';
 
@@ -19,7 +19,7 @@ export const offboarding = new Hono<App>();
 offboarding.get('/', async (c) => {
   const { store } = orgOf(c);
   const found = await readOffboarding(store);
-  const { slug, name, isScimEnabled, disabledAt, notBefore, userCount, activeUserCount, groupCount } = store.tenant;
+  const { slug, name, isScimEnabled, disabledAt, validAfter, userCount, activeUserCount, groupCount } = store.tenant;
   const { attached, unlinked, pending, tokens, passwords, clients } = found;
   const left = attached.active - found.protected;
   return c.json({
@@ -27,7 +27,7 @@ offboarding.get('/', async (c) => {
     name,
     scimEnabled: isScimEnabled,
     disabledAt: iso(disabledAt),
-    notBefore: iso(notBefore),
+    ...shownValidAfter(validAfter),
     users: { total: userCount, active: activeUserCount, attached, protected: found.protected, unlinked, left },
     groups: groupCount,
     sessions: { pending, signedOut: found.isSignedOut },

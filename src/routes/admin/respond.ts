@@ -10,7 +10,7 @@ import { sizeText } from '../../store/org/size';
 import type { Tenant } from '../../store/org/tenant';
 import { knowsPublicUrl, publicUrl } from '../addresses';
 import { type App, actorOf } from '../context';
-import { iso } from '../instants';
+import { iso, shownValidAfter } from '../instants';
 import { orgFor } from '../org';
 import { digits, pageSize } from '../validator';
 import { shownSettings } from './settings';
@@ -45,7 +45,7 @@ export const shownOrg = (c: Context<App>, tenant: Tenant) => ({
   name: tenant.name,
   scimEnabled: tenant.isScimEnabled,
   disabledAt: iso(tenant.disabledAt),
-  notBefore: iso(tenant.notBefore),
+  ...shownValidAfter(tenant.validAfter),
   scimBaseUrl: scimBaseUrl(c, tenant.settings),
   settings: shownSettings(tenant.settings),
   users: tenant.userCount,

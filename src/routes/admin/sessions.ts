@@ -16,7 +16,7 @@ import { findSubject, namesOfUsers } from '../../store/directory/subjects';
 import { listPending, WHOLE_ORG } from '../../store/journal/outbox';
 import type { OrgStore } from '../../store/org/open';
 import type { App } from '../context';
-import { iso, queriedInstant } from '../instants';
+import { iso, queriedInstant, shownValidAfter } from '../instants';
 import { query } from '../validator';
 import { orgOf } from './respond';
 
@@ -41,7 +41,7 @@ sessions.get('/check', query(checkAsked), async (c) => {
   if (mode !== 'strict') return c.json(await asHost(c, mode, session, state));
   return c.json({
     ...strictVerdict(state, issuedAt),
-    notBefore: iso(state.notBefore),
+    ...shownValidAfter(state.validAfter),
     fromKv: await checkSession(c.env.REVOCATIONS, session),
   });
 });
@@ -84,7 +84,7 @@ async function asHost(c: Context<App>, mode: Mode, session: SessionQuestion, sta
   const checker = sessionChecker({
     flags: c.env.REVOCATIONS,
     strict: {
-      check: async ({ issuedAt }) => ({ ...strictVerdict(state, issuedAt), notBefore: state.notBefore ?? null }),
+      check: async ({ issuedAt }) => ({ ...strictVerdict(state, issuedAt), validAfter: state.validAfter ?? null }),
     },
     mode,
     onUnavailable: 'deny',
@@ -101,8 +101,8 @@ interface SessionQuestion {
   readonly issuedAt: number;
 }
 
-function strictVerdict({ isKnown, isActive, notBefore }: SessionState, issuedAt: number): Verdict {
+function strictVerdict({ isKnown, isActive, validAfter }: SessionState, issuedAt: number): Verdict {
   return isKnown
-    ? decide([{ active: isActive, notBefore: notBefore ?? 0 }], issuedAt)
+    ? decide([{ active: isActive, validAfter: validAfter ?? 0 }], issuedAt)
     : { valid: false, reason: 'unknown' };
 }

@@ -12,7 +12,7 @@ import { Unmet } from '../../store/d1/batch';
 import { signOutUser } from '../../store/directory/user-changes';
 import { findUser, publicationOf, type StoredUser } from '../../store/directory/users';
 import type { App } from '../context';
-import { iso } from '../instants';
+import { iso, shownValidAfter } from '../instants';
 import { body } from '../validator';
 import { by, orgOf } from './respond';
 
@@ -47,7 +47,7 @@ users.post('/:user/sign-out', body(z.strictObject({ by })), async (c) => {
     const user = await signOutUser(org.store, c.req.param('user'), org.actor, { cause: 'operator', by });
     const published = await org.publish(publicationOf(user));
     const { userName } = user.resource;
-    return c.json({ id: user.id, userName, active: user.isActive, notBefore: iso(user.notBefore), published });
+    return c.json({ id: user.id, userName, active: user.isActive, ...shownValidAfter(user.validAfter), published });
   } catch (error) {
     throw error instanceof Unmet && error.expectation === 'found' ? notFound('User') : error;
   }
@@ -55,7 +55,7 @@ users.post('/:user/sign-out', body(z.strictObject({ by })), async (c) => {
 
 export const shownUser = ({ types, baseUrl }: TypedOrg, user: StoredUser) => ({
   ...project(types.user, represent(types.user, user, baseUrl), {}),
-  notBefore: iso(user.notBefore),
+  ...shownValidAfter(user.validAfter),
   origin: user.origin,
   linked: iso(user.linkedAt),
   protected: user.isProtected,

@@ -147,7 +147,7 @@ people.get('/:user', async (c) => {
                   ))
                 : visit.texts.none,
             ],
-            now?.notBefore !== undefined && [words.signedOut, <Time visit={visit} at={now.notBefore} />],
+            now?.validAfter !== undefined && [words.signedOut, <Time visit={visit} at={now.validAfter} />],
           ]}
         />
       </Card>

@@ -9,7 +9,7 @@ import { findPeople, type Key, readSessionState } from '../../store/directory/si
 import { readCurrent, readEvents } from '../../store/journal/read';
 import { findOrgsOfDomain } from '../../store/operations/domains';
 import { page, refuseFuture, type ShownEvent, seq, shownEvent } from '../events';
-import { iso, readInstant } from '../instants';
+import { iso, readInstant, type ShownValidAfter, shownValidAfter } from '../instants';
 import { readAs } from '../validator';
 import { type Host, org, storeFor, text } from './host';
 
@@ -41,13 +41,11 @@ export type ResolveAsked = z.input<typeof resolveAsked>;
 export type DiscoverAsked = z.input<typeof discoverAsked>;
 export type EventsAsked = z.input<typeof eventsAsked>;
 
-export interface Checked extends Verdict {
-  /** The later of the user's and the org's, ISO text. */
-  readonly notBefore: string | null;
-}
+/** `validAfter` is the later of the user's and the org's. */
+export interface Checked extends Verdict, ShownValidAfter {}
 
 /** The answer for someone who is not there, or whose org is not. */
-export const NOBODY: Checked = { valid: false, reason: 'unknown', notBefore: null };
+export const NOBODY: Checked = { valid: false, reason: 'unknown', ...shownValidAfter(undefined) };
 
 /**
  * Is this session good, as of now: read from the primary, so nothing committed is missed. Someone deleted is inactive,
@@ -60,8 +58,8 @@ export async function check(host: Host, asked: unknown): Promise<Checked> {
   const issuedAt = readInstant('issuedAt', question.issuedAt);
   const state = await ifThere(readSessionState(storeFor(host, question.org, 'check'), question.user));
   if (!state?.isKnown) return NOBODY;
-  const { isActive, notBefore } = state;
-  return { ...decide([{ active: isActive, notBefore: notBefore ?? 0 }], issuedAt), notBefore: iso(notBefore) };
+  const { isActive, validAfter } = state;
+  return { ...decide([{ active: isActive, validAfter: validAfter ?? 0 }], issuedAt), ...shownValidAfter(validAfter) };
 }
 
 /** The answer of `mayAct` for someone who is not there, or whose org is not. */
@@ -77,18 +75,17 @@ export async function mayAct(host: Host, asked: unknown): Promise<Verdict> {
   const { org, user } = readAs(mayActAsked, asked, 'question');
   const state = await ifThere(readSessionState(storeFor(host, org, 'check'), user));
   if (!state?.isKnown) return NOBODY_ACTS;
-  return decide([{ active: state.isActive, notBefore: 0 }], Date.now());
+  return decide([{ active: state.isActive, validAfter: 0 }], Date.now());
 }
 
 export type Resolved =
-  | (ShownPerson & {
-      readonly found: true;
-      /** The later of the user's and the org's, ISO text: a session has to be issued after it. */
-      readonly notBefore: string | null;
-      /** Why the sessions before it are over, for the application's own message; null: none were ended, or it is not known. */
-      readonly endedBy: EndCause | null;
-      readonly org: { readonly id: string; readonly slug: string };
-    })
+  | (ShownPerson &
+      ShownValidAfter & {
+        readonly found: true;
+        /** Why the sessions before it are over, for the application's own message; null: none were ended, or it is not known. */
+        readonly endedBy: EndCause | null;
+        readonly org: { readonly id: string; readonly slug: string };
+      })
   | {
       readonly found: false;
       /** Several people have this address or externalId: which of them is meant is not guessed. */
@@ -116,11 +113,11 @@ export async function resolve(host: Host, asked: unknown): Promise<Resolved> {
   if (person === undefined) return { found: false };
   if (people.length > 1) return { found: false, ambiguous: true };
   const { id, slug } = store.tenant;
-  const { notBefore, endedBy = null } = latestEnd(person, store.tenant);
+  const { validAfter, endedBy = null } = latestEnd(person, store.tenant);
   return {
     found: true,
     ...shownPerson(store.tenant, person),
-    notBefore: iso(notBefore),
+    ...shownValidAfter(validAfter),
     endedBy,
     org: { id, slug },
   };

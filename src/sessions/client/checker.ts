@@ -23,7 +23,7 @@ import { inTime, kvSource, NotFollowed, parseStrict, type StateSource, type Stri
  *   commit while its connection lives (about a minute if the service failed just then), else its `maxSilence`.
  * - `strict`: the service is asked, which reads D1's primary: zero staleness after the commit.
  * - `auto`: `strict` for what the host marks sensitive, and where the fast source does not answer or knows no such org; else
- *   `fast`. A session that the fast source knows to be older than a not-before is over, and the service is not asked.
+ *   `fast`. A session that the fast source knows to be older than a `validAfter` is over, and the service is not asked.
  */
 export type Mode = 'fast' | 'strict' | 'auto';
 
@@ -98,7 +98,7 @@ export interface CheckRequest<R = unknown> {
 
 export interface SessionChecker<R = unknown> {
   /**
-   * Never rejects because of a source. A later answer with a lower not-before than one that this checker has heard (a
+   * Never rejects because of a source. A later answer with a lower `validAfter` than one that this checker has heard (a
    * cache elsewhere, an answer that was overtaken) revives no session.
    *
    * @throws Error (rejects) when the session is not of its shape, see `Session`: a mistake in the host, not a dead session.
@@ -164,12 +164,12 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
       if (heard === 'unreadable') return { valid: false, reason: 'unreadable', from, asOf, isFinal: false };
       if (isOrgUnknown) {
         // It is not remembered: a flag that is missing just now says nothing that could hold in an outage.
-        const isFinal = heard.user !== undefined && issuedAt <= heard.user.notBefore;
+        const isFinal = heard.user !== undefined && issuedAt <= heard.user.validAfter;
         return { ...decideWithoutOrg(heard, issuedAt), from, asOf, isFinal };
       }
       const known = memory.hear(org, user, heard, momentBefore(clock, asOf, age ?? clock.now() - asOf));
       if (isStale) throw new Error('the stream has been out of touch for too long');
-      const isFinal = known.some(({ notBefore }) => issuedAt <= notBefore);
+      const isFinal = known.some(({ validAfter }) => issuedAt <= validAfter);
       return { ...decide(known, issuedAt), from, asOf, isFinal };
     } catch (error) {
       onError?.(error, from);
@@ -185,10 +185,10 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
     try {
       // Of a session that begins now, the service says whether the user is active.
       const question = { org, user, issuedAt: isKey ? Math.round(asOf) : issuedAt };
-      const { valid, reason, notBefore } = parseStrict(await inTime(strict!.check(question), timeout));
+      const { valid, reason, validAfter } = parseStrict(await inTime(strict!.check(question), timeout));
       if (reason === 'unreadable') return { valid, reason, from: 'strict', asOf };
       const isActive = valid || reason === 'revoked';
-      const ended = reason === 'revoked' && !isKey ? Math.max(notBefore ?? 0, issuedAt) : notBefore;
+      const ended = reason === 'revoked' && !isKey ? Math.max(validAfter ?? 0, issuedAt) : validAfter;
       const known = memory.hearStrict(org, user, isActive, ended, moment);
       const isGood = isKey ? isActive : valid;
       return { ...(isGood ? decide(known, issuedAt) : { valid, reason }), from: 'strict', asOf };

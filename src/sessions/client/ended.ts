@@ -30,7 +30,7 @@ export function isEnded(session: Session, { org, orgId, user, validAfter }: Sess
  *   that exists until then is over. Taken later, it could end the session of a user who is active again.
  * @returns undefined when the state ends no session.
  */
-export function validAfterOf({ active, notBefore }: StateChange, now: number): number | undefined {
-  if (!active) return Math.max(now, notBefore);
-  return notBefore > 0 ? notBefore : undefined;
+export function validAfterOf({ active, validAfter }: StateChange, now: number): number | undefined {
+  if (!active) return Math.max(now, validAfter);
+  return validAfter > 0 ? validAfter : undefined;
 }

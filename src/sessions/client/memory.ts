@@ -32,12 +32,12 @@ export class LastKnown {
 
   /**
    * Takes in a strict answer, which does not say which part of it is the org's. It comes from where the truth is: what it
-   * says of not-before can be missing, but a refusal is never the older state.
+   * says of `validAfter` can be missing, but a refusal is never the older state.
    */
-  hearStrict(org: string, user: string, active: boolean, notBefore: number | undefined, moment: Moment): Known[] {
+  hearStrict(org: string, user: string, active: boolean, validAfter: number | undefined, moment: Moment): Known[] {
     const key = `${org}:${user}`;
-    const known = this.#known.get(key)?.notBefore ?? 0;
-    const heard = { active, notBefore: active ? (notBefore ?? known) : Math.max(known, notBefore ?? 0) };
+    const known = this.#known.get(key)?.validAfter ?? 0;
+    const heard = { active, validAfter: active ? (validAfter ?? known) : Math.max(known, validAfter ?? 0) };
     return [this.#merge(key, heard, moment), this.#known.get(org)].filter((it) => it !== undefined);
   }
 
@@ -49,9 +49,9 @@ export class LastKnown {
     return this.#known.size;
   }
 
-  #merge(key: string, { active, notBefore }: State, { asOf, at }: Moment): Known {
+  #merge(key: string, { active, validAfter }: State, { asOf, at }: Moment): Known {
     const known = this.#known.get(key);
-    const heard = { active, notBefore, asOf, at };
+    const heard = { active, validAfter, asOf, at };
     const merged = known && at - known.at < this.#forgetAfter ? later(known, heard) : heard;
     // The Map keeps the order of insertion: who is asked for goes to its end.
     this.#known.delete(key);
@@ -61,21 +61,21 @@ export class LastKnown {
   }
 }
 
-const NOTHING: State = { active: true, notBefore: 0 };
+const NOTHING: State = { active: true, validAfter: 0 };
 
 function together(states: readonly State[]): State {
   return {
     active: states.every((state) => state.active),
-    notBefore: Math.max(0, ...states.map((state) => state.notBefore)),
+    validAfter: Math.max(0, ...states.map((state) => state.validAfter)),
   };
 }
 
 /**
- * Whoever is deactivated has not-before raised, and nothing lowers it: a state with a lower one is an older state, that a
+ * Whoever is deactivated has `validAfter` raised, and nothing lowers it: a state with a lower one is an older state, that a
  * cache still had. It revives nobody. Of two with the same, the one heard later counts: it may be a reactivation.
  */
 function later(known: Known, heard: Known): Known {
-  const isOlder = heard.notBefore < known.notBefore || (heard.notBefore === known.notBefore && heard.at < known.at);
+  const isOlder = heard.validAfter < known.validAfter || (heard.validAfter === known.validAfter && heard.at < known.at);
   if (!isOlder) return heard;
   // An old answer that agrees still says that nothing newer came between.
   if (!known.active || !heard.active || heard.at <= known.at) return known;

@@ -37,16 +37,16 @@ export class OrgStates {
   apply(change: StateChange, oldest: number): void {
     const known = change.user === null ? this.#org : this.#users.get(change.user);
     const { seq, active } = known && known.seq > change.seq ? known : change;
-    const next = { user: change.user, seq, active, notBefore: Math.max(change.notBefore, known?.notBefore ?? 0) };
+    const next = { user: change.user, seq, active, validAfter: Math.max(change.validAfter, known?.validAfter ?? 0) };
     if (change.user === null) this.#org = next;
     else this.#users.set(change.user, next);
     if (this.#users.size >= this.#forgetAt) this.forget(oldest);
   }
 
-  /** Lets go of those who are active and whose not-before no living session is older than: they are as if never named. */
+  /** Lets go of those who are active and whose `validAfter` no living session is older than: they are as if never named. */
   forget(oldest: number): void {
-    for (const [user, { active, notBefore }] of this.#users) {
-      if (active && notBefore < oldest) this.#users.delete(user);
+    for (const [user, { active, validAfter }] of this.#users) {
+      if (active && validAfter < oldest) this.#users.delete(user);
     }
     // Each pass is paid for by as many changes as it looks at.
     this.#forgetAt = 1_000 + 2 * this.#users.size;
@@ -67,17 +67,26 @@ export class OrgStates {
 export function parseSnapshot(value: unknown): Snapshot | undefined {
   const { v, org, seq, asOf, states } = (value ?? {}) as Partial<Record<keyof Snapshot, unknown>>;
   const isWhole = v === 1 && typeof org === 'string' && isSeq(seq) && Number.isFinite(asOf) && Array.isArray(states);
-  return isWhole && states.every((state) => parseChange(state) !== undefined) ? (value as Snapshot) : undefined;
+  if (!isWhole) return undefined;
+  const changes = states.map(parseChange).filter((change) => change !== undefined);
+  return changes.length === states.length ? { v, org, seq, asOf: asOf as number, states: changes } : undefined;
 }
 
+/** Services of before 0.2 call `validAfter` `notBefore`. */
 export function parseChange(value: unknown): StateChange | undefined {
-  const { seq, user, active, notBefore } = (value ?? {}) as Partial<Record<keyof StateChange, unknown>>;
+  const {
+    seq,
+    user,
+    active,
+    notBefore,
+    validAfter = notBefore,
+  } = (value ?? {}) as Partial<Record<keyof StateChange | 'notBefore', unknown>>;
   return isSeq(seq) &&
     (user === null || (typeof user === 'string' && user !== '')) &&
     typeof active === 'boolean' &&
-    typeof notBefore === 'number' &&
-    Number.isFinite(notBefore)
-    ? { seq, user, active, notBefore }
+    typeof validAfter === 'number' &&
+    Number.isFinite(validAfter)
+    ? { seq, user, active, validAfter }
     : undefined;
 }
 

@@ -130,19 +130,19 @@ export class OrgStream {
     }
   }
 
-  #state({ seq, user, active, notBefore }: StateChange, acknowledge: (() => void) | undefined) {
-    const change = { seq, user, active, notBefore };
+  #state({ seq, user, active, validAfter }: StateChange, acknowledge: (() => void) | undefined) {
+    const change = { seq, user, active, validAfter };
     // At once, however long the handlers take.
     this.states.apply(change, this.#oldest());
     if (seq > this.#queued) {
       this.#queued = seq;
       const names = { org: this.name, orgId: this.id! };
-      const validAfter = validAfterOf(change, this.#options.clock.now());
+      const ended = validAfterOf(change, this.#options.clock.now());
       this.#enqueue(() => this.#options.onState?.({ ...names, ...change }));
-      if (validAfter !== undefined) {
+      if (ended !== undefined) {
         // As `check` counts: a session may bear an instant that is ahead by the tolerance.
         const { onEnded, clockTolerance = 0 } = this.#options;
-        this.#enqueue(() => onEnded?.({ ...names, user, validAfter: validAfter + clockTolerance }));
+        this.#enqueue(() => onEnded?.({ ...names, user, validAfter: ended + clockTolerance }));
       }
     }
     if (acknowledge) this.#enqueue(acknowledge);
@@ -239,8 +239,8 @@ export class OrgStream {
   #end() {
     this.#letGo();
     this.isGone = true;
-    const notBefore = this.#options.clock.now();
-    this.states.apply({ seq: Number.MAX_SAFE_INTEGER, user: null, active: false, notBefore }, 0);
+    const validAfter = this.#options.clock.now();
+    this.states.apply({ seq: Number.MAX_SAFE_INTEGER, user: null, active: false, validAfter }, 0);
     this.#say({ is: 'gone', detail: 'the org was deleted' });
   }
 

@@ -40,6 +40,8 @@ export interface StrictAnswer {
   /** good, inactive, revoked or unknown. */
   readonly reason: string;
   /** The later of the user's and the org's: ISO text or epoch milliseconds; null: sessions were never ended. */
+  readonly validAfter?: string | number | null;
+  /** Its first name: services of before 0.2 answer no other. Read where `validAfter` is absent. */
   readonly notBefore?: string | number | null;
 }
 
@@ -60,7 +62,7 @@ export interface StrictReading {
   readonly valid: boolean;
   readonly reason: Reason;
   /** Epoch milliseconds; undefined: the answer does not say. */
-  readonly notBefore: number | undefined;
+  readonly validAfter: number | undefined;
 }
 
 const REASONS: readonly string[] = ['good', 'inactive', 'revoked', 'unknown'] satisfies Reason[];
@@ -71,22 +73,27 @@ const REASONS: readonly string[] = ['good', 'inactive', 'revoked', 'unknown'] sa
  * @throws Error when the answer is malformed: it then counts as none.
  */
 export function parseStrict(answer: unknown): StrictReading {
-  const { valid, reason, notBefore } = (answer ?? {}) as Partial<Record<keyof StrictAnswer, unknown>>;
+  const {
+    valid,
+    reason,
+    notBefore,
+    validAfter = notBefore,
+  } = (answer ?? {}) as Partial<Record<keyof StrictAnswer, unknown>>;
   if (typeof valid !== 'boolean' || typeof reason !== 'string') throw malformed;
   if (valid !== (reason === 'good')) throw malformed;
   return {
     ...{ valid, reason: REASONS.includes(reason) ? (reason as Reason) : 'unreadable' },
-    notBefore: notBefore === undefined ? undefined : parseNotBefore(notBefore),
+    validAfter: validAfter === undefined ? undefined : parseValidAfter(validAfter),
   };
 }
 
-function parseNotBefore(value: unknown): number {
+function parseValidAfter(value: unknown): number {
   const at = value === null ? 0 : typeof value === 'string' ? parseIso(value) : value;
   if (typeof at !== 'number' || !Number.isFinite(at)) throw malformed;
   return at;
 }
 
-const malformed = new Error('the strict check answered in another shape than { valid, reason, notBefore }');
+const malformed = new Error('the strict check answered in another shape than { valid, reason, validAfter }');
 
 /** @throws Error when it takes longer than that; the late answer is dropped. */
 export async function inTime<T>(work: PromiseLike<T>, milliseconds: number): Promise<T> {

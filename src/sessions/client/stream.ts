@@ -134,5 +134,5 @@ export function openRevocationStream(options: StreamOptions): RevocationStream {
 }
 
 /** Nobody's session of it is good any more. */
-const DELETED: Heard = { user: undefined, org: { active: false, notBefore: 0 } };
+const DELETED: Heard = { user: undefined, org: { active: false, validAfter: 0 } };
 const NOTHING: Heard = { user: undefined, org: undefined };

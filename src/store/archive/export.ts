@@ -96,7 +96,7 @@ export async function beginExport(
       settings: tenant.settings,
       scimEnabled: tenant.isScimEnabled,
       disabledAt: tenant.disabledAt ?? null,
-      notBefore: tenant.notBefore ?? null,
+      notBefore: tenant.validAfter ?? null,
       createdAt: tenant.createdAt,
       exportedAt: store.now,
       withoutCredentials,

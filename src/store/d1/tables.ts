@@ -22,7 +22,7 @@ export const orgs = sqliteTable(
     /** The number of the org's latest event. */
     eventSeq: integer('event_seq').notNull().default(0),
     /** Sessions of all users issued until then are over. */
-    notBefore: integer('not_before'),
+    validAfter: integer('not_before'),
     /** Why they are: `operator`, `signal https://acme.okta.com` (end-cause.ts). */
     endedBy: text('ended_by'),
     /** When the vendor switched the org off: its users cannot be signed in, and its IdP is refused. */
@@ -353,7 +353,7 @@ export const users = sqliteTable(
     createdAt: integer('created_at').notNull(),
     modifiedAt: integer('modified_at').notNull(),
     /** Sessions issued until then are dead. Never lowered. */
-    notBefore: integer('not_before'),
+    validAfter: integer('not_before'),
     /** Why they are: `scim`, `signal https://acme.okta.com` (end-cause.ts). */
     endedBy: text('ended_by'),
     /** A tombstone: 404 to SCIM, userName free, data kept for a restore. */

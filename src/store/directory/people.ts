@@ -16,7 +16,7 @@ export interface Person {
   /** The user is; whether the org is, the tenant says. */
   readonly isActive: boolean;
   /** The user's own; epoch milliseconds. */
-  readonly notBefore: number | undefined;
+  readonly validAfter: number | undefined;
   /** Why; read where one person is resolved. */
   readonly endedBy?: EndCause | undefined;
   /** Direct and through other groups. */
@@ -97,7 +97,7 @@ export function selectPeople(store: OrgStore, seqs: SQL): PeopleQuery {
           version: row['version'] as number,
           resource: JSON.parse(row['resource'] as string) as Resource,
           isActive: row['active'] === 1,
-          notBefore: (row['not_before'] as number | null) ?? undefined,
+          validAfter: (row['not_before'] as number | null) ?? undefined,
           ...known.of(JSON.parse(row['direct'] as string) as number[]),
         },
         deletedAt: (row['deleted_at'] as number | null) ?? undefined,

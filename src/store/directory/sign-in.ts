@@ -45,7 +45,7 @@ export async function findPeople(store: OrgStore, key: Key, value: string): Prom
     resource: JSON.parse(row['resource'] as string) as Resource,
     version: row['version'] as number,
     isActive: row['active'] === 1,
-    notBefore: (row['not_before'] as number | null) ?? undefined,
+    validAfter: (row['not_before'] as number | null) ?? undefined,
     endedBy: endCauseIn(row['ended_by']),
     groups: groupsIn(row['groups']),
     permissions: JSON.parse(row['permissions'] as string) as string[],
@@ -96,7 +96,7 @@ export interface SessionState {
   /** The user, and the org. */
   readonly isActive: boolean;
   /** The later of the user's and the org's; epoch milliseconds. */
-  readonly notBefore: number | undefined;
+  readonly validAfter: number | undefined;
 }
 
 export async function readSessionState(store: OrgStore, userId: string): Promise<SessionState> {
@@ -104,13 +104,13 @@ export async function readSessionState(store: OrgStore, userId: string): Promise
     sql`SELECT active, deleted_at, not_before FROM users WHERE org_id = ${store.org} AND id = ${userId}`,
   );
   const row = rows![0];
-  const instants = [row?.['not_before'] as number | null | undefined, store.tenant.notBefore].filter(
+  const instants = [row?.['not_before'] as number | null | undefined, store.tenant.validAfter].filter(
     (at) => at != null,
   );
   return {
     isKnown: row !== undefined,
     isActive:
       row !== undefined && row['active'] === 1 && row['deleted_at'] === null && store.tenant.disabledAt === undefined,
-    notBefore: instants.length > 0 ? Math.max(...instants) : undefined,
+    validAfter: instants.length > 0 ? Math.max(...instants) : undefined,
   };
 }

@@ -17,7 +17,7 @@ export interface Subject {
     readonly deletedAt: number | undefined;
     /** Nothing but the id is left. */
     readonly erasedAt: number | undefined;
-    readonly notBefore: number | undefined;
+    readonly validAfter: number | undefined;
     readonly groups: readonly Related[];
   };
 }
@@ -61,7 +61,7 @@ export async function findSubject(store: OrgStore, idOrUserName: string): Promis
       isActive: row.active === 1,
       deletedAt: orAbsent(row.deleted_at),
       erasedAt: orAbsent(row.erased_at),
-      notBefore: orAbsent(row.not_before),
+      validAfter: orAbsent(row.not_before),
       groups: groupsIn(row.groups),
     },
   };

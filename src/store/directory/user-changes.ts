@@ -175,7 +175,7 @@ export interface UserChangeOptions {
 }
 
 export interface Replaced {
-  /** As answers show it. Of a live user whose sessions were ended, `notBefore` is that of before. */
+  /** As answers show it. Of a live user whose sessions were ended, `validAfter` is that of before. */
   readonly user: StoredUser;
   /** The org ends the sessions of who is renamed, and this one was. */
   readonly isSignedOut: boolean;
@@ -263,7 +263,7 @@ export async function replaceUser(
   const committed = isWhole && publishes && last?.[0]?.['id'] != null ? committedState(last) : undefined;
   return {
     user: isWhole
-      ? { ...before, ...draft, ...(committed && { notBefore: committed.notBefore, unpublished: committed.through }) }
+      ? { ...before, ...draft, ...(committed && { validAfter: committed.notBefore, unpublished: committed.through }) }
       : userOf(last![0]!),
     isSignedOut: renamed.length > 0 && signedOut(results[change.length]).length > 0,
   };

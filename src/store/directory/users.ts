@@ -24,7 +24,7 @@ export interface StoredUser extends Stored {
   /** May sign in. Not the same as the attribute `active`, which a client can leave unassigned. */
   readonly isActive: boolean;
   /** Sessions issued until then are dead; epoch milliseconds. */
-  readonly notBefore: number | undefined;
+  readonly validAfter: number | undefined;
   /**
    * The number of its latest outbox row; undefined: no change of its state waits to be published, or it was not read to be
    * changed.
@@ -48,7 +48,7 @@ const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.r
 
 const OWN = selected(
   users,
-  ...(['seq', 'id', 'version', 'createdAt', 'modifiedAt', 'notBefore', 'deletedAt'] as const),
+  ...(['seq', 'id', 'version', 'createdAt', 'modifiedAt', 'validAfter', 'deletedAt'] as const),
   ...(['active', 'origin', 'linkedAt', 'protected'] as const),
 );
 const columnsWith = (resource: string) =>
@@ -71,12 +71,12 @@ export const SELECT = sql`SELECT ${columnsWith('users.resource')}, ${PENDING} FR
 const LISTED = columnsWith(listed('users'));
 
 export function userOf(row: Row): StoredUser {
-  const { deletedAt, active, origin, linkedAt, notBefore, protected: isProtected, ...own } = OWN.rowOf(row);
+  const { deletedAt, active, origin, linkedAt, validAfter, protected: isProtected, ...own } = OWN.rowOf(row);
   const { resource, manager, groups, unpublished, is_held } = row as unknown as UserRow;
   return {
     ...own,
     resource: JSON.parse(resource),
-    notBefore: orAbsent(notBefore),
+    validAfter: orAbsent(validAfter),
     isDeleted: deletedAt !== null,
     isActive: active === 1,
     groups: groupsIn(groups),
@@ -91,9 +91,9 @@ export function userOf(row: Row): StoredUser {
 }
 
 /** What is to be published of a user as a batch has found it, or only the id where no row waits. */
-export function publicationOf({ id, isActive, isDeleted, notBefore, unpublished }: StoredUser): string | Publication {
+export function publicationOf({ id, isActive, isDeleted, validAfter, unpublished }: StoredUser): string | Publication {
   if (unpublished === undefined) return id;
-  return { userId: id, isActive: isActive && !isDeleted, notBefore, isGone: false, through: unpublished };
+  return { userId: id, isActive: isActive && !isDeleted, notBefore: validAfter, isGone: false, through: unpublished };
 }
 
 /** A condition on `users`. */

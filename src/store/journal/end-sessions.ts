@@ -1,5 +1,5 @@
 /**
- * Where sessions are ended. Whatever ends them (promise 2) raises the same not-before, of users or of their org, and asks
+ * Where sessions are ended. Whatever ends them (promise 2) raises the same `validAfter`, of users or of their org, and asks
  * for its publication in the same batch; the event that tells of it `publishes`.
  */
 import { type SQL, sql } from 'drizzle-orm';

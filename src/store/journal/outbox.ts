@@ -18,6 +18,9 @@ export interface Publication {
   /** A user of the org, or WHOLE_ORG. */
   readonly userId: string;
   readonly isActive: boolean;
+  /**
+   * Its `validAfter`, under the first name: Workers tell it to coordinators, and in a deployment one of them may be older.
+   */
   readonly notBefore: number | undefined;
   /** A user of an org that is gone: its own flag refuses everybody. */
   readonly isGone: boolean;

@@ -9,7 +9,7 @@ export interface State {
   readonly user: string | null;
   readonly active: boolean;
   /** Epoch milliseconds; 0: none. */
-  readonly notBefore: number;
+  readonly validAfter: number;
   /** Why the sessions until then are over, where it is known. */
   readonly endedBy?: EndCause;
 }
@@ -97,7 +97,7 @@ function stateOf(row: EventRow, org: OrgRow): State {
     seq: row.seq,
     user: row.target_id,
     active: isOfOrg ? org.disabled_at === null : row.active === 1 && row.deleted_at === null,
-    notBefore: (isOfOrg ? org : row).not_before ?? 0,
+    validAfter: (isOfOrg ? org : row).not_before ?? 0,
     ...(endedBy && { endedBy }),
   };
 }

@@ -21,7 +21,7 @@ export interface Tenant {
   readonly storedBytes: number;
   /** Its import is not finished. */
   readonly isImporting: boolean;
-  readonly notBefore: number | undefined;
+  readonly validAfter: number | undefined;
   /** Why everybody's sessions until then are over; read with the whole row, as for `resolve`. */
   readonly endedBy?: EndCause | undefined;
   readonly createdAt: number;
@@ -79,7 +79,7 @@ export const presentedOf = (row: PresentedRow): Presented => ({
 const orgOf = rowOf(orgs);
 const COUNTED = selected(
   orgs,
-  ...(['id', 'revision', 'userCount', 'activeUserCount', 'groupCount', 'storedBytes', 'notBefore'] as const),
+  ...(['id', 'revision', 'userCount', 'activeUserCount', 'groupCount', 'storedBytes', 'validAfter'] as const),
 );
 
 /** Of a whole row of `orgs`. */
@@ -97,10 +97,10 @@ export function tenantOf(row: Row): Tenant {
 export const FOUND = sql`${COUNTED.sql}, orgs.importing IS NOT NULL AS importing`;
 
 export function countsOf(row: Row) {
-  const { revision: _, notBefore, ...counts } = COUNTED.rowOf(row);
+  const { revision: _, validAfter, ...counts } = COUNTED.rowOf(row);
   const { importing } = row;
   return {
-    ...{ ...counts, notBefore: orAbsent(notBefore) },
+    ...{ ...counts, validAfter: orAbsent(validAfter) },
     isImporting: importing !== null && importing !== 0,
   };
 }

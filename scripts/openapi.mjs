@@ -63,7 +63,8 @@ function pathsOf(module) {
   const paths = {};
   for (const { method, path } of module.app.routes) {
     const isCovered = /^\/(?:admin|sessions)\/v1\/|^\/oauth\/|^\/\.well-known\/|^\/health$/.test(path);
-    if (!isCovered || method === 'ALL') continue;
+    const isFormerName = /\/(?:brake|exit)(?:\/|$)/.test(path);
+    if (!isCovered || isFormerName || method === 'ALL') continue;
     const at = path.replace(/:(\w+)/g, '{$1}');
     paths[at] ??= {};
     paths[at][method.toLowerCase()] ??= operationOf(method, at, read.get(`${method} ${path}`) ?? {}, module);

@@ -8,7 +8,7 @@ export interface Env extends Databases {
   readonly REVOCATIONS: KVNamespace;
   /** Its objects are found by coordinator-stub.ts, which knows their class. */
   readonly ORG_COORDINATOR: DurableObjectNamespace;
-  /** Requests a second that an org may send (routes/access/rate-limits.ts); one that is missing is no brake. */
+  /** Requests a second that an org may send (routes/access/rate-limits.ts); one that is missing limits nothing. */
   readonly RATE_25?: RateLimit;
   readonly RATE_100?: RateLimit;
   readonly RATE_500?: RateLimit;

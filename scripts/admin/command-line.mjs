@@ -20,6 +20,7 @@ export function readCommandLine(commands, argv) {
     if (isHelp || argv.length === 0) return { help: overview(commands) };
     throw usage(`A command is missing. ${howToSee('')}`);
   }
+  useNewName(words);
   const { command, among, depth } = find(commands, words);
   if (isHelp && depth > 0) {
     const said = words.slice(0, depth).join(' ');
@@ -29,6 +30,16 @@ export function readCommandLine(commands, argv) {
   const input = { ...values, ...positionals(command, words.slice(depth)) };
   checkOptions(command, values, input);
   return { command, input };
+}
+
+/** What commands were called before 0.2. The names are taken for one more release. */
+const FORMER_NAMES = { 'brake show': 'held list', brake: 'held', 'org exit': 'org offboard' };
+
+function useNewName(words) {
+  for (const [former, name] of Object.entries(FORMER_NAMES)) {
+    const length = former.split(' ').length;
+    if (words.slice(0, length).join(' ') === former) return words.splice(0, length, ...name.split(' '));
+  }
 }
 
 const partsOf = ({ name }) => name.split(' ');

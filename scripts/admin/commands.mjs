@@ -17,16 +17,16 @@
  */
 import { peopleCommands } from './accounts.mjs';
 import { archiveCommands } from './archive.mjs';
-import { brakeCommands } from './brake.mjs';
 import { credentialCommands } from './credentials.mjs';
 import { groupCommands } from './groups.mjs';
 import { guideCommand } from './guide.mjs';
 import { healthCommands } from './health.mjs';
+import { heldCommands } from './held.mjs';
 import { hostCommands } from './hosts.mjs';
 import { journalCommands } from './journal.mjs';
 import { linkPreviewCommand } from './link-preview.mjs';
 import { oauthCommands } from './oauth.mjs';
-import { exitCommand } from './offboard.mjs';
+import { offboardCommand } from './offboard.mjs';
 import { orgCommands, scimCommands } from './orgs.mjs';
 import { portalCommands } from './portal.mjs';
 import { refusalCommands } from './refusals.mjs';
@@ -43,7 +43,7 @@ export const commands = [
   guideCommand,
   ...healthCommands,
   ...archiveCommands,
-  exitCommand,
+  offboardCommand,
   ...scimCommands,
   ...credentialCommands({ noun: 'token', word: 'token', path: '/tokens', list: 'list' }),
   ...credentialCommands({ noun: 'basic', word: 'password', path: '/basic', list: 'show' }),
@@ -56,7 +56,7 @@ export const commands = [
   ...schemaCommands,
   ...journalCommands,
   ...refusalCommands,
-  ...brakeCommands,
+  ...heldCommands,
   ...sessionCommands,
   ...signalCommands,
   ...portalCommands,

@@ -47,7 +47,7 @@ export const NOUN_GROUPS = [
     {
       events: 'the journal: every change, and who made it',
       refusals: 'rejected requests, and what to do about them',
-      brake: 'deactivations above the limit, which wait for a decision',
+      held: 'deactivations above the limit, which wait for a decision',
       sessions: 'check one session; list revocations that wait',
     },
   ],

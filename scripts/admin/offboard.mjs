@@ -1,5 +1,5 @@
 /**
- * `org exit`: removes the SCIM set-up of an org step by step. Each step is done once: after an interruption, the same
+ * `org offboard`: removes the SCIM set-up of an org step by step. Each step is done once: after an interruption, the same
  * command goes on. It knows no more than the admin API says.
  */
 import { randomUUID } from 'node:crypto';
@@ -20,8 +20,8 @@ const DEFAULT = 'credentials';
 const PATIENCE = 500;
 const STUCK = 60_000;
 
-export const exitCommand = {
-  name: 'org exit',
+export const offboardCommand = {
+  name: 'org offboard',
   about: 'Remove the SCIM set-up of an org, step by step. Without --confirm, only say what would be done.',
   more: 'After an interruption, the same command goes on.',
   args: ['slug'],
@@ -41,7 +41,7 @@ export const exitCommand = {
     list: { value: 'file.ndjson', about: 'first write the users from SCIM to this file, one on each line' },
     by: BY,
   },
-  example: ['org exit acme', 'org exit acme --confirm acme --list acme-users.ndjson'],
+  example: ['org offboard acme', 'org offboard acme --confirm acme --list acme-users.ndjson'],
   run,
   show,
 };
@@ -51,7 +51,7 @@ async function run(callAdmin, { slug, confirm, until = DEFAULT, list, by }) {
   if (confirm !== undefined && confirm !== slug) {
     throw new AdminError('usage', `--confirm: ${slug} was expected: repeat the slug.`);
   }
-  const found = await callAdmin(org(slug, '/exit'));
+  const found = await callAdmin(org(slug, '/offboarding'));
   const isDry = confirm === undefined;
   const asked = STEPS.slice(0, STEPS.indexOf(until) + 1);
   const isDone = Object.fromEntries(found.steps.map(({ step, done }) => [step, done]));
@@ -119,7 +119,7 @@ const DO = {
     let chunk = { next: 0, left: users.left };
     const bar = progressBar(users.left, 'users deactivated');
     do {
-      chunk = await callAdmin(org(slug, '/exit/deactivate'), post({ after: chunk.next, by }));
+      chunk = await callAdmin(org(slug, '/offboarding/deactivate'), post({ after: chunk.next, by }));
       deactivated += chunk.deactivated;
       bar.show(deactivated);
     } while (chunk.next !== null);
@@ -194,7 +194,7 @@ async function writeList(callAdmin, slug, list) {
   const bar = progressBar(undefined, 'users listed');
   async function* lines() {
     for (let after = 0; after !== null; ) {
-      const page = await callAdmin(org(slug, `/exit/users?after=${after}`));
+      const page = await callAdmin(org(slug, `/offboarding/users?after=${after}`));
       for (const user of page.users) yield `${jsonText(user)}\n`;
       users += page.users.length;
       after = page.next;
@@ -224,7 +224,7 @@ const isToDo = ({ state }) => state === 'would';
 /** What to type next; null: nothing is left. */
 function nextOf({ slug, until, list, isDry }) {
   const command = (step, more) =>
-    `org exit ${slug} --confirm ${slug}${step === DEFAULT ? '' : ` --until ${step}`}${more === undefined ? '' : ` --list ${more}`}`;
+    `org offboard ${slug} --confirm ${slug}${step === DEFAULT ? '' : ` --until ${step}`}${more === undefined ? '' : ` --list ${more}`}`;
   if (isDry) return command(until, list);
   return until === 'delete' ? null : command(until === DEFAULT ? 'delete' : DEFAULT);
 }

@@ -20,7 +20,7 @@ export interface Refused {
 }
 
 /** A hint: the request was not checked, for too many without a valid credential had come from its address. */
-export const BRAKED = 'address';
+export const RATE_LIMITED = 'address';
 
 /** A request that was refused, with where it came from; several of a kind. Instants are epoch milliseconds. */
 export interface Occurrence extends Refused {
@@ -73,8 +73,8 @@ function reasonOf(
   presenter: Presenter | undefined,
 ): Pick<Counted, 'reason' | 'hint'> {
   if (reason !== undefined) return { reason, hint: given };
-  const isBraked = given === BRAKED;
-  const hint = isBraked ? '' : given;
+  const isRateLimited = given === RATE_LIMITED;
+  const hint = isRateLimited ? '' : given;
   if (presenter === undefined) return { reason: 'unknown', hint };
   const { credential } = presenter;
   // Revoked is dead whatever the clock of the one who revoked it says.
@@ -82,6 +82,6 @@ function reasonOf(
   if (state !== 'current' && state !== 'grace') return { reason: state, hint };
   if (slug !== undefined && slug !== presenter.slug) return { reason: 'wrong_org', hint: 'path' };
   if (userName !== undefined && userName !== presenter.slug) return { reason: 'wrong_org', hint: 'user_name' };
-  if (isBraked) return { reason: 'rate_limited', hint: BRAKED };
+  if (isRateLimited) return { reason: 'rate_limited', hint: RATE_LIMITED };
   return { reason: 'unknown', hint }; // it was issued in the moment after
 }

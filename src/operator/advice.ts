@@ -61,7 +61,7 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
   say(
     health.held.users > 0,
     `${health.held.users} deactivations or deletions above the limit wait for your decision.`,
-    `brake show ${slug}`,
+    `held list ${slug}`,
   );
   for (const { issuer, status, stream, verifiedAt, createdAt } of health.signals) {
     say(

@@ -1,5 +1,5 @@
 /** What an operator is told about rejected requests: a sentence for each reason, with what to do. */
-import { BRAKED } from '../credentials/refusal';
+import { RATE_LIMITED } from '../credentials/refusal';
 import { OTHERS, type Refusal } from '../store/credentials/refusals';
 
 const KINDS: Readonly<Record<string, string>> = {
@@ -67,7 +67,8 @@ const SIGNALS: Readonly<Record<string, string>> = {
   unavailable: 'the keys of the issuer could not be fetched',
   jwks: 'the keys of the issuer are at an address that is not public',
   rate_limited: 'more signals came at once than are accepted',
-  [BRAKED]: 'a signal was not checked, because too many requests without a valid credential came from its address',
+  [RATE_LIMITED]:
+    'a signal was not checked, because too many requests without a valid credential came from its address',
   body: 'the request of a signal could not be understood',
   event: 'a stream sent an event that could not be understood',
   subject: 'a signal named a person who is not in this org',
@@ -90,7 +91,7 @@ const SIGNAL_HELP: Readonly<Record<string, string>> = {
   unavailable: 'see whether the jwks-url of the source can be reached; the sender tries again',
   jwks: 'add the source again with its jwks-url',
   rate_limited: 'the sender has to try again',
-  [BRAKED]: 'find what sends them there',
+  [RATE_LIMITED]: 'find what sends them there',
   subject: 'see whether the person is assigned, and which attribute "signals list" names as the subject',
   foreign: 'the subject has to be of the issuer of the source',
   format: 'choose an e-mail address or the issuer and subject in the identity provider',
@@ -151,7 +152,7 @@ function sentence({ reason, hint, credential, successor }: Refusal): string {
     case 'protected':
       return 'the account is protected from deactivation and deletion: allow them with "user unprotect"';
     case 'brake':
-      return 'the limit deactivationLimit.* is reached: decide about the users that "brake show" lists';
+      return 'the limit deactivationLimit.* is reached: decide about the users that "held list" lists';
     case 'misdirected':
       return 'the request went to another region than the setting residency: enter the base URL of "org show"';
     case 'wrong_org':
@@ -161,7 +162,7 @@ function sentence({ reason, hint, credential, successor }: Refusal): string {
     case 'wrong_kind':
       return `${KINDS[hint] ?? 'a credential of another kind'} was sent where another kind belongs: check what was entered`;
     case 'rate_limited':
-      if (hint === BRAKED) {
+      if (hint === RATE_LIMITED) {
         return 'too many requests without a valid credential came from this address within a minute: find out what sends them';
       }
       return 'the setting rateLimit allows fewer requests a second: slow the identity provider down, or raise the setting';

@@ -34,7 +34,7 @@ export interface Org {
    * @param cost in units (store/directory/filter-cost.ts).
    * @throws ScimError 429 when there were too many.
    */
-  brakeSearch?(cost: number): Promise<void>;
+  limitSearches?(cost: number): Promise<void>;
 }
 
 /** @param subjects users whose sessions have been ended, or their states; more than FEW stand for many. */

@@ -1,4 +1,4 @@
-/** What the brake has held is carried out after all, at the operator's word. */
+/** What the deactivation limit has held is carried out after all, at the operator's word. */
 import { letGo, type Operation } from '../store/directory/deactivation-limit';
 import { buryUser, eraseUser } from '../store/directory/delete-user';
 import { replaceUser } from '../store/directory/user-changes';
@@ -15,7 +15,7 @@ export interface Released {
 }
 
 /**
- * What the brake has held of one user is carried out now, at the operator's word; who is out already, or gone, is only held
+ * What the limit has held of one user is carried out now, at the operator's word; who is out already, or gone, is only held
  * no more.
  */
 export async function releaseUser(org: TypedOrg, id: string, operation: Operation, by: string): Promise<Released> {
@@ -34,7 +34,7 @@ export async function releaseUser(org: TypedOrg, id: string, operation: Operatio
         const draft = { ...before, isActive: false, resource: after, version: before.version + 1 };
         const changed = detailsOf(before.resource, after, new Set());
         const happening = { type, targetId: id, details: { ...changed, cause: 'brake', by }, publishes: isPublished };
-        const manner = { endsSessions, isBraked: false };
+        const manner = { endsSessions, isLimited: false };
         const modifiedAt = Math.max(org.store.now, before.modifiedAt);
         await replaceUser(org.store, org.types.user, before, { ...draft, modifiedAt }, org.actor, happening, manner);
       }

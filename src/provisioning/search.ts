@@ -51,7 +51,7 @@ async function find(org: TypedOrg, search: Search, types: readonly ResourceType[
     const list = lists.get(type.name)!(org.store, query, org.baseUrl, parts.at(-1)?.list.before);
     parts.push({ type, projection: query.projection, list });
   }
-  await brake(
+  await limitRate(
     org,
     parts.map(({ list }) => list),
     claim !== undefined,
@@ -95,11 +95,11 @@ async function find(org: TypedOrg, search: Search, types: readonly ResourceType[
 }
 
 /** Before the database is asked. @throws ScimError 400 tooMany; 429 when the org has searched too much of late. */
-async function brake(org: TypedOrg, lists: readonly List[], isNextPage: boolean): Promise<void> {
+async function limitRate(org: TypedOrg, lists: readonly List[], isNextPage: boolean): Promise<void> {
   const cost = lists.reduce((sum, list) => sum + list.cost, 0);
   expectAffordable(cost);
   // A further page by cursor stops when it is full.
-  await org.brakeSearch?.(isNextPage ? cost / 4 : cost);
+  await org.limitSearches?.(isNextPage ? cost / 4 : cost);
 }
 
 /** What must stay the same from page to page (RFC 9865 §2). Which attributes are answered may change: it moves no place. */

@@ -33,7 +33,7 @@ export async function getUser(org: Org, id: string, toChange = false): Promise<S
  * that the host app had before is linked. An ordinary POST takes one round trip: its own batch notices what may be known.
  *
  * @throws ScimError 400; 403 when the plan has no seat for them, or they are protected; 409 uniqueness when the userName or
- *   the externalId is somebody else's; 429 when they would be taken out and the brake holds that.
+ *   the externalId is somebody else's; 429 when they would be taken out and the deactivation limit holds that.
  */
 export async function createUser(org: TypedOrg, body: unknown, mayBeKnownAlready = false): Promise<Stored> {
   const quirks: Quirks = new Set();

@@ -63,7 +63,7 @@ const detailsOf = ({ bends, ...details }: Record<string, unknown>): Record<strin
 
 /**
  * What came of it. What is recorded was committed with its event, so it is `applied`; `partly` where ids of nobody were
- * left out; `refused` where the event is of a refusal that the org is told of, for good or by its brake.
+ * left out; `refused` where the event is of a refusal that the org is told of, for good or by its deactivation limit.
  */
 export function outcomeOf({ type, details }: ShownEvent): 'applied' | 'partly' | 'refused' {
   if (/[._]refused$|^brake\.held$/.test(type)) return 'refused';

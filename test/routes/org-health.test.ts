@@ -127,7 +127,7 @@ describe('its advice', () => {
           idp.orgId,
         ),
       /^1 deactivations or deletions above the limit /,
-      'brake show SLUG',
+      'held list SLUG',
     ],
     [
       'requests were refused',

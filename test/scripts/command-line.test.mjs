@@ -58,6 +58,17 @@ describe('a command', () => {
     expect(read('refusals', '--help').help).toContain('npm run admin -- refusals <slug>');
   });
 
+  it.each([
+    ['brake show', 'held list'],
+    ['brake release', 'held release'],
+    ['org exit', 'org offboard'],
+  ])('that was called %s is found by that name, too', (former, name) => {
+    expect(readCommandLine(commands, [...former.split(' '), 'acme'])).toMatchObject({
+      command: { name },
+      input: { slug: 'acme' },
+    });
+  });
+
   it('takes flags in any place, and switches without a value', () => {
     const { input } = read('--json', 'oauth', '--public', 'client', 'create', '--name=Okta', 'acme', 'https://a');
     expect(input).toEqual({ json: true, public: true, name: 'Okta', slug: 'acme', uri: ['https://a'] });

@@ -1,4 +1,4 @@
-// `org exit` as it is typed: a dry run first, then step by step, stopped anywhere and gone on with by the same command.
+// `org offboard` as it is typed: a dry run first, then step by step, stopped anywhere and gone on with by the same command.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,7 @@ import { commands } from '../../scripts/admin/commands.mjs';
 import { AdminError } from '../../scripts/admin/transport.mjs';
 import { startServer } from '../support/server.ts';
 
-const { run, show } = commands.find(({ name }) => name === 'org exit');
+const { run, show } = commands.find(({ name }) => name === 'org offboard');
 
 let server;
 let folder;
@@ -55,14 +55,14 @@ const WOULD = ['would', 'would', 'would', 'would', 'not asked'];
 const DONE = ['done', 'done', 'done', 'done', 'not asked'];
 const WAS_DONE = ['was done', 'was done', 'was done', 'was done', 'not asked'];
 
-describe('org exit', () => {
+describe('org offboard', () => {
   it('without a confirmation tells what it would do, and changes nothing', async () => {
     await newOrg('dry');
     const events = await server.admin('GET', '/orgs/dry/events');
     const file = join(folder, 'dry.ndjson');
     const report = await run(callAdmin, { slug: 'dry', list: file });
     expect([report.dryRun, states(report)]).toEqual([true, WOULD]);
-    expect(report.next).toBe(`org exit dry --confirm dry --list ${file}`);
+    expect(report.next).toBe(`org offboard dry --confirm dry --list ${file}`);
     expect(report.steps[1].what).toBe('deactivate 3 of 3 users from SCIM');
     expect(await server.admin('GET', '/orgs/dry/events')).toEqual(events);
     const lines = readFileSync(file, 'utf8').trim().split('\n').map(JSON.parse);
@@ -71,7 +71,7 @@ describe('org exit', () => {
     );
     const text = show(report, { slug: 'dry' });
     expect(text).toMatch(/^This is a dry run: nothing of dry has changed\./);
-    expect(text).toContain('Do it: npm run admin -- org exit dry --confirm dry');
+    expect(text).toContain('Do it: npm run admin -- org offboard dry --confirm dry');
     expect(text).toContain('Run org export first.');
   });
 
@@ -96,8 +96,8 @@ describe('org exit', () => {
     const report = await run(callAdmin, input);
     expect(states(report)).toEqual(['was done', ...DONE.slice(1)]);
     expect([report.list.state, readFileSync(file, 'utf8')]).toEqual(['was done', 'mine']);
-    expect(report.next).toBe('org exit steps --confirm steps --until delete');
-    expect(show(report, input)).toContain('Go on: npm run admin -- org exit steps --confirm steps --until delete');
+    expect(report.next).toBe('org offboard steps --confirm steps --until delete');
+    expect(show(report, input)).toContain('Go on: npm run admin -- org offboard steps --confirm steps --until delete');
     expect(states(await run(callAdmin, input))).toEqual(WAS_DONE);
     // Run dry there is nothing to do but what was not asked for.
     expect(await run(callAdmin, { slug: 'steps' })).toMatchObject({ dryRun: true, next: report.next });

@@ -122,7 +122,7 @@ describe('a real answer', () => {
     await expectDone('POST', '/oauth/approvals', { body: {} }, 201);
     await expectDone('GET', '/events');
     await expectDone('GET', '/refusals');
-    await expectDone('GET', '/brake');
+    await expectDone('GET', '/held-deactivations');
     await expectDone('GET', '/health');
     await expectDone('GET', '/users');
     await expectDone('GET', '/sessions/pending');

@@ -5,7 +5,7 @@
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { coordinatorOf } from '../../coordinator-stub';
-import { BRAKED, faultOf } from '../../credentials/refusal';
+import { faultOf, RATE_LIMITED } from '../../credentials/refusal';
 import { hashOf, recognise, type SecretKind } from '../../credentials/secret';
 import { underTypes } from '../../provisioning/schemas';
 import { tooManyRequests } from '../../scim/error';
@@ -29,7 +29,7 @@ import {
   strangerTooOften,
   wasTooFast,
 } from './rate-limits';
-import { brakedFor, noteRefusal, refusalFor, refusedAlready } from './refusal';
+import { noteRefusal, rateLimitedFor, refusalFor, refusedAlready } from './refusal';
 
 /** What the header says; nothing of it is checked. */
 interface Header {
@@ -90,7 +90,7 @@ function hasLargeBody({ raw }: Context<App>['req']): boolean {
 /**
  * The identity provider's API. A slug in the path, or as user name, must be that of the credential's org. Every invalid
  * credential gets the same 401; the org's administrator can find out why. What costs least is looked at first: the
- * header, the checksum, the brakes, and then D1.
+ * header, the checksum, the rate limits, and then D1.
  */
 export const authenticate = createMiddleware<App>(async (c, next) => {
   const authorization = c.req.header('Authorization');
@@ -109,7 +109,7 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
   const known = callers.get(hash);
   const seconds = known === undefined ? await strangerTooOften(c, hash) : await orgTooFast(c, known);
   if (seconds !== undefined) {
-    if (known === undefined) throw brakedFor(c, { ...presented, hint: BRAKED }, seconds);
+    if (known === undefined) throw rateLimitedFor(c, { ...presented, hint: RATE_LIMITED }, seconds);
     noteRefusal(c, { ...presented, reason: 'rate_limited' });
     throw tooFast(seconds);
   }
@@ -121,14 +121,14 @@ export const authenticate = createMiddleware<App>(async (c, next) => {
     noted++;
     noteRefusal(c, { ...presented, reason });
   };
-  const brakeSearch = async (cost: number) => {
+  const limitSearches = async (cost: number) => {
     const seconds = await searchesTooMuch(c, hash, cost);
     if (seconds === undefined) return;
     note('rate_limited');
     throw tooManyRequests('The organization sends too many searches without an index: try again later', seconds);
   };
   const org = orgFor(c, { kind: 'credential', hash, orgId: secret.orgId, slug }, actorOf(c, 'idp'), baseUrl, note);
-  c.set('org', { ...org, brakeSearch });
+  c.set('org', { ...org, limitSearches });
   const { store } = c.var.org;
   let fault: unknown;
   let isCounted = known !== undefined;

@@ -1,7 +1,7 @@
 /**
- * Brakes, by the Workers rate limiting binding (wrangler.toml): per Cloudflare location, and approximate; against
+ * Rate limits, by the Workers rate limiting binding (wrangler.toml): per Cloudflare location, and approximate; against
  * overload, not to meter. They never replace the check in D1, which every request passes. A binding that is missing or
- * fails is no brake.
+ * fails limits nothing.
  *
  * A caller is *known* when this isolate has seen its credential to be good. A known caller is counted for its org before
  * D1 is asked. Any other caller is counted for its address before D1 is asked and before its body is read.
@@ -42,7 +42,7 @@ export class Recent<T> {
   forget = (key: string): boolean => this.#all.delete(key);
 }
 
-/** Whose a credential turned out to be, as this isolate saw it last: which brake it counts on, not whether it is good. */
+/** Whose a credential turned out to be, as this isolate saw it last: which limit it counts on, not whether it is good. */
 class Callers {
   readonly #known = new Recent<Known>(5_000);
 
@@ -103,7 +103,7 @@ export const wasTooFast = (orgId: string): boolean => (overRate.get(orgId) ?? 0)
 export function becomeKnown(c: Context<App>, hash: string, org: Org, isCounted: boolean): void {
   callers.keep(hash, org);
   if (!isCounted) inBackground(c, orgTooFast(c, { orgId: org.id, rate: org.settings.rateLimit ?? RATE_DEFAULT }));
-  // Only an address brakes strangers.
+  // Only an address limits strangers.
   if (addressOf(c) !== undefined) inBackground(c, location.keep(c, hash));
 }
 
@@ -125,7 +125,7 @@ export function becomeUnknown(c: Context<App>, hash: string): void {
  * abuse passes where this Cloudflare location has seen its credential to be good within a day.
  *
  * @param hash of what it presents; absent: nothing that could be known.
- * @returns seconds to wait, when too many have come from there. Without an address there is no brake.
+ * @returns seconds to wait, when too many have come from there. Without an address there is no limit.
  */
 export async function strangerTooOften(c: Context<App>, hash?: string): Promise<number | undefined> {
   const seconds = await failedTooOften(c);
@@ -152,7 +152,7 @@ export async function searchesTooMuch({ env }: Context<App>, hash: string, cost:
 /**
  * Counts a request that has failed to prove who its caller is, and was not counted before.
  *
- * @returns seconds to wait, when too many have failed from there. Without an address there is no brake.
+ * @returns seconds to wait, when too many have failed from there. Without an address there is no limit.
  */
 export async function failedTooOften(c: Context<App>): Promise<number | undefined> {
   const network = networkOf(addressOf(c));
@@ -162,7 +162,7 @@ export async function failedTooOften(c: Context<App>): Promise<number | undefine
 
 /**
  * Credentials that were good in this Cloudflare location within a day, by their hashes, in the Cache API. A new isolate
- * there knows them while an address is braked. It says nothing of whether a credential is good now.
+ * there knows them while an address is limited. It says nothing of whether a credential is good now.
  */
 const location = {
   async has(c: Context<App>, hash: string): Promise<boolean> {

@@ -35,7 +35,7 @@ export function noteRefusal(c: Context<App>, refused: Refused, count = 1): void 
  */
 export async function refusalFor(c: Context<App>, refused: Refused): Promise<ScimError> {
   const seconds = refused.reason === 'missing' ? undefined : await failedTooOften(c);
-  return seconds === undefined ? refusedAlready(c, refused) : brakedFor(c, refused, seconds);
+  return seconds === undefined ? refusedAlready(c, refused) : rateLimitedFor(c, refused, seconds);
 }
 
 /**
@@ -56,7 +56,7 @@ export function refusedAlready(c: Context<App>, refused: Refused): ScimError {
 }
 
 /** Notes a request that was refused unchecked, for too many from its address have failed. @returns the answer. */
-export function brakedFor(c: Context<App>, refused: Refused, seconds: number): ScimError {
+export function rateLimitedFor(c: Context<App>, refused: Refused, seconds: number): ScimError {
   noteRefusal(c, refused);
   return tooManyRequests('Too many requests without a valid credential: try again later', seconds);
 }

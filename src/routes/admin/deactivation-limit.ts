@@ -36,9 +36,9 @@ const rejectBody = z.strictObject({
     .default(REJECTED_FOR),
 });
 
-export const brake = new Hono<App>();
+export const deactivationLimit = new Hono<App>();
 
-brake.get('/', query(heldAsked), async (c) => {
+deactivationLimit.get('/', query(heldAsked), async (c) => {
   const { store } = orgOf(c);
   const { after } = c.req.valid('query');
   const { usage, total, open, held } = await listHeld(store, after, PAGE);
@@ -58,7 +58,7 @@ brake.get('/', query(heldAsked), async (c) => {
 });
 
 /** A chunk of those that wait, or one; `left`: how many wait behind the last of it (`next`). */
-brake.post('/release', body(releaseBody), (c) =>
+deactivationLimit.post('/release', body(releaseBody), (c) =>
   underTypes(orgOf(c), async (org) => {
     const { by = c.var.by, user, after } = c.req.valid('json');
     const { held, left } = await heldFor(org.store, { user, after, limit: CHUNK });
@@ -74,7 +74,7 @@ brake.post('/release', body(releaseBody), (c) =>
   }),
 );
 
-brake.post('/reject', body(rejectBody), async (c) => {
+deactivationLimit.post('/reject', body(rejectBody), async (c) => {
   const { store, actor } = orgOf(c);
   const { by = c.var.by, user, for: duration } = c.req.valid('json');
   const until = store.now + parseDuration(duration)!;

@@ -11,7 +11,7 @@ import { people } from './accounts';
 import { approvals } from './approvals';
 import { exports, imports } from './archive';
 import { credentials } from './credentials';
-import { brake } from './deactivation-limit';
+import { deactivationLimit } from './deactivation-limit';
 import { erase } from './erase';
 import { events, history } from './events';
 import { groups } from './groups';
@@ -45,7 +45,8 @@ routes.route('/orgs/:slug/oauth/approvals', approvals);
 routes.route('/orgs/:slug/export', exports);
 routes.route('/orgs/:slug/import', imports);
 routes.route('/orgs/:slug/refusals', refusals);
-routes.route('/orgs/:slug/brake', brake);
+routes.route('/orgs/:slug/held-deactivations', deactivationLimit);
+routes.route('/orgs/:slug/brake', deactivationLimit); // its former name, for one more release
 routes.route('/orgs/:slug/events', events);
 routes.route('/orgs/:slug/health', health);
 routes.route('/orgs/:slug/users/:user/history', history);
@@ -53,7 +54,8 @@ routes.route('/orgs/:slug/users/:user/erase', erase);
 routes.route('/orgs/:slug/users/:id/restore', restore);
 routes.route('/orgs/:slug/users', people); // before a user of such a name
 routes.route('/orgs/:slug/users', users);
-routes.route('/orgs/:slug/exit', offboarding);
+routes.route('/orgs/:slug/offboarding', offboarding);
+routes.route('/orgs/:slug/exit', offboarding); // its former name, for one more release
 routes.route('/orgs/:slug/groups', groups);
 routes.route('/orgs/:slug/schemas', schemas);
 routes.route('/orgs/:slug/sessions', sessions);

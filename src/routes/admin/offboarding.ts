@@ -1,4 +1,4 @@
-/** Leaving: what an org's set-up still holds, who is attached to it, and their deactivation. `org exit` goes through it. */
+/** Offboarding: what an org's set-up still holds, who is attached to it, and their deactivation. `org offboard` goes through it. */
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { ScimError } from '../../scim/error';

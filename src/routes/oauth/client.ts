@@ -5,7 +5,7 @@
 import type { Context } from 'hono';
 import { ASSERTION_TYPE, readAssertion, verifyAssertion } from '../../credentials/assertion';
 import { PAUSE } from '../../credentials/jwks';
-import { BRAKED, type Refused } from '../../credentials/refusal';
+import { RATE_LIMITED, type Refused } from '../../credentials/refusal';
 import { hashOf, recognise } from '../../credentials/secret';
 import { settings } from '../../env';
 import { ScimError } from '../../scim/error';
@@ -55,7 +55,7 @@ async function refused(c: Context<App>, why: Refused, isCounted = false): Promis
 async function admitStranger(c: Context<App>, orgId: string, hash?: string): Promise<void> {
   const seconds = await strangerTooOften(c, hash);
   if (seconds === undefined) return;
-  noteRefusal(c, { orgId, hash, hint: BRAKED, ...(hash === undefined && { reason: 'rate_limited' }) });
+  noteRefusal(c, { orgId, hash, hint: RATE_LIMITED, ...(hash === undefined && { reason: 'rate_limited' }) });
   throw tooManyFailures(seconds);
 }
 

@@ -89,7 +89,7 @@ async function page(c: PortalContext, notice?: Page['notice'], status?: 400) {
   );
 }
 
-/** The steps of `org exit`, up to the credentials. Each is done once; the same click again goes on where it is due. */
+/** The steps of `org offboard`, up to the credentials. Each is done once; the same click again goes on where it is due. */
 switchOff.post('/remove', async (c) => {
   const { visit } = c.var;
   const form = await readForm(c);

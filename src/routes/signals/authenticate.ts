@@ -5,7 +5,7 @@
 import type { Context } from 'hono';
 import type { JWTPayload } from 'jose';
 import { PAUSE } from '../../credentials/jwks';
-import { BRAKED } from '../../credentials/refusal';
+import { RATE_LIMITED } from '../../credentials/refusal';
 import { hashOf } from '../../credentials/secret';
 import { type Kind, REVOCATION, readSignal, type SignalFault, verifySignal } from '../../credentials/signal-token';
 import { signalActor } from '../../end-cause';
@@ -123,11 +123,11 @@ export async function authenticateSignal(
   let source = known?.source;
   let verified = source && (await verify(source));
   if (source === undefined || !verified?.ok) {
-    // An issuer's name is no secret: it takes nobody past the brake more than once in an isolate.
+    // An issuer's name is no secret: it takes nobody past the limit more than once in an isolate.
     const seconds = known === undefined ? await strangerTooOften(c, hash) : await failedTooOften(c);
     if (seconds !== undefined) {
       if (verified?.ok === false) return refusedAlready(c, verified.fault, seconds);
-      noteSignal(c, BRAKED);
+      noteSignal(c, RATE_LIMITED);
       return { ok: false, fault: 'rate_limited', wait: seconds };
     }
     // Another one with the same issuer may have taken the place of what is known here.

@@ -597,7 +597,7 @@ export const signalSources = sqliteTable(
   ],
 );
 
-/** How many the identity provider has deactivated or deleted of late, where the org has a brake. WITHOUT ROWID in the migration. */
+/** How many the identity provider has deactivated or deleted of late, where the org has a limit on deactivations. WITHOUT ROWID in the migration. */
 export const brakeCounts = sqliteTable(
   'brake_counts',
   {
@@ -609,7 +609,7 @@ export const brakeCounts = sqliteTable(
   (t) => [primaryKey({ columns: [t.orgId, t.at] })],
 );
 
-/** Deactivations and deletions by the identity provider that the brake has held. WITHOUT ROWID in the migration. */
+/** Deactivations and deletions by the identity provider that the deactivation limit has held. WITHOUT ROWID in the migration. */
 export const brakeHeld = sqliteTable(
   'brake_held',
   {

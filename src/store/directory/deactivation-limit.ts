@@ -1,5 +1,5 @@
 /**
- * The brake: how many the identity provider may take out in a window, as statements of the batch that takes somebody out;
+ * The deactivation limit: how many the identity provider may take out in a window, as statements of the batch that takes somebody out;
  * and whom it has held, for the operator to decide.
  *
  * The window is counted in 60ths, so that a question costs the same however many are allowed. Its oldest 60th counts
@@ -39,7 +39,7 @@ const limit = (store: OrgStore) =>
 
 const itsHeld = (store: OrgStore, id: string) => sql`brake_held WHERE org_id = ${store.org} AND user_id = ${id}`;
 
-const isBrakeSet = ({ profile: { settings } }: OrgStore): boolean =>
+const isLimitSet = ({ profile: { settings } }: OrgStore): boolean =>
   settings['brake.deactivations'] !== undefined || settings['brake.percentage'] !== undefined;
 
 /** What the identity provider asks for. */
@@ -48,26 +48,26 @@ export interface Leaving {
   readonly only?: SQL;
   readonly otherwise: 'found' | 'version';
   /** False: the operator does it. */
-  readonly isBraked: boolean;
+  readonly isLimited: boolean;
 }
 
 /**
  * Somebody live is about to be deactivated or deleted by the identity provider, or by the operator for it: it may be. One
  * statement, which names what is in the way: `linking`, `protected`, `rejected` or `brake`. To come before the change.
  */
-function expectMayLeave(store: OrgStore, id: string, { only = sql``, otherwise, isBraked }: Leaving): SQL {
+function expectMayLeave(store: OrgStore, id: string, { only = sql``, otherwise, isLimited }: Leaving): SQL {
   const isClosed = store.profile.settings.linking === 'off' ? sql`WHEN ${IS_UNLINKED} THEN 'linking' ` : sql``;
   const isRejected = sql` WHEN EXISTS (SELECT 1 FROM ${itsHeld(store, id)} AND rejected_until > ${store.now}) THEN 'rejected'`;
   const isOver = sql` WHEN active = 1 AND (SELECT ${used(store)} >= ${limit(store)} FROM orgs WHERE id = ${store.org}) THEN 'brake'`;
-  const limits = isBraked ? sql`${isRejected}${isBrakeSet(store) ? isOver : sql``}` : sql``;
+  const limits = isLimited ? sql`${isRejected}${isLimitSet(store) ? isOver : sql``}` : sql``;
   return sql`INSERT INTO expect (is_met, name) SELECT why = '', why FROM (SELECT ifnull((
     SELECT CASE ${isClosed}WHEN protected = 1 THEN 'protected'${limits} ELSE '' END FROM users
     WHERE org_id = ${store.org} AND id = ${id} AND deleted_at IS NULL${only}), ${otherwise}) AS why)`;
 }
 
 /** Who leaves is counted, and waits no more. To come before the change, too. */
-const leave = (store: OrgStore, id: string, isBraked: boolean): SQL[] => [
-  ...(isBraked && isBrakeSet(store)
+const leave = (store: OrgStore, id: string, isLimited: boolean): SQL[] => [
+  ...(isLimited && isLimitSet(store)
     ? [
         sql`DELETE FROM brake_counts WHERE org_id = ${store.org} AND at <= (
           SELECT ${store.now} - ${WINDOW} - ${SLOT} FROM orgs WHERE id = ${store.org})`,
@@ -84,13 +84,13 @@ const leave = (store: OrgStore, id: string, isBraked: boolean): SQL[] => [
 /** Before a user is deactivated or deleted, in any way. */
 export const takeOut = (store: OrgStore, id: string, how: Leaving): SQL[] => [
   expectMayLeave(store, id, how),
-  ...leave(store, id, how.isBraked),
+  ...leave(store, id, how.isLimited),
 ];
 
 /** Who is out, or wanted back, is held no more. */
 export const letGo = (store: OrgStore, id: string): SQL => sql`DELETE FROM ${itsHeld(store, id)}`;
 
-/** How far the brake is used. */
+/** How far the limit is used. */
 export interface DeactivationUsage {
   readonly isSet: boolean;
   /** Who may be taken out in the window. */

@@ -36,7 +36,7 @@ function deletion(store: OrgStore, id: string, actor: Actor) {
  * (`onDelete`). One round trip.
  *
  * @param versions only at one of these versions (If-Match); undefined: at any.
- * @param isBraked false: the operator has released it from the brake.
+ * @param isLimited false: the operator has released it from the deactivation limit.
  * @throws Unmet `found`: there is no such user at such a version. Unmet `linking`: it is the host app's own. Unmet
  *   `protected`, `rejected`, `brake`: it may not go, or not yet.
  * @returns what is to be published.
@@ -46,11 +46,11 @@ export async function buryUser(
   id: string,
   versions: readonly string[] | undefined,
   actor: Actor,
-  isBraked = true,
+  isLimited = true,
 ): Promise<Publication> {
   const { isErased, type, details } = deletion(store, id, actor);
   const results = await store.write(
-    ...takeOut(store, id, { only: atOneOf(versions, sql`users.version`), otherwise: 'found', isBraked }),
+    ...takeOut(store, id, { only: atOneOf(versions, sql`users.version`), otherwise: 'found', isLimited }),
     count(store, { users: -1, activeUsers: sql`-(SELECT active FROM users WHERE ${live(store, id)})` }),
     recordAs(store, actor, { type, targetId: id, publishes: true }, details),
     deleteEmails(store, id),
@@ -75,10 +75,10 @@ export async function eraseUser(
   store: OrgStore,
   before: StoredUser,
   actor: Actor,
-  isBraked: boolean,
+  isLimited: boolean,
 ): Promise<Publication> {
   const results = await store.write(
-    ...takeOut(store, before.id, { only: sql` AND version = ${before.version}`, otherwise: 'version', isBraked }),
+    ...takeOut(store, before.id, { only: sql` AND version = ${before.version}`, otherwise: 'version', isLimited }),
     ...erasure(store, before.id, actor, 'deactivated'),
     selectCommitted(store, before.id),
   );

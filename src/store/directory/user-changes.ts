@@ -166,9 +166,9 @@ export interface UserChangeOptions {
   readonly endsSessions: boolean;
   /** The identity provider takes the account over by it. */
   readonly isLinked?: boolean;
-  /** False: the operator has released it from the brake. */
-  readonly isBraked?: boolean;
-  /** The identity provider wants somebody active whom the brake holds: held no more, by the same batch. */
+  /** False: the operator has released it from the deactivation limit. */
+  readonly isLimited?: boolean;
+  /** The identity provider wants somebody active whom the deactivation limit holds: held no more, by the same batch. */
   readonly withdraws?: boolean;
   /** No other live account may have the externalId, whatever the org's settings say. */
   readonly isOneExternalId?: boolean;
@@ -187,7 +187,7 @@ export interface Replaced {
  * @param endsSessions those issued until now; the happening has to publish it.
  * @throws Unmet `version`: it has changed since it was read. Unmet `allowed_roles`: a role that it did not have before is
  *   none that the org knows. Unmet `seats`: it would be active, and the plan has none left. Unmet `protected`, `rejected`,
- *   `brake`: it would be inactive (brake.ts). Unmet `protected_identity`: it would be known by something else. Unmet
+ *   `brake`: it would be inactive (deactivation-limit.ts). Unmet `protected_identity`: it would be known by something else. Unmet
  *   `unique_external_id`, `storage`.
  * @throws Taken: the userName is another live user's.
  */
@@ -198,7 +198,7 @@ export async function replaceUser(
   draft: UserDraft,
   actor: Actor,
   happening: EventDraft,
-  { endsSessions, isLinked = false, isBraked = true, withdraws = false, isOneExternalId = false }: UserChangeOptions,
+  { endsSessions, isLinked = false, isLimited = true, withdraws = false, isOneExternalId = false }: UserChangeOptions,
 ): Promise<Replaced> {
   const { userNameKey, externalId, active, resource, folded, emails, roles } = columnValues(type, draft);
   const was = columnValues(type, before);
@@ -228,7 +228,7 @@ export async function replaceUser(
   const ending = endsSessions ? sql`, ${ended(store, actor)}` : sql``;
   const change = [
     // First, for whether the user is active still is asked.
-    ...(isOut ? takeOut(store, draft.id, { otherwise: 'version', isBraked }) : []),
+    ...(isOut ? takeOut(store, draft.id, { otherwise: 'version', isLimited }) : []),
     sql`UPDATE users SET user_name_key = ${userNameKey}, external_id = ${externalId}, active = ${active},
         version = ${draft.version}, modified_at = ${draft.modifiedAt}, deleted_at = NULL,
         resource = ${resource}, folded = ${folded}${linked}${ending}

@@ -37,7 +37,7 @@ export interface StoredUser extends Stored {
   readonly isUnlinked: boolean;
   /** The identity provider can neither deactivate nor delete it. */
   readonly isProtected: boolean;
-  /** The identity provider wants it out, and the org's brake holds that. False where it was not read to be changed. */
+  /** The identity provider wants it out, and the org's deactivation limit holds that. False where it was not read to be changed. */
   readonly isHeld: boolean;
 }
 

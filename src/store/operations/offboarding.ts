@@ -1,5 +1,5 @@
 /**
- * What an org's exit finds and does: who is attached, and their deactivation, chunk by chunk. Attached is whom the
+ * What an org's offboarding finds and does: who is attached, and their deactivation, chunk by chunk. Attached is whom the
  * identity provider has brought or taken over; accounts that only the host app knows are its own, and stay as they are.
  */
 import { type SQL, sql } from 'drizzle-orm';
@@ -173,7 +173,7 @@ export async function deactivateUsers(
         folded = json_set(folded, ${inactive}, '$.meta.version', 'W/"' || (version + 1) || '"',
           '$.meta.lastModified', ${isoText(later)})
       WHERE org_id = ${store.org} AND id IN (${targets})`,
-    // What the brake has held of them has come about.
+    // What the deactivation limit has held of them has come about.
     sql`DELETE FROM brake_held WHERE org_id = ${store.org} AND operation = 'deactivate' AND user_id IN (${targets})`,
     ...endSessions(store, actor, targets),
     settle,

@@ -352,7 +352,7 @@ export const SETTINGS = {
     default: undefined,
     unset: 'any number',
     about: 'How many users the identity provider may deactivate or delete within `deactivationLimit.window`.',
-    notes: ['A deactivation beyond the limit gets 429 and waits for an operator: `brake show` lists it.'],
+    notes: ['A deactivation beyond the limit gets 429 and waits for an operator: `held list` lists it.'],
   }),
   'brake.percentage': setting({
     ...whole(1, 100, '%'),

@@ -1,4 +1,4 @@
-/** The commands of the deactivation limit: which deactivations wait, and the operator's decision. */
+/** Deactivations above the limit: which deactivations wait, and the operator's decision. */
 import { columns, harmless, heading, paint } from '../terminal.mjs';
 import { org, post } from './api.mjs';
 import { by } from './options.mjs';
@@ -6,22 +6,22 @@ import { instant, minute } from './show.mjs';
 
 const USER = { value: 'id|userName', about: 'only this user (default: all that wait)' };
 
-export const brakeCommands = [
+export const heldCommands = [
   {
-    name: 'brake show',
+    name: 'held list',
     about: 'List the deactivations and deletions above the limit, and how much of it is used.',
     more: 'The settings deactivationLimit.… set the limit.',
     args: ['slug'],
-    example: 'brake show acme',
+    example: 'held list acme',
     run: showAll,
     show,
   },
   {
-    name: 'brake release',
+    name: 'held release',
     about: 'Carry out the deactivations that wait, all of them or that of one user.',
     args: ['slug'],
     options: { user: USER, by },
-    example: 'brake release acme --user ada@example.com',
+    example: 'held release acme --user ada@example.com',
     run: releaseAll,
     exitCode: ({ released, kept }) => (kept.length === 0 ? 0 : released.length > 0 ? 2 : 1),
     show: ({ released, kept }) =>
@@ -31,14 +31,14 @@ export const brakeCommands = [
       ].join('\n'),
   },
   {
-    name: 'brake reject',
+    name: 'held reject',
     about: 'Refuse the deactivations that wait, all of them or that of one user.',
     more: 'The users stay active. Until then the identity provider gets 403 for the same request.',
     args: ['slug'],
     options: { user: USER, for: { value: 'duration', about: 'for how long (default: 24h, at most 30d)' }, by },
-    example: 'brake reject acme --for 7d',
+    example: 'held reject acme --for 7d',
     run: (callAdmin, { slug, user, by, for: duration }) =>
-      callAdmin(org(slug, '/brake/reject'), post({ user, by, for: duration })),
+      callAdmin(org(slug, '/held-deactivations/reject'), post({ user, by, for: duration })),
     show: ({ rejected, until }) => `Refused for ${rejected} users until ${instant(until)}. They stay active.`,
   },
 ];
@@ -47,7 +47,7 @@ async function showAll(callAdmin, { slug }) {
   const held = [];
   let after = '';
   for (;;) {
-    const { next, ...page } = await callAdmin(org(slug, `/brake?${new URLSearchParams({ after })}`));
+    const { next, ...page } = await callAdmin(org(slug, `/held-deactivations?${new URLSearchParams({ after })}`));
     held.push(...page.held);
     if (next === null) return { ...page, held };
     after = next;
@@ -59,7 +59,7 @@ async function releaseAll(callAdmin, { slug, user, by }) {
   const [released, kept] = [[], []];
   let after;
   for (;;) {
-    const page = await callAdmin(org(slug, '/brake/release'), post({ user, by, after }));
+    const page = await callAdmin(org(slug, '/held-deactivations/release'), post({ user, by, after }));
     released.push(...page.released);
     kept.push(...page.kept);
     if (page.left <= 0) return { released, kept };
@@ -87,8 +87,8 @@ function show({ isSet, limit, used, window, held, open }, { slug }) {
     ...(open > 0
       ? [
           `${open} wait. Carry them out, or refuse them:`,
-          `  npm run admin -- brake release ${slug}`,
-          `  npm run admin -- brake reject ${slug}`,
+          `  npm run admin -- held release ${slug}`,
+          `  npm run admin -- held reject ${slug}`,
         ]
       : []),
   ].join('\n');

@@ -199,7 +199,7 @@ describe('strict', () => {
     expect(await check(sessionOf(newUser()))).toEqual({
       ...{ valid: true, reason: 'unavailable', from: 'policy', asOf: null },
     });
-    expect(errors).toEqual(['strict: the strict check answered in another shape than { valid, reason, notBefore }']);
+    expect(errors).toEqual(['strict: the strict check answered in another shape than { valid, reason, validAfter }']);
   });
 
   it('takes a refusal for a reason that it does not know for a refusal', async () => {

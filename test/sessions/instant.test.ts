@@ -111,7 +111,7 @@ describe('the service', () => {
     (await host('POST', '/check', { body: { org: idp.orgId, user, issuedAt } })).body;
 
   it.each(INSTANTS)('takes %s over HTTP, by RPC and in a query', async (value) => {
-    const good = { valid: true, reason: 'good', notBefore: null };
+    const good = { valid: true, reason: 'good', validAfter: null, notBefore: null };
     expect(await checkOverHttp(value)).toEqual(good);
     expect(await exports.Sessions.check({ org: idp.orgId, user, issuedAt: value })).toEqual(good);
     const query = new URLSearchParams({

@@ -164,7 +164,6 @@ describe('an import', () => {
     settings: {},
     scimEnabled: false,
     disabledAt: null,
-    validAfter: null,
     notBefore: null,
     createdAt: 1,
     exportedAt: 1,

@@ -1,5 +1,5 @@
 /** The journal in both APIs that show it: what can be asked, and how an event looks. */
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { type EndCause, endCauseOfEvent } from '../end-cause';
 import { invalidValue } from '../scim/error';
 import { DEFAULT_PAGE, MAX_PAGE } from '../scim/query';
@@ -7,26 +7,30 @@ import type { Page, Recorded } from '../store/journal/read';
 import { digits, pageSize } from './validator';
 
 const SEQ = 'a whole number from 0 was expected';
-export const seq = z.int(SEQ).min(0, SEQ);
+export const seq = z.int(SEQ).check(z.gte(0, SEQ));
 
-const types = z
-  .array(
-    z
-      .string()
-      .max(40)
-      .regex(/^[a-z]+\.(?:[a-z_]+|\*)$/, 'the name of an event, such as user.deleted or user.*, was expected'),
-    'a list was expected',
-  )
-  .max(20, 'at most 20 are accepted')
-  .default([]);
+const types = z._default(
+  z
+    .array(
+      z
+        .string()
+        .check(
+          z.maxLength(40),
+          z.regex(/^[a-z]+\.(?:[a-z_]+|\*)$/, 'the name of an event, such as user.deleted or user.*, was expected'),
+        ),
+      'a list was expected',
+    )
+    .check(z.maxLength(20, 'at most 20 are accepted')),
+  [],
+);
 
 /** Members of a question. */
-export const page = { after: seq.default(0), limit: pageSize(MAX_PAGE).default(DEFAULT_PAGE), types };
+export const page = { after: z._default(seq, 0), limit: z._default(pageSize(MAX_PAGE), DEFAULT_PAGE), types };
 
 /** The same in a query, where `type` may be there several times: `query(…, 'type')`. */
 export const queriedPage = {
-  after: digits.pipe(seq).default(0),
-  limit: digits.pipe(pageSize(MAX_PAGE)).default(DEFAULT_PAGE),
+  after: z._default(z.pipe(digits, seq), 0),
+  limit: z._default(z.pipe(digits, pageSize(MAX_PAGE)), DEFAULT_PAGE),
   type: types,
 };
 

@@ -1,7 +1,7 @@
 /** Queries and bodies of the admin, OAuth and sessions APIs: read by a zod schema, or refused by the member that is wrong. */
-import { zValidator } from '@hono/zod-validator';
 import type { MiddlewareHandler } from 'hono';
-import * as z from 'zod';
+import { en } from 'zod/locales';
+import * as z from 'zod/mini';
 import { MAX_BODY } from '../scim/discovery';
 import { invalidValue, printable, ScimError } from '../scim/error';
 import { parseJson } from '../scim/json';
@@ -9,8 +9,11 @@ import { mediaTypesOf } from '../scim/quirks';
 import { JSON_TYPES, readBytes } from './body';
 import type { App } from './context';
 
+// What a schema says of a value where it has no words of its own.
+z.config(en());
+
 /** What a handler reads, by the handler: docs/openapi.yaml is made from it. */
-const described = new WeakMap<object, { readonly query?: z.ZodType; readonly body?: z.ZodType }>();
+const described = new WeakMap<object, { readonly query?: z.ZodMiniType; readonly body?: z.ZodMiniType }>();
 
 /** The schema of the query or the body that a handler of a route reads; undefined: it is another handler. */
 export const schemasOf = (handler: object) => described.get(handler);
@@ -38,33 +41,34 @@ function fault({ issues: [issue] }: { readonly issues: readonly Issue[] }, whole
 /** A body may have members of any name. */
 const pathOf = (path: readonly PropertyKey[]) => path.map((part) => printable(String(part))).join('.');
 
-/** @param whole what the value is called where no member is to blame. @throws ScimError 400. */
-export function readAs<T extends z.ZodType>(schema: T, value: unknown, whole: string): z.output<T> {
+/**
+ * @param whole what the value is called where no member is to blame.
+ * @param depth how much of a member's path is named; absent: all.
+ * @throws ScimError 400.
+ */
+export function readAs<T extends z.ZodMiniType>(schema: T, value: unknown, whole: string, depth?: number): z.output<T> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw fault(parsed.error, whole);
+  throw fault(parsed.error, whole, depth);
 }
 
 /**
  * The query: `c.req.valid('query')`. Of a parameter that is there several times the first counts, unless it is one of `lists`:
  * those are always lists.
  */
-export const query = <T extends z.ZodType>(schema: T, ...lists: readonly string[]) => {
-  const handler = zValidator(
-    'query',
-    z.preprocess((values) => {
-      const all = Object.entries(values as Record<string, string | string[]>);
-      return Object.fromEntries(
-        all.map(([name, value]) => [name, lists.includes(name) ? [value].flat() : [value].flat()[0]]),
-      );
-    }, schema),
-    (result) => {
-      if (!result.success) throw fault(result.error, 'question', 1);
-    },
-  );
+export function query<T extends z.ZodMiniType>(
+  schema: T,
+  ...lists: readonly string[]
+): MiddlewareHandler<App, string, { in: { query: z.input<T> }; out: { query: z.output<T> } }> {
+  const handler: ReturnType<typeof query<T>> = async (c, next) => {
+    const all = Object.entries(c.req.queries());
+    const values = Object.fromEntries(all.map(([name, value]) => [name, lists.includes(name) ? value : value[0]]));
+    c.req.addValidatedData('query', readAs(schema, values, 'question', 1) as object);
+    await next();
+  };
   described.set(handler, { query: schema });
   return handler;
-};
+}
 
 /**
  * The JSON body: `c.req.valid('json')`. None at all stands for `{}`; one without a media type is refused, for it may have been
@@ -72,7 +76,7 @@ export const query = <T extends z.ZodType>(schema: T, ...lists: readonly string[
  *
  * @param limit bytes.
  */
-export function body<T extends z.ZodType>(
+export function body<T extends z.ZodMiniType>(
   schema: T,
   limit = MAX_BODY,
 ): MiddlewareHandler<App, string, { in: { json: z.input<T> }; out: { json: z.output<T> } }> {
@@ -92,10 +96,13 @@ export function body<T extends z.ZodType>(
 const notJson = () => new ScimError(415, undefined, 'Content-Type: application/json was expected');
 
 /** A whole number as a query has it; NaN for other text, so that the schema behind it says what was expected. */
-export const digits = z.string().transform((text) => (/^\d{1,15}$/.test(text) ? Number(text) : Number.NaN));
+export const digits = z.pipe(
+  z.string(),
+  z.transform((text) => (/^\d{1,15}$/.test(text) ? Number(text) : Number.NaN)),
+);
 
 /** How many elements a page may have. */
 export function pageSize(most: number) {
   const expected = `a whole number from 1 to ${most} was expected`;
-  return z.int(expected).min(1, expected).max(most, expected);
+  return z.int(expected).check(z.gte(1, expected), z.lte(most, expected));
 }

@@ -1,6 +1,6 @@
 /** Accounts that the application has already: imported, previewed before the identity provider connects, protected. */
 import { Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { importAccounts, type Offered, protect } from '../../provisioning/account-import';
 import { type Preview, previewLinks, previewPeople } from '../../provisioning/link-preview';
 import { underTypes } from '../../provisioning/schemas';
@@ -18,18 +18,18 @@ const MAX_PAGE = 500;
 const AFTER = 'the id of the last account of a page was expected';
 
 const accounts = z
-  .array(z.looseObject({ line: z.int(LINE).min(1, LINE) }, 'an object with an account was expected'), ACCOUNTS)
-  .max(MAX_ACCOUNTS, ACCOUNTS);
+  .array(z.looseObject({ line: z.int(LINE).check(z.gte(1, LINE)) }, 'an object with an account was expected'), ACCOUNTS)
+  .check(z.maxLength(MAX_ACCOUNTS, ACCOUNTS));
 const chunk = z.strictObject({
-  dryRun: z.boolean('true or false was expected').default(false),
+  dryRun: z._default(z.boolean('true or false was expected'), false),
   /** Of a dry run: how many more the chunks before would have made active. */
-  activated: z.int(SEATS).default(0),
+  activated: z._default(z.int(SEATS), 0),
   accounts,
 });
 const listed = z.strictObject({ people: accounts });
 const page = z.strictObject({
-  after: z.string(AFTER).min(1, AFTER).max(200, AFTER).optional(),
-  limit: digits.pipe(pageSize(MAX_PAGE)).default(200),
+  after: z.optional(z.string(AFTER).check(z.minLength(1, AFTER), z.maxLength(200, AFTER))),
+  limit: z._default(z.pipe(digits, pageSize(MAX_PAGE)), 200),
 });
 
 const offeredIn = (list: z.output<typeof accounts>): Offered[] =>
@@ -65,12 +65,11 @@ const shownPreview = ({ account, userName, emails, conflicts }: Preview) => ({
 });
 
 /** Why, for the journal. */
-const reason = z
-  .string('a reason was expected')
-  .trim()
-  .min(1, 'a reason was expected')
-  .max(200, 'at most 200 characters are accepted')
-  .optional();
+const reason = z.optional(
+  z
+    .string('a reason was expected')
+    .check(z.trim(), z.minLength(1, 'a reason was expected'), z.maxLength(200, 'at most 200 characters are accepted')),
+);
 
 for (const verb of ['protect', 'unprotect'] as const) {
   people.post(`/:user/${verb}`, body(z.strictObject({ by, reason })), async (c) => {

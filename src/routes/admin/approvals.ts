@@ -1,6 +1,6 @@
 /** The code by which a person of the org approves an OAuth client on the page that their identity provider opens. */
 import { Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { APPROVAL_LIFE, hashOfApproval, newApprovalCode } from '../../credentials/approval';
 import { putApproval } from '../../store/credentials/approvals';
 import { endpoints } from '../addresses';

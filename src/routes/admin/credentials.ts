@@ -1,6 +1,6 @@
 /** What the IdP proves itself with: issued, rotated, listed by mask, revoked. The same for tokens, passwords and client secrets. */
 import { type Context, Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { coordinatorOf } from '../../coordinator-stub';
 import type { Refused } from '../../credentials/rotation';
 import { stateOf } from '../../credentials/state';
@@ -18,23 +18,26 @@ import { by, orgOf } from './respond';
 const MAX_LIFE = 3_650 * DAY;
 const LIFE = 'a duration of at most 3650d was expected: 90d, 12h';
 
-export const expires = z
-  .string(LIFE)
-  .refine((text) => {
-    const life = parseDuration(text);
-    return life !== undefined && life > 0 && life <= MAX_LIFE;
-  }, LIFE)
-  .transform((text) => parseDuration(text)!)
-  .optional();
+export const expires = z.optional(
+  z.pipe(
+    z.string(LIFE).check(
+      z.refine((text) => {
+        const life = parseDuration(text);
+        return life !== undefined && life > 0 && life <= MAX_LIFE;
+      }, LIFE),
+    ),
+    z.transform((text) => parseDuration(text)!),
+  ),
+);
 const GENERATION = 'the number of a generation was expected: 1, 2, …';
-const expectGeneration = z.number(GENERATION).int(GENERATION).positive(GENERATION).optional();
+const expectGeneration = z.optional(z.number(GENERATION).check(z.int(GENERATION), z.positive(GENERATION)));
 const issueBody = z.strictObject({ by, expires });
 const rotateBody = z.strictObject({
   by,
   expires,
   expectGeneration,
-  grace: SETTINGS.graceDefault.schema.optional(),
-  retireOnUse: z.boolean('true or false was expected').optional(),
+  grace: z.optional(SETTINGS.graceDefault.schema),
+  retireOnUse: z.optional(z.boolean('true or false was expected')),
 });
 const endBody = z.strictObject({ by, expectGeneration });
 

@@ -1,6 +1,6 @@
 /** The deactivation limit: how far it is used, which users wait, and the decisions of the operator. */
 import { Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { DAY, parseDuration } from '../../duration';
 import { type Released, releaseUser } from '../../provisioning/release-held';
 import { underTypes } from '../../provisioning/schemas';
@@ -19,21 +19,25 @@ const REJECTED_FOR = '24h';
 const LIFE = 'a duration of at most 30d was expected: 24h, 7d';
 
 const USER = 'the id or userName of a user was expected';
-const user = z.string(USER).min(1, USER).max(1_000, 'at most 1,000 characters are accepted').optional();
+const user = z.optional(
+  z.string(USER).check(z.minLength(1, USER), z.maxLength(1_000, 'at most 1,000 characters are accepted')),
+);
 const heldAsked = z.object({
-  after: z.string().max(100, 'the id at which the last page ended was expected').default(''),
+  after: z._default(z.string().check(z.maxLength(100, 'the id at which the last page ended was expected')), ''),
 });
-const releaseBody = z.strictObject({ by, user, after: z.string().max(100).optional() });
+const releaseBody = z.strictObject({ by, user, after: z.optional(z.string().check(z.maxLength(100))) });
 const rejectBody = z.strictObject({
   by,
   user,
-  for: z
-    .string(LIFE)
-    .refine((text) => {
-      const duration = parseDuration(text);
-      return duration !== undefined && duration > 0 && duration <= 30 * DAY;
-    }, LIFE)
-    .default(REJECTED_FOR),
+  for: z._default(
+    z.string(LIFE).check(
+      z.refine((text) => {
+        const duration = parseDuration(text);
+        return duration !== undefined && duration > 0 && duration <= 30 * DAY;
+      }, LIFE),
+    ),
+    REJECTED_FOR,
+  ),
 });
 
 export const deactivationLimit = new Hono<App>();

@@ -1,6 +1,6 @@
 /** Erasure of one person, who may be deleted already: nothing but the id is left afterwards, in the journal too. */
 import { Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { invalidValue, notFound, ScimError } from '../../scim/error';
 import { Unmet } from '../../store/d1/batch';
 import { eraseUser } from '../../store/directory/erase-user';

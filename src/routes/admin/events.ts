@@ -1,6 +1,6 @@
 /** The journal for the administrator: all events of an org, and the history of one user. */
 import { Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { parseDuration } from '../../duration';
 import { groupsNamedIn, tell } from '../../operator/history';
 import { invalidValue, notFound } from '../../scim/error';
@@ -12,10 +12,12 @@ import { iso, queriedInstant, shownValidAfter } from '../instants';
 import { query } from '../validator';
 import { orgOf } from './respond';
 
-const text = z.string().min(1, 'a value was expected').max(1_000, 'at most 1,000 characters are accepted');
+const text = z
+  .string()
+  .check(z.minLength(1, 'a value was expected'), z.maxLength(1_000, 'at most 1,000 characters are accepted'));
 const INSTANT = 'an instant such as 2026-11-22T08:00:00Z was expected, or how long ago, such as 7d or 12h';
-const historyAsked = z.strictObject({ ...queriedPage, since: text.optional(), until: text.optional() });
-const eventsAsked = historyAsked.extend({ user: text.optional() });
+const historyAsked = z.strictObject({ ...queriedPage, since: z.optional(text), until: z.optional(text) });
+const eventsAsked = z.extend(historyAsked, { user: z.optional(text) });
 
 export const events = new Hono<App>();
 

@@ -1,6 +1,6 @@
 /** The org's groups as the host app's roles: who is in them is the identity provider's, what they allow the administrator's. */
 import { Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { underTypes } from '../../provisioning/schemas';
 import { notFound } from '../../scim/error';
 import { queryOf, searchFromUrl } from '../../scim/query';
@@ -21,12 +21,16 @@ const MAX_PERMISSIONS = 100;
 /** Words that a host app compares. A comma parts them on a command line, so none has one. */
 export const permission = z
   .string('a string was expected')
-  .max(100, 'at most 100 characters are accepted')
-  .regex(/^[A-Za-z0-9._:/*-]+$/, 'letters a-z, digits and . _ : / * - were expected');
-const permissions = z
-  .array(permission, 'a list of strings was expected')
-  .max(MAX_PERMISSIONS, `at most ${MAX_PERMISSIONS} are accepted`)
-  .transform((words) => [...new Set(words)].sort());
+  .check(
+    z.maxLength(100, 'at most 100 characters are accepted'),
+    z.regex(/^[A-Za-z0-9._:/*-]+$/, 'letters a-z, digits and . _ : / * - were expected'),
+  );
+const permissions = z.pipe(
+  z
+    .array(permission, 'a list of strings was expected')
+    .check(z.maxLength(MAX_PERMISSIONS, `at most ${MAX_PERMISSIONS} are accepted`)),
+  z.transform((words) => [...new Set(words)].sort()),
+);
 
 export const groups = new Hono<App>();
 

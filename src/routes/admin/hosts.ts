@@ -1,6 +1,6 @@
 /** The vendor's applications: each with a token of its own for the sessions API, limited to orgs and questions. */
 import { type Context, Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { hashOf, maskOf, newSecret, randomText } from '../../credentials/secret';
 import { parseDuration } from '../../duration';
 import { invalidValue, notFound, ScimError } from '../../scim/error';
@@ -21,26 +21,25 @@ import { body } from '../validator';
 import { by } from './respond';
 
 const NAME = 'a name of small letters a-z, digits and single hyphens was expected, in at most 63 characters';
-const name = z
-  .string(NAME)
-  .max(63, NAME)
-  .regex(/^[a-z0-9]+(?:-[a-z0-9]+)*$/, NAME);
+const name = z.string(NAME).check(z.maxLength(63, NAME), z.regex(/^[a-z0-9]+(?:-[a-z0-9]+)*$/, NAME));
 const MAX_ORGS = 1_000;
 const addBody = z.strictObject({
   name,
   /** Ids or slugs; absent: every org, also those to come. */
-  orgs: z
-    .array(z.string().min(1).max(100), 'a list of orgs was expected')
-    .min(1, 'at least one was expected')
-    .max(MAX_ORGS, `at most ${MAX_ORGS} are accepted`)
-    .optional(),
-  scopes: z
-    .array(z.enum(HOST_SCOPES, `one of ${HOST_SCOPES.join(', ')} was expected`), 'a list of scopes was expected')
-    .min(1, 'at least one was expected')
-    .default([...HOST_SCOPES]),
+  orgs: z.optional(
+    z
+      .array(z.string().check(z.minLength(1), z.maxLength(100)), 'a list of orgs was expected')
+      .check(z.minLength(1, 'at least one was expected'), z.maxLength(MAX_ORGS, `at most ${MAX_ORGS} are accepted`)),
+  ),
+  scopes: z._default(
+    z
+      .array(z.enum(HOST_SCOPES, `one of ${HOST_SCOPES.join(', ')} was expected`), 'a list of scopes was expected')
+      .check(z.minLength(1, 'at least one was expected')),
+    [...HOST_SCOPES],
+  ),
   by,
 });
-const rotateBody = z.strictObject({ grace: SETTINGS.graceDefault.schema.optional(), by });
+const rotateBody = z.strictObject({ grace: z.optional(SETTINGS.graceDefault.schema), by });
 
 export const hosts = new Hono<App>();
 

@@ -1,7 +1,7 @@
 /** OAuth clients of an org: each is an application of its identity provider, with a secret, a key or an issuer. */
 import { type Context, Hono } from 'hono';
 import { createMiddleware } from 'hono/factory';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { isJwksAddress } from '../../credentials/public-host';
 import { hashOf, maskOf, newSecret, randomText } from '../../credentials/secret';
 import { readSigner } from '../../credentials/signer';
@@ -40,37 +40,37 @@ function isAddress(text: string): boolean {
 const text = (longest: number) =>
   z
     .string('a string was expected')
-    .min(1, 'a value was expected')
-    .max(longest, `at most ${longest} characters are accepted`);
-export const address = text(MAX_LENGTH).refine(isAddress, ADDRESS);
-export const redirectUri = address.refine(
-  (uri) => !uri.includes('#'),
-  'no fragment was expected (RFC 6749, section 3.1.2)',
+    .check(z.minLength(1, 'a value was expected'), z.maxLength(longest, `at most ${longest} characters are accepted`));
+export const address = text(MAX_LENGTH).check(z.refine(isAddress, ADDRESS));
+export const redirectUri = address.check(
+  z.refine((uri) => !uri.includes('#'), 'no fragment was expected (RFC 6749, section 3.1.2)'),
 );
 
 const createBody = z.strictObject({
-  name: text(200).trim().min(1, 'a name was expected').optional(),
-  redirectUris: z
-    .array(redirectUri)
-    .max(MAX_URIS, `at most ${MAX_URIS} are accepted`)
-    .transform((uris) => [...new Set(uris)])
-    .default([]),
+  name: z.optional(text(200).check(z.trim(), z.minLength(1, 'a name was expected'))),
+  redirectUris: z._default(
+    z.pipe(
+      z.array(redirectUri).check(z.maxLength(MAX_URIS, `at most ${MAX_URIS} are accepted`)),
+      z.transform((uris) => [...new Set(uris)]),
+    ),
+    [],
+  ),
   by,
   expires,
-  assertion: z
-    .strictObject({
-      jwk: z.unknown().optional(),
-      jwks: z.unknown().optional(),
-      issuer: text(MAX_LENGTH).optional(),
-      jwksUrl: address.optional(),
-      subject: text(MAX_LENGTH).optional(),
-      audience: text(MAX_LENGTH).optional(),
-    })
-    .optional(),
+  assertion: z.optional(
+    z.strictObject({
+      jwk: z.optional(z.unknown()),
+      jwks: z.optional(z.unknown()),
+      issuer: z.optional(text(MAX_LENGTH)),
+      jwksUrl: z.optional(address),
+      subject: z.optional(text(MAX_LENGTH)),
+      audience: z.optional(text(MAX_LENGTH)),
+    }),
+  ),
 });
 
 /** Where a page of clients may begin. */
-const clientId = z.string().max(100, 'the id of a client was expected');
+const clientId = z.string().check(z.maxLength(100, 'the id of a client was expected'));
 
 export const clients = new Hono<App>();
 

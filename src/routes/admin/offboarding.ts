@@ -1,6 +1,6 @@
 /** Offboarding: what an org's set-up still holds, who is attached to it, and their deactivation. `org offboard` goes through it. */
 import { Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { ScimError } from '../../scim/error';
 import { Unmet } from '../../store/d1/batch';
 import { type Attached, deactivateUsers, listAttached, readOffboarding } from '../../store/operations/offboarding';
@@ -42,7 +42,9 @@ offboarding.get('/', async (c) => {
   });
 });
 
-const attachedAsked = z.object({ after: digits.pipe(z.int('the cursor of the page before was expected')).default(0) });
+const attachedAsked = z.object({
+  after: z._default(z.pipe(digits, z.int('the cursor of the page before was expected')), 0),
+});
 
 offboarding.get('/users', query(attachedAsked), async (c) => {
   const { after } = c.req.valid('query');
@@ -63,7 +65,7 @@ function shown({ id, resource, isActive, isProtected }: Attached) {
 }
 
 /** In chunks. A chunk that is sent again, because its answer was lost, does nothing twice. */
-offboarding.post('/deactivate', body(z.strictObject({ after: seq.default(0), by })), async (c) => {
+offboarding.post('/deactivate', body(z.strictObject({ after: z._default(seq, 0), by })), async (c) => {
   const org = orgOf(c);
   const { after, by = c.var.by } = c.req.valid('json');
   try {

@@ -1,6 +1,6 @@
 /** Orgs: created, shown, set, deleted, and SCIM switched on and off. */
 import { type Context, Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { newOrgId } from '../../credentials/secret';
 import { settings as settingsOf } from '../../env';
 import type { Actor } from '../../events';
@@ -24,8 +24,10 @@ import { named, namesGroups, settingsAsked, shownSettings, unknownGroup } from '
 const SLUG = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
 export const slug = z
   .string('a string was expected')
-  .max(63, 'at most 63 characters are accepted')
-  .regex(SLUG, 'small letters a-z, digits and single hyphens between them were expected');
+  .check(
+    z.maxLength(63, 'at most 63 characters are accepted'),
+    z.regex(SLUG, 'small letters a-z, digits and single hyphens between them were expected'),
+  );
 export const orgs = new Hono<App>();
 
 orgs.get('/', query(pageAsked(slug)), async (c) => {
@@ -39,7 +41,7 @@ orgs.get('/', query(pageAsked(slug)), async (c) => {
   );
 });
 
-orgs.post('/', body(z.strictObject({ slug, name: NAME.schema.optional() })), async (c) => {
+orgs.post('/', body(z.strictObject({ slug, name: z.optional(NAME.schema) })), async (c) => {
   const asked = c.req.valid('json');
   try {
     const org = { id: newOrgId(), slug: asked.slug, name: asked.name ?? asked.slug };

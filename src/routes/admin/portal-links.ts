@@ -1,6 +1,6 @@
 /** Links that open the portal: made for a customer's administrator, or for the vendor's own operator; listed, revoked. */
 import { type Context, Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { hashOf, newSecret, OPERATOR } from '../../credentials/secret';
 import { DAY, parseDuration } from '../../duration';
 import { isSafe } from '../../env';
@@ -30,25 +30,24 @@ const RETURN = 'an https address was expected';
 
 const contact = z
   .string(CONTACT)
-  .trim()
-  .min(1, CONTACT)
-  .max(100, CONTACT)
-  .regex(/^\P{Cc}*$/u, CONTACT);
+  .check(z.trim(), z.minLength(1, CONTACT), z.maxLength(100, CONTACT), z.regex(/^\P{Cc}*$/u, CONTACT));
 
 const linkBody = z.strictObject({
   by,
-  scope: z.enum(['setup', 'read'], 'setup or read was expected').default('setup'),
-  contact: contact.default('administrator'),
-  expires: z
-    .string(LIFE)
-    .refine((text) => {
-      const life = parseDuration(text);
-      return life !== undefined && life > 0 && life <= MAX_LIFE;
-    }, LIFE)
-    .default('7d'),
-  returnUrl: z.string(RETURN).max(1_000, RETURN).refine(isSafe, RETURN).optional(),
+  scope: z._default(z.enum(['setup', 'read'], 'setup or read was expected'), 'setup'),
+  contact: z._default(contact, 'administrator'),
+  expires: z._default(
+    z.string(LIFE).check(
+      z.refine((text) => {
+        const life = parseDuration(text);
+        return life !== undefined && life > 0 && life <= MAX_LIFE;
+      }, LIFE),
+    ),
+    '7d',
+  ),
+  returnUrl: z.optional(z.string(RETURN).check(z.maxLength(1_000, RETURN), z.refine(isSafe, RETURN))),
 });
-const operatorBody = z.strictObject({ by, contact: contact.optional() });
+const operatorBody = z.strictObject({ by, contact: z.optional(contact) });
 
 export const portalLinks = new Hono<App>();
 

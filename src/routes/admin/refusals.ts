@@ -1,6 +1,6 @@
 /** Why requests for an org were refused: what their senders were not told. */
 import { Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { explain } from '../../operator/refusal-sentences';
 import { listRefusals } from '../../store/credentials/refusals';
 import type { App } from '../context';
@@ -11,10 +11,12 @@ import { orgOf } from './respond';
 export const refusals = new Hono<App>();
 
 const asked = z.object({
-  since: z
-    .string()
-    .transform((text) => queriedInstant('since', text))
-    .optional(),
+  since: z.optional(
+    z.pipe(
+      z.string(),
+      z.transform((text) => queriedInstant('since', text)),
+    ),
+  ),
 });
 
 refusals.get('/', query(asked), async (c) => {

@@ -1,6 +1,6 @@
 /** What the admin API shows, and what its questions have in common. */
 import type { Context } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { settings } from '../../env';
 import type { Org } from '../../provisioning/org';
 import { storageOf } from '../../store/directory/policy';
@@ -29,15 +29,14 @@ export function scimBaseUrl(c: Context<App>, { residency }: SettingsChange = {})
 
 /** The name that the journal records; absent: the operator's label. */
 const WHO = 'the name that the journal records was expected, at most 100 characters';
-export const by = z.string(WHO).trim().min(1, WHO).max(100, WHO).optional();
+export const by = z.optional(z.string(WHO).check(z.trim(), z.minLength(1, WHO), z.maxLength(100, WHO)));
 
 /** Why, for the journal. */
-export const reason = z
-  .string()
-  .trim()
-  .min(1, 'a reason was expected')
-  .max(200, 'at most 200 characters are accepted')
-  .optional();
+export const reason = z.optional(
+  z
+    .string()
+    .check(z.trim(), z.minLength(1, 'a reason was expected'), z.maxLength(200, 'at most 200 characters are accepted')),
+);
 
 export const shownOrg = (c: Context<App>, tenant: Tenant) => ({
   id: tenant.id,
@@ -87,7 +86,7 @@ function noticesOf({ slug, settings, isScimEnabled, isImporting, activeUserCount
 }
 
 /** What is to be confirmed, once more; the handler compares. */
-export const confirmation = z.object({ confirm: z.string().optional() });
+export const confirmation = z.object({ confirm: z.optional(z.string()) });
 
 /** Elements of a list that are answered at once, and as many as may be asked for. */
 const MAX_PAGE = 200;
@@ -100,10 +99,10 @@ export interface PageAsked {
 }
 
 /** `?after=…&limit=…`. @param key of an element. */
-export const pageAsked = (key: z.ZodType<string, string>) =>
+export const pageAsked = (key: z.ZodMiniType<string, string>) =>
   z.object({
-    after: z.union([z.literal(''), key], 'the last one of the last page was expected').default(''),
-    limit: digits.pipe(pageSize(MAX_PAGE)).default(MAX_PAGE),
+    after: z._default(z.union([z.literal(''), key], 'the last one of the last page was expected'), ''),
+    limit: z._default(z.pipe(digits, pageSize(MAX_PAGE)), MAX_PAGE),
   });
 
 /** A list as it is, and in `Link` where it goes on (RFC 8288): absent, this was the last page. */

@@ -1,6 +1,6 @@
 /** The operator restores a user that the identity provider has deleted. */
 import { Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { restoreUser } from '../../provisioning/restore';
 import { underTypes } from '../../provisioning/schemas';
 import { ScimError } from '../../scim/error';

@@ -7,7 +7,7 @@
  * - `auto`: KV, and D1 unless KV refuses. A session that it accepts is checked as with `strict`.
  */
 import { type Context, Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { notFound } from '../../scim/error';
 import { checkSession, decide, type Verdict } from '../../sessions/check';
 import { type Mode, sessionChecker } from '../../sessions/client/checker';
@@ -25,12 +25,12 @@ export const sessions = new Hono<App>();
 const USER = 'the id or userName of a user was expected';
 const ID = /^[\w.-]{1,100}$/;
 const checkAsked = z.object({
-  user: z.string(USER).min(1, USER).max(1_000, 'at most 1,000 characters are accepted'),
-  issuedAt: z
-    .string()
-    .optional()
-    .transform((text = '') => queriedInstant('issuedAt', text)),
-  mode: z.enum(['strict', 'fast', 'auto'], 'fast, strict or auto was expected').default('strict'),
+  user: z.string(USER).check(z.minLength(1, USER), z.maxLength(1_000, 'at most 1,000 characters are accepted')),
+  issuedAt: z.pipe(
+    z.optional(z.string()),
+    z.transform((text = '') => queriedInstant('issuedAt', text)),
+  ),
+  mode: z._default(z.enum(['strict', 'fast', 'auto'], 'fast, strict or auto was expected'), 'strict'),
 });
 
 sessions.get('/check', query(checkAsked), async (c) => {

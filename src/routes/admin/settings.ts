@@ -1,5 +1,5 @@
 /** Settings at the administrator's API: the words of a change are read, and what an org keeps is shown. */
-import type * as z from 'zod';
+import type * as z from 'zod/mini';
 import { invalidValue, printable } from '../../scim/error';
 import { isSame, type Json, type JsonObject } from '../../scim/resource';
 import {
@@ -43,7 +43,7 @@ function unknownSetting(name: string) {
 }
 
 /** @throws ScimError 400 naming the setting. */
-function read<T>(name: string, schema: z.ZodType<T>, text: string): T {
+function read<T>(name: string, schema: z.ZodMiniType<T>, text: string): T {
   const parsed = schema.safeParse(text);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;

@@ -1,6 +1,6 @@
 /** The org's sources of signals: who may ask that sessions of its people end, and where. */
 import { type Context, Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { isJwksAddress } from '../../credentials/public-host';
 import { randomText } from '../../credentials/secret';
 import { settings } from '../../env';
@@ -28,9 +28,10 @@ import { by, orgOf } from './respond';
 /** Where Okta publishes the keys of an org. Not verified against a live org: `jwksUrl` overrides it. */
 const OKTA_KEYS = '/oauth2/v1/keys';
 
-const subject = z
-  .enum(['externalId', 'userName', 'email'], 'externalId, userName or email was expected')
-  .default('externalId');
+const subject = z._default(
+  z.enum(['externalId', 'userName', 'email'], 'externalId, userName or email was expected'),
+  'externalId',
+);
 
 const addBody = z.discriminatedUnion(
   'type',
@@ -38,7 +39,7 @@ const addBody = z.discriminatedUnion(
     z.strictObject({
       type: z.literal('global-token-revocation'),
       issuer: address,
-      jwksUrl: address.optional(),
+      jwksUrl: z.optional(address),
       subject,
       by,
     }),
@@ -46,18 +47,24 @@ const addBody = z.discriminatedUnion(
       type: z.literal('ssf'),
       transmitter: address,
       /** Of the transmitter's API; used now, and not kept. */
-      auth: z
-        .string()
-        .min(1, 'a token was expected')
-        .max(8_192)
-        .regex(/^[!-~]+$/, 'a bearer token was expected')
-        .optional(),
-      audience: z.string().min(1, 'a value was expected').max(2_000, 'at most 2000 characters are accepted').optional(),
-      endsOn: z
-        .array(z.enum(ENDING, `one of ${ENDING.join(', ')} was expected`))
-        .max(ENDING.length)
-        .optional(),
-      anyInitiator: z.boolean().optional(),
+      auth: z.optional(
+        z
+          .string()
+          .check(
+            z.minLength(1, 'a token was expected'),
+            z.maxLength(8_192),
+            z.regex(/^[!-~]+$/, 'a bearer token was expected'),
+          ),
+      ),
+      audience: z.optional(
+        z
+          .string()
+          .check(z.minLength(1, 'a value was expected'), z.maxLength(2_000, 'at most 2000 characters are accepted')),
+      ),
+      endsOn: z.optional(
+        z.array(z.enum(ENDING, `one of ${ENDING.join(', ')} was expected`)).check(z.maxLength(ENDING.length)),
+      ),
+      anyInitiator: z.optional(z.boolean()),
       subject,
       by,
     }),
@@ -66,12 +73,9 @@ const addBody = z.discriminatedUnion(
 );
 
 const removeBody = z.strictObject({
-  auth: z
-    .string()
-    .min(1)
-    .max(8_192)
-    .regex(/^[!-~]+$/, 'a bearer token was expected')
-    .optional(),
+  auth: z.optional(
+    z.string().check(z.minLength(1), z.maxLength(8_192), z.regex(/^[!-~]+$/, 'a bearer token was expected')),
+  ),
 });
 
 export const signals = new Hono<App>();

@@ -1,6 +1,6 @@
 /** The org's users, as the administrator sees them: SCIM's representation, and when their sessions were last ended. */
 import { Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { TypedOrg } from '../../provisioning/org';
 import { underTypes } from '../../provisioning/schemas';
 import { searchUsers } from '../../provisioning/search';

@@ -1,6 +1,6 @@
 /** Endpoints that events are posted to: added, listed, tested, their secrets rotated, switched, begun again, removed. */
 import { type Context, Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { coordinatorOf } from '../../coordinator-stub';
 import { isWebhookAddress } from '../../credentials/public-host';
 import { seal } from '../../credentials/sealed-secret';
@@ -44,35 +44,44 @@ const DEFAULT_GRACE = parseDuration('24h')!;
 const FROM = 'the number of an event, from 1, was expected';
 const ORG = 'the slug of an org was expected';
 
-const org = z.string(ORG).min(1, ORG).max(63, ORG);
+const org = z.string(ORG).check(z.minLength(1, ORG), z.maxLength(63, ORG));
 const addBody = z.strictObject({
-  url: z.string('an https address was expected').max(MAX_URL, `at most ${MAX_URL} characters are accepted`),
+  url: z
+    .string('an https address was expected')
+    .check(z.maxLength(MAX_URL, `at most ${MAX_URL} characters are accepted`)),
   /** Absent: of all orgs. */
-  org: org.optional(),
-  types: z
-    .array(
+  org: z.optional(org),
+  types: z._default(
+    z.pipe(
       z
-        .string(TYPE)
-        .max(40, TYPE)
-        .regex(/^[a-z]+\.(?:[a-z_]+|\*)$/, TYPE),
-      'a list was expected',
-    )
-    .min(1, 'at least one was expected')
-    .max(MAX_TYPES, `at most ${MAX_TYPES} are accepted`)
-    .transform((types) => [...new Set(types)])
-    .default(DEFAULT_TYPES),
+        .array(
+          z.string(TYPE).check(z.maxLength(40, TYPE), z.regex(/^[a-z]+\.(?:[a-z_]+|\*)$/, TYPE)),
+          'a list was expected',
+        )
+        .check(
+          z.minLength(1, 'at least one was expected'),
+          z.maxLength(MAX_TYPES, `at most ${MAX_TYPES} are accepted`),
+        ),
+      z.transform((types) => [...new Set(types)]),
+    ),
+    DEFAULT_TYPES,
+  ),
   by,
 });
 const rotateBody = z.strictObject({
   by,
-  grace: z
-    .string(GRACE)
-    .refine((text) => (parseDuration(text) ?? Number.POSITIVE_INFINITY) <= DEFAULT_GRACE, GRACE)
-    .transform((text) => parseDuration(text)!)
-    .default(DEFAULT_GRACE),
+  grace: z._default(
+    z.pipe(
+      z
+        .string(GRACE)
+        .check(z.refine((text) => (parseDuration(text) ?? Number.POSITIVE_INFINITY) <= DEFAULT_GRACE, GRACE)),
+      z.transform((text) => parseDuration(text)!),
+    ),
+    DEFAULT_GRACE,
+  ),
 });
-const replayBody = z.strictObject({ by, org: org.optional(), from: z.int(FROM).min(1, FROM) });
-const listQuery = pageAsked(z.string().max(40)).extend({ org: org.optional() });
+const replayBody = z.strictObject({ by, org: z.optional(org), from: z.int(FROM).check(z.gte(1, FROM)) });
+const listQuery = z.extend(pageAsked(z.string().check(z.maxLength(40))), { org: z.optional(org) });
 
 export const webhooks = new Hono<App>();
 

@@ -1,5 +1,5 @@
 /** The code of a grant becomes tokens (RFC 6749 §4.1.3, §4.1.4): once, by the client that it was given to. */
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { isProof } from '../../credentials/pkce';
 import { hashOf } from '../../credentials/secret';
 import { findGrant, type Grant as Granted, redeemGrant, revokeGrant } from '../../store/credentials/grants';
@@ -10,8 +10,8 @@ import { newTokens } from './tokens';
 
 const asked = z.object({
   code: z.string('code is required'),
-  redirect_uri: z.string().optional(),
-  code_verifier: z.string().optional(),
+  redirect_uri: z.optional(z.string()),
+  code_verifier: z.optional(z.string()),
 });
 type TokenRequest = z.output<typeof asked>;
 

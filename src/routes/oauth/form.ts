@@ -1,6 +1,6 @@
 /** Body -> the members of a form (RFC 6749 appendix B), each once. */
 import type { Context } from 'hono';
-import type * as z from 'zod';
+import type * as z from 'zod/mini';
 import { readBytes } from '../body';
 import { invalidRequest, type Params } from './grant';
 
@@ -25,7 +25,7 @@ export async function readForm(c: Context): Promise<Params> {
 }
 
 /** The members that a request needs; others are ignored (§3.2). @throws OAuthError invalid_request: the schema's sentence. */
-export function readParams<T extends z.ZodType>(schema: T, params: Params): z.output<T> {
+export function readParams<T extends z.ZodMiniType>(schema: T, params: Params): z.output<T> {
   const parsed = schema.safeParse(Object.fromEntries(params));
   if (parsed.success) return parsed.data;
   throw invalidRequest(parsed.error.issues[0]!.message);

@@ -3,7 +3,7 @@
  * too, and nobody can tell which of them is the client: all that came of the approval is revoked (RFC 9700 §4.14.2). So
  * of many uses at once one succeeds at most, and what it was answered with is dead a moment later.
  */
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { hashOf } from '../../credentials/secret';
 import { exchangeRefresh, findRefresh, revokeGrant } from '../../store/credentials/grants';
 import { actorOf } from '../context';

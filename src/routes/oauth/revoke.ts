@@ -1,6 +1,6 @@
 /** The revocation endpoint (RFC 7009): a client gives back what it was given. */
 import { Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { hashOf, recognise } from '../../credentials/secret';
 import { takeBack } from '../../store/credentials/issued-tokens';
 import { type App, actorOf } from '../context';

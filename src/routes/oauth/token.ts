@@ -1,6 +1,6 @@
 /** The token endpoint (RFC 6749 §3.2): a client and its grant -> an access token. */
 import { Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { App } from '../context';
 import { allowOnly } from '../method';
 import { authorizationCode } from './authorization-code';

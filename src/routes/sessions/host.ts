@@ -1,5 +1,5 @@
 /** Who asks a question of the sessions API, and whether they may. */
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { Env } from '../../env';
 import type { HostScope } from '../../store/org/caller';
 import { type OrgStore, openStore } from '../../store/org/open';
@@ -13,8 +13,7 @@ export interface Host {
 export const text = (most: number) =>
   z
     .string('a string was expected')
-    .min(1, 'a string was expected')
-    .max(most, `at most ${most} characters are accepted`);
+    .check(z.minLength(1, 'a string was expected'), z.maxLength(most, `at most ${most} characters are accepted`));
 
 /** Of an org: its id or its slug. An id comes first. */
 export const org = text(100);

@@ -3,7 +3,7 @@
  * /sessions/v1 when HOST_TOKEN is set. The same questions are RPC methods of the entrypoint.
  */
 import { type Context, Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { notFound } from '../../scim/error';
 import { guardedBy, refuse, unguardedForBindings } from '../access/guard';
 import { readJson } from '../body';
@@ -16,18 +16,24 @@ import { check, discover, events, mayAct, resolve } from './questions';
 import { stream } from './stream';
 
 /** A query becomes the question that RPC would ask; what the question may be, questions.ts says for both. */
-const number = z.string().transform((text) => (/^\d{1,15}$/.test(text) ? Number(text) : text));
+const number = z.pipe(
+  z.string(),
+  z.transform((text) => (/^\d{1,15}$/.test(text) ? Number(text) : text)),
+);
 const eventsQuery = z.looseObject({
-  after: number.optional(),
-  limit: number.optional(),
-  type: z.array(z.string()).optional(),
+  after: z.optional(number),
+  limit: z.optional(number),
+  type: z.optional(z.array(z.string())),
 });
-const isTrue = z.string().transform((text) => (text === 'true' || text === 'false' ? text === 'true' : text));
-const said = z.string().optional();
-const listQuery = z.looseObject({ org: said, cursor: said, limit: number.optional() });
-const usersQuery = z.looseObject({ org: said, active: isTrue.optional(), cursor: said, limit: number.optional() });
-const changesQuery = z.looseObject({ org: said, after: said, limit: number.optional() });
-const streamQuery = z.looseObject({ after: number.optional() });
+const isTrue = z.pipe(
+  z.string(),
+  z.transform((text) => (text === 'true' || text === 'false' ? text === 'true' : text)),
+);
+const said = z.optional(z.string());
+const listQuery = z.looseObject({ org: said, cursor: said, limit: z.optional(number) });
+const usersQuery = z.looseObject({ org: said, active: z.optional(isTrue), cursor: said, limit: z.optional(number) });
+const changesQuery = z.looseObject({ org: said, after: said, limit: z.optional(number) });
+const streamQuery = z.looseObject({ after: z.optional(number) });
 
 const routes = new Hono<App>();
 const hostOf = (c: Context<App>): Host => ({ env: c.env, token: c.var.limitedToken });

@@ -2,7 +2,7 @@
  * The present state of an org for an application's own database: everything in pages, and what has changed since. Unknown
  * input -> a question -> the answer. Each is one D1 round trip.
  */
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { invalidCursor } from '../../scim/error';
 import { MAX_PAGE } from '../../scim/query';
 import { cursorText, expectOrg, type Given, type Kind, parseCursor } from '../../sessions/list-cursor';
@@ -27,19 +27,19 @@ const MAX_MEMBERSHIPS = 5_000;
 /** An id has at most so many characters. */
 const MAX_CURSOR = 2_000;
 
-const cursor = text(MAX_CURSOR).optional();
+const cursor = z.optional(text(MAX_CURSOR));
 const usersAsked = z.strictObject({
   org,
   cursor,
-  limit: pageSize(MAX_PAGE).default(MAX_PAGE),
-  active: z.boolean('true or false was expected').optional(),
+  limit: z._default(pageSize(MAX_PAGE), MAX_PAGE),
+  active: z.optional(z.boolean('true or false was expected')),
 });
-const groupsAsked = z.strictObject({ org, cursor, limit: pageSize(MAX_PAGE).default(MAX_PAGE) });
-const membershipsAsked = z.strictObject({ org, cursor, limit: pageSize(MAX_MEMBERSHIPS).default(MAX_MEMBERSHIPS) });
+const groupsAsked = z.strictObject({ org, cursor, limit: z._default(pageSize(MAX_PAGE), MAX_PAGE) });
+const membershipsAsked = z.strictObject({ org, cursor, limit: z._default(pageSize(MAX_MEMBERSHIPS), MAX_MEMBERSHIPS) });
 const changesAsked = z.strictObject({
   org,
   after: z.union([seq, text(MAX_CURSOR)], 'the number of an event, or the `next` of an earlier answer, was expected'),
-  limit: pageSize(MAX_PAGE).default(MAX_PAGE),
+  limit: z._default(pageSize(MAX_PAGE), MAX_PAGE),
 });
 
 /** For docs/openapi.yaml. */

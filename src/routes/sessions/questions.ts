@@ -1,5 +1,5 @@
 /** What a host app asks, whichever way it comes: unknown input -> a question -> the answer. Each is one D1 round trip. */
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { type EndCause, latestEnd } from '../../end-cause';
 import { domainOf } from '../../scim/address';
 import { invalidValue, ScimError } from '../../scim/error';
@@ -19,12 +19,12 @@ const checkAsked = z.strictObject({
   issuedAt: z.union([z.date(), z.number(), z.string()], 'a Date, epoch milliseconds or ISO text was expected'),
 });
 const mayActAsked = z.strictObject({ org, user: text(100) });
-const key = text(16_384).optional();
+const key = z.optional(text(16_384));
 const resolveAsked = z.strictObject({ org, id: key, userName: key, email: key, externalId: key });
 /** RFC 5321 §4.5.3.1: a local part of 64 and a domain of 255 octets. */
 const discoverAsked = z.strictObject({ email: text(320) });
 const eventsAsked = z.strictObject({ org, ...page });
-const streamAsked = z.strictObject({ org, after: seq.optional() });
+const streamAsked = z.strictObject({ org, after: z.optional(seq) });
 
 /** For docs/openapi.yaml. */
 export const questions = {

@@ -2,7 +2,7 @@
  * The settings of an org, one entry each. The type, the validation, the defaults, `org set --help` and docs/settings.md
  * come from this table. A new setting is one entry here, `npm run docs:settings`, and its behaviour.
  */
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { DAY, parseDuration } from '../../duration';
 import { domainKey } from '../../scim/address';
 import { foldCase } from '../../scim/fold';
@@ -43,7 +43,7 @@ const MAX_DOMAINS = 100;
 interface Taken<T> {
   /** For people: which texts. */
   readonly takes: string;
-  readonly schema: z.ZodType<T, string>;
+  readonly schema: z.ZodMiniType<T, string>;
 }
 
 /** One setting. `T`: the value that an org keeps. */
@@ -75,7 +75,10 @@ function oneOf<const T extends string>(values: readonly T[]): Taken<T> {
 
 const flag: Taken<boolean> = {
   takes: 'true or false',
-  schema: z.enum(['true', 'false'], 'true or false was expected').transform((text) => text === 'true'),
+  schema: z.pipe(
+    z.enum(['true', 'false'], 'true or false was expected'),
+    z.transform((text) => text === 'true'),
+  ),
 };
 
 /** @param unit what may follow the number. */
@@ -83,9 +86,11 @@ function whole(least: number, most: number, unit = ''): Taken<number> {
   const takes = `a whole number from ${least} to ${most}`;
   const read = (text: string) => (/^[1-9]\d{0,8}$/.test(text) ? Number(text) : Number.NaN);
   const schema = z
-    .string()
-    .transform((text) => read(unit !== '' && text.endsWith(unit) ? text.slice(0, -unit.length) : text))
-    .refine((number) => number >= least && number <= most, `${takes} was expected`);
+    .pipe(
+      z.string(),
+      z.transform((text) => read(unit !== '' && text.endsWith(unit) ? text.slice(0, -unit.length) : text)),
+    )
+    .check(z.refine((number) => number >= least && number <= most, `${takes} was expected`));
   return { takes, schema };
 }
 
@@ -96,23 +101,32 @@ function duration(takes: string, least: number, most: number, examples: string):
     return milliseconds >= least && milliseconds <= most;
   };
   const expected = `${takes} was expected: ${examples}`;
-  return { takes, schema: z.string(expected).refine(isBetween, expected) };
+  return { takes, schema: z.string(expected).check(z.refine(isBetween, expected)) };
 }
 
 const age = duration('a duration of at most 3650d', 1_000, 3_650 * DAY, '90d, 365d');
 
 const text = (takes: string, longest: number) =>
-  z.string().trim().min(1, `${takes} was expected`).max(longest, `at most ${longest} characters are accepted`);
+  z
+    .string()
+    .check(
+      z.trim(),
+      z.minLength(1, `${takes} was expected`),
+      z.maxLength(longest, `at most ${longest} characters are accepted`),
+    );
 
 const items = (list: string) => list.split(',').map((item) => item.trim());
+const separated = z.pipe(z.string(), z.transform(items));
 
 /** @param expected said of an item that is empty. */
 const item = (longest: number, expected: string) =>
   z
     .string()
-    .min(1, expected)
-    .max(longest, `at most ${longest} characters are accepted`)
-    .regex(/^\P{Cc}*$/u, 'text without control characters was expected');
+    .check(
+      z.minLength(1, expected),
+      z.maxLength(longest, `at most ${longest} characters are accepted`),
+      z.regex(/^\P{Cc}*$/u, 'text without control characters was expected'),
+    );
 
 /** A value that the attribute `roles` may have. `key` is the value folded, as the database compares it. */
 export interface Role {
@@ -121,59 +135,71 @@ export interface Role {
 }
 
 const ROLES = 'roles with commas between them';
-const roles = z
-  .string()
-  .transform(items)
-  .pipe(z.array(item(100, `${ROLES} were expected, or none`)).max(100, 'at most 100 are accepted'))
-  .transform((values): readonly Role[] =>
+const roles = z.pipe(
+  z.pipe(
+    separated,
+    z.array(item(100, `${ROLES} were expected, or none`)).check(z.maxLength(100, 'at most 100 are accepted')),
+  ),
+  z.transform((values): readonly Role[] =>
     [...new Map(values.map((value) => [foldCase(value), value]))].map(([key, value]) => ({ value, key })),
-  );
+  ),
+);
 
 const DOMAINS = 'domains with commas between them';
 /** As DNS knows it, and as addresses are compared: `straße.example` is `xn--strae-oqa.example`. */
 const domain = z
-  .string()
-  .max(253, 'at most 253 characters are accepted')
-  .transform((text) => domainKey(text.replace(/^@/, '')) ?? '')
-  .refine((text) => /^[^\s@,]+\.[^\s@,.]+$/.test(text), `${DOMAINS} were expected: acme.com`);
-const domains = z
-  .string()
-  .transform(items)
-  .pipe(z.array(domain).max(MAX_DOMAINS, `at most ${MAX_DOMAINS} are accepted`))
-  .transform((all): readonly string[] => [...new Set(all)]);
+  .pipe(
+    z.string().check(z.maxLength(253, 'at most 253 characters are accepted')),
+    z.transform((text) => domainKey(text.replace(/^@/, '')) ?? ''),
+  )
+  .check(z.refine((text) => /^[^\s@,]+\.[^\s@,.]+$/.test(text), `${DOMAINS} were expected: acme.com`));
+const domains = z.pipe(
+  z.pipe(separated, z.array(domain).check(z.maxLength(MAX_DOMAINS, `at most ${MAX_DOMAINS} are accepted`))),
+  z.transform((all): readonly string[] => [...new Set(all)]),
+);
 
 const GROUP = 'the id or displayName of a group of this org';
 const NO_GROUP = `${GROUP} was expected, or none`;
 const GROUPS = 'ids or displayNames of groups of this org, with commas between them';
 const NO_GROUPS = `${GROUPS}, were expected, or none`;
-const groups = z
-  .string()
-  .transform(items)
-  .pipe(z.array(z.string().min(1, NO_GROUPS)).max(MAX_SIGN_OUT_GROUPS, `at most ${MAX_SIGN_OUT_GROUPS} are accepted`))
-  .transform((all): readonly string[] => all);
+const groups = z.pipe(
+  z.pipe(
+    separated,
+    z
+      .array(z.string().check(z.minLength(1, NO_GROUPS)))
+      .check(z.maxLength(MAX_SIGN_OUT_GROUPS, `at most ${MAX_SIGN_OUT_GROUPS} are accepted`)),
+  ),
+  z.transform((all): readonly string[] => all),
+);
 
 const SSO = 'true, false or the name of a connection';
-const sso = text(SSO, 100)
-  .regex(/^\P{Cc}*$/u, 'text without control characters was expected')
-  .transform((text) => (/^(?:true|false)$/i.test(text) ? text.toLowerCase() === 'true' : text));
+const sso = z.pipe(
+  text(SSO, 100).check(z.regex(/^\P{Cc}*$/u, 'text without control characters was expected')),
+  z.transform((text) => (/^(?:true|false)$/i.test(text) ? text.toLowerCase() === 'true' : text)),
+);
 
 /** What a customer's administrator may change in the portal. */
 export const PORTAL_PARTS = ['idp', 'scim', 'credentials', 'groups', 'linking', 'domains', 'held', 'removal'] as const;
 export type PortalPart = (typeof PORTAL_PARTS)[number];
 
 const PARTS = 'parts with commas between them, or nothing';
-const parts = z
-  .string()
-  .transform((list) => (list === 'nothing' ? [] : items(list)))
-  .pipe(z.array(z.enum(PORTAL_PARTS, `${PARTS}, were expected: ${PORTAL_PARTS.join(', ')}`)))
-  .transform((all): readonly PortalPart[] => PORTAL_PARTS.filter((part) => all.includes(part)));
+const parts = z.pipe(
+  z.pipe(
+    z.pipe(
+      z.string(),
+      z.transform((list) => (list === 'nothing' ? [] : items(list))),
+    ),
+    z.array(z.enum(PORTAL_PARTS, `${PARTS}, were expected: ${PORTAL_PARTS.join(', ')}`)),
+  ),
+  z.transform((all): readonly PortalPart[] => PORTAL_PARTS.filter((part) => all.includes(part))),
+);
 
 const RATE = `${either(RATES.map(String))} (requests a second)`;
 
 /** The name of the org: set like a setting, and kept in a column of its own. */
 export const NAME = setting({
   takes: 'text of at most 200 characters',
-  schema: z.string('a string was expected').pipe(text('a name', 200)),
+  schema: z.pipe(z.string('a string was expected'), text('a name', 200)),
   default: undefined,
   unset: "the org's slug",
   about: 'What people call the org.',
@@ -211,9 +237,11 @@ export const SETTINGS = {
   'plan.storage': setting({
     takes: STORAGE,
     schema: z
-      .string()
-      .transform((text) => parseSize(text) ?? 0)
-      .refine((bytes) => bytes >= MIN_STORAGE && bytes <= MAX_STORAGE, `${STORAGE} was expected: 500MB, 5GB`),
+      .pipe(
+        z.string(),
+        z.transform((text) => parseSize(text) ?? 0),
+      )
+      .check(z.refine((bytes) => bytes >= MIN_STORAGE && bytes <= MAX_STORAGE, `${STORAGE} was expected: 500MB, 5GB`)),
     unset: '1GB',
     // D1 holds 10 GB for all orgs of a deployment. With the journal of a year this is room for about 100,000 users.
     default: 1_000_000_000,
@@ -256,7 +284,7 @@ export const SETTINGS = {
   }),
   defaultGroup: setting({
     takes: GROUP,
-    schema: z.string().min(1, NO_GROUP),
+    schema: z.string().check(z.minLength(1, NO_GROUP)),
     default: undefined,
     unset: 'no group',
     about: 'The group that users join when SCIM creates them.',
@@ -388,8 +416,10 @@ export const SETTINGS = {
     takes: 'the label of a region',
     schema: z
       .string()
-      .max(40, 'at most 40 characters are accepted')
-      .regex(REGION_LABEL, 'the label of a region was expected, such as us or eu'),
+      .check(
+        z.maxLength(40, 'at most 40 characters are accepted'),
+        z.regex(REGION_LABEL, 'the label of a region was expected, such as us or eu'),
+      ),
     default: undefined,
     unset: 'every region',
     about: 'The region whose service serves the org, such as `us` or `eu` (docs/regions.md).',
@@ -401,7 +431,10 @@ export const SETTINGS = {
   }),
   rateLimit: setting({
     takes: RATE,
-    schema: z.enum(RATES.map(String), `${RATE} was expected`).transform((text) => Number(text) as Rate),
+    schema: z.pipe(
+      z.enum(RATES.map(String), `${RATE} was expected`),
+      z.transform((text) => Number(text) as Rate),
+    ),
     default: Math.max(...RATES) as Rate,
     about: 'How many requests a second the org may send.',
   }),

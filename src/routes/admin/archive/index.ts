@@ -1,6 +1,6 @@
 /** An org as a file: its lines read page by page, and an org made of them, chunk by chunk (docs/export-import.md). */
 import { type Context, Hono } from 'hono';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { newOrgId } from '../../../credentials/secret';
 import { atLine, checkEnd, checkLines, importLines, namedBy } from '../../../operator/archive-import';
 import { underTypes } from '../../../provisioning/schemas';
@@ -26,7 +26,7 @@ export const exports = new Hono<App>();
 /** Records that it begins: who read all of an org is to be known. */
 exports.post(
   '/',
-  body(z.strictObject({ by, withoutCredentials: z.boolean('true or false was expected').default(false) })),
+  body(z.strictObject({ by, withoutCredentials: z._default(z.boolean('true or false was expected'), false) })),
   async (c) => {
     const { store, actor } = orgOf(c);
     const { by = c.var.by, withoutCredentials } = c.req.valid('json');
@@ -35,7 +35,7 @@ exports.post(
   },
 );
 
-exports.get('/', query(z.object({ after: z.string().default('').transform(opened) })), async (c) => {
+exports.get('/', query(z.object({ after: z.pipe(z._default(z.string(), ''), z.transform(opened)) })), async (c) => {
   const { after: place } = c.req.valid('query');
   const { lines, next } = await untilCleared(readPage(orgOf(c).store, place));
   // They are JSON already, and many.
@@ -54,13 +54,10 @@ async function untilCleared<T>(work: Promise<T>): Promise<T> {
 }
 
 const AFTER = 'after: the "next" of the last page was expected; POST begins an export';
-const count = z.int().min(0);
+const count = z.int().check(z.gte(0));
 const place = z.strictObject({
   step: z.enum(STEPS),
-  key: z
-    .array(z.union([z.string(), z.number()]))
-    .max(6)
-    .optional(),
+  key: z.optional(z.array(z.union([z.string(), z.number()])).check(z.maxLength(6))),
   counts: z.partialRecord(z.enum(KINDS), count),
   users: count,
   groups: count,
@@ -92,7 +89,7 @@ function importOf(c: Context<App>) {
 
 imports.post(
   '/',
-  body(z.strictObject({ org: z.unknown(), dryRun: z.boolean('true or false was expected').default(false) })),
+  body(z.strictObject({ org: z.unknown(), dryRun: z._default(z.boolean('true or false was expected'), false) })),
   async (c) => {
     const { org, dryRun } = c.req.valid('json');
     const line = atLine(1, () => readOrgLine(org));
@@ -147,8 +144,8 @@ const MAX_CHUNK = 4 * 1_048_576;
 
 const LINES = 'a list of lines was expected';
 const linesAsked = z.strictObject({
-  after: z.int('a whole number was expected').min(1),
-  lines: z.array(z.unknown(), LINES).max(5_000, 'at most 5,000 are accepted'),
+  after: z.int('a whole number was expected').check(z.gte(1)),
+  lines: z.array(z.unknown(), LINES).check(z.maxLength(5_000, 'at most 5,000 are accepted')),
 });
 
 imports.post('/lines', body(linesAsked, MAX_CHUNK), async (c) => {
@@ -166,8 +163,12 @@ async function readLines(raws: readonly unknown[], after: number): Promise<Line[
 }
 
 const checkAsked = z.strictObject({
-  place: z.strictObject({ line: z.int().min(1), kind: z.int().min(0).max(KINDS.length), seq: z.int().min(0) }),
-  schemas: z.array(z.unknown()).max(100),
+  place: z.strictObject({
+    line: z.int().check(z.gte(1)),
+    kind: z.int().check(z.gte(0), z.lte(KINDS.length)),
+    seq: z.int().check(z.gte(0)),
+  }),
+  schemas: z.array(z.unknown()).check(z.maxLength(100)),
   lines: linesAsked.shape.lines,
 });
 

@@ -1,5 +1,5 @@
 /** The lines of an org's file as they must be: hostile until they are read. What a resource may hold, its type knows. */
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { isJwksAddress } from '../../../credentials/public-host';
 import { readSigner } from '../../../credentials/signer';
 import { invalidValue, printable } from '../../../scim/error';
@@ -12,13 +12,12 @@ import { address, MAX_URIS, redirectUri } from '../oauth';
 import { settingsKept } from '../settings';
 
 const text = (longest: number) =>
-  z.string('a string was expected').max(longest, `at most ${longest} characters are accepted`);
-const some = (longest: number) => text(longest).min(1, 'a value was expected');
+  z.string('a string was expected').check(z.maxLength(longest, `at most ${longest} characters are accepted`));
+const some = (longest: number) => text(longest).check(z.minLength(1, 'a value was expected'));
 const whole = (most: number, least = 0) =>
   z
     .int('a whole number was expected')
-    .min(least, `at least ${least} was expected`)
-    .max(most, `at most ${most} was expected`);
+    .check(z.gte(least, `at least ${least} was expected`), z.lte(most, `at most ${most} was expected`));
 /** The year 9999, which is where dates end in the database. */
 const instant = whole(253_402_300_799_999);
 const number = whole(2_147_483_647);
@@ -27,18 +26,20 @@ const boolean = z.boolean('true or false was expected');
 /** As it stands in a path and in a key of KV. */
 const id = z
   .string('an id was expected')
-  .refine(
-    (text) => isId(text, 100),
-    'an id of letters a-z, digits and . _ - was expected: at most 100, not beginning with .',
+  .check(
+    z.refine(
+      (text) => isId(text, 100),
+      'an id of letters a-z, digits and . _ - was expected: at most 100, not beginning with .',
+    ),
   );
-const hash = z.string('a hash was expected').regex(/^[0-9a-f]{64}$/, 'SHA-256, hexadecimal, was expected');
+const hash = z.string('a hash was expected').check(z.regex(/^[0-9a-f]{64}$/, 'SHA-256, hexadecimal, was expected'));
 const object = z.record(z.string(), z.json(), 'an object was expected');
-const orNull = <T extends z.ZodType>(schema: T) => schema.nullable();
+const orNull = <T extends z.ZodMiniType>(schema: T) => z.nullable(schema);
 
 export const orgLine = z.strictObject({
   kind: z.literal('org', 'the line of the org was expected: {"kind":"org","v":1,…}'),
   v: z.literal(VERSION, `version ${VERSION} was expected: the file was written by another version of the service`),
-  id: z.string('an id was expected').regex(/^[0-9A-Za-z]{12}$/, 'the id of an org was expected'),
+  id: z.string('an id was expected').check(z.regex(/^[0-9A-Za-z]{12}$/, 'the id of an org was expected')),
   slug: some(63),
   name: NAME.schema,
   settings: object,
@@ -66,17 +67,17 @@ const resource = {
   resource: object,
 };
 
-const list = z.array(z.string(), 'a list of strings was expected').optional();
+const list = z.optional(z.array(z.string(), 'a list of strings was expected'));
 /** As far as every event that has them is shown from them; else they are what they are. `bends` are the quirks of old events. */
 const details = z.looseObject({ quirks: list, bends: list, unknownMembers: list }, 'an object was expected');
 /** Of a user's event each attribute is told before and after. */
-const changed = z.record(z.string(), z.looseObject({}, 'an object was expected'), 'an object was expected').optional();
+const changed = z.optional(z.record(z.string(), z.looseObject({}, 'an object was expected'), 'an object was expected'));
 
 const keys = z.strictObject({ keys: z.array(z.record(z.string(), text(2_000))) });
 const issuer = z.strictObject({
   issuer: some(2_000),
   // Whether this machine's own are good is asked when they are fetched.
-  jwksUrl: address.refine((url) => isJwksAddress(url, true), 'a public https address was expected'),
+  jwksUrl: address.check(z.refine((url) => isJwksAddress(url, true), 'a public https address was expected')),
   subject: some(2_000),
   audience: some(2_000),
 });
@@ -110,23 +111,27 @@ const LINES = {
   group: z.strictObject({
     kind: z.literal('group'),
     ...resource,
-    permissions: z.array(permission, 'a list of strings was expected').max(100, 'at most 100 are accepted'),
+    permissions: z
+      .array(permission, 'a list of strings was expected')
+      .check(z.maxLength(100, 'at most 100 are accepted')),
   }),
   members: z.strictObject({
     kind: z.literal('members'),
     group: id,
     type: z.enum(['User', 'Group'], 'User or Group was expected'),
-    ids: z.array(id, 'a list of ids was expected').min(1, 'at least one id was expected').max(5_000),
+    ids: z
+      .array(id, 'a list of ids was expected')
+      .check(z.minLength(1, 'at least one id was expected'), z.maxLength(5_000)),
   }),
   oauthClient: z.strictObject({
     kind: z.literal('oauthClient'),
     id: z
       .string('the id of a client was expected')
-      .regex(/^[0-9A-Za-z]{12}_[0-9A-Za-z]{16}$/, 'the id of a client was expected'),
+      .check(z.regex(/^[0-9A-Za-z]{12}_[0-9A-Za-z]{16}$/, 'the id of a client was expected')),
     name: some(200),
     redirectUris: z
       .array(redirectUri, 'a list of addresses was expected')
-      .max(MAX_URIS, `at most ${MAX_URIS} are accepted`),
+      .check(z.maxLength(MAX_URIS, `at most ${MAX_URIS} are accepted`)),
     assertion: orNull(z.union([keys, issuer], 'keys, or issuer, jwksUrl, subject and audience were expected')),
     createdAt: instant,
     createdBy: text(200),
@@ -204,8 +209,7 @@ const LINES = {
       at: instant,
       type: z
         .string('the name of an event was expected')
-        .max(60)
-        .regex(/^[a-z]+\.[a-z_]+$/, 'the name of an event was expected'),
+        .check(z.maxLength(60), z.regex(/^[a-z]+\.[a-z_]+$/, 'the name of an event was expected')),
       actor: some(300),
       credential: orNull(text(100)),
       target: orNull(text(300)),
@@ -213,12 +217,14 @@ const LINES = {
       publishes: boolean,
       details,
     })
-    .superRefine(({ type, details }, context) => {
-      const issue = type.startsWith('user.') ? changed.safeParse(details['changed']).error?.issues[0] : undefined;
-      if (issue)
-        context.addIssue({ code: 'custom', path: ['details', 'changed', ...issue.path], message: issue.message });
-    }),
-} satisfies Record<Kind, z.ZodType>;
+    .check(
+      z.superRefine(({ type, details }, context) => {
+        const issue = type.startsWith('user.') ? changed.safeParse(details['changed']).error?.issues[0] : undefined;
+        if (issue)
+          context.addIssue({ code: 'custom', path: ['details', 'changed', ...issue.path], message: issue.message });
+      }),
+    ),
+} satisfies Record<Kind, z.ZodMiniType>;
 
 /** @throws ScimError 400 naming the member and what was expected. */
 export const readOrgLine = (raw: unknown): OrgLine => {
@@ -239,10 +245,10 @@ export function readLine(raw: unknown): Line {
         : `kind: one of ${KINDS.join(', ')} was expected`,
     );
   }
-  return read(LINES[kind as Kind] as z.ZodType<Line>, raw, 'an object was expected');
+  return read(LINES[kind as Kind] as z.ZodMiniType<Line>, raw, 'an object was expected');
 }
 
-function read<T>(schema: z.ZodType<T>, raw: unknown, expected: string): T {
+function read<T>(schema: z.ZodMiniType<T>, raw: unknown, expected: string): T {
   if (!isObject(raw)) throw invalidValue(expected);
   const parsed = schema.safeParse(raw);
   if (parsed.success) {

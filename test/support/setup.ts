@@ -1,5 +1,5 @@
 /** Before each test file: empty storage, the tables, and bindings that keep to Cloudflare's limits. */
-import { applyD1Migrations, reset } from 'cloudflare:test';
+import { reset } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import './source-maps';
 import { arrivals } from '../../src/routes/access/arrivals';
@@ -8,7 +8,7 @@ import { refusalCounter } from '../../src/routes/access/refusal';
 import { enforceLimits } from './platform';
 
 await emptyStorage();
-await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
+await migrate();
 enforceLimits();
 // Each request of a test is waited for with all that follows from it: not for its turn to write, too.
 refusalCounter.interval = 0;
@@ -25,4 +25,10 @@ async function emptyStorage(): Promise<void> {
     if (results.length === 0 && keys.length === 0) return;
   }
   throw new Error('the storage of the file before is still there');
+}
+
+/** All in one batch. Each by itself, as `applyD1Migrations` does it, takes three times as long, and each file waits for it. */
+async function migrate(): Promise<void> {
+  const statements = env.TEST_MIGRATIONS.flatMap(({ queries }) => queries);
+  await env.DB.batch(statements.map((statement) => env.DB.prepare(statement)));
 }

@@ -11,7 +11,10 @@ import config from '../../wrangler.toml?raw';
 import { type Answer, type Ask, admin, ask, BASE, type Idp, newIdp } from '../support/client';
 import { Meter } from '../support/meter';
 import { newClient, post, tokenOf } from '../support/oauth';
+import { countInRuntime } from '../support/rate-limits';
 import { expectRefusal } from '../support/refusal';
+
+countInRuntime();
 
 let idp: Idp;
 let n = 0;

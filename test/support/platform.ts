@@ -11,6 +11,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { OrgCoordinator } from '../../src/coordinator';
 import type { Env } from '../../src/env';
 import worker from '../../src/index';
+import { inMemory, resetRateLimits } from './rate-limits';
 
 /** Bytes of a value and of a row. What a statement without a list binds stands in one row. */
 export const MAX_VALUE = 2_000_000;
@@ -196,6 +197,8 @@ export function enforceLimits(): void {
       return inner.call(this, key, ...rest);
     };
   };
+  resetRateLimits();
+  around(Object.getPrototypeOf(env.RATE_500) as object, { limit: inMemory });
   around(Object.getPrototypeOf(env.REVOCATIONS) as object, {
     get: counted,
     getWithMetadata: counted,

@@ -472,8 +472,9 @@ describe('in an org of 20,000 users and 500 groups', () => {
       // Five groups for each.
       env.DB.prepare(
         `INSERT INTO memberships (org_id, group_seq, is_group, member_seq)
-          SELECT u.org_id, g.seq, 0, u.seq FROM users AS u JOIN json_each('[0,1,2,3,4]') AS k
-            JOIN groups AS g ON g.org_id = u.org_id AND g.id = printf('group-%03d', 1 + (u.seq + k.value * 100) % 500)
+          SELECT u.org_id,
+            (SELECT g.seq FROM groups AS g WHERE g.org_id = u.org_id AND g.id = printf('group-%03d', 1 + (u.seq + k.value * 100) % 500)),
+            0, u.seq FROM users AS u JOIN json_each('[0,1,2,3,4]') AS k
           WHERE u.org_id = ?1 AND u.deleted_at IS NULL`,
       ).bind(big.orgId),
     ]);

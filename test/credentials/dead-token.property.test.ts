@@ -11,7 +11,7 @@ import { CredentialLine } from '../support/line';
 import { Random } from '../support/random';
 
 const seed = Number(env.PROPERTY_SEED);
-const SEQUENCES = 3;
+const SEQUENCES = 2;
 const STEPS = 40;
 const GRACES = { '0': 0, '1s': 1_000, '30s': 30_000, '2m': 120_000 } as const;
 const LIVES = { '20s': 20_000, '1m': 60_000, '5m': 300_000 } as const;

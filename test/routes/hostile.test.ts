@@ -114,13 +114,14 @@ describe('a value of the wrong type', () => {
         ...everyWay({ [attribute.name]: value }),
         byPath(attribute.name, value)[0]!,
       ]);
-      for (const sub of writable(attribute.subAttributes)) {
+      for (const [s, sub] of writable(attribute.subAttributes).entries()) {
         const inside = (value: unknown) => {
           const object = { [sub.name]: value };
           return { [attribute.name]: attribute.multiValued ? [object] : object };
         };
         const separator = attribute.name.startsWith('urn:') ? ':' : '.';
-        for (const [i, value] of wrongValues(sub).entries()) {
+        // A third of them at each: at the next one it is another third.
+        for (const [i, value] of [...wrongValues(sub).entries()].filter((_, i) => (i + s) % 3 === 0)) {
           cases.push(everyWay(inside(value))[i % 4]!);
           if (!attribute.multiValued) cases.push(byPath(attribute.name + separator + sub.name, value)[0]!);
           else cases.push(byPath(`${attribute.name}[display eq "x"].${sub.name}`, value)[1]!);

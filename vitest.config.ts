@@ -72,6 +72,8 @@ export default defineConfig(async () => ({
         test: {
           name: 'http',
           include: ['test/http/**/*.test.ts', 'test/scripts/**/*.test.mjs'],
+          // wrangler, which many of these files start the service with, is loaded once in a process, and not once in a file.
+          isolate: false,
           testTimeout: 180_000,
           hookTimeout: 180_000,
         },

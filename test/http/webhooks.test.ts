@@ -14,7 +14,7 @@ afterAll(async () => {
   await Promise.all([server?.stop(), receiver?.stop()]);
 });
 
-const until = (condition: () => void | Promise<void>) => vi.waitFor(condition, { timeout: 60_000, interval: 20 });
+const until = (condition: () => void | Promise<void>) => vi.waitFor(condition, { timeout: 60_000, interval: 200 });
 
 const add = async (org: TestOrg, path: string) => {
   const url = `${receiver.url}${path}?${org.slug}`;

@@ -11,6 +11,12 @@ const conversations = Object.entries(files).map(([path, json]) => {
   return { slug: file.replace('.json', ''), conversation: readConversation(json, file) };
 });
 
+/** Users, groups and Basic are among them. */
+const BY_PATH = [
+  ...['okta-oin', 'okta-aiw-basic', 'okta-aiw-groups', 'entra-default', 'entra-flag-groups', 'google'],
+  ...['jumpcloud', 'keycloak', 'onelogin', 'ping-groups', 'authentik'],
+];
+
 function conversationOf(slug: string): Conversation {
   const found = conversations.find((candidate) => candidate.slug === slug);
   if (!found) throw new Error(`no conversation ${slug}`);
@@ -44,11 +50,11 @@ describe('conversations', { timeout: 60_000, concurrent: true }, () => {
     });
   }
 
-  it('every conversation goes the same way under the path of the org', async () => {
+  it('a conversation of each identity provider goes the same way under the path of the org', async () => {
     await Promise.all(
-      conversations.map(async ({ slug, conversation }) => {
+      BY_PATH.map(async (slug) => {
         const stage = await stageFor(`${slug}-by-path`);
-        await play(conversation, { ...stage, baseUrl: `${server.url}/orgs/${slug}-by-path/scim/v2` });
+        await play(conversationOf(slug), { ...stage, baseUrl: `${server.url}/orgs/${slug}-by-path/scim/v2` });
       }),
     );
   });

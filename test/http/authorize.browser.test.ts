@@ -1,12 +1,11 @@
 // The approval page in a real browser: a keyboard, no script, one code, and the way to where the answer belongs.
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { doesExist, environment, type LocalServer, startLocal } from '../support/node.ts';
+import { executablePath, isInstalled, launchBrowser } from '../support/browser.ts';
+import { type LocalServer, startLocal } from '../support/node.ts';
 import { newServedClient, type ServedClient } from '../support/oauth-server.ts';
 import { type Server, startServer } from '../support/server.ts';
 
-const executablePath = environment['CHROMIUM'] ?? '/usr/bin/chromium';
-const isInstalled = doesExist(executablePath);
 if (!isInstalled) {
   it.skip(`the approval page in a browser: there is no Chromium at ${executablePath} (CHROMIUM says where it is)`);
 }
@@ -28,13 +27,7 @@ describe.runIf(isInstalled)('the approval page in a browser', () => {
   let n = 0;
 
   beforeAll(async () => {
-    const args =
-      '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
-    [server, browser, home] = await Promise.all([
-      startServer(),
-      chromium.launch({ executablePath, headless: true, args: args.split(' ') }),
-      startLocal(() => undefined),
-    ]);
+    [server, browser, home] = await Promise.all([startServer(), launchBrowser(), startLocal(() => undefined)]);
     callback = await startLocal(() => `${home.url}/connected`);
   });
   afterAll(async () => {

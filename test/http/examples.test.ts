@@ -1,16 +1,13 @@
 // The example host apps as people meet them: beside the whole service, over HTTP, with a cookie and forms.
-import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Browser, type NodeHost, openBrowser, openNodeHost, type Page } from '../../scripts/demo/node-host.mjs';
-import { doesExist, environment } from '../support/node.ts';
+import { executablePath, isInstalled, launchBrowser } from '../support/browser.ts';
 import { hostToken, type Server, startServer, type TestOrg } from '../support/server.ts';
 import { soon } from '../support/stream-scenarios.ts';
 import { startWire, type Wire } from '../support/web-socket.mjs';
 
 const workerHost = new URL('../../examples/worker-host/wrangler.toml', import.meta.url);
 const cookieSecret = 'a secret of this test, longer than 32 characters';
-const executablePath = environment['CHROMIUM'] ?? '/usr/bin/chromium';
-const isInstalled = doesExist(executablePath);
 if (!isInstalled) {
   it.skip(`an open page in a browser: there is no Chromium at ${executablePath} (CHROMIUM says where it is)`);
 }
@@ -333,8 +330,7 @@ describe('the Node server with the stream', () => {
 
   it.runIf(isInstalled)('an open page in a browser says by itself that it is over, within its policy', async () => {
     const { id, userName } = await newPerson();
-    const args = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking';
-    const browser = await chromium.launch({ executablePath, headless: true, args: args.split(' ') });
+    const browser = await launchBrowser();
     try {
       const page = await browser.newPage();
       const complaints: string[] = [];

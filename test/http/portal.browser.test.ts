@@ -2,16 +2,15 @@
 
 /// <reference types="vite/types/importMeta.d.ts" />
 import axe from 'axe-core';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { play, readConversation } from '../conversations/play.ts';
-import { doesExist, environment, type LocalServer, startLocal } from '../support/node.ts';
+import { executablePath, isInstalled, launchBrowser } from '../support/browser.ts';
+import { environment, type LocalServer, startLocal } from '../support/node.ts';
 import { type Server, startServerWith } from '../support/server.ts';
 
 const conversations = import.meta.glob<unknown>('../conversations/okta-oin.json', { eager: true, import: 'default' });
 
-const executablePath = environment['CHROMIUM'] ?? '/usr/bin/chromium';
-const isInstalled = doesExist(executablePath);
 if (!isInstalled) {
   it.skip(`the portal in a browser: there is no Chromium at ${executablePath} (CHROMIUM says where it is)`);
   console.warn(`SKIPPED: the portal in a browser, for there is no Chromium at ${executablePath}`);
@@ -35,15 +34,13 @@ describe.runIf(isInstalled)('the portal in a browser', { timeout: 240_000 }, () 
   let n = 0;
 
   beforeAll(async () => {
-    const args =
-      '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
     [vendor, stranger] = await Promise.all([
       startLocal(() => undefined, framePage),
       startLocal(() => undefined, framePage),
     ]);
     [server, browser] = await Promise.all([
       startServerWith({ PORTAL_NAME: 'Ledgerly', PORTAL_SUPPORT: 'help@ledgerly.example', PORTAL_ORIGINS: vendor.url }),
-      chromium.launch({ executablePath, headless: true, args: args.split(' ') }),
+      launchBrowser(),
     ]);
   });
   afterAll(async () => {
@@ -88,7 +85,7 @@ describe.runIf(isInstalled)('the portal in a browser', { timeout: 240_000 }, () 
   async function faults(): Promise<string[]> {
     await page.evaluate(axe.source);
     const { violations } = (await page.evaluate(
-      `axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })`,
+      `axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'] })`,
     )) as { violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[] };
     const wide = (await page.evaluate('document.documentElement.scrollWidth - innerWidth')) as number;
     return [

@@ -13,6 +13,7 @@ interface Limiter {
 
 type Limit = (this: Limiter, options: { key?: string }) => Promise<{ success: boolean }>;
 
+const now = Date.now.bind(Date); // a test may have another clock
 const windows = new Map<string, { epoch: number; count: number }>();
 let isInRuntime = false;
 
@@ -30,7 +31,7 @@ export function resetRateLimits(): void {
 export const inMemory = (inner: Limit): Limit =>
   async function (options) {
     if (isInRuntime) return inner.call(this, options);
-    const epoch = Math.floor(Date.now() / (this.period * 1_000));
+    const epoch = Math.floor(now() / (this.period * 1_000));
     // No two limiters of wrangler.toml have the same limit and period.
     const name = JSON.stringify([this.limitVal, this.period, options.key]);
     const window = windows.get(name);

@@ -2,10 +2,10 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { BULK_REQUEST, PATCH_OP } from '../../src/scim/urns';
+import { protect, unlinked } from '../support/accounts';
 import { admin, host, type Idp, newIdp } from '../support/client';
 import { counters, dump, journal, rows } from '../support/database';
 import { Meter } from '../support/meter';
-import { protect, unlinked } from '../support/people';
 import { expectRefusal } from '../support/refusal';
 
 let n = 0;

@@ -1,8 +1,8 @@
 /** A user whom the identity provider has deleted, brought back by the operator. */
 import { beforeEach, expect, it } from 'vitest';
+import { protect } from '../support/accounts';
 import { admin, host, type Idp, newIdp } from '../support/client';
 import { counters, dump, journal, rows } from '../support/database';
-import { protect } from '../support/people';
 
 let n = 0;
 let idp: Idp;

@@ -1,7 +1,7 @@
 /**
  * Rate limiters that count in memory, as the local runtime counts: a key has so many calls in a window of the clock. The
  * runtime's own limiter writes each count to a database on disk, which costs more than the request it counts.
- * `test/routes/brakes.test.ts` uses the runtime's, by `countInRuntime`.
+ * `test/routes/rate-limits.test.ts` uses the runtime's, by `countInRuntime`.
  */
 
 /** The fields of the runtime's limiter. */

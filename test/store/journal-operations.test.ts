@@ -1,10 +1,10 @@
 /** Promise 6: whatever is done through whichever door, its event tells by whom, to whom, in which request, and what it was before. */
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { EventType, PeopleEvent, PortalEvent, WebhookEvent } from '../src/events';
-import { type Answer, admin, type Idp, idpOf, newIdp } from './support/client';
-import { journal } from './support/database';
-import { post, type TestClient, tokenOf } from './support/oauth';
+import type { EventType, PeopleEvent, PortalEvent, WebhookEvent } from '../../src/events';
+import { type Answer, admin, type Idp, idpOf, newIdp } from '../support/client';
+import { journal } from '../support/database';
+import { post, type TestClient, tokenOf } from '../support/oauth';
 
 /**
  * Shown where they happen: the codes and refresh tokens of an approval (routes/oauth-code, oauth-refresh), the cron's warnings
@@ -333,7 +333,7 @@ const MAY_CHANGE = [
 
 it('no statement of the service changes or removes an event but by erasure, by age and with its whole org', () => {
   // The last of these names no table: it goes through all that an org has (store/directory/removal.ts).
-  const sources = import.meta.glob<string>('../src/**/*.ts', { query: '?raw', import: 'default', eager: true });
+  const sources = import.meta.glob<string>('../../src/**/*.ts', { query: '?raw', import: 'default', eager: true });
   expect(Object.keys(sources).length).toBeGreaterThan(100);
   const found = Object.entries(sources).flatMap(([path, text]) =>
     [...text.matchAll(/\b(UPDATE|DELETE\s+FROM|REPLACE\s+INTO|INSERT\s+OR\s+\w+\s+INTO)\s+events\b/gi)].map(

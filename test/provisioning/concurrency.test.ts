@@ -1,7 +1,7 @@
 /** Many requests at once: no update is lost, and what the org counts is what there is (promises 5 and 6). */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Idp, newIdp } from './support/client';
-import { counters, journal, rows } from './support/database';
+import { type Idp, newIdp } from '../support/client';
+import { counters, journal, rows } from '../support/database';
 
 let idp: Idp;
 beforeAll(async () => {

@@ -1,12 +1,12 @@
 /** What a search may ask of the database, which all orgs share: it is refused before the database is asked. */
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { ENTERPRISE_USER, SEARCH_REQUEST } from '../src/scim/urns';
-import { weightOf } from '../src/store/directory/filter-cost';
-import { type Answer, type Ask, admin, type Idp, newIdp } from './support/client';
-import { rows } from './support/database';
-import { fillGroup, fillUsers } from './support/fill';
-import { Meter } from './support/meter';
-import { expectRefusal } from './support/refusal';
+import { ENTERPRISE_USER, SEARCH_REQUEST } from '../../src/scim/urns';
+import { weightOf } from '../../src/store/directory/filter-cost';
+import { type Answer, type Ask, admin, type Idp, newIdp } from '../support/client';
+import { rows } from '../support/database';
+import { fillGroup, fillUsers } from '../support/fill';
+import { Meter } from '../support/meter';
+import { expectRefusal } from '../support/refusal';
 
 const USERS = 2_000;
 const GROUPS = 10;

@@ -2,8 +2,8 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { type Answer, admin, type Idp, newIdp } from './support/client';
-import { settled, waiting } from './support/coordinator';
+import { type Answer, admin, type Idp, newIdp } from '../support/client';
+import { settled, waiting } from '../support/coordinator';
 
 interface Event {
   seq: number;

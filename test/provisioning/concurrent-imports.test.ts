@@ -1,8 +1,8 @@
 /** Whatever is done to the same people at the same time: nobody is lost, nothing is counted wrong, nobody who is out gets in. */
 import { beforeEach, expect, it } from 'vitest';
-import { BULK_REQUEST } from '../src/scim/urns';
-import { type Answer, admin, host, type Idp, newIdp } from './support/client';
-import { counters, journal, rows } from './support/database';
+import { BULK_REQUEST } from '../../src/scim/urns';
+import { type Answer, admin, host, type Idp, newIdp } from '../support/client';
+import { counters, journal, rows } from '../support/database';
 
 let n = 0;
 let idp: Idp;

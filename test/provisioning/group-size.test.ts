@@ -1,9 +1,9 @@
 /** What a group costs by its size: round trips, rows read and rows written, at 1,000 and 50,000 members. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Answer, type Idp, newIdp } from './support/client';
-import { rows } from './support/database';
-import { fillGroup, fillUsers, userId } from './support/fill';
-import { Meter } from './support/meter';
+import { type Answer, type Idp, newIdp } from '../support/client';
+import { rows } from '../support/database';
+import { fillGroup, fillUsers, userId } from '../support/fill';
+import { Meter } from '../support/meter';
 
 const meter = new Meter();
 const metered = { env: { DB: meter.binding } };

@@ -2,11 +2,11 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { BULK_REQUEST } from '../../src/scim/urns';
+import { protect } from '../support/accounts';
 import { type Answer, admin, host, type Idp, newIdp } from '../support/client';
 import { counters, dump, journal, rows } from '../support/database';
 import { fillUsers, userId } from '../support/fill';
 import { Meter } from '../support/meter';
-import { protect } from '../support/people';
 import { expectRefusal } from '../support/refusal';
 
 let n = 0;

@@ -3,11 +3,11 @@
  * tables are the promise (docs/existing-accounts.md, «Whose account it is»); a cell is what a product manager would say happens.
  */
 import { describe, expect, it } from 'vitest';
-import { foldCase } from '../src/scim/fold';
-import { BULK_REQUEST, PATCH_OP } from '../src/scim/urns';
-import { admin, type Idp, newIdp } from './support/client';
-import { counters, journal, type Row, rows } from './support/database';
-import { unlinked } from './support/people';
+import { foldCase } from '../../src/scim/fold';
+import { BULK_REQUEST, PATCH_OP } from '../../src/scim/urns';
+import { unlinked } from '../support/accounts';
+import { admin, type Idp, newIdp } from '../support/client';
+import { counters, journal, type Row, rows } from '../support/database';
 
 // What the message says, beside what the account has: `straße1@x.test` is there, `strasse1@x.test` folds to the same.
 const EXTERNAL_IDS = ['same externalId', 'other externalId', 'empty externalId', 'no externalId'] as const;

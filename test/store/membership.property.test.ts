@@ -1,10 +1,10 @@
 /** Who is in which group, after any sequence of requests: SQL holds of the same people as plain sets do. */
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
-import { GROUP } from '../src/scim/urns';
-import { type Answer, type Idp, newIdp } from './support/client';
-import { counters, rows } from './support/database';
-import { Random } from './support/random';
+import { GROUP } from '../../src/scim/urns';
+import { type Answer, type Idp, newIdp } from '../support/client';
+import { counters, rows } from '../support/database';
+import { Random } from '../support/random';
 
 const random = new Random(Number(env.PROPERTY_SEED));
 const SEQUENCES = 3;

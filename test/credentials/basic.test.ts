@@ -1,10 +1,10 @@
 /** Basic (RFC 7617) at the SCIM door: the slug and the password of the org work for every route, and nothing near them does. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { newSecret } from '../src/credentials/secret';
-import { admin, type Idp, newIdp } from './support/client';
-import { dump, rows } from './support/database';
-import { expectRefusal } from './support/refusal';
-import { pathOf, requestFor, routes, send, stranger, visible } from './support/scim-routes';
+import { newSecret } from '../../src/credentials/secret';
+import { admin, type Idp, newIdp } from '../support/client';
+import { dump, rows } from '../support/database';
+import { expectRefusal } from '../support/refusal';
+import { pathOf, requestFor, routes, send, stranger, visible } from '../support/scim-routes';
 
 /** A password for the org. */
 async function newPassword(slug: string): Promise<string> {

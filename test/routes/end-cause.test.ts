@@ -55,6 +55,16 @@ describe('the cause', () => {
     expect((await lastEvent()).endedBy).toEqual({ cause: 'operator' });
   });
 
+  it('stays the deactivation’s when the person is signed out afterwards, until the person is active again', async () => {
+    await active(false);
+    await operator(`/users/${ada}/sign-out`);
+    expect(await endedBy()).toEqual({ cause: 'scim' });
+    expect((await lastEvent()).endedBy).toEqual({ cause: 'operator' });
+    await active(true);
+    await operator(`/users/${ada}/sign-out`);
+    expect(await endedBy()).toEqual({ cause: 'operator' });
+  });
+
   it('comes with the state on the stream', async () => {
     const stream = await HostStream.open(idp.slug);
     await stream.until(({ synced }) => synced !== undefined);

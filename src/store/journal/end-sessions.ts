@@ -24,9 +24,16 @@ const raised = (store: OrgStore): SQL => sql`max(ifnull(not_before, 0), ${store.
  *
  * @param until epoch milliseconds: sessions that were issued later stay; absent: all until now are over.
  */
-export const ended = (store: OrgStore, actor: Actor, until?: number): SQL =>
-  sql`not_before = ${until === undefined ? raised(store) : sql`max(ifnull(not_before, 0), ${until})`},
-    ended_by = ${endCauseText(endCauseOf(actor))}`;
+export const ended = (store: OrgStore, actor: Actor, until?: number): SQL => endedAs(store, causeOf(actor), until);
+
+const endedAs = (store: OrgStore, cause: SQL, until?: number): SQL =>
+  sql`not_before = ${until === undefined ? raised(store) : sql`max(ifnull(not_before, 0), ${until})`}, ended_by = ${cause}`;
+
+const causeOf = (actor: Actor): SQL => sql`${endCauseText(endCauseOf(actor))}`;
+
+/** Of a user who is deactivated, a sign-out ends no session: the application still tells why the user was deactivated. */
+const causeOfSignOut = (actor: Actor): SQL =>
+  sql`iif(active = 0, ifnull(ended_by, ${causeOf(actor)}), ${causeOf(actor)})`;
 
 /** One user, or WHOLE_ORG, where a query for ids is expected. */
 export const only = (userId: string): SQL => sql`SELECT ${userId} AS id`;
@@ -36,9 +43,16 @@ export const only = (userId: string): SQL => sql`SELECT ${userId} AS id`;
  *
  * @param whose a query for the `id`s of users of the org.
  * @param until as in `ended`.
+ * @param cause an expression on the user.
  */
-export const endSessions = (store: OrgStore, actor: Actor, whose: SQL, until?: number): SQL[] => [
-  sql`UPDATE users SET ${ended(store, actor, until)} WHERE org_id = ${store.org} AND id IN (SELECT id FROM (${whose}))`,
+export const endSessions = (
+  store: OrgStore,
+  actor: Actor,
+  whose: SQL,
+  until?: number,
+  cause: SQL = causeOf(actor),
+): SQL[] => [
+  sql`UPDATE users SET ${endedAs(store, cause, until)} WHERE org_id = ${store.org} AND id IN (SELECT id FROM (${whose}))`,
   publishLater(store, whose),
 ];
 
@@ -68,7 +82,7 @@ export function signOut(store: OrgStore, actor: Actor, whose: SQL, details: Deta
   return [
     sql`SELECT id FROM (${whose}) LIMIT ${FEW + 1}`,
     record,
-    ...endSessions(store, actor, targets, until),
+    ...endSessions(store, actor, targets, until, causeOfSignOut(actor)),
     settle,
   ];
 }

@@ -1,4 +1,4 @@
-/** What a signal does to the people that it means: the only way in which one ends sessions. */
+/** What a request to revoke does to the people that it means. */
 import type { Details } from '../events';
 import type { Org } from '../provisioning/org';
 import { MAX_MEANT } from '../store/directory/signal-subjects';
@@ -15,17 +15,11 @@ export type Outcome =
  * Ends the sessions of these users.
  *
  * @param org whose store is led by the signal's source (`receiving`).
- * @param until as in `signOutUsers`.
  */
-export async function endSessionsOf(
-  org: Org,
-  userIds: readonly string[],
-  details: Details,
-  until?: number,
-): Promise<Outcome> {
+export async function endSessionsOf(org: Org, userIds: readonly string[], details: Details): Promise<Outcome> {
   if (userIds.length === 0) return { became: 'nobody' };
   if (userIds.length > MAX_MEANT) return { became: 'ambiguous' };
-  const publications = await signOutUsers(org.store, userIds, org.actor, details, until);
+  const publications = await signOutUsers(org.store, [{ userIds, details }], org.actor);
   const published = await Promise.all(publications.map((publication) => org.publish(publication)));
   return { became: 'ended', isPublished: published.every((one) => one) };
 }

@@ -8,9 +8,10 @@ import { invalidSyntax, invalidValue, notFound, ScimError, tooManyRequests, unav
 import { parseJson } from '../../scim/json';
 import { mediaTypesOf } from '../../scim/quirks';
 import { endSessionsOf, type Outcome } from '../../signals/receive';
+import { isGone } from '../../signals/receive-events';
 import { type Subject, subjectOf } from '../../signals/subject-identifier';
 import { receiving, SourceGone } from '../../store/credentials/signal-sources';
-import { Taken, Unmet } from '../../store/d1/batch';
+import { Taken } from '../../store/d1/batch';
 import { findMeant } from '../../store/directory/signal-subjects';
 import { JSON_TYPES, readBytes } from '../body';
 import type { App } from '../context';
@@ -86,8 +87,8 @@ async function carriedOut(
   const store = receiving(org.store, source, once);
   const { type, issuer } = source;
   try {
-    const meant = await findMeant(store, lookups);
-    return await endSessionsOf({ ...org, store }, meant, { cause: 'signal', event: type, issuer });
+    const [meant] = await findMeant(store, lookups);
+    return await endSessionsOf({ ...org, store }, meant!, { cause: 'signal', event: type, issuer });
   } catch (error) {
     if (error instanceof Taken && error.columns.startsWith('assertions.')) {
       noteSignal(c, 'replayed');
@@ -98,9 +99,3 @@ async function carriedOut(
     throw new SourceGone('the source was removed');
   }
 }
-
-/** The source, or its org, was removed meanwhile. */
-export const isGone = (error: unknown): boolean =>
-  error instanceof SourceGone ||
-  (error instanceof Unmet && error.expectation === 'signal_source') ||
-  (error instanceof ScimError && error.status === 404);

@@ -44,26 +44,40 @@ export async function signOutUser(
   return userOf(results.at(-1)![0]!);
 }
 
+/** Users who are signed out for one reason. */
+export interface SignedOut {
+  readonly userIds: readonly string[];
+  readonly details: Details;
+}
+
 /**
  * Every session of these users issued until now is dead, where they are live; nothing else of them changes.
  *
+ * @param each user in one of them.
  * @param until epoch milliseconds: only sessions from before it end, and a user whose sessions have ended since then is
  *   left alone.
+ * @param also statements of the same batch.
  * @returns what is to be published.
  */
 export async function signOutUsers(
   store: OrgStore,
-  userIds: readonly string[],
+  each: readonly SignedOut[],
   actor: Actor,
-  details: Details,
   until?: number,
+  also: readonly SQL[] = [],
 ): Promise<Publication[]> {
   const isNews = until === undefined ? sql`` : sql` AND ifnull(users.not_before, 0) < ${until}`;
-  const whose = sql`SELECT users.id AS id FROM json_each(${JSON.stringify(userIds)}) AS named
+  const whose = (
+    userIds: readonly string[],
+  ) => sql`SELECT users.id AS id FROM json_each(${JSON.stringify(userIds)}) AS named
     CROSS JOIN users ON users.org_id = ${store.org} AND users.id = named.value WHERE users.deleted_at IS NULL${isNews}`;
   const results = await store.write(
-    ...signOut(store, actor, whose, details, until),
-    selectAllCommitted(store, userIds),
+    ...each.flatMap(({ userIds, details }) => signOut(store, actor, whose(userIds), details, until)),
+    ...also,
+    selectAllCommitted(
+      store,
+      each.flatMap(({ userIds }) => userIds),
+    ),
   );
   return committedStates(results.at(-1));
 }

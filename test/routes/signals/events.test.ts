@@ -155,6 +155,59 @@ describe('an event', () => {
     expect(await notBefore(ada)).not.toBeNull();
   });
 
+  describe('among several in one token', () => {
+    const subject = (sub: string) => ({ format: 'iss_sub', iss: transmitter.issuer, sub });
+    const told = async (id: string) =>
+      (await rows('SELECT type, details FROM events WHERE target_id = ? AND actor LIKE ?', id, 'signal:%')).map(
+        ({ type, details }) => `${type} ${JSON.parse(details as string).event}`,
+      );
+    const pushAll = async (events: object, claims: object = {}) =>
+      push(transmitter.endpoint, await setOf(transmitter, '', {}, { events, ...claims }));
+    let bob: string;
+    beforeEach(async () => {
+      bob = (await idp.user('bob', { externalId: '00uBob' })).id;
+    });
+
+    it('ends the sessions of the person that it names itself, and of nobody whom another one names', async () => {
+      const events = {
+        [`${CAEP}assurance-level-change`]: { subject: subject('00uAda') },
+        [`${RISC}account-disabled`]: { subject: subject('00uBob') },
+      };
+      expect((await pushAll(events)).status).toBe(202);
+      expect(await told(ada)).toEqual(['user.signal_received assurance-level-change']);
+      expect(await told(bob)).toEqual(['user.signed_out account-disabled']);
+      expect(await notBefore(ada)).toBeNull();
+      expect(await notBefore(bob)).not.toBeNull();
+    });
+
+    it('ends the sessions of each person that they name, each for the event of that person', async () => {
+      const events = {
+        [`${CAEP}session-revoked`]: { ...byAdmin, subject: subject('00uAda') },
+        [`${RISC}account-disabled`]: { subject: subject('00uBob') },
+        [`${RISC}account-purged`]: { subject: subject('00uBob') },
+      };
+      expect((await pushAll(events)).status).toBe(202);
+      expect(await told(ada)).toEqual(['user.signed_out session-revoked']);
+      expect(await told(bob)).toEqual(['user.signed_out account-disabled']);
+    });
+
+    it('is about the subject of the token, if it has one, whatever it names itself', async () => {
+      const events = { [`${RISC}account-disabled`]: { subject: subject('00uBob') } };
+      expect((await pushAll(events, { sub_id: subject('00uAda') })).status).toBe(202);
+      expect(await told(ada)).toEqual(['user.signed_out account-disabled']);
+      expect(await told(bob)).toEqual([]);
+    });
+
+    it('is refused with all of them when the subject of one cannot be read', async () => {
+      const events = {
+        [`${CAEP}session-revoked`]: { ...byAdmin, subject: subject('00uAda') },
+        [`${RISC}account-disabled`]: { subject: 'bob' },
+      };
+      expect((await pushAll(events)).status).toBe(400);
+      expect(await notBefore(ada)).toBeNull();
+    });
+  });
+
   it('of nobody here, or of another issuer’s person, is taken and counted, and writes nothing', async () => {
     const other = await newIdp(`events-other-${n}`);
     const theirs = await other.user('grace', { externalId: '00uGrace' });

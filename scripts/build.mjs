@@ -1,12 +1,13 @@
 /**
  * `npm run build`: dist/, a package for the vendor's applications: ES modules and type declarations, without dependencies.
- * `npm pack ./dist` makes the tarball. The Worker itself is not part of it: wrangler builds that.
+ * `npm pack ./dist` makes the tarball. dist/worker is the Worker for `scim-worker/testing`; a deployment is built by wrangler.
  */
 import { execFile } from 'node:child_process';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
+import { packWorker } from './packed-worker.mjs';
 import { commandOf, root } from './project.mjs';
 
 const dist = join(root, 'dist');
@@ -21,10 +22,13 @@ const compilerOptions = {
 
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist);
+const packing = packWorker(join(dist, 'worker'));
+packing.catch(() => {}); // thrown below
 await compile(Object.values(manifest.exports));
 await writeDeclarationsOfModules();
 await writeFile(join(dist, 'package.json'), `${JSON.stringify(packageOf(manifest), null, 2)}\n`);
 await writeFile(join(dist, 'README.md'), readme(manifest));
+await packing;
 console.log(`dist/ has ${manifest.name} ${manifest.version}. Make the tarball: npm pack ./dist`);
 
 /** @param entries paths below the root. */
@@ -59,6 +63,9 @@ function packageOf({ name, version, description, license, engines, exports }) {
     type: 'module',
     sideEffects: false,
     engines,
+    // For `testing` alone. Any version: betas, which wrangler has, satisfy no other range.
+    peerDependencies: { miniflare: '*' },
+    peerDependenciesMeta: { miniflare: { optional: true } },
     exports: Object.fromEntries(
       Object.entries(exports).map(([path, entry]) => [
         path,
@@ -70,5 +77,5 @@ function packageOf({ name, version, description, license, engines, exports }) {
 
 function readme({ name, exports }) {
   const paths = Object.keys(exports).map((path) => `- \`${path.replace('.', name)}\``);
-  return `# ${name}\n\nFor applications beside the service: Workers, Node from 20, bundlers. No dependencies.\n\n${paths.join('\n')}\n`;
+  return `# ${name}\n\nFor applications beside the service: Workers, Node from 20, bundlers. No dependencies.\n\n${paths.join('\n')}\n\n\`startScim\` of \`${name}/testing\` needs the package miniflare, and what that needs: Node 22 or later.\n`;
 }

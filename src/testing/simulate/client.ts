@@ -21,14 +21,15 @@ export class SimulationError extends Error {
 
   /** What was wrong: one sentence, without the request. */
   readonly reason: string;
-  readonly request: SentRequest;
+  /** Absent: no single exchange is to blame. */
+  readonly request: SentRequest | undefined;
   /** Absent: there was none. */
   readonly answer: ReceivedAnswer | undefined;
 
   /** @param context the identity provider and its phase. */
   constructor(
     reason: string,
-    request: SentRequest,
+    request: SentRequest | undefined,
     answer: ReceivedAnswer | undefined,
     context: string,
     options?: { readonly cause?: unknown },
@@ -98,6 +99,11 @@ export class Client {
     }
   }
 
+  /** Ends the simulation where no single answer is to blame. */
+  fail(reason: string): never {
+    throw new SimulationError(reason, undefined, undefined, this.options.context());
+  }
+
   private requestFor(method: string, path: string, body: unknown): SentRequest {
     const { scimUrl, headers } = this.options;
     const sent = Object.entries(headers).filter(([name]) => body !== undefined || name !== 'Content-Type');
@@ -120,8 +126,7 @@ export class Client {
       return { status: answer.status, headers: Object.fromEntries(answer.headers), text: await answer.text() };
     } catch (cause) {
       if (signal?.aborted) throw signal.reason;
-      const { message } = cause instanceof Error ? cause : { message: String(cause) };
-      throw new SimulationError(`there was no answer: ${message}`, request, undefined, this.options.context(), {
+      throw new SimulationError(`there was no answer: ${wordsOf(cause)}`, request, undefined, this.options.context(), {
         cause,
       });
     }
@@ -141,6 +146,13 @@ export class Client {
     if (status === 204 && text !== '') fail('expected no body with 204');
     return { status, body, fail };
   }
+}
+
+/** fetch keeps what happened in the cause. */
+function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { message } = error.cause instanceof Error ? error.cause : error;
+  return message || String((error.cause as { code?: string } | undefined)?.code ?? error.message);
 }
 
 function bodyOf({ status, headers, text }: ReceivedAnswer, fail: (reason: string) => never) {
@@ -178,9 +190,15 @@ function pauseOf({ status, headers }: ReceivedAnswer, attempt: number): number |
   return 1000 * Math.min(60, Number.isFinite(seconds) ? Math.max(seconds, 0.1) : 2 ** (attempt - 1));
 }
 
-function messageOf(reason: string, request: SentRequest, answer: ReceivedAnswer | undefined, context: string): string {
+function messageOf(
+  reason: string,
+  request: SentRequest | undefined,
+  answer: ReceivedAnswer | undefined,
+  context: string,
+): string {
   const cut = (text: string) =>
     text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)} … (${text.length} characters)` : text;
+  if (!request) return `${context}: ${reason}`;
   const headers = Object.entries(request.headers).map(([name, value]) => `\n  ${name}: ${value}`);
   return [
     `${context}: ${reason}`,

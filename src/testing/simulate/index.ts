@@ -150,6 +150,9 @@ function checked(options: SimulationOptions) {
   if (!idp) throw new TypeError(`simulate: idp must be one of ${IDP_NAMES.join(', ')}`);
   if (!URL.canParse(options.scimUrl)) throw new TypeError('simulate: scimUrl must be the SCIM base address');
   if (!options.token) throw new TypeError('simulate: token must be the token of the org');
+  for (const name of ['users', 'groups'] as const)
+    if (!['number', 'undefined'].includes(typeof options[name]) && !Array.isArray(options[name]))
+      throw new TypeError(`simulate: ${name} must be a number or a list`);
   const unknown = options.phases?.find((phase) => !PHASES.includes(phase));
   if (unknown !== undefined) throw new TypeError(`simulate: phases must be some of ${PHASES.join(', ')}`);
   const { seed = 1, share = 0, concurrency = 1 } = options;

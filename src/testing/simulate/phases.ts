@@ -130,7 +130,7 @@ async function assign(idp: Idp, client: Client, person: Person): Promise<void> {
 
 /** Links the account that the application has already, and sends the profile to it. */
 async function adopt(idp: Idp, client: Client, person: Person, found: Resource | undefined): Promise<void> {
-  if (!found) throw new Error(`${idp.label}: the application has ${person.userName}, but does not find the account`);
+  if (!found) return client.fail(`the application has ${person.userName}, but does not find the account`);
   person.id = found.id;
   person.isActive = true;
   if (found['active'] !== true) await idp.setActive(client, person);
@@ -146,7 +146,7 @@ async function push(idp: Idp, client: Client, group: Group): Promise<void> {
     return;
   }
   const linked = found ?? (await steps.find(client, groupNameOf(group)));
-  if (!linked) throw new Error(`${idp.label}: the application has ${groupNameOf(group)}, but does not find the group`);
+  if (!linked) return client.fail(`the application has ${groupNameOf(group)}, but does not find the group`);
   group.id = linked.id;
   group.isAdopted = true;
   await steps.adopt(client, group);
@@ -168,8 +168,7 @@ async function linkPeople({ idp, client, each }: Play, people: readonly Person[]
     people.filter(({ id, isRemoved }) => id === undefined && !isRemoved),
     async (person) => {
       const found = await idp.find(client, person);
-      if (!found)
-        throw new Error(`${idp.label}: ${person.userName} is not in the application. Play the phase assign first`);
+      if (!found) return client.fail(`${person.userName} is not in the application. Play the phase assign first`);
       const { givenName = person.givenName, familyName = person.familyNames[0] } = found['name'] ?? {};
       person.id = found.id;
       person.isActive = found['active'] === true;
@@ -187,8 +186,7 @@ async function linkGroups({ idp, client, directory, each }: Play, groups: readon
     async (group) => {
       const renamed = await idp.groups!.find(client, group.names[1]);
       const found = renamed ?? (await idp.groups!.find(client, group.names[0]));
-      if (!found)
-        throw new Error(`${idp.label}: ${group.names[0]} is not in the application. Play the phase push-groups first`);
+      if (!found) return client.fail(`${group.names[0]} is not in the application. Play the phase push-groups first`);
       group.id = found.id;
       group.isRenamed = renamed !== undefined;
       group.isAdopted = true;

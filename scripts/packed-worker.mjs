@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from './project.mjs';
 import { build } from './start/build.mjs';
+import { migrationsIn } from './start/migrations.mjs';
 
 /** What of wrangler.toml the package has. Routes, cron and the like are of a deployment. */
 const KEPT = [
@@ -29,7 +30,8 @@ export async function packWorker(folder) {
     )('wrangler');
     const { d1_databases: databases } = unstable_readConfig({ config: configPath, env: '' });
     const { workerOptions } = unstable_getMiniflareWorkerOptions(configPath, '');
-    const migrations = await migrationsIn(join(root, databases[0].migrations_dir), unstable_splitSqlQuery);
+    // Split here: an application has no wrangler.
+    const migrations = migrationsIn(join(root, databases[0].migrations_dir), unstable_splitSqlQuery);
     const settings = Object.fromEntries(KEPT.map((key) => [key, workerOptions[key]]));
     const [{ contents }] = await building;
     await mkdir(folder, { recursive: true });
@@ -39,14 +41,6 @@ export async function packWorker(folder) {
   } finally {
     await rm(out, { recursive: true, force: true });
   }
-}
-
-/** Split here: an application has no wrangler, which knows where a trigger ends. */
-async function migrationsIn(folder, split) {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
-  return Promise.all(
-    names.map(async (name) => ({ name, statements: split(await readFile(join(folder, name), 'utf8')) })),
-  );
 }
 
 /** Of what is in the bundle. */

@@ -18,8 +18,8 @@ Plays what an identity provider sends, for made-up people, and checks each
 answer. Without --url it starts the service in memory, with an empty org.
 
   --idp <name>       ${lines(IDP_NAMES)}
-  --url <address>    the SCIM base address, such as https://scim.example.com/scim/v2
-  --token <token>    the token of the org; or the environment variable SCIM_TOKEN
+  --url <address>    the SCIM base address: https://scim.example.com/scim/v2
+  --token <token>    the token of the org (or SCIM_TOKEN in the environment)
   --users <n>        how many people (default: 10)
   --groups <n>       how many groups (default: 0)
   --phase <names>    some of the phases, with commas between them:

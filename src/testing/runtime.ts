@@ -78,7 +78,8 @@ export async function openRuntime(worker: PackedWorker, options: RuntimeOptions)
   );
   try {
     await runtime.ready;
-    await applyMigrations(await runtime.getD1Database('DB', NAME), migrations);
+    const [database = ''] = Object.keys(worker.d1Databases);
+    await applyMigrations(await runtime.getD1Database(database, NAME), migrations);
   } catch (error) {
     await runtime.dispose().catch(() => {}); // what failed is told, not what failed after it
     throw error;

@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { checkedSeed, readSeed, SeedError } from '../../src/testing/seed';
 import { SimulationError, type SimulationOptions, simulate } from '../../src/testing/simulate/index';
+import { deviations } from '../support/recordings';
 import { type Fault, type StubScim, stubScim } from '../support/stub-scim';
 
 const play = ({ fetch }: StubScim, more: Partial<SimulationOptions> = {}) =>
@@ -123,6 +124,20 @@ it('a signal ends a simulation with its reason', async () => {
     return server.fetch(input, init);
   };
   await expect(play({ ...server, fetch }, { onPhase, signal: controller.signal })).rejects.toThrow('enough');
+});
+
+it('a request in the dialect of another provider is not what was recorded', async () => {
+  const patch = (op: string, value: unknown) => ({
+    method: 'PATCH',
+    path: '/Users/1',
+    headers: {},
+    body: { schemas: [], Operations: [{ op, path: 'active', value }] },
+  });
+  const forms = async (idp: string, op: string, value: unknown) =>
+    (await deviations(idp, [patch(op, value)])).filter((form) => form.startsWith('operation'));
+  expect(await forms('entra', 'Replace', 'False')).toEqual([]);
+  expect(await forms('entra', 'Replace', false)).toEqual(['operation on /Users: Replace active boolean']);
+  expect(await forms('jumpcloud', 'replace', 'False')).toEqual(['operation on /Users: replace active string']);
 });
 
 it.each<[Partial<Record<keyof SimulationOptions, unknown>>, string]>([

@@ -20,7 +20,7 @@ const FLOORS = [
   ['store/operations', 'store/archive', 'store/portal'],
   ['env.ts'],
   ['credentials', 'sessions'],
-  ['mirror', 'webhooks'],
+  ['mirror', 'webhooks', 'testing'],
   ['provisioning'],
   ['operator', 'signals'],
   ['coordinator.ts'],

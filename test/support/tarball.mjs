@@ -1,6 +1,6 @@
 /** The package as applications get it: built, packed, and installed without a network. */
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -45,13 +45,22 @@ export async function newTarball() {
       ]);
       return { publint: publint.code, attw: attw.code };
     },
-    async install() {
+    /** @param link packages of this checkout that the project has, too. */
+    async install({ link = [] } = {}) {
       const project = join(folder, `project-${++count}`);
       await mkdir(project);
       await writeFile(join(project, 'package.json'), '{ "private": true, "type": "module" }');
       await insist('npm', ['install', '--offline', '--no-audit', '--no-fund', file], project);
+      for (const name of link)
+        await symlink(join(root, 'node_modules', name), join(project, 'node_modules', name), 'dir');
       const said = ({ stdout, stderr }) => ({ stdout, stderr });
       return {
+        write: (name, text) => writeFile(join(project, name), text),
+        /** Runs a script of ours as the project's own. */
+        async file(script) {
+          await copyFile(script, join(project, 'main.mjs'));
+          return said(await execute(process.execPath, ['main.mjs'], project));
+        },
         async node(script) {
           await writeFile(join(project, 'main.mjs'), script);
           return said(await execute(process.execPath, ['main.mjs'], project));

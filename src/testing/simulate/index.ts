@@ -178,7 +178,7 @@ async function playPhase(play: Play, phase: Phase, verify: boolean): Promise<Pha
   };
 }
 
-/** What the application has now: nobody else looks so closely, and a wrong state is told with its request. */
+/** Compares what the application has now. Real providers rarely do; a test wants to know. */
 async function readBack({ client, each, idp }: Play, { people, groups }: Touched): Promise<void> {
   await each(
     people.filter(({ id }) => id !== undefined),

@@ -1,6 +1,7 @@
 /** Whether a domain is the customer's: its TXT record, asked of DNS over HTTPS (RFC 8484; the JSON form of the resolvers). */
 import { boundedText } from '../credentials/bounded-text';
 import { randomText } from '../credentials/secret';
+import { DAY } from '../duration';
 import { type Env, settings } from '../env';
 import type { Actor } from '../events';
 import { domainKey } from '../scim/address';
@@ -12,7 +13,7 @@ import type { Org } from './org';
 /** Milliseconds. */
 const PATIENCE = 5_000;
 /** A proved domain whose record has been missing for so long is not proved any more: a mistake in DNS can be put right. */
-const LOST_AFTER = 14 * 86_400_000;
+const LOST_AFTER = 14 * DAY;
 const CHECKS_PER_RUN = 10;
 /** Bytes of an answer. */
 const MAX_ANSWER = 65_536;

@@ -1,6 +1,7 @@
 /** Where the service is reached: what clients, metadata and operators are told. */
 import type { Context } from 'hono';
 import { settings } from '../env';
+import type { SourceType } from '../store/credentials/signal-sources';
 import type { App } from './context';
 
 /** The addresses of the OAuth API. `issuer` is our name in assertions and metadata, too. */
@@ -23,3 +24,7 @@ export const knowsPublicUrl = (c: Context<App>): boolean => settings(c.env).publ
 /** Where the service is reached from outside, without a slash at the end: PUBLIC_URL, or as it was reached just now. */
 export const publicUrl = (c: Context<App>): string =>
   settings(c.env).publicUrl ?? (c.var.isBinding ? NO_PUBLIC_URL : new URL(c.req.url).origin);
+
+/** Where an org receives signals of a type. */
+export const signalUrl = (c: Context<App>, orgId: string, type: SourceType): string =>
+  `${publicUrl(c)}/signals/${orgId}/${type === 'ssf' ? 'events' : type}`;

@@ -17,10 +17,11 @@ import {
   type SourceType,
 } from '../../store/credentials/signal-sources';
 import { Taken, Unmet } from '../../store/d1/batch';
+import { signalUrl } from '../addresses';
 import { readJson } from '../body';
 import type { App } from '../context';
 import { iso } from '../instants';
-import { forgetSource, signalUrl } from '../signals/authenticate';
+import { forgetSource } from '../signals/authenticate';
 import { body, readAs } from '../validator';
 import { address } from './oauth';
 import { by, orgOf } from './respond';

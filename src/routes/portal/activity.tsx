@@ -1,5 +1,6 @@
 /** What happened, and what was refused: the journal and the counted refusals, with filters, and as CSV. */
 import { Hono } from 'hono';
+import { DAY } from '../../duration';
 import { tell } from '../../operator/history';
 import { listRefusals } from '../../store/credentials/refusals';
 import { namesOfGroups } from '../../store/directory/subjects';
@@ -11,7 +12,6 @@ import { pathOf, render } from './layout';
 import { Card, Empty, Name, Select, Table, Time } from './parts';
 import { orgOf, type PortalApp, type PortalContext, type Visit } from './visit';
 
-const DAY = 86_400_000;
 const SHOWN = 100;
 const IN_FILE = 5_000;
 const KINDS = [

@@ -1,6 +1,7 @@
 /** How the org's provisioning is doing, and what to do about it. */
 import { Hono } from 'hono';
 import type { Child } from 'hono/jsx';
+import { DAY } from '../../duration';
 import { NEARLY_FULL, silence, WARN_EXPIRY } from '../../operator/advice';
 import { obstacleOf, stepOfRefusal } from '../../operator/set-up';
 import { listRefusals } from '../../store/credentials/refusals';
@@ -11,7 +12,6 @@ import { Badge, Card, Facts, Note, Time } from './parts';
 import { Obstacle } from './set-up';
 import { may, orgOf, type PortalApp } from './visit';
 
-const DAY = 86_400_000;
 /** Refused requests of the last days that are told here. */
 const TOLD = 3;
 

@@ -1,5 +1,6 @@
 /** What the portal's pages are made of: marks, times, values to copy, forms, tables. */
 import type { Child, FC, PropsWithChildren } from 'hono/jsx';
+import { DAY } from '../../duration';
 import type { Visit } from './visit';
 
 export type Mark = 'works' | 'failed' | 'waiting' | 'warn';
@@ -62,7 +63,7 @@ export const Card: FC<PropsWithChildren<{ title?: Child; end?: Child; id?: strin
 export const Name: FC<{ of: unknown }> = ({ of }) => <bdi>{String(of ?? '')}</bdi>;
 
 const UNITS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
-  ['day', 86_400_000],
+  ['day', DAY],
   ['hour', 3_600_000],
   ['minute', 60_000],
 ];

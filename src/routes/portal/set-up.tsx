@@ -2,6 +2,7 @@
 import { Hono } from 'hono';
 import { raw } from 'hono/html';
 import type { Child, FC } from 'hono/jsx';
+import { DAY } from '../../duration';
 import { isFinished, obstacleOf, type Step, type StepName, stepsOf } from '../../operator/set-up';
 import { previewLinks } from '../../provisioning/link-preview';
 import type { Org } from '../../provisioning/org';
@@ -21,7 +22,6 @@ import { type Page, pathOf, render } from './layout';
 import { Act, Badge, Card, Choice, Copy, Form, Icon, Name, Note, Select, Time } from './parts';
 import { expectMay, may, notHere, orgOf, type PortalApp, type PortalContext, type Visit } from './visit';
 
-const DAY = 86_400_000;
 const NAMES: readonly StepName[] = [
   'idp',
   'sso',

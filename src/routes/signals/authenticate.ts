@@ -17,16 +17,12 @@ import { findSource, type SignalSource, SourceGone, type SourceType } from '../.
 import type { OrgStore } from '../../store/org/open';
 import { becomeSeen, failedTooOften, Recent, signalsTooFast, strangerTooOften } from '../access/rate-limits';
 import { noteRefusal } from '../access/refusal';
-import { publicUrl } from '../addresses';
+import { publicUrl, signalUrl } from '../addresses';
 import { type App, actorOf } from '../context';
 import { orgFor } from '../org';
 
 /** As the service makes ids of orgs (credentials/secret.ts). */
 const ORG_ID = /^[0-9A-Za-z]{12}$/;
-
-/** Where an org receives signals of a type. */
-export const signalUrl = (c: Context<App>, orgId: string, type: SourceType): string =>
-  `${publicUrl(c)}/signals/${orgId}/${type === 'ssf' ? 'events' : type}`;
 
 /** A signal whose signature is right. */
 export interface Signal {

@@ -5,9 +5,9 @@
  */
 import type { Context } from 'hono';
 import { notFound } from '../../scim/error';
-import { publicUrl } from '../addresses';
+import { publicUrl, signalUrl } from '../addresses';
 import type { App } from '../context';
-import { orgIdOf, signalUrl } from './authenticate';
+import { orgIdOf } from './authenticate';
 
 export function signalMetadata(c: Context<App>): Response {
   const orgId = orgIdOf(c);

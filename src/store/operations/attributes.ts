@@ -1,10 +1,10 @@
 /** Which attributes an identity provider sends, counted by day: what is kept, and what the schemas do not have. Names alone. */
 import { sql } from 'drizzle-orm';
+import { DAY } from '../../duration';
 import { runBatch } from '../d1/batch';
 import { BufferedCounter } from '../d1/buffered-counter';
 import type { OrgStore } from '../org/open';
 
-const DAY = 86_400_000;
 /** Names of an org that have a row of their own on a day. */
 const MAX_NAMES = 200;
 

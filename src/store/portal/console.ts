@@ -1,8 +1,7 @@
 /** What the vendor's console tells of many orgs at once. Each is asked for by its own keys. */
 import { sql } from 'drizzle-orm';
+import { DAY } from '../../duration';
 import { runBatch } from '../d1/batch';
-
-const DAY = 86_400_000;
 
 export interface Glance {
   /** Requests that were refused since yesterday. */

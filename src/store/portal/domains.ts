@@ -1,5 +1,6 @@
 /** Domains that a customer proves by a TXT record: asked for, found, lost, removed. A proved one is one of `verifiedDomains`. */
 import { type SQL, sql } from 'drizzle-orm';
+import { DAY } from '../../duration';
 import type { Actor, EventType } from '../../events';
 import { runBatch } from '../d1/batch';
 import { expect } from '../d1/expect';
@@ -9,7 +10,7 @@ import type { OrgStore } from '../org/open';
 
 /** Domains that an org may have at once, proved or not. */
 export const MAX_DOMAINS = 50;
-const WEEK = 7 * 86_400_000;
+const WEEK = 7 * DAY;
 
 /** Instants are epoch milliseconds. */
 export interface Domain {

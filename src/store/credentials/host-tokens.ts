@@ -6,7 +6,8 @@ import { type SQL, sql } from 'drizzle-orm';
 import { runBatch } from '../d1/batch';
 import { allDatabases, type Databases } from '../d1/databases';
 import { expect } from '../d1/expect';
-import type { Row } from '../d1/rows';
+import { orAbsent, type Row, selected } from '../d1/rows';
+import { hostTokens } from '../d1/tables';
 import { type HostScope, isGoodHostToken, isOrgOfHostToken, mayAsk } from '../org/caller';
 
 /** Instants are epoch milliseconds. */
@@ -30,20 +31,21 @@ export interface NewSecret {
   readonly now: number;
 }
 
-const SELECT = sql`SELECT name, mask, scopes, created_at, created_by, replaced_at, grace_until, orgs IS NOT NULL AS is_limited,
+const OWN = selected(hostTokens, 'name', 'mask', 'scopes', 'createdAt', 'createdBy', 'replacedAt', 'graceUntil');
+const SELECT = sql`SELECT ${OWN.sql}, orgs IS NOT NULL AS is_limited,
   (SELECT json_group_array(slug) FROM (SELECT slug FROM orgs WHERE id IN (SELECT value FROM json_each(host_tokens.orgs))
     ORDER BY slug)) AS slugs FROM host_tokens`;
 
-const tokenOf = (row: Row): HostToken => ({
-  name: row['name'] as string,
-  mask: row['mask'] as string,
-  orgs: row['is_limited'] === 1 ? (JSON.parse(row['slugs'] as string) as string[]) : undefined,
-  scopes: JSON.parse(row['scopes'] as string) as HostScope[],
-  createdAt: row['created_at'] as number,
-  createdBy: row['created_by'] as string,
-  replacedAt: (row['replaced_at'] as number | null) ?? undefined,
-  graceUntil: (row['grace_until'] as number | null) ?? undefined,
-});
+function tokenOf(row: Row): HostToken {
+  const { scopes, replacedAt, graceUntil, ...own } = OWN.rowOf(row);
+  return {
+    ...own,
+    orgs: row['is_limited'] === 1 ? (JSON.parse(row['slugs'] as string) as string[]) : undefined,
+    scopes: JSON.parse(scopes) as HostScope[],
+    replacedAt: orAbsent(replacedAt),
+    graceUntil: orAbsent(graceUntil),
+  };
+}
 
 /** Where each of these is found: by hash, whichever org is asked about, so every database has them. */
 const everywhere = async (databases: Databases, statements: readonly SQL[]): Promise<Row[][]> => {

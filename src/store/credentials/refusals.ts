@@ -1,7 +1,8 @@
 /** Refused requests that can be attributed to an org, counted by day, reason, credential, client and address. */
 import { sql } from 'drizzle-orm';
 import { runBatch } from '../d1/batch';
-import type { Row } from '../d1/rows';
+import { orAbsent, type Row, rowOf } from '../d1/rows';
+import { credentials, refusals } from '../d1/tables';
 import type { OrgStore } from '../org/open';
 import { type Credential, credentialOf } from './credentials';
 
@@ -71,19 +72,23 @@ export interface Presenter {
   readonly credential: Held;
 }
 
-const heldOf = (row: Row): Held => ({ ...credentialOf(row), kind: row['kind'] as string });
+const rowOfPresented = rowOf(credentials, 'hash', 'orgId', 'kind');
+
+const heldOf = (row: Row): Held => ({ ...credentialOf(row), kind: rowOfPresented(row).kind });
 
 /** @returns what is known, by hash: dead ones, too. One round trip. */
 export async function findPresenters(db: D1Database, hashes: readonly string[]): Promise<Map<string, Presenter>> {
   const [rows] = await runBatch(db, [
-    sql`SELECT credentials.*, orgs.slug AS org_slug FROM json_each(${JSON.stringify(hashes)}) AS presented
+    sql<
+      Row & { readonly org_slug: string }
+    >`SELECT credentials.*, orgs.slug AS org_slug FROM json_each(${JSON.stringify(hashes)}) AS presented
       CROSS JOIN credentials ON credentials.hash = presented.value JOIN orgs ON orgs.id = credentials.org_id`,
   ]);
   return new Map(
-    rows!.map((row) => [
-      row['hash'] as string,
-      { orgId: row['org_id'] as string, slug: row['org_slug'] as string, credential: heldOf(row) },
-    ]),
+    rows!.map((row) => {
+      const { hash, orgId } = rowOfPresented(row);
+      return [hash, { orgId, slug: row.org_slug, credential: heldOf(row) }];
+    }),
   );
 }
 
@@ -143,10 +148,14 @@ export interface Refusal {
   readonly successor: number | undefined;
 }
 
+const rowOfRefusal = rowOf(refusals, 'reason', 'hint', 'client', 'address', 'count', 'firstAt', 'lastAt');
+
 /** The latest first, a few hundred at most. @param since epoch milliseconds: those that have happened since. */
 export async function listRefusals(store: OrgStore, since: number): Promise<Refusal[]> {
   const [rows] = await store.read(
-    sql`SELECT refusals.*, credentials.*, (SELECT min(next.generation) FROM credentials AS next
+    sql<
+      Row & { readonly successor: number | null }
+    >`SELECT refusals.*, credentials.*, (SELECT min(next.generation) FROM credentials AS next
         WHERE next.org_id = credentials.org_id AND next.kind = credentials.kind AND next.subject = credentials.subject
         AND next.generation > credentials.generation AND next.created_at >= credentials.replaced_at) AS successor
       FROM refusals LEFT JOIN credentials
@@ -154,15 +163,13 @@ export async function listRefusals(store: OrgStore, since: number): Promise<Refu
       WHERE refusals.org_id = ${store.org} AND last_at >= ${since} ORDER BY last_at DESC, count DESC
       LIMIT CAST(${MAX_LISTED} AS INTEGER)`,
   );
-  return rows!.map((row) => ({
-    reason: row['reason'] as Reason,
-    hint: row['hint'] as string,
-    client: row['client'] as string,
-    address: row['address'] as string,
-    count: row['count'] as number,
-    firstAt: row['first_at'] as number,
-    lastAt: row['last_at'] as number,
-    credential: row['id'] === null ? undefined : heldOf(row),
-    successor: (row['successor'] as number | null) ?? undefined,
-  }));
+  return rows!.map((row) => {
+    const { reason, ...counted } = rowOfRefusal(row);
+    return {
+      ...counted,
+      reason: reason as Reason,
+      credential: row['id'] === null ? undefined : heldOf(row),
+      successor: orAbsent(row.successor),
+    };
+  });
 }

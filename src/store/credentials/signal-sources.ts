@@ -2,7 +2,8 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import { expect } from '../d1/expect';
-import type { Row } from '../d1/rows';
+import { orAbsent, type Row, rowOf } from '../d1/rows';
+import { signalSources } from '../d1/tables';
 import { count, record } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import type { Once } from './oauth-clients';
@@ -49,21 +50,21 @@ export interface SignalSource {
 
 export type NewSource = Omit<SignalSource, 'createdAt' | 'verifiedAt' | 'lastSignalAt'>;
 
-const sourceOf = (row: Row): SignalSource => ({
-  id: row['id'] as string,
-  type: row['type'] as SourceType,
-  issuer: row['issuer'] as string,
-  jwksUrl: row['jwks_url'] as string,
-  audience: (row['audience'] as string | null) ?? undefined,
-  subject: row['subject'] as SignalSource['subject'],
-  policy: JSON.parse(row['policy'] as string) as Policy,
-  stream: row['stream'] === null ? undefined : (JSON.parse(row['stream'] as string) as Stream),
-  status: (row['status'] as string | null) ?? undefined,
-  verifiedAt: (row['verified_at'] as number | null) ?? undefined,
-  lastSignalAt: (row['last_signal_at'] as number | null) ?? undefined,
-  createdAt: row['created_at'] as number,
-  createdBy: row['created_by'] as string,
-});
+const rowOfSource = rowOf(signalSources);
+
+function sourceOf(row: Row): SignalSource {
+  const { orgId: _, type, audience, policy, stream, status, verifiedAt, lastSignalAt, ...own } = rowOfSource(row);
+  return {
+    ...own,
+    type: type as SourceType,
+    audience: orAbsent(audience),
+    policy: JSON.parse(policy) as Policy,
+    stream: stream === null ? undefined : (JSON.parse(stream) as Stream),
+    status: orAbsent(status),
+    verifiedAt: orAbsent(verifiedAt),
+    lastSignalAt: orAbsent(lastSignalAt),
+  };
+}
 
 /** One of the org, as a condition. */
 const one = (store: OrgStore, id: string): SQL => sql`org_id = ${store.org} AND id = ${id}`;

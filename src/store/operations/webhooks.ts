@@ -1,10 +1,11 @@
 /** Endpoints of webhooks, as operators see them: added, listed, switched, begun again, removed. */
-import { type SQL, sql } from 'drizzle-orm';
+import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { Actor, WebhookEvent } from '../../events';
 import { runBatch } from '../d1/batch';
 import { allDatabases, type Databases } from '../d1/databases';
 import { expect } from '../d1/expect';
-import type { Row } from '../d1/rows';
+import { orAbsent, type Row, rowOf } from '../d1/rows';
+import { webhookLines, webhooks } from '../d1/tables';
 import { count, record } from '../journal/record';
 import type { OrgStore } from '../org/open';
 
@@ -60,37 +61,40 @@ export interface NewWebhook {
   readonly createdBy: string;
 }
 
-const optional = <T>(value: unknown) => (value as T | null) ?? undefined;
+const rowOfWebhook = rowOf(webhooks);
 
-export const webhookOf = (row: Row): Webhook => ({
-  id: row['id'] as string,
-  org: row['org_id'] === ALL_ORGS ? undefined : { id: row['org_id'] as string, slug: row['slug'] as string },
-  url: row['url'] as string,
-  types: JSON.parse(row['types'] as string) as string[],
-  secret: row['secret'] as string,
-  mask: row['mask'] as string,
-  previousSecret: optional<string>(row['previous_secret']),
-  previousUntil: optional<number>(row['previous_until']),
-  createdAt: row['created_at'] as number,
-  createdBy: row['created_by'] as string,
-  disabledAt: optional<number>(row['disabled_at']),
-});
+/** @param row with the `slug` of its org. */
+export function webhookOf(row: Row): Webhook {
+  const { orgId, types, previousSecret, previousUntil, disabledAt, ...own } = rowOfWebhook(row);
+  return {
+    ...own,
+    org: orgId === ALL_ORGS ? undefined : { id: orgId, slug: row['slug'] as string },
+    types: JSON.parse(types) as string[],
+    previousSecret: orAbsent(previousSecret),
+    previousUntil: orAbsent(previousUntil),
+    disabledAt: orAbsent(disabledAt),
+  };
+}
 
-export const LINE = sql.raw(`l.seq AS line_seq, l.due_at AS line_due, l.failures AS line_failures,
-  l.failing_since AS line_failing, l.last_error AS line_error, l.delivered_at AS line_delivered,
-  l.disabled_at AS line_disabled, l.disabled_why AS line_why, l.replays AS line_replays`);
+const rowOfLine = rowOf(webhookLines);
+const LINE_COLUMNS = Object.values(getTableColumns(webhookLines)).map(({ name }) => name);
 
-export const lineOf = (row: Row): Line => ({
-  seq: row['line_seq'] as number,
-  dueAt: optional<number>(row['line_due']),
-  failures: row['line_failures'] as number,
-  failingSince: optional<number>(row['line_failing']),
-  lastError: optional<string>(row['line_error']),
-  deliveredAt: optional<number>(row['line_delivered']),
-  disabledAt: optional<number>(row['line_disabled']),
-  disabledWhy: optional<'operator' | 'failing' | 'gone'>(row['line_why']),
-  replays: row['line_replays'] as number,
-});
+/** The columns of a line, under names that those of its webhook do not have. */
+export const LINE = sql.raw(LINE_COLUMNS.map((name) => `l.${name} AS line_${name}`).join(', '));
+
+export function lineOf(row: Row): Line {
+  const line = rowOfLine(Object.fromEntries(LINE_COLUMNS.map((name) => [name, row[`line_${name}`]])));
+  const { dueAt, failingSince, lastError, deliveredAt, disabledAt, disabledWhy } = line;
+  return {
+    ...{ seq: line.seq, failures: line.failures, replays: line.replays },
+    dueAt: orAbsent(dueAt),
+    failingSince: orAbsent(failingSince),
+    lastError: orAbsent(lastError),
+    deliveredAt: orAbsent(deliveredAt),
+    disabledAt: orAbsent(disabledAt),
+    disabledWhy: orAbsent(disabledWhy),
+  };
+}
 
 const insert = (orgId: SQL, { id, url, types, secret, mask, createdBy }: NewWebhook, now: number) =>
   sql`INSERT INTO webhooks (org_id, id, url, types, secret, mask, created_at, created_by)

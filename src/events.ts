@@ -43,7 +43,7 @@ export type EventType =
   | 'seats.warning';
 
 /**
- * Of accounts that the host app had already: brought in by an import, and taken over by the identity provider (`linked`).
+ * Of accounts that the application had already: brought in by an import, and taken over by the identity provider (`linked`).
  * Of those that the vendor protects, and what was refused for it. Of personal data that was removed.
  */
 export type PeopleEvent =

@@ -1,5 +1,5 @@
 /**
- * People whom the host app has already, brought in before an identity provider knows of them. What becomes of an account
+ * People whom the application has already, brought in before an identity provider knows of them. What becomes of an account
  * is decided by what is there; a chunk of them is read in one round trip and written in another.
  */
 import type { Details, EventDraft } from '../events';
@@ -26,7 +26,7 @@ import { creation, detailsOf, replacement } from './lifecycle';
 import { type Org, publishAll, type TypedOrg } from './org';
 import { retried } from './retry';
 
-/** An account as the host app has it: a SCIM User, with an `id` and `protected` of its own if it says so. */
+/** An account as the application has it: a SCIM User, with an `id` and `protected` of its own if it says so. */
 export interface Offered {
   /** Where it stands in the file. */
   readonly line: number;
@@ -110,7 +110,7 @@ function readAccount({ types }: TypedOrg, { line, account }: Offered): Read {
     throw invalidValue('protected: true or false was expected');
   const quirks: Quirks = new Set();
   const resource = readResource(types.user, account, quirks);
-  quirks.delete('missing-schemas'); // what a host app writes out is no message
+  quirks.delete('missing-schemas'); // what an application writes out is no message
   return { line, id: id as string | undefined, isProtected, resource, quirks };
 }
 
@@ -292,7 +292,7 @@ function obstacle({ id, resource }: Read, { account, named, buried, sameExternal
     if (account.id !== id) return `the account ${named.id} has this userName, but another id`;
     if (named.id !== id) return `the id belongs to another account than the userName, which is that of ${named.id}`;
   }
-  // With its id the host app says whose name it is.
+  // With its id the application says whose name it is.
   if (named && id === undefined && !isSameName(resource, named))
     return `the userName differs from that of the account ${named.id} in few letters: add the id of the account`;
   if (sameExternalId !== undefined) return `the account ${sameExternalId} has the same externalId`;

@@ -41,7 +41,7 @@ export function meaningOf<A extends Account>(said: Resource, alike: Alike<A>, se
   return deleted ? { is: 'deleted', account: deleted } : meaningOfAddress(said, alike.addressed, settings);
 }
 
-/** The one live account with the externalId, if a POST may go on with it: deactivated, or the host app's own. */
+/** The one live account with the externalId, if a POST may go on with it: deactivated, or the application's own. */
 function continued<A extends Account>([account, another]: readonly A[], settings: OrgSettings): A | undefined {
   if (account === undefined || another !== undefined) return undefined;
   return (account.isUnlinked ? mayLink(settings) : !account.isActive) ? account : undefined;

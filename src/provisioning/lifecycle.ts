@@ -8,7 +8,7 @@ export interface Change {
   readonly type: EventType;
   /** Sessions issued until now must die. */
   readonly endsSessions: boolean;
-  /** The state that host apps see has changed: a flag must be written. */
+  /** The state that applications see has changed: a flag must be written. */
   readonly isPublished: boolean;
 }
 

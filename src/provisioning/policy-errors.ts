@@ -63,7 +63,7 @@ function unknownRole(org: Org): ScimError {
   );
 }
 
-/** The account is the host app's own, and the org does not link (`linking`). */
+/** The account is the application's own, and the org does not link (`linking`). */
 export function notLinked(org: Org): ScimError {
   const sentence =
     'The account was not created by the identity provider, and this organization does not link such accounts (linking: off).';

@@ -30,7 +30,7 @@ export async function getUser(org: Org, id: string, toChange = false): Promise<S
 
 /**
  * A new user, or one whom we know (identity.ts): an account that was deactivated or deleted comes back under its id, and one
- * that the host app had before is linked. An ordinary POST takes one round trip: its own batch notices what may be known.
+ * that the application had before is linked. An ordinary POST takes one round trip: its own batch notices what may be known.
  *
  * @throws ScimError 400; 403 when the plan has no seat for them, or they are protected; 409 uniqueness when the userName or
  *   the externalId is somebody else's; 429 when they would be taken out and the deactivation limit holds that.
@@ -102,7 +102,7 @@ function comeBack(org: TypedOrg, before: StoredUser, said: Resource, quirks: Qui
 }
 
 /**
- * The account that the host app had, under its id. What the identity provider does not say stays as it is, and so do
+ * The account that the application had, under its id. What the identity provider does not say stays as it is, and so do
  * the e-mail addresses whatever it says: somebody who can choose addresses there must not get another person's password
  * reset.
  */

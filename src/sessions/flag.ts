@@ -1,5 +1,5 @@
 /**
- * The revocation flag in KV: the contract that host apps read. One key per user and one per org; what they say is
+ * The revocation flag in KV: the contract that applications read. One key per user and one per org; what they say is
  * state, so writing one twice is harmless. No personal data: ids only. Imports nothing.
  */
 
@@ -23,8 +23,8 @@ export interface Flag {
 }
 
 /**
- * What the service writes: format 1 with both names, so that host apps of every version read the same flag. Format 2 has
- * `validAfter` alone. It is read already, and can be written once no host app is left that knows only the first name.
+ * What the service writes: format 1 with both names, so that applications of every version read the same flag. Format 2 has
+ * `validAfter` alone. It is read already, and can be written once no application is left that knows only the first name.
  */
 export const flagText = (active: boolean, validAfter: number): string =>
   JSON.stringify({ v: 1, active, validAfter, notBefore: validAfter } satisfies Flag);

@@ -10,7 +10,7 @@ const KEY = 'canary:v1';
 export const PROBE_INTERVAL = 300;
 /** Seconds: the run of the cron that is nearest to the interval writes, whatever its second. */
 const SLACK = 30;
-/** As host apps read their flags (check.ts), so that the probe is cached as they are. */
+/** As applications read their flags (check.ts), so that the probe is cached as they are. */
 const CACHE_TTL = 30;
 
 /** Whole seconds. */

@@ -1,4 +1,4 @@
-/** The org's groups as the host app's roles: who is in them is the identity provider's, what they allow the administrator's. */
+/** The org's groups as the application's roles: who is in them is the identity provider's, what they allow the administrator's. */
 import { Hono } from 'hono';
 import * as z from 'zod/mini';
 import { underTypes } from '../../provisioning/schemas';
@@ -18,7 +18,7 @@ import { body } from '../validator';
 import { orgOf } from './respond';
 
 const MAX_PERMISSIONS = 100;
-/** Words that a host app compares. A comma parts them on a command line, so none has one. */
+/** Words that an application compares. A comma parts them on a command line, so none has one. */
 export const permission = z
   .string('a string was expected')
   .check(

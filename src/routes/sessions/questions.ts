@@ -1,4 +1,4 @@
-/** What a host app asks, whichever way it comes: unknown input -> a question -> the answer. Each is one D1 round trip. */
+/** What an application asks, whichever way it comes: unknown input -> a question -> the answer. Each is one D1 round trip. */
 import * as z from 'zod/mini';
 import { type EndCause, latestEnd } from '../../end-cause';
 import { domainOf } from '../../scim/address';

@@ -1,5 +1,5 @@
 /**
- * `scim-worker/sessions`: what a host app imports to ask whether a session is still good. Nothing in this folder needs a
+ * `scim-worker/sessions`: what an application imports to ask whether a session is still good. Nothing in this folder needs a
  * dependency, a build or anything outside src/sessions: Workers, Node (22.18 and later strip the types) and bundlers
  * take it as it is. Through its own `node_modules` Node strips no types: link the package by its path, or bundle it.
  */

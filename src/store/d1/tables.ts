@@ -360,7 +360,7 @@ export const users = sqliteTable(
     deletedAt: integer('deleted_at'),
     /** A tombstone of which nothing but the id is left: userName '', no externalId, empty documents. */
     erasedAt: integer('erased_at'),
-    /** Who brought the account: the identity provider, or the host app by an import. */
+    /** Who brought the account: the identity provider, or the application by an import. */
     origin: text('origin', { enum: ['idp', 'host'] })
       .notNull()
       .default('idp'),
@@ -492,7 +492,7 @@ export const memberships = sqliteTable(
 );
 
 /**
- * What a group, which is a role to the host app, allows. The administrator's and no attribute of SCIM's: no push touches
+ * What a group, which is a role to the application, allows. The administrator's and no attribute of SCIM's: no push touches
  * it. WITHOUT ROWID in the migration.
  */
 export const groupPermissions = sqliteTable(

@@ -1,5 +1,5 @@
 /**
- * Accounts that the host app had before there was an identity provider: what is there of them, and a chunk of them
+ * Accounts that the application had before there was an identity provider: what is there of them, and a chunk of them
  * written at once. Each statement is of all of the chunk, however large it is.
  */
 import { type SQL, sql } from 'drizzle-orm';

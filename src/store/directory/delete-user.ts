@@ -37,7 +37,7 @@ function deletion(store: OrgStore, id: string, actor: Actor) {
  *
  * @param versions only at one of these versions (If-Match); undefined: at any.
  * @param isLimited false: the operator has released it from the deactivation limit.
- * @throws Unmet `found`: there is no such user at such a version. Unmet `linking`: it is the host app's own. Unmet
+ * @throws Unmet `found`: there is no such user at such a version. Unmet `linking`: it is the application's own. Unmet
  *   `protected`, `rejected`, `brake`: it may not go, or not yet.
  * @returns what is to be published.
  */

@@ -1,6 +1,6 @@
 /**
  * Whom a POST may mean, as conditions of the batch that would make a new account: an account that was deleted, a live one
- * with the same externalId, one of the host app with the same address. A condition may find too many; what is found is
+ * with the same externalId, one of the application with the same address. A condition may find too many; what is found is
  * judged one by one (provisioning/identity.ts), and passed over in the next attempt. What the org's profile rules out is
  * not asked.
  */
@@ -72,7 +72,7 @@ export function withAddress(store: OrgStore, { addressForms }: Likeness): SQL | 
     CROSS JOIN users ON users.seq = found.user_seq WHERE true`;
 }
 
-/** Exactly one live account has the externalId, and a POST may go on with it: deactivated, or the host app's own. */
+/** Exactly one live account has the externalId, and a POST may go on with it: deactivated, or the application's own. */
 function isContinued(store: OrgStore, likeness: Likeness, passedOver: readonly string[]): SQL {
   const found = withExternalId(store, likeness);
   const mayGoOn = mayLink(store.profile.settings)

@@ -1,4 +1,4 @@
-/** Accounts that the host app had before, and that the identity provider has not written to yet (setting `linking`). */
+/** Accounts that the application had before, and that the identity provider has not written to yet (setting `linking`). */
 import { sql } from 'drizzle-orm';
 import type { OrgSettings } from '../org/settings';
 

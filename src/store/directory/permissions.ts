@@ -1,4 +1,4 @@
-/** Groups as the host app's roles: what the administrator lets their members do. No identity provider sees or moves it. */
+/** Groups as the application's roles: what the administrator lets their members do. No identity provider sees or moves it. */
 import { sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import { DEFAULT_PAGE, type Query } from '../../scim/query';

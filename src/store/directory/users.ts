@@ -33,7 +33,7 @@ export interface StoredUser extends Stored {
   /** Who brought the account, and since when an imported one is the identity provider's; epoch milliseconds. */
   readonly origin: 'idp' | 'host';
   readonly linkedAt: number | undefined;
-  /** The host app had the account before, and the identity provider has not written to it yet. */
+  /** The application had the account before, and the identity provider has not written to it yet. */
   readonly isUnlinked: boolean;
   /** The identity provider can neither deactivate nor delete it. */
   readonly isProtected: boolean;

@@ -1,4 +1,4 @@
-/** What of the journal bears on sessions, as host apps are told it: as states. */
+/** What of the journal bears on sessions, as applications are told it: as states. */
 import { sql } from 'drizzle-orm';
 import { type EndCause, endCauseIn } from '../../end-cause';
 import { runBatch } from '../d1/batch';

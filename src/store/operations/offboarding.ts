@@ -1,6 +1,6 @@
 /**
  * What an org's offboarding finds and does: who is attached, and their deactivation, chunk by chunk. Attached is whom the
- * identity provider has brought or taken over; accounts that only the host app knows are its own, and stay as they are.
+ * identity provider has brought or taken over; accounts that only the application knows are its own, and stay as they are.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';

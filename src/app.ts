@@ -45,7 +45,7 @@ app.notFound(async (c) => {
 app.onError((error, c) => {
   if (error instanceof ScimError) return scimError(c, error);
   if (error instanceof Misconfigured) return scimError(c, misconfigured(error));
-  if (error instanceof Busy) return scimError(c, unavailable('The directory is busy: try again in a moment', 2));
+  if (error instanceof Busy) return scimError(c, unavailable(error.told, error.retryAfter));
   logUnexpected(c, error);
   return scimError(c, new ScimError(500, undefined, SERVICE_FAILED));
 });

@@ -3,6 +3,7 @@
  * tokens, one line per user for publishing revocations, the holder of its hosts' streams, and the sender of its webhooks. D1 stays the truth; the
  * object owns the order.
  */
+
 import { DurableObject } from 'cloudflare:workers';
 import {
   cancel,
@@ -19,6 +20,7 @@ import {
 import { hashOf } from './credentials/secret';
 import { type Env, settings } from './env';
 import type { Actor } from './events';
+import { workOnMove } from './operator/move';
 import { type FlagWrite, flagWriteOf } from './sessions/publish';
 import { Streams } from './sessions/push';
 import { Settlement } from './sessions/settlement';
@@ -26,8 +28,10 @@ import { WrittenStates } from './sessions/written-states';
 import type { Credential, Expected, Line } from './store/credentials/credentials';
 import { tokensThatMayCheck } from './store/credentials/host-tokens';
 import { type Ended, type Rotated, retirePredecessor, revokeCredentials } from './store/credentials/rotation';
-import { databaseOf } from './store/d1/databases';
+import type { Database } from './store/d1/database';
+import { databaseOf, isSpread } from './store/d1/databases';
 import { type Publication, pendingPublications, readPublication, settle, WHOLE_ORG } from './store/journal/outbox';
+import { OLD_COPY } from './store/operations/moves';
 import { type OrgStore, openStore } from './store/org/open';
 import { Deliveries } from './webhooks/deliveries';
 
@@ -67,6 +71,7 @@ export class OrgCoordinator extends DurableObject<Env> {
   readonly #waiting = new Map<string, Turn>();
   readonly #writtenAt = new Map<string, number>();
   #failures = 0;
+  #isMoving = false;
   readonly #written = new WrittenStates(this.ctx.storage.kv);
   readonly #settlement = new Settlement(
     (published) => settle(this.#db, this.#orgId, published),
@@ -105,7 +110,7 @@ export class OrgCoordinator extends DurableObject<Env> {
     return name;
   }
 
-  get #db(): D1Database {
+  get #db(): Database {
     return databaseOf(this.env, this.#orgId);
   }
 
@@ -177,6 +182,23 @@ export class OrgCoordinator extends DurableObject<Env> {
     this.#deliveries.pump();
   }
 
+  /** Goes on with the move of the org to another database. Returns at once. */
+  moveSoon(): void {
+    if (this.#isMoving) return;
+    this.#isMoving = true;
+    const work = async () => {
+      try {
+        const hasMore = await workOnMove(this.env, this.#orgId, Date.now() - OLD_COPY);
+        if (hasMore) await this.#wakeAt(Date.now());
+      } catch (error) {
+        console.error(JSON.stringify({ message: 'a move could not go on yet', error: String(error) }));
+      } finally {
+        this.#isMoving = false;
+      }
+    };
+    this.ctx.waitUntil(work());
+  }
+
   /** Opens a stream for a host (routes/sessions/stream.ts, which has checked everything). */
   override fetch(request: Request): Response {
     const { searchParams: asked } = new URL(request.url);
@@ -194,6 +216,7 @@ export class OrgCoordinator extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
+    if (isSpread(this.env)) this.moveSoon();
     this.#deliveries.pump(); // beside the revocations, which wait for no endpoint
     try {
       await this.#goOn();

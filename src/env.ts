@@ -24,6 +24,8 @@ export interface Env extends Databases {
   readonly REGION?: string;
   /** JSON: where each region is served, `{"us":"https://us.scim.example.com", …}`. */
   readonly REGION_URLS?: string;
+  /** JSON: where databases are that are not in REGION, `{"DB_3":"eu"}`. */
+  readonly DATABASE_RESIDENCY?: string;
   /** Where Durable Objects run and store (`eu`, `us`, …); unset: anywhere. Another one means other objects. */
   readonly DO_JURISDICTION?: string;
   /** What counts towards D1's 1,000 queries of a request: `batches` (unset) or `statements`. */

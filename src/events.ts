@@ -9,6 +9,8 @@ export type EventType =
   | 'org.signed_out'
   | 'org.exported'
   | 'org.imported'
+  /** To another database (operator/move.ts). */
+  | `org.${'move_started' | 'moved' | 'move_cancelled'}`
   | 'scim.enabled'
   | 'scim.disabled'
   | CredentialEvent

@@ -3,7 +3,9 @@ import type { Env } from '../env';
 import { checkDueDomains } from '../provisioning/domains';
 import { removeWaiting } from '../provisioning/removal';
 import { writeKvProbe } from '../sessions/kv-lag';
+import { adoptAll } from '../store/operations/shards';
 import { cleanUp, warn } from './credentials';
+import { remindOfMoves } from './moves';
 import { sweep } from './publications';
 import { retain } from './retention';
 import { remindOfWebhooks } from './webhooks';
@@ -19,6 +21,8 @@ export async function runCron(env: Env): Promise<void> {
     removeWaiting(env),
     checkDueDomains(env),
     remindOfWebhooks(env),
+    remindOfMoves(env),
+    adoptAll(env),
   ]);
   const failed = done.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
   if (failed.length > 0)

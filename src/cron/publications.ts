@@ -18,16 +18,14 @@ const FLAGS_PER_SWEEP = 200;
  * @throws Error when an org could not be reached, after all others were; the next sweep tries again.
  */
 export async function sweep(env: Databases & Pick<Env, 'ORG_COORDINATOR' | 'DO_JURISDICTION'>): Promise<void> {
-  const orgs: string[] = [];
-  for (const db of allDatabases(env)) {
-    await askForOrgFlags(db, Date.now(), FLAGS_PER_SWEEP);
-    orgs.push(...(await orgsWithPending(db, ORGS_PER_SWEEP)));
-  }
+  const swept = await Promise.allSettled(
+    allDatabases(env).map(async (db) => {
+      await askForOrgFlags(db, Date.now(), FLAGS_PER_SWEEP);
+      return orgsWithPending(db, ORGS_PER_SWEEP);
+    }),
+  );
+  const orgs = swept.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
   const drained = await Promise.allSettled(orgs.map((orgId) => coordinatorOf(env, orgId).drain()));
-  const failed = drained.filter((result) => result.status === 'rejected');
-  if (failed.length > 0)
-    throw new AggregateError(
-      failed.map((result) => result.reason),
-      'the sweep left orgs behind',
-    );
+  const failed = [...swept, ...drained].flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
+  if (failed.length > 0) throw new AggregateError(failed, 'the sweep left orgs behind');
 }

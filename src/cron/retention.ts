@@ -1,7 +1,9 @@
 /** The cron's work on what is not kept for ever: events, and tombstones where the org says so, by age. */
 import { DAY, parseDuration } from '../duration';
 import { ScimError } from '../scim/error';
-import { allDatabases, type Databases } from '../store/d1/databases';
+import type { Database } from '../store/d1/database';
+import { type Databases, databaseOf, eachDatabase } from '../store/d1/databases';
+import { Moving } from '../store/d1/homes';
 import { type Due, eraseOld, type Limit, pruneEvents, rest, takeDue } from '../store/operations/retention';
 import { OrgStore } from '../store/org/open';
 
@@ -14,21 +16,23 @@ const EVENTS_PER_SWEEP = 500;
 /** @throws AggregateError of the orgs that failed, after all others were done; a later run tries them again. */
 export async function retain(databases: Databases, now = Date.now()): Promise<void> {
   const failed: unknown[] = [];
-  for (const db of allDatabases(databases)) {
+  const retainIn = async (db: D1Database) => {
     for (const due of await takeDue(db, now - HOUR, ORGS_PER_SWEEP)) {
       try {
-        if (!(await retainOne(db, due, now))) await rest(db, due.id, now - HOUR + restOf(due));
+        if (!(await retainOne(databaseOf(databases, due.id), due, now)))
+          await rest(db, due.id, now - HOUR + restOf(due));
       } catch (error) {
         const isGone = error instanceof ScimError && error.status === 404; // deleted meanwhile
-        if (!isGone) failed.push(error);
+        if (!isGone && !(error instanceof Moving)) failed.push(error);
       }
     }
-  }
+  };
+  await eachDatabase(databases, retainIn).catch((error: unknown) => failed.push(error));
   if (failed.length > 0) throw new AggregateError(failed, 'retention left orgs behind');
 }
 
 /** @returns whether there is more to do. */
-async function retainOne(db: D1Database, due: Due, now: number): Promise<boolean> {
+async function retainOne(db: Database, due: Due, now: number): Promise<boolean> {
   const store = new OrgStore(db, { kind: 'id', id: due.id }, now);
   const actor = { name: 'service', requestId: crypto.randomUUID() };
   const [deleted, events] = [limitOf('retainDeleted', due, now), limitOf('retainEvents', due, now)];

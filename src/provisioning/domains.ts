@@ -5,7 +5,7 @@ import { DAY } from '../duration';
 import { type Env, settings } from '../env';
 import type { Actor } from '../events';
 import { domainKey } from '../scim/address';
-import { allDatabases, databaseOf } from '../store/d1/databases';
+import { askEach, databaseOf } from '../store/d1/databases';
 import { OrgStore } from '../store/org/open';
 import { addDomain, type Domain, dueDomains, noteCheck } from '../store/portal/domains';
 import type { Org } from './org';
@@ -74,7 +74,7 @@ export async function checkDomain(env: Env, store: OrgStore, domain: Domain, act
 /** The cron's: each proved domain once a week. */
 export async function checkDueDomains(env: Env, now = Date.now()): Promise<void> {
   const actor = { name: 'service', requestId: crypto.randomUUID() };
-  const due = (await Promise.all(allDatabases(env).map((db) => dueDomains(db, now, CHECKS_PER_RUN)))).flat();
+  const due = (await askEach(env, (db) => dueDomains(db, now, CHECKS_PER_RUN))).flat();
   await Promise.all(
     due.map(({ orgId, domain }) =>
       checkDomain(env, new OrgStore(databaseOf(env, orgId), { kind: 'id', id: orgId }, now), domain, actor),

@@ -1,7 +1,7 @@
 /** The work on what was deleted at once: right after the answer, and by the cron until nothing is left. */
 import { ScimError } from '../scim/error';
 import { Unmet } from '../store/d1/batch';
-import { allDatabases, type Databases } from '../store/d1/databases';
+import { type Databases, eachDatabase } from '../store/d1/databases';
 import {
   CHUNK,
   clearSchema,
@@ -12,7 +12,7 @@ import {
   removeRows,
   takeRemoval,
 } from '../store/directory/removal';
-import { OrgStore } from '../store/org/open';
+import { openStore } from '../store/org/open';
 
 /**
  * Of one run: a chunk has six statements at most, and D1 may count each of them among the 1,000 queries of an
@@ -37,12 +37,13 @@ const isUsedUp = (budget: Budget) => budget.chunks <= 0 || Date.now() >= budget.
 export async function removeWaiting(databases: Databases, chunks = MAX_CHUNKS): Promise<void> {
   const budget = { chunks, end: Date.now() + MAX_TIME };
   const failed: unknown[] = [];
-  for (const db of allDatabases(databases)) failed.push(...(await removeWaitingIn(db, budget)));
+  const work = async (db: D1Database) => failed.push(...(await removeWaitingIn(databases, db, budget)));
+  await eachDatabase(databases, work).catch((error: unknown) => failed.push(error));
   if (failed.length > 0) throw new AggregateError(failed, 'removals were left behind');
 }
 
 /** @returns what failed. */
-async function removeWaitingIn(db: D1Database, budget: Budget): Promise<unknown[]> {
+async function removeWaitingIn(databases: Databases, db: D1Database, budget: Budget): Promise<unknown[]> {
   const failed: unknown[] = [];
   const seen = new Set<string>();
   while (!isUsedUp(budget)) {
@@ -52,7 +53,7 @@ async function removeWaitingIn(db: D1Database, budget: Budget): Promise<unknown[
     if (seen.has(key)) break;
     seen.add(key);
     try {
-      await remove(db, removal, budget);
+      await remove(databases, db, removal, budget);
     } catch (error) {
       // The org was deleted meanwhile, which removes this too; or another run does the same at this moment.
       const isGone = error instanceof ScimError && error.status === 404;
@@ -63,13 +64,13 @@ async function removeWaitingIn(db: D1Database, budget: Budget): Promise<unknown[
   return failed;
 }
 
-async function remove(db: D1Database, removal: Removal, budget: Budget): Promise<void> {
+async function remove(databases: Databases, db: D1Database, removal: Removal, budget: Budget): Promise<void> {
   if (removal.kind === 'org') return removeOrg(db, removal.orgId, budget);
   const actor = { name: 'service', requestId: crypto.randomUUID() };
   let left: Removal | undefined = removal;
   while (left !== undefined && !isUsedUp(budget)) {
     budget.chunks--;
-    const store = new OrgStore(db, { kind: 'id', id: left.orgId }, Date.now());
+    const store = openStore(databases, { kind: 'id', id: left.orgId }, Date.now());
     left = left.kind === 'schema' ? await clearSchema(store, left, actor) : await removeGroupRows(store, left);
   }
 }

@@ -5,6 +5,7 @@
  * All that is needed stands in the journal and with each socket: the object may hibernate, be evicted or be aborted at
  * any moment, and no state is missed.
  */
+import type { Database } from '../store/d1/database';
 import { CHUNK, type Chunk, readPublished, type State } from '../store/journal/revocation-feed';
 
 /** Streams of one org at once. */
@@ -41,7 +42,7 @@ interface StreamPosition {
 /** What the streams need of the object that holds them. */
 export interface Holder {
   readonly orgId: string;
-  readonly db: D1Database;
+  readonly db: Database;
   /** Which of these tokens, by their hashes, may still be told who is out. */
   stillGood(tokens: readonly string[]): Promise<ReadonlySet<string>>;
   /** The journal could not be read: to call `pump` again, later. */

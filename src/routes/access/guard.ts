@@ -142,7 +142,7 @@ export interface Refusal {
 /** The message of an error; undefined if it must not leave the service. */
 export function known(error: unknown): ScimError | undefined {
   if (error instanceof ScimError) return error;
-  if (error instanceof Busy) return unavailable('The directory is busy: try again in a moment', 2);
+  if (error instanceof Busy) return unavailable(error.told, error.retryAfter);
   return error instanceof Misconfigured ? misconfigured(error) : undefined;
 }
 

@@ -25,6 +25,7 @@ import { refusals } from './refusals';
 import { restore } from './restore';
 import { schemas } from './schemas';
 import { sessions } from './sessions';
+import { move, shards } from './shards';
 import { signals } from './signals';
 import { users } from './users';
 import { webhooks } from './webhooks';
@@ -62,6 +63,8 @@ routes.route('/orgs/:slug/sessions', sessions);
 routes.route('/orgs/:slug/portal-links', portalLinks);
 routes.route('/portal-links', operatorLink);
 routes.route('/orgs/:slug/signals', signals);
+routes.route('/orgs/:slug/move', move);
+routes.route('/shards', shards);
 routes.route('/webhooks', webhooks);
 routes.all('*', () => {
   throw notFound('Endpoint');

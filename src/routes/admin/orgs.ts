@@ -9,9 +9,9 @@ import { removeWaiting } from '../../provisioning/removal';
 import { invalidValue, ScimError } from '../../scim/error';
 import { isSame, type JsonObject } from '../../scim/resource';
 import { Taken, Unmet } from '../../store/d1/batch';
-import { allDatabases } from '../../store/d1/databases';
 import { WHOLE_ORG } from '../../store/journal/outbox';
 import { changeOrg, deleteOrg, insertOrg, listOrgs, signOutOrg, switchOrg } from '../../store/operations/orgs';
+import { forgetOrg, Unplaceable } from '../../store/operations/shards';
 import { isInPlan, outOfPlan, withContact } from '../../store/org/plan';
 import { NAME, type OrgSettings } from '../../store/org/settings';
 import { type App, actorOf, inBackground } from '../context';
@@ -19,6 +19,7 @@ import { orgFor } from '../org';
 import { body, query } from '../validator';
 import { by, confirmation, orgOf, pageAsked, pageOf, reason, scimBaseUrl, shownOrg } from './respond';
 import { named, namesGroups, settingsAsked, shownSettings, unknownGroup } from './settings';
+import { shardName } from './shards';
 
 /** Okta forbids "_" anywhere in a base URL, and a slug stands in one. */
 const SLUG = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;
@@ -32,7 +33,7 @@ export const orgs = new Hono<App>();
 
 orgs.get('/', query(pageAsked(slug)), async (c) => {
   const page = c.req.valid('query');
-  const found = await listOrgs(allDatabases(c.env), page.after, page.limit);
+  const found = await listOrgs(c.env, page.after, page.limit);
   return pageOf(
     c,
     page,
@@ -41,16 +42,19 @@ orgs.get('/', query(pageAsked(slug)), async (c) => {
   );
 });
 
-orgs.post('/', body(z.strictObject({ slug, name: z.optional(NAME.schema) })), async (c) => {
+const orgBody = z.strictObject({ slug, name: z.optional(NAME.schema), shard: z.optional(shardName) });
+
+orgs.post('/', body(orgBody), async (c) => {
   const asked = c.req.valid('json');
   try {
     const org = { id: newOrgId(), slug: asked.slug, name: asked.name ?? asked.slug };
     const actor = actorOf(c, `admin:${c.var.by}`);
-    const tenant = await insertOrg(c.env, org, actor, Date.now());
+    const tenant = await insertOrg(c.env, org, actor, Date.now(), asked.shard);
     await publishOrg(c, tenant.id, actor);
     return c.json(shownOrg(c, tenant), 201);
   } catch (error) {
     if (error instanceof Taken) throw new ScimError(409, undefined, `The org ${asked.slug} exists already`);
+    if (error instanceof Unplaceable) throw invalidValue(`shard: ${error.message}`);
     throw error;
   }
 });
@@ -151,6 +155,7 @@ orgs.delete('/:slug', query(confirmation), async (c) => {
   }
   const deleted = await deleteOrg(org.store);
   await org.publish(WHOLE_ORG);
+  await forgetOrg(c.env, deleted.id);
   inBackground(c, removeWaiting(c.env));
   return c.json({ deleted: slug, id: deleted.id, users: deleted.users });
 });

@@ -32,8 +32,7 @@ function meaning(thrown: unknown): OAuthError {
   if (thrown instanceof OAuthError) return thrown;
   const passing = (description: string, status: number, headers = {}) =>
     new OAuthError('temporarily_unavailable', description, status, headers);
-  if (thrown instanceof Busy)
-    return passing('The directory is busy: try again in a moment', 503, { 'Retry-After': '2' });
+  if (thrown instanceof Busy) return passing(thrown.told, 503, { 'Retry-After': String(thrown.retryAfter) });
   if (thrown instanceof Misconfigured) return meaning(misconfigured(thrown));
   if (thrown instanceof ScimError) {
     const { status, detail, headers } = thrown;

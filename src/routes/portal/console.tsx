@@ -2,7 +2,6 @@
 import { Hono } from 'hono';
 import { NEARLY_FULL } from '../../operator/advice';
 import { obstacleOf } from '../../operator/set-up';
-import { allDatabases } from '../../store/d1/databases';
 import { listOrgs } from '../../store/operations/orgs';
 import { glances } from '../../store/portal/console';
 import { pathOf, render } from './layout';
@@ -18,9 +17,9 @@ vendorConsole.get('/', async (c) => {
   if (visit.scope !== 'operator') throw notHere();
   const { console: words, titles } = visit.texts;
   const after = (c.req.query('after') ?? '').slice(0, 63);
-  const orgs = await listOrgs(allDatabases(c.env), after, SHOWN);
+  const orgs = await listOrgs(c.env, after, SHOWN);
   const ids = orgs.map(({ id }) => id);
-  const found = await glances(allDatabases(c.env), ids, Date.now());
+  const found = await glances(c.env, ids, Date.now());
   const rows = orgs
     .map((org) => {
       const { settings, activeUserCount } = org;

@@ -3,11 +3,13 @@
  * file has been read; nobody else writes to it (open.ts). Each chunk of lines moves that place in its own batch, so
  * that none is applied twice or out of turn, however often it is sent.
  */
+
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import type { ResourceType } from '../../scim/attribute';
 import { unassignBlank } from '../../scim/identifying';
 import { runBatch } from '../d1/batch';
+import type { Database } from '../d1/database';
 import { expect, expectOneChange } from '../d1/expect';
 import { chunksOf, jsonChunks } from '../d1/json-parameters';
 import { columnValues as groupColumns } from '../directory/group-changes';
@@ -55,37 +57,44 @@ const MAX_IDS = 5_000;
 /**
  * The org, switched off and empty. It has the id of its file where no org here has it, and another one beside the original.
  *
- * @param otherId for the latter.
+ * @param ids `otherId`: for the latter.
  * @throws Taken: the slug is an org's, or the id just now became one's. Unmet `removal`: rows of an org with this id that
  *   was deleted here are still being removed.
  */
 export async function insertImport(
-  db: D1Database,
+  db: Database,
   slug: string,
   line: OrgLine,
-  otherId: string,
+  { id, otherId }: { readonly id: string; readonly otherId: string },
   now: number,
+  guards: readonly SQL[] = [],
 ): Promise<Tenant> {
   const importing = JSON.stringify({ org: line, line: 1, kind: 0, seq: 0, counts: {} } satisfies Importing);
   // Where it was deleted, every session until then was said to be dead.
   const died = sql`(SELECT deleted_at FROM deleted_orgs WHERE org_id = ${line.id})`;
-  const [, , , rows] = await runBatch(db, [
+  const results = await runBatch(db, [
+    ...guards,
     expect('removal', sql`NOT ${isRemoving(line.id, 'org', '')}`),
     sql`INSERT INTO orgs (id, slug, name, created_at, disabled_at, not_before, importing)
-      SELECT iif(EXISTS (SELECT 1 FROM orgs WHERE id = ${line.id}), ${otherId}, ${line.id}), ${slug}, ${line.name},
+      SELECT iif(EXISTS (SELECT 1 FROM orgs WHERE id = ${id}), ${otherId}, ${id}), ${slug}, ${line.name},
         ${line.createdAt}, ${now}, nullif(max(ifnull(${line.notBefore}, 0), ifnull(${died}, 0)), 0), ${importing}`,
     sql`INSERT INTO outbox (org_id, user_id, requested_at) SELECT id, ${WHOLE_ORG}, ${now} FROM orgs WHERE slug = ${slug}`,
     sql`SELECT * FROM orgs WHERE slug = ${slug}`,
   ]);
-  return tenantOf(rows![0]!);
+  return tenantOf(results.at(-1)![0]!);
 }
 
-/** What stands in the way of an import, or is one that goes on. */
-export async function whatIsThere(db: D1Database, slug: string, id: string) {
-  const [orgs, taken, removing] = await runBatch(db, [
-    sql<{ id: string; importing: string | null }>`SELECT id, importing FROM orgs WHERE slug = ${slug}`,
-    sql`SELECT 1 FROM orgs WHERE id = ${id}`,
-    sql`SELECT 1 WHERE ${isRemoving(id, 'org', '')}`,
+/**
+ * What stands in the way of an import, or is one that goes on.
+ *
+ * @param bySlug holds the org of this slug, if there is one. @param byId holds what there is, or was, of this id.
+ */
+export async function whatIsThere(bySlug: Database, slug: string, byId: Database, id: string) {
+  const [[orgs], [taken, removing]] = await Promise.all([
+    runBatch(bySlug, [
+      sql<{ id: string; importing: string | null }>`SELECT id, importing FROM orgs WHERE slug = ${slug}`,
+    ]),
+    runBatch(byId, [sql`SELECT 1 FROM orgs WHERE id = ${id}`, sql`SELECT 1 WHERE ${isRemoving(id, 'org', '')}`]),
   ]);
   const [org] = orgs;
   const importing = org?.importing;

@@ -2,9 +2,11 @@
  * Credentials of one org. What is kept of a secret is its hash and its mask. Of each line there is at most one that is
  * current, and one that it has replaced (promise 4): each change is one batch, so there is no state between two.
  */
+
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, CredentialEvent } from '../../events';
 import { runBatch } from '../d1/batch';
+import type { Database } from '../d1/database';
 import { expect } from '../d1/expect';
 import type { Row } from '../d1/rows';
 import { orAbsent, rowOf } from '../d1/rows';
@@ -182,7 +184,7 @@ export const isNoteworthy = ({ lastUsedAt, replacedAt }: Presented, now: number)
 
 /** Notes that a credential was used, unless that was noted a moment ago: of many requests at once, one writes. */
 export async function noteUse(
-  db: D1Database,
+  db: Database,
   orgId: string,
   { id, replacedAt }: Presented,
   { at, client, address }: Use,

@@ -2,9 +2,10 @@
  * Tokens of the vendor's applications for the sessions API, each with a name and limited to orgs and questions. The check
  * rides in the batch of the question (store/org/open.ts). Here they are made, replaced, listed and removed.
  */
-import { type SQL, sql } from 'drizzle-orm';
+import { getTableColumns, sql } from 'drizzle-orm';
 import { runBatch } from '../d1/batch';
-import { allDatabases, type Databases } from '../d1/databases';
+import type { Database } from '../d1/database';
+import { allDatabases, type Databases, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { orAbsent, type Row, selected } from '../d1/rows';
 import { hostTokens } from '../d1/tables';
@@ -34,6 +35,7 @@ export interface NewSecret {
 const OWN = selected(hostTokens, 'name', 'mask', 'scopes', 'createdAt', 'createdBy', 'replacedAt', 'graceUntil');
 const SELECT = sql`SELECT ${OWN.sql}, orgs IS NOT NULL AS is_limited,
   (SELECT json_group_array(slug) FROM (SELECT slug FROM orgs WHERE id IN (SELECT value FROM json_each(host_tokens.orgs))
+    UNION SELECT slug FROM catalogue WHERE org_id IN (SELECT value FROM json_each(host_tokens.orgs)) AND slug IS NOT NULL
     ORDER BY slug)) AS slugs FROM host_tokens`;
 
 function tokenOf(row: Row): HostToken {
@@ -47,16 +49,28 @@ function tokenOf(row: Row): HostToken {
   };
 }
 
-/** Where each of these is found: by hash, whichever org is asked about, so every database has them. */
-const everywhere = async (databases: Databases, statements: readonly SQL[]): Promise<Row[][]> => {
-  let first: Row[][] | undefined;
-  for (const db of allDatabases(databases)) first = (await runBatch(db, statements)).concat(first ?? []);
-  return first!;
-};
+/**
+ * Every database has them, because a token is found by its hash, whichever org is asked about. `DB` decides. The others get
+ * the tokens of this name as `DB` has them.
+ */
+async function replicate(databases: Databases, name: string): Promise<void> {
+  const others = allDatabases(databases).slice(1);
+  if (others.length === 0) return;
+  const [rows] = await runBatch(mainDatabase(databases), [sql`SELECT * FROM host_tokens WHERE name = ${name}`]);
+  const columns = Object.values(getTableColumns(hostTokens)).map((column) => column.name);
+  const values = columns.map((column) => `value ->> '$.${column}'`);
+  const statements = [
+    sql`DELETE FROM host_tokens WHERE name = ${name}`,
+    sql`INSERT INTO host_tokens (${sql.raw(columns.join(', '))}) SELECT ${sql.raw(values.join(', '))}
+      FROM json_each(${JSON.stringify(rows)})`,
+  ];
+  const done = await Promise.allSettled(others.map((db) => runBatch(db, statements)));
+  for (const one of done) if (one.status === 'rejected') throw one.reason;
+}
 
 /** By name; of one name the current token first. */
 export async function listHostTokens(databases: Databases): Promise<HostToken[]> {
-  const [rows] = await runBatch(allDatabases(databases)[0]!, [sql`${SELECT} ORDER BY name, replaced_at IS NOT NULL`]);
+  const [rows] = await runBatch(mainDatabase(databases), [sql`${SELECT} ORDER BY name, replaced_at IS NOT NULL`]);
   return rows!.map(tokenOf);
 }
 
@@ -71,14 +85,16 @@ export async function insertHostToken(
   { hash, mask, by, now }: NewSecret,
 ): Promise<HostToken> {
   const names = JSON.stringify(orgs ?? []);
-  const one = (column: string) => sql`(SELECT id FROM orgs WHERE ${sql.raw(column)} = it.value)`;
-  const ids = sql`SELECT ifnull(${one('id')}, ${one('slug')}) AS id FROM json_each(${names}) AS it`;
-  const results = await everywhere(databases, [
+  const org = (column: string) => sql`(SELECT id FROM orgs WHERE ${sql.raw(column)} = it.value)`;
+  const listed = (column: string) => sql`(SELECT org_id FROM catalogue WHERE ${sql.raw(column)} = it.value)`;
+  const ids = sql`SELECT coalesce(${org('id')}, ${listed('org_id')}, ${org('slug')}, ${listed('slug')}) AS id FROM json_each(${names}) AS it`;
+  const results = await runBatch(mainDatabase(databases), [
     expect('found', sql`NOT EXISTS (SELECT 1 FROM (${ids}) WHERE id IS NULL)`),
     sql`INSERT INTO host_tokens (hash, name, mask, orgs, scopes, created_at, created_by) VALUES (${hash}, ${name}, ${mask},
       ${orgs ? sql`(SELECT json_group_array(DISTINCT id) FROM (${ids}))` : sql`NULL`}, ${JSON.stringify(scopes)}, ${now}, ${by})`,
     sql`${SELECT} WHERE hash = ${hash}`,
   ]);
+  await replicate(databases, name);
   return tokenOf(results[2]![0]!);
 }
 
@@ -93,7 +109,7 @@ export async function rotateHostToken(
   grace: number,
   { hash, mask, by, now }: NewSecret,
 ): Promise<HostToken> {
-  const results = await everywhere(databases, [
+  const results = await runBatch(mainDatabase(databases), [
     sql`DELETE FROM host_tokens WHERE name = ${name} AND replaced_at IS NOT NULL`,
     sql`UPDATE host_tokens SET replaced_at = ${now}, grace_until = ${now + grace} WHERE name = ${name} AND replaced_at IS NULL`,
     expect('found', sql`changes() = 1`),
@@ -101,18 +117,22 @@ export async function rotateHostToken(
       SELECT ${hash}, name, ${mask}, orgs, scopes, ${now}, ${by} FROM host_tokens WHERE name = ${name}`,
     sql`${SELECT} WHERE hash = ${hash}`,
   ]);
+  await replicate(databases, name);
   return tokenOf(results[4]![0]!);
 }
 
 /** The next request with it is refused. @returns whether there was one. */
 export async function removeHostToken(databases: Databases, name: string): Promise<boolean> {
-  const [rows] = await everywhere(databases, [sql`DELETE FROM host_tokens WHERE name = ${name} RETURNING name`]);
-  return rows!.length > 0;
+  const removal = sql`DELETE FROM host_tokens WHERE name = ${name} RETURNING name`;
+  const done = await Promise.allSettled(allDatabases(databases).map((db) => runBatch(db, [removal])));
+  // Where it is gone it is gone. To repeat the removal is right for the rest.
+  for (const one of done) if (one.status === 'rejected') throw one.reason;
+  return done.some((one) => one.status === 'fulfilled' && one.value[0]!.length > 0);
 }
 
 /** Whether the token is good now, whatever it may ask. One round trip: for requests that ask nothing of an org. */
 export async function isHostTokenGood(databases: Databases, hash: string, now: number): Promise<boolean> {
-  const [rows] = await runBatch(allDatabases(databases)[0]!, [
+  const [rows] = await runBatch(mainDatabase(databases), [
     sql`SELECT 1 AS is_good FROM host_tokens WHERE ${isGoodHostToken(hash, now)}`,
   ]);
   return rows!.length > 0;
@@ -120,7 +140,7 @@ export async function isHostTokenGood(databases: Databases, hash: string, now: n
 
 /** Those of these tokens, by their hashes, that may be told who is out in the org: streams are open for long. */
 export async function tokensThatMayCheck(
-  db: D1Database,
+  db: Database,
   orgId: string,
   hashes: readonly string[],
   now: number,

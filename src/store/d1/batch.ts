@@ -1,7 +1,9 @@
 /** SQL -> D1: statements are written with drizzle's `sql`, and run as one batch, which is one round trip and atomic. */
 import { is, Placeholder, type SQL, sql } from 'drizzle-orm';
 import { CasingCache } from 'drizzle-orm/casing';
+import { type Attempt, type Database, isLocated } from './database';
 import type { Row, Rows } from './rows';
+import { isBehind, schemaVersionOf } from './schema-version';
 
 /** SQLite's way to write a statement. drizzle's own dialect would bring its query builders along, which nothing here uses. */
 const SQLITE = {
@@ -58,16 +60,25 @@ export function prepare(db: D1Database, statement: SQL, org?: SQL): D1PreparedSt
  * @throws Unmet when an expectation aborted the batch, Taken when a value that must be unique is taken.
  */
 export async function runBatch<const S extends readonly SQL[]>(
-  db: D1Database,
+  database: Database,
   statements: S,
   org?: SQL,
 ): Promise<Rows<S>> {
-  try {
-    const results = await db.batch<Row>(statements.map((statement) => prepare(db, statement, org)));
-    return results.map((result) => result.results) as Rows<S>;
-  } catch (error) {
-    throw meaning(error);
-  }
+  const attempt: Attempt<Rows<S>> = async (db, guards) => {
+    try {
+      const results = await db.batch<Row>([...guards, ...statements].map((statement) => prepare(db, statement, org)));
+      return results.slice(guards.length).map((result) => result.results) as Rows<S>;
+    } catch (error) {
+      throw await meaning(error, db);
+    }
+  };
+  return isLocated(database) ? database.send(statements.some(changes), attempt) : attempt(database, []);
+}
+
+/** Whether the statement may change something. */
+function changes(statement: SQL): boolean {
+  const { sql: text } = statement.toQuery(SQLITE);
+  return !/^\s*SELECT\b/i.test(text);
 }
 
 /** An expectation (migrations/0001) that was not met: nothing of the batch has happened. */
@@ -85,10 +96,20 @@ export class Taken extends Error {
 }
 
 /** D1 could not do it now; the same request may succeed in a moment. */
-export class Busy extends Error {}
+export class Busy extends Error {
+  /** What a caller is told, and the seconds until it may try again. */
+  readonly told: string = 'The directory is busy: try again in a moment';
+  readonly retryAfter: number = 2;
+}
+
+/** What the Worker needs is not in the database yet: its migrations are still to come. */
+export class Behind extends Busy {
+  override readonly told = 'The directory is being upgraded: try again in a minute';
+  override readonly retryAfter = 30;
+}
 
 /** D1's message has no bound values in it (drizzle's would), so it may be looked at, and logged. */
-function meaning(error: unknown): unknown {
+async function meaning(error: unknown, db: D1Database): Promise<unknown> {
   if (!(error instanceof Error)) return error;
   const expectation = /expectation: (\w+)/.exec(error.message)?.[1];
   if (expectation !== undefined) return new Unmet(expectation);
@@ -97,5 +118,7 @@ function meaning(error: unknown): unknown {
   // Cloudflare, «Debug D1»: the messages of a database that is overloaded, moving or restarting.
   const isPassing =
     /overloaded|Network connection lost|caused object to be reset|limit and was reset|code was updated|transient issue|Replica disconnected/i;
+  if (/no such (?:table|column)|has no column named/i.test(error.message) && isBehind(await schemaVersionOf(db)))
+    return new Behind('the database lacks migrations', { cause: error });
   return isPassing.test(error.message) ? new Busy(error.message, { cause: error }) : error;
 }

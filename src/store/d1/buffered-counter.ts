@@ -6,7 +6,7 @@
  * is written again. Beyond so many different ones in a second those that come are counted without what tells them apart,
  * and beyond twice as many that differ even so, which takes made-up orgs, not at all.
  */
-import { type Databases, databaseOfName } from './databases';
+import { type Databases, located } from './databases';
 
 /** Different ones that wait: of one org, so that a flood of its is not another's, and of all. */
 const MAX_OF_ORG = 100;
@@ -66,15 +66,22 @@ export abstract class BufferedCounter<T> {
       this.#waiting.clear();
       this.#ofOrg.clear();
       if (waiting.length === 0) return; // this one, too, was written meanwhile
-      const byDatabase = Map.groupBy(waiting, (one) => databaseOfName(databases, this.orgOf(one)));
+      const left = new Set(waiting);
       try {
+        const byDatabase = new Map<D1Database, T[]>();
+        for (const one of waiting) {
+          const db = await located(databases, this.orgOf(one));
+          const ones = byDatabase.get(db);
+          if (ones) ones.push(one);
+          else byDatabase.set(db, [one]);
+        }
         for (const [db, ones] of byDatabase) {
           await this.write(db, ones);
-          byDatabase.delete(db);
+          for (const one of ones) left.delete(one);
         }
         return;
       } catch (error) {
-        for (const ones of byDatabase.values()) for (const one of ones) this.#put(one);
+        for (const one of left) this.#put(one);
         if (++attempt > ATTEMPTS) throw error;
       }
     }

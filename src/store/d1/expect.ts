@@ -42,7 +42,11 @@ export type Expectation =
   | 'domains'
   | 'signal_source'
   | 'signal_sources'
-  | 'webhooks';
+  | 'webhooks'
+  // Of an org among several databases (homes.ts).
+  | 'slug'
+  | 'here'
+  | 'unmoved';
 
 /** @param condition an expression that is 1 when the batch may go on. */
 export function expect(expectation: Expectation, condition: SQL): SQL {

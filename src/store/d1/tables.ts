@@ -51,6 +51,66 @@ export const orgs = sqliteTable(
   ],
 );
 
+/**
+ * In `DB` alone: which database holds an org (homes.ts), of orgs that are, or once were, in another one than `DB`. The row
+ * of a deleted org stays, without its slug: what is left of the org is removed there. WITHOUT ROWID in the migration.
+ */
+export const catalogue = sqliteTable(
+  'catalogue',
+  {
+    orgId: text('org_id').primaryKey(),
+    slug: text('slug'),
+    /** The name of the binding: `DB_3`. */
+    binding: text('binding').notNull(),
+    since: integer('since').notNull(),
+  },
+  (t) => [uniqueIndex('catalogue_slug').on(t.slug)],
+);
+
+/** In `DB` alone: the latest move of each org to another database (operator/move.ts). WITHOUT ROWID in the migration. */
+export const moves = sqliteTable('moves', {
+  orgId: text('org_id').primaryKey(),
+  slug: text('slug').notNull(),
+  source: text('source').notNull(),
+  target: text('target').notNull(),
+  state: text('state', { enum: ['clearing', 'copying', 'finishing', 'switching', 'done', 'cancelling'] }).notNull(),
+  /** JSON: how far the copy is. */
+  place: text('place').notNull().default('{}'),
+  by: text('by').notNull(),
+  startedAt: integer('started_at').notNull(),
+  /** When it last went on. */
+  workedAt: integer('worked_at').notNull(),
+  switchedAt: integer('switched_at'),
+  /** The number of the org's latest event at the switch. */
+  switchedSeq: integer('switched_seq'),
+  /** Why the latest attempt failed: a sentence of ours. */
+  error: text('error'),
+  /** 1: it only takes the org back to where it was. */
+  isReturn: integer('is_return').notNull().default(0),
+});
+
+/** Orgs of this database that are not written to for some seconds: the last portion of a move is copied. WITHOUT ROWID in the migration. */
+export const frozenOrgs = sqliteTable('frozen_orgs', {
+  orgId: text('org_id').primaryKey(),
+  since: integer('since').notNull(),
+});
+
+/** Orgs that were moved away from this database: their row of `orgs` as JSON. WITHOUT ROWID in the migration. */
+export const movedOrgs = sqliteTable('moved_orgs', {
+  orgId: text('org_id').primaryKey(),
+  org: text('org').notNull(),
+  movedAt: integer('moved_at').notNull(),
+});
+
+/**
+ * Of which binding this database is, in one row: a database that is bound under another name is not written to. Since
+ * then it holds what all databases hold (host tokens, webhooks of all orgs). WITHOUT ROWID in the migration.
+ */
+export const shards = sqliteTable('shards', {
+  binding: text('binding').primaryKey(),
+  adoptedAt: integer('adopted_at').notNull(),
+});
+
 /** Orgs that were deleted here, until one with the same id is imported: their sessions must stay dead then. */
 export const deletedOrgs = sqliteTable('deleted_orgs', {
   orgId: text('org_id').primaryKey(),

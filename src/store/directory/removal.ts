@@ -70,7 +70,11 @@ interface Rows {
 }
 
 /** Tables that outlive an org on purpose. The outbox empties itself: what waits in it is published first. */
-const KEPT: ReadonlySet<string> = new Set(['deleted_orgs', 'removals', 'outbox']);
+const KEPT: ReadonlySet<string> = new Set([
+  ...['deleted_orgs', 'removals', 'outbox'],
+  // What is known of where orgs are, not rows of orgs.
+  ...['catalogue', 'moves', 'frozen_orgs', 'moved_orgs'],
+]);
 
 /** Where no index has the org alone, conditions that together are all of its rows. */
 const CONDITIONS: Readonly<Record<string, readonly string[]>> = {

@@ -1,6 +1,8 @@
 /** Work that must follow a commit: publishing the state of a user or an org as a revocation flag (promise 2). */
+
 import { type SQL, sql } from 'drizzle-orm';
 import { runBatch } from '../d1/batch';
+import type { Database } from '../d1/database';
 import type { Row } from '../d1/rows';
 import { orAbsent } from '../d1/rows';
 import type { OrgStore } from '../org/open';
@@ -81,7 +83,7 @@ export function newest(a: string | Publication | undefined, b: string | Publicat
 }
 
 /** The state of one subject of the org. One round trip. Who is not there any more is inactive since it was asked for. */
-export async function readPublication(db: D1Database, orgId: string, userId: string): Promise<Publication> {
+export async function readPublication(db: Database, orgId: string, userId: string): Promise<Publication> {
   const state =
     userId === WHOLE_ORG
       ? sql<State>`SELECT disabled_at IS NULL AS active, NULL AS deleted_at, not_before FROM orgs WHERE id = ${orgId}`
@@ -108,7 +110,7 @@ export async function readPublication(db: D1Database, orgId: string, userId: str
  *
  * @param published a few thousand subjects at most, each with the number of the latest row that its flag includes.
  */
-export async function settle(db: D1Database, orgId: string, published: ReadonlyMap<string, number>): Promise<void> {
+export async function settle(db: Database, orgId: string, published: ReadonlyMap<string, number>): Promise<void> {
   await runBatch(db, [
     sql`DELETE FROM outbox WHERE seq IN (SELECT outbox.seq FROM json_each(${JSON.stringify([...published])}) AS one
       CROSS JOIN outbox ON outbox.org_id = ${orgId} AND outbox.user_id = one.value ->> 0 AND outbox.seq <= one.value ->> 1)`,
@@ -126,7 +128,7 @@ const IS_UNFLAGGED = sql.raw('flag_published_at IS NULL');
  * Asks for the flags of orgs that have none: after an upgrade, all that there are. A run goes no further than the first ones,
  * so that it reads no more than that and the outbox stays short; those that are published make room for the next ones.
  */
-export async function askForOrgFlags(db: D1Database, now: number, limit: number): Promise<void> {
+export async function askForOrgFlags(db: Database, now: number, limit: number): Promise<void> {
   await runBatch(db, [
     sql`INSERT INTO outbox (org_id, user_id, requested_at) SELECT id, ${WHOLE_ORG}, ${now}
       FROM (SELECT id FROM orgs WHERE ${IS_UNFLAGGED} ORDER BY id LIMIT ${limit}) AS it
@@ -135,7 +137,7 @@ export async function askForOrgFlags(db: D1Database, now: number, limit: number)
 }
 
 /** How many orgs have no flag in KV yet; counts no further than `most`. */
-export async function countUnflagged(db: D1Database, most: number): Promise<number> {
+export async function countUnflagged(db: Database, most: number): Promise<number> {
   const [rows] = await runBatch(db, [
     sql<{ n: number }>`SELECT count(*) AS n FROM (SELECT 1 FROM orgs WHERE ${IS_UNFLAGGED} LIMIT ${most})`,
   ]);
@@ -149,7 +151,7 @@ export async function countUnflagged(db: D1Database, most: number): Promise<numb
  * @param after the last one of the chunk before.
  */
 export async function pendingPublications(
-  db: D1Database,
+  db: Database,
   orgId: string,
   after: string | undefined,
   limit: number,
@@ -194,7 +196,7 @@ export async function listPending(
 }
 
 /** Orgs with something to publish, the longest wait first. */
-export async function orgsWithPending(db: D1Database, limit: number): Promise<string[]> {
+export async function orgsWithPending(db: Database, limit: number): Promise<string[]> {
   const [rows] = await runBatch(db, [
     sql<{ org_id: string }>`SELECT org_id FROM outbox GROUP BY org_id ORDER BY min(seq) LIMIT ${limit}`,
   ]);

@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm';
 import { type EndCause, endCauseIn } from '../../end-cause';
 import { runBatch } from '../d1/batch';
+import type { Database } from '../d1/database';
 
 /** What is true of a user, or of the whole org, by the event after which hosts are told. */
 export interface State {
@@ -39,7 +40,7 @@ export const CHUNK = 500;
  * @returns undefined when the org is not there any more.
  */
 export async function readPublished(
-  db: D1Database,
+  db: Database,
   orgId: string,
   after: readonly number[],
 ): Promise<Published | undefined> {

@@ -3,8 +3,8 @@ import { sql } from 'drizzle-orm';
 import { domainKey } from '../../scim/address';
 import { unauthorized } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
-import { runBatch } from '../d1/batch';
-import { allDatabases, type Databases } from '../d1/databases';
+import { Busy, runBatch } from '../d1/batch';
+import { askEach, type Databases } from '../d1/databases';
 import type { Row } from '../d1/rows';
 import { isGoodHostToken, isOrgOfHostToken, mayAsk } from '../org/caller';
 import { outOfScope } from '../org/refusals';
@@ -33,7 +33,8 @@ export async function findOrgsOfDomain(
   const statement = sql`SELECT orgs.* FROM org_domains CROSS JOIN orgs ON orgs.id = org_domains.org_id
     WHERE org_domains.domain = ${foldCase(domain ?? '')} AND orgs.disabled_at IS NULL AND orgs.importing IS NULL${isMeant}
     ORDER BY orgs.slug LIMIT ${limit}`;
-  const found = await Promise.all(allDatabases(databases).map((db) => runBatch(db, [statement, ...check])));
+  const found = await askEach(databases, (db) => runBatch(db, [statement, ...check]));
+  if (found.length === 0) throw new Busy('no database answers');
   if (token) expectMayAsk(found[0]![1]!);
   return found
     .flatMap(([rows]) => rows!.map(tenantOf))

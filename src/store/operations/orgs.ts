@@ -2,8 +2,8 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Details, EventDraft } from '../../events';
 import { foldCase } from '../../scim/fold';
-import { runBatch, Unmet } from '../d1/batch';
-import { type Databases, databaseOf } from '../d1/databases';
+import { runBatch, Taken, Unmet } from '../d1/batch';
+import { askEach, type Databases } from '../d1/databases';
 import { expect, expectOneChange } from '../d1/expect';
 import { meant } from '../directory/groups';
 import { expectInPlan, expectSso } from '../directory/policy';
@@ -14,35 +14,45 @@ import { count, record, recordAs } from '../journal/record';
 import { OrgStore } from '../org/open';
 import type { SettingsChange } from '../org/settings';
 import { type Tenant, tenantOf } from '../org/tenant';
+import { expectFreeSlug, placeFor } from './shards';
 
-/** @throws Taken: the slug is another org's. */
+/**
+ * @param asked the database that it goes to; absent: the one with most room.
+ * @throws Taken: the slug is another org's. Unplaceable.
+ */
 export async function insertOrg(
   databases: Databases,
   org: { readonly id: string; readonly slug: string; readonly name: string },
   actor: Actor,
   now: number,
+  asked?: string,
 ): Promise<Tenant> {
-  const db = databaseOf(databases, org.id);
+  const db = await placeFor(databases, org, asked, now);
   const store = new OrgStore(db, { kind: 'id', id: org.id }, now);
-  const [, , , , rows] = await runBatch(
-    db,
-    [
-      sql`INSERT INTO orgs (id, slug, name, created_at) VALUES (${org.id}, ${org.slug}, ${org.name}, ${now})`,
-      count(store),
-      record(store, actor, { type: 'org.created', details: {} }),
-      // An org without a flag is unknown to hosts that ask KV.
-      publishLater(store, only(WHOLE_ORG)),
-      sql`SELECT * FROM orgs WHERE id = ${org.id}`,
-    ],
-    sql`${org.id}`,
-  );
-  return tenantOf(rows![0]!);
+  try {
+    const results = await runBatch(
+      db,
+      [
+        ...expectFreeSlug(databases, db, org.slug),
+        sql`INSERT INTO orgs (id, slug, name, created_at) VALUES (${org.id}, ${org.slug}, ${org.name}, ${now})`,
+        count(store),
+        record(store, actor, { type: 'org.created', details: {} }),
+        // An org without a flag is unknown to hosts that ask KV.
+        publishLater(store, only(WHOLE_ORG)),
+        sql`SELECT * FROM orgs WHERE id = ${org.id}`,
+      ],
+      sql`${org.id}`,
+    );
+    return tenantOf(results.at(-1)![0]!);
+  } catch (error) {
+    throw error instanceof Unmet && error.expectation === 'slug' ? new Taken('orgs.slug') : error;
+  }
 }
 
-/** A page of them, by slug. @param after the last slug of the page before, or ''. */
-export async function listOrgs(databases: readonly D1Database[], after: string, limit: number): Promise<Tenant[]> {
+/** A page of them, by slug; without those of a database that does not answer. @param after the last slug of the page before, or ''. */
+export async function listOrgs(databases: Databases, after: string, limit: number): Promise<Tenant[]> {
   const page = sql`SELECT * FROM orgs WHERE slug > ${after} ORDER BY slug LIMIT ${limit}`;
-  const found = await Promise.all(databases.map((db) => runBatch(db, [page])));
+  const found = await askEach(databases, (db) => runBatch(db, [page]));
   const tenants = found.flatMap(([rows]) => rows!.map(tenantOf));
   return tenants.sort((a, b) => (a.slug < b.slug ? -1 : 1)).slice(0, limit);
 }

@@ -2,9 +2,11 @@
  * What time does to the journal of each org, and to the tombstones of one that has set how long they are kept; across orgs
  * and for the cron. How long that is, the caller reads from the settings; a setting that is another one by then stops it.
  */
+
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import { runBatch } from '../d1/batch';
+import type { Database } from '../d1/database';
 import { forget } from '../directory/erase-user';
 import { recordEach } from '../journal/record';
 import type { OrgStore } from '../org/open';
@@ -50,7 +52,7 @@ interface DueRow {
  *
  * @param before who was looked at after that had nothing to do.
  */
-export async function takeDue(db: D1Database, before: number, limit: number): Promise<Due[]> {
+export async function takeDue(db: Database, before: number, limit: number): Promise<Due[]> {
   const [rows] = await runBatch(db, [
     sql<DueRow>`UPDATE orgs SET retained_at = ${before} WHERE id IN (SELECT id FROM orgs
         WHERE retained_at <= ${before} AND importing IS NULL ORDER BY retained_at LIMIT ${limit})
@@ -67,7 +69,7 @@ export async function takeDue(db: D1Database, before: number, limit: number): Pr
  * There was nothing left to do: the org is not looked at for a while. A setting that was changed meanwhile has it looked
  * at all the same.
  */
-export async function rest(db: D1Database, orgId: string, at: number): Promise<void> {
+export async function rest(db: Database, orgId: string, at: number): Promise<void> {
   await runBatch(db, [sql`UPDATE orgs SET retained_at = ${at} WHERE id = ${orgId} AND retained_at > 0`]);
 }
 

@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import { runBatch } from '../d1/batch';
-import { allDatabases, type Databases, databaseOf } from '../d1/databases';
+import { askEach, type Databases, databaseOf } from '../d1/databases';
 import type { Row } from '../d1/rows';
 import { type Person, type Role, rolesIn, selectPeople, selectRoles } from '../directory/people';
 import { count, record } from '../journal/record';
@@ -27,15 +27,14 @@ export async function readDueLines(databases: Databases, orgId: string): Promise
 
 /** Orgs with something to deliver, the longest wait first. */
 export async function orgsWithDueLines(databases: Databases, now: number, limit: number): Promise<string[]> {
-  const orgs: string[] = [];
-  for (const db of allDatabases(databases)) {
+  const found = await askEach(databases, async (db) => {
     const [rows] = await runBatch(db, [
       sql`SELECT DISTINCT org_id FROM (SELECT org_id FROM webhook_lines WHERE due_at IS NOT NULL AND due_at <= ${now}
         ORDER BY due_at LIMIT ${limit})`,
     ]);
-    orgs.push(...rows!.map((row) => row['org_id'] as string));
-  }
-  return orgs;
+    return rows!.map((row) => row['org_id'] as string);
+  });
+  return found.flat();
 }
 
 /** An event, with the present state of what it is about. */

@@ -2,7 +2,7 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { Actor, WebhookEvent } from '../../events';
 import { runBatch } from '../d1/batch';
-import { allDatabases, type Databases } from '../d1/databases';
+import { allDatabases, type Databases, eachDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { orAbsent, type Row, rowOf } from '../d1/rows';
 import { webhookLines, webhooks } from '../d1/tables';
@@ -156,18 +156,31 @@ export async function listWebhooks(databases: Databases, after: string, limit: n
   const found = new Map<string, ListedWebhook>();
   for (const db of allDatabases(databases)) {
     const [rows] = await runBatch(db, [listed(sql`w.id > ${after}`, sql`w.org_id`, limit)]);
-    for (const row of rows!) found.set(row['id'] as string, listedOf(row));
+    for (const one of rows!.map(listedOf)) found.set(one.id, withLines(one, found.get(one.id)));
   }
   return [...found.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit);
 }
 
 export async function findWebhook(databases: Databases, id: string): Promise<ListedWebhook | undefined> {
+  let found: ListedWebhook | undefined;
   for (const db of allDatabases(databases)) {
     const [rows] = await runBatch(db, [listed(sql`w.id = ${id}`, sql`w.org_id`, 1)]);
-    if (rows!.length > 0) return listedOf(rows![0]!);
+    if (rows!.length > 0) found = withLines(listedOf(rows![0]!), found);
   }
-  return undefined;
+  return found;
 }
+
+/** An endpoint of all orgs has lines in each database. */
+const withLines = (one: ListedWebhook, other: ListedWebhook | undefined): ListedWebhook =>
+  other
+    ? {
+        ...one,
+        lines: {
+          disabled: one.lines.disabled + other.lines.disabled,
+          failing: one.lines.failing + other.lines.failing,
+        },
+      }
+    : one;
 
 /** Where endpoints are kept. */
 export interface Reach {
@@ -189,7 +202,7 @@ async function change(
     await store.write(...statements, ...noted(store, actor, type, id, details));
     return;
   }
-  for (const db of allDatabases(databases)) await runBatch(db, statements);
+  await eachDatabase(databases, (db) => runBatch(db, statements));
 }
 
 /** @param secret encrypted. @param until the secret before it signs as well until then. */

@@ -1,5 +1,7 @@
 /** Who asks the store for an org, and how the org and the credential are found in D1. */
+
 import { type SQL, sql } from 'drizzle-orm';
+import type { Database } from '../d1/database';
 import { type Databases, databaseOf, databaseOfName } from '../d1/databases';
 
 export type Caller =
@@ -39,7 +41,7 @@ export interface PresentedHostToken {
 export type CallerRefusal = 'unauthorized' | 'disabled' | 'plan' | 'misdirected';
 
 /** Where the org of this caller is looked for. */
-export function databaseFor(databases: Databases, caller: Caller): D1Database {
+export function databaseFor(databases: Databases, caller: Caller): Database {
   if (caller.kind === 'slug') return databaseOfName(databases, caller.slug);
   if (caller.kind === 'host') return databaseOfName(databases, caller.org);
   return databaseOf(databases, caller.kind === 'id' ? caller.id : caller.orgId);

@@ -4,10 +4,12 @@
  * reads and writes nothing, no method can be given another org, and no moment lies between the check and the work
  * (promises 1 and 3).
  */
+
 import { type SQL, sql } from 'drizzle-orm';
 import type { Region } from '../../region';
 import { conflict, forbidden, notFound, type ScimError, unauthorized } from '../../scim/error';
 import { Busy, ORG, runBatch, Taken, Unmet } from '../d1/batch';
+import type { Database } from '../d1/database';
 import type { Databases } from '../d1/databases';
 import { expect } from '../d1/expect';
 import type { Row, Rows } from '../d1/rows';
@@ -83,7 +85,7 @@ export class OrgStore {
   #overtaken: ProfileChanged | undefined;
 
   constructor(
-    private readonly db: D1Database,
+    private readonly db: Database,
     readonly caller: Caller,
     readonly now: number,
     private readonly variant: Variant = {},

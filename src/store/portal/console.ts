@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm';
 import { DAY } from '../../duration';
 import { runBatch } from '../d1/batch';
+import { askEach, type Databases } from '../d1/databases';
 
 export interface Glance {
   /** Requests that were refused since yesterday. */
@@ -13,11 +14,7 @@ export interface Glance {
 }
 
 /** By the ids of the orgs. One round trip. */
-export async function glances(
-  databases: readonly D1Database[],
-  ids: readonly string[],
-  now: number,
-): Promise<Map<string, Glance>> {
+export async function glances(databases: Databases, ids: readonly string[], now: number): Promise<Map<string, Glance>> {
   const question = sql`SELECT asked.value AS id,
         (SELECT ifnull(sum(count), 0) FROM refusals WHERE org_id = asked.value AND day >= ${Math.floor(now / DAY) - 1}
           AND reason <> 'missing' AND hint NOT GLOB 'GET * 404*') AS refused,
@@ -25,7 +22,7 @@ export async function glances(
         (SELECT max(last_used_at) FROM credentials WHERE org_id = asked.value AND kind IN ('token', 'basic') AND subject = ''
           AND generation <> 0 AND revoked_at IS NULL) AS used_at
       FROM json_each(${JSON.stringify(ids)}) AS asked WHERE EXISTS (SELECT 1 FROM orgs WHERE id = asked.value)`;
-  const found = await Promise.all(databases.map((db) => runBatch(db, [question])));
+  const found = await askEach(databases, (db) => runBatch(db, [question]));
   const rows = found.flatMap(([all]) => all!);
   return new Map(
     rows.map((row) => [

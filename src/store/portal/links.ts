@@ -1,7 +1,9 @@
 /** Links that open the portal: made, listed, opened once, revoked. What is kept of a link is the hash of its secret. */
+
 import { sql } from 'drizzle-orm';
 import type { Actor, EventDraft } from '../../events';
 import { runBatch, Unmet } from '../d1/batch';
+import type { Database } from '../d1/database';
 import { expectOneChange } from '../d1/expect';
 import type { Row } from '../d1/rows';
 import { count, record } from '../journal/record';
@@ -101,7 +103,7 @@ const isOpen = (hash: string, now: number) =>
   sql`hash = ${hash} AND opened_at IS NULL AND revoked_at IS NULL AND expires_at > ${now}`;
 
 /** Whether the link could be opened now. Nothing changes. */
-export async function isLinkGood(db: D1Database, orgId: string, hash: string, now: number): Promise<boolean> {
+export async function isLinkGood(db: Database, orgId: string, hash: string, now: number): Promise<boolean> {
   const isThere =
     orgId === NO_ORG ? sql`true` : sql`EXISTS (SELECT 1 FROM orgs WHERE id = ${orgId} AND importing IS NULL)`;
   const [rows] = await runBatch(db, [
@@ -149,10 +151,10 @@ const opening = (org: ReturnType<typeof sql>, hash: string, session: SessionDraf
 
 /** The same for the vendor's own operators, whose links are of no org and in no journal. */
 export const operatorLinks = {
-  insert: async (db: D1Database, draft: LinkDraft, now: number): Promise<void> =>
+  insert: async (db: Database, draft: LinkDraft, now: number): Promise<void> =>
     void (await runBatch(db, [insertion(sql`${NO_ORG}`, draft, now)])),
 
-  async open(db: D1Database, hash: string, session: SessionDraft, now: number): Promise<Link | undefined> {
+  async open(db: Database, hash: string, session: SessionDraft, now: number): Promise<Link | undefined> {
     const [rows] = await runBatch(db, [
       sql`SELECT * FROM portal_links WHERE org_id = ${NO_ORG} AND ${isOpen(hash, now)}`,
     ]);

@@ -1,6 +1,8 @@
 /** Sessions of the portal: found by the hash of their cookie, noted as seen, ended. */
+
 import { sql } from 'drizzle-orm';
 import { runBatch } from '../d1/batch';
+import type { Database } from '../d1/database';
 import { type Link, linkOf, NO_ORG } from './links';
 
 /** Milliseconds. A session is over after so long, whatever happens in it … */
@@ -28,7 +30,7 @@ export interface Session {
  * @param isSeen whether this request is its person's, and not one that a page makes by itself.
  */
 export async function findSession(
-  db: D1Database,
+  db: Database,
   orgId: string,
   hash: string,
   now: number,
@@ -59,6 +61,6 @@ export async function findSession(
   };
 }
 
-export async function endSession(db: D1Database, orgId: string, hash: string): Promise<void> {
+export async function endSession(db: Database, orgId: string, hash: string): Promise<void> {
   await runBatch(db, [sql`DELETE FROM portal_sessions WHERE org_id = ${orgId} AND hash = ${hash}`]);
 }

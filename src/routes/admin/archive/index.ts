@@ -11,8 +11,9 @@ import { beginExport, type ExportPosition, keyLength, readPage, STEPS } from '..
 import { KINDS, type Line, type OrgLine } from '../../../store/archive/format';
 import { finishImport, type Importing, insertImport, readImport, whatIsThere } from '../../../store/archive/import';
 import { Taken, Unmet } from '../../../store/d1/batch';
-import { databaseOfName } from '../../../store/d1/databases';
+import { databaseOf, databaseOfName, isSpread } from '../../../store/d1/databases';
 import { WHOLE_ORG } from '../../../store/journal/outbox';
+import { expectFreeSlug, placeFor } from '../../../store/operations/shards';
 import { notUnderWay } from '../../../store/org/refusals';
 import type { App } from '../../context';
 import { iso } from '../../instants';
@@ -96,16 +97,24 @@ imports.post(
     const asked = aSlug.safeParse(c.req.param('slug'));
     if (!asked.success) throw invalidValue(`slug: ${asked.error.issues[0]!.message}`);
     const slug = asked.data;
-    const found = await whatIsThere(databaseOfName(c.env, slug), slug, line.id);
+    const found = await whatIsThere(databaseOfName(c.env, slug), slug, databaseOf(c.env, line.id), line.id);
     if (found.isSlugTaken) return c.json(goingOn(slug, line, found));
     if (found.isBeingRemoved) throw beingRemoved();
     const id = found.isIdTaken ? undefined : line.id;
     if (dryRun) return c.json(begun(slug, id, line, 1));
     try {
-      const tenant = await insertImport(databaseOfName(c.env, slug), slug, line, newOrgId(), Date.now());
+      const now = Date.now();
+      const otherId = newOrgId();
+      const ids = { id: id ?? otherId, otherId };
+      const db = await placeFor(c.env, { id: ids.id, slug }, undefined, now);
+      // Where the catalogue has the id already, an org that takes it meanwhile ends the import.
+      if (isSpread(c.env)) ids.otherId = ids.id;
+      const tenant = await insertImport(db, slug, line, ids, now, expectFreeSlug(c.env, db, slug));
       return c.json(begun(slug, tenant.id, line, 1), 201);
     } catch (error) {
       if (error instanceof Taken) throw conflict(`Another import was quicker: try again`);
+      if (error instanceof Unmet && error.expectation === 'slug')
+        throw conflict(`Another import was quicker: try again`);
       if (error instanceof Unmet && error.expectation === 'removal') throw beingRemoved();
       throw error;
     }

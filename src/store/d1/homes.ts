@@ -1,0 +1,150 @@
+/**
+ * Where orgs are, when there are several databases. `DB` holds the catalogue: a row for each org that is, or was, in
+ * another one. An isolate remembers what it was told. Each batch begins with a guard that aborts it where the org is not,
+ * so what is remembered can be old and is never believed.
+ */
+import { type SQL, sql } from 'drizzle-orm';
+import { Busy, runBatch, Unmet } from './batch';
+import type { Attempt, Located } from './database';
+import { expect } from './expect';
+
+/** Which org: by its id, or by what may be its id or its slug. */
+export type OrgKey = { readonly id: string } | { readonly name: string };
+
+/** The database by the name of its binding; undefined: it is not bound. */
+export type BindingOf = (binding: string) => D1Database | undefined;
+
+/** What the catalogue says. */
+interface Entry {
+  /** Absent: no org is called so, or one that was deleted from `DB`. */
+  readonly binding: string | undefined;
+  /** Just now the org is in neither of two databases, for some round trips. */
+  readonly isSwitching: boolean;
+}
+
+/** Milliseconds. A switch takes some round trips; a request waits for it so often, so long each time. */
+const PAUSE = 150;
+const PAUSES = 12;
+
+/** Orgs that an isolate remembers. */
+const MAX_REMEMBERED = 10_000;
+
+/** The org is being moved and cannot be written to for some seconds. Nothing has happened. */
+export class Moving extends Busy {
+  override readonly told = 'The organization is being moved to another database: try again in some seconds';
+  override readonly retryAfter = 5;
+}
+
+class Homes {
+  readonly #known = new Map<string, string>();
+
+  get(key: string): string | undefined {
+    return this.#known.get(key);
+  }
+
+  keep(key: string, binding: string): void {
+    if (this.#known.get(key) === binding) return;
+    this.#known.set(key, binding);
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= MAX_REMEMBERED) break;
+      this.#known.delete(oldest);
+    }
+  }
+
+  forget(key: string): void {
+    this.#known.delete(key);
+  }
+
+  clear(): void {
+    this.#known.clear();
+  }
+}
+
+/** What this isolate remembers. */
+export const homes = new Homes();
+
+/** The database of one org among several. */
+export class OrgDatabase implements Located {
+  readonly #memory: string;
+  readonly #isHere: SQL;
+
+  constructor(
+    private readonly bindingOf: BindingOf,
+    private readonly org: OrgKey,
+  ) {
+    const text = sql`${'id' in org ? org.id : org.name}`;
+    this.#memory = 'id' in org ? `id:${org.id}` : `name:${org.name}`;
+    this.#isHere = 'id' in org ? sql`id = ${text}` : sql`(id = ${text} OR slug = ${text})`;
+  }
+
+  /** @throws Moving: it is a write, and the org is being moved. Busy: the database is not bound, or the catalogue does not answer. */
+  async send<T>(writes: boolean, attempt: Attempt<T>): Promise<T> {
+    const remembered = homes.get(this.#memory);
+    let entry: Entry = remembered === undefined ? await this.#look() : { binding: remembered, isSwitching: false };
+    for (let pauses = 0; ; ) {
+      if (entry.binding !== undefined) {
+        try {
+          const answer = await attempt(this.#bound(entry.binding), this.#guards(writes));
+          homes.keep(this.#memory, entry.binding);
+          return answer;
+        } catch (error) {
+          if (!(error instanceof Unmet)) throw error;
+          if (error.expectation === 'unmoved') throw new Moving('the org is being moved to another database');
+          if (error.expectation !== 'here') throw error;
+          homes.forget(this.#memory);
+        }
+        const before = entry.binding;
+        entry = await this.#look();
+        // It is nobody's any more: what is asked is answered as for an org that never was.
+        if (!entry.isSwitching && entry.binding === before) return attempt(this.#bound(before), []);
+      } else if (!entry.isSwitching) {
+        return attempt(this.#bound('DB'), []);
+      }
+      if (!entry.isSwitching) continue;
+      if (++pauses > PAUSES) throw new Moving('the org is being moved to another database');
+      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      entry = await this.#look();
+    }
+  }
+
+  /** The database that holds the org now, as far as is known without asking it. */
+  async locate(): Promise<D1Database> {
+    const remembered = homes.get(this.#memory);
+    const binding = remembered ?? (await this.#look()).binding ?? 'DB';
+    return this.#bound(binding);
+  }
+
+  #guards(writes: boolean): readonly SQL[] {
+    const here = expect('here', sql`EXISTS (SELECT 1 FROM orgs WHERE ${this.#isHere})`);
+    if (!writes) return [here];
+    const isFrozen = sql`SELECT 1 FROM frozen_orgs WHERE org_id IN (SELECT id FROM orgs WHERE ${this.#isHere})`;
+    return [here, expect('unmoved', sql`NOT EXISTS (${isFrozen})`)];
+  }
+
+  #bound(binding: string): D1Database {
+    const database = this.bindingOf(binding);
+    if (database === undefined) throw new Busy(`the database ${binding} holds the org, and is not bound`);
+    return database;
+  }
+
+  #look(): Promise<Entry> {
+    return lookUp(this.bindingOf, this.org);
+  }
+}
+
+/** Asks the catalogue. An id goes before a slug: no slug can be chosen so that it takes the place of another org's id. */
+async function lookUp(bindingOf: BindingOf, org: OrgKey): Promise<Entry> {
+  const text = 'id' in org ? org.id : org.name;
+  const found = (column: 'id' | 'slug') => {
+    const listed = column === 'id' ? sql`org_id` : sql`slug`;
+    return sql`(SELECT binding FROM catalogue WHERE ${listed} = ${text}),
+      (SELECT 'DB' FROM orgs WHERE ${sql.raw(column)} = ${text})`;
+  };
+  const moving = 'id' in org ? sql`org_id = ${text}` : sql`(org_id = ${text} OR slug = ${text})`;
+  const binding = 'id' in org ? found('id') : sql`${found('id')}, ${found('slug')}`;
+  const [[row]] = await runBatch(bindingOf('DB')!, [
+    sql<{ binding: string | null; switching: number }>`SELECT coalesce(${binding}) AS binding,
+      EXISTS (SELECT 1 FROM moves WHERE ${moving} AND state = 'switching') AS switching`,
+  ]);
+  return { binding: row?.binding ?? undefined, isSwitching: row?.switching === 1 };
+}

@@ -32,6 +32,7 @@ import { portalCommands } from './portal.mjs';
 import { refusalCommands } from './refusals.mjs';
 import { schemaCommands } from './schemas.mjs';
 import { sessionCommands } from './sessions.mjs';
+import { shardCommands } from './shards.mjs';
 import { signalCommands } from './signals.mjs';
 import { userCommands } from './users.mjs';
 import { webhookCommands } from './webhooks.mjs';
@@ -44,6 +45,7 @@ export const commands = [
   ...healthCommands,
   ...archiveCommands,
   offboardCommand,
+  ...shardCommands,
   ...scimCommands,
   ...credentialCommands({ noun: 'token', word: 'token', path: '/tokens', list: 'list' }),
   ...credentialCommands({ noun: 'basic', word: 'password', path: '/basic', list: 'show' }),

@@ -23,6 +23,7 @@ export const NOUN_GROUPS = [
       portal: 'links to the portal: for the customer’s administrator, and for you',
       hosts: 'tokens of your applications for the sessions API',
       webhook: 'addresses of your applications that events are posted to',
+      shard: 'the databases that orgs are spread over',
     },
   ],
   [

@@ -22,6 +22,7 @@ export const orgCommands = [
       enable: { about: 'also switch its SCIM API on' },
       idp: { value: 'idp', about: `also set its identity provider: ${IDPS}` },
       token: { about: 'also generate its token, which is shown once' },
+      shard: { value: 'database', about: 'where its data goes: DB_3 (default: the database with most room)' },
     },
     example: 'org create acme --enable --idp okta --token',
     run: createOrg,
@@ -132,11 +133,11 @@ export const scimCommands = [
 ];
 
 /** The org, then what was asked for beside it. What fails after the org is there names the command that goes on. */
-async function createOrg(callAdmin, { slug, name, idp, enable, token }) {
+async function createOrg(callAdmin, { slug, name, idp, enable, token, shard }) {
   if (idp !== undefined && !Object.hasOwn(GUIDES, idp)) {
     throw new AdminError('usage', `--idp: one of ${IDPS} was expected.`);
   }
-  let answer = await callAdmin('/orgs', post({ slug, name }));
+  let answer = await callAdmin('/orgs', post({ slug, name, shard }));
   const after = async (command, call) => {
     try {
       return await call();

@@ -156,7 +156,7 @@ describe('the help', () => {
     const { help } = readCommandLine(commands, []);
     expect(readCommandLine(commands, ['--help']).help).toBe(help);
     expect(readCommandLine(commands, ['help']).help).toBe(help);
-    expect(help.split('\n').length).toBeLessThanOrEqual(24);
+    expect(help.split('\n').length).toBeLessThanOrEqual(25);
     for (const { name } of commands) expect(help).toMatch(new RegExp(`^  ${name.split(' ')[0]} `, 'm'));
     expect(help).not.toContain('Other');
   });

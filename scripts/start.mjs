@@ -29,6 +29,7 @@ Environment variables:
   ADMIN_TOKEN        the token of the admin API (default: random, in STATE_DIR)
   HOST_TOKEN         the token of the sessions API (default: only those of hosts add)
   SWEEP_INTERVAL     seconds between two runs of the cron (default: 60; 0: none)
+  DATABASES          databases that orgs are spread over (default: 1)
   WEBHOOK_KEY        what encrypts secrets of webhooks (default: random, in STATE_DIR)
   ALLOW_LOOPBACK_JWKS=true       keys of OAuth issuers may be on this machine
   ALLOW_LOOPBACK_WEBHOOKS=true   webhooks may go to this machine
@@ -42,6 +43,7 @@ const { ADMIN_TOKEN, HOST_TOKEN } = process.env;
 const options = optionsIn(process.argv.slice(2));
 const port = wholeNumber('PORT', 8787, 65535) || (await freePort());
 const sweepInterval = wholeNumber('SWEEP_INTERVAL', 60, 86400);
+const databases = wholeNumber('DATABASES', 1, 100) || 1;
 const stateDir = stateDirOf(process.env);
 
 const stages = stagesOn(process.stderr);
@@ -52,6 +54,7 @@ const service = startService({
   secrets: { ADMIN_TOKEN, HOST_TOKEN },
   beside: hostApp(),
   isWatching: options.watch,
+  databases,
   onLog: (text) => process.stderr.write(process.stderr.isTTY ? text : stripVTControlCharacters(text)),
   onStage: stages.show,
 });

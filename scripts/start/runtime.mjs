@@ -37,7 +37,17 @@ for (const signal of ['SIGTERM', 'disconnect']) {
   });
 }
 
-const { stateDir, workers, isWatching, wantsStages } = await new Promise((resolve) => process.once('message', resolve));
+const {
+  stateDir,
+  workers,
+  isWatching,
+  wantsStages,
+  databases = 1,
+} = await new Promise((resolve) => process.once('message', resolve));
+/** Beside those of wrangler.toml: `DB_1` and so on, as many as DATABASES asks for. */
+const extraDatabases = Object.fromEntries(
+  Array.from({ length: databases - 1 }, (_, i) => [`DB_${i + 1}`, { id: `scim-worker-${i + 1}` }]),
+);
 const built = () =>
   Promise.all(workers.map(({ configPath }, at) => build(configPath, join(stateDir, 'build', `${at}`))));
 const firstBuild = built();
@@ -64,10 +74,12 @@ async function start() {
   const first = optionsWith(await firstBuild);
   // Before a port is open: no request meets an old database.
   const { name, d1_databases: databases } = configs[0];
-  const [{ binding, migrations_dir: migrations }] = databases;
+  const [{ migrations_dir: migrations }] = databases;
   tellStage('Preparing the database');
   runtime = new Miniflare(convertV4MiniflareOptions({ ...first, workers: first.workers.map(closed) }));
-  await migrate(await runtime.getD1Database(binding, name), join(root, migrations), unstable_splitSqlQuery);
+  for (const binding of [...databases.map((one) => one.binding), ...Object.keys(extraDatabases)]) {
+    await migrate(await runtime.getD1Database(binding, name), join(root, migrations), unstable_splitSqlQuery);
+  }
   tellStage('Starting the Worker');
   await runtime.setOptions(convertV4MiniflareOptions(first));
   if (!isWatching) return;
@@ -101,7 +113,13 @@ function workerOf({ configPath, port, vars }, config, modules) {
       serviceBindings: { WORKER: name },
       unsafeDirectSockets: [{ host: '127.0.0.1', port }],
     },
-    { ...workerOptions, name, modules, bindings: { ...config.vars, ...vars } },
+    {
+      ...workerOptions,
+      ...(configPath === workers[0].configPath && { d1Databases: { ...workerOptions.d1Databases, ...extraDatabases } }),
+      name,
+      modules,
+      bindings: { ...config.vars, ...vars },
+    },
   ];
 }
 

@@ -31,6 +31,7 @@ export class ServiceError extends Error {}
  * @param onStage gets what is under way until the service is ready, stage by stage.
  * @param beside Workers that run with the service, `{ configPath, port, vars }` each.
  * @param isWatching whether a change of src is built and served.
+ * @param databases how many there are: `DB`, `DB_1` and so on.
  */
 export function startService({
   port,
@@ -40,6 +41,7 @@ export function startService({
   onStage = () => {},
   beside = [],
   isWatching = false,
+  databases = 1,
 }) {
   const url = `http://localhost:${port}`;
   const adminToken = secrets.ADMIN_TOKEN || randomBytes(32).toString('base64url');
@@ -91,7 +93,7 @@ export function startService({
       ...(process.env.ALLOW_LOOPBACK_JWKS && { ALLOW_LOOPBACK_JWKS: process.env.ALLOW_LOOPBACK_JWKS }),
     };
     const workers = [{ configPath: join(root, 'wrangler.toml'), port, vars }, ...beside];
-    running.child.send({ stateDir, workers, isWatching, wantsStages: true });
+    running.child.send({ stateDir, workers, isWatching, databases, wantsStages: true });
     const { failed } = await Promise.race([
       message(running.child),
       running.ended.then((code) => ({ failed: `It ended (${code}).` })),

@@ -33,39 +33,54 @@ function hasSpace(folder: string): boolean {
 const asked = process.env.PROPERTY_SEED ?? '20261122';
 const seed = asked === 'random' ? String(Date.now() % 1_000_000_000) : asked;
 
+/** A Worker of the tests: that of wrangler.toml, with what its secrets are here. */
+const worker = async (d1Databases: Record<string, string> = {}) =>
+  cloudflareTest({
+    wrangler: { configPath: './wrangler.toml' },
+    miniflare: {
+      d1Databases,
+      bindings: {
+        TEST_MIGRATIONS: await readD1Migrations('./migrations'),
+        ADMIN_TOKEN: 'test-admin-token-0123456789abcdef',
+        HOST_TOKEN: 'test-host-token-0123456789abcdef',
+        WEBHOOK_KEY: 'test-webhook-key-0123456789abcdef',
+        PROPERTY_SEED: seed,
+        METER: process.env.METER ?? '',
+      },
+      outboundService: 'blocked',
+      workers: [blocked],
+    },
+  });
+
+/** Not a measure of speed: on a busy machine a test may wait long for its turn. */
+const patience = { testTimeout: 90_000, hookTimeout: 90_000 };
+
 export default defineConfig(async () => ({
   test: {
     // Each runs a Worker, with storage, of its own: two for the cores that a build has, and one for the time that they wait.
     maxWorkers: 3,
     projects: [
       {
-        plugins: [
-          cloudflareTest({
-            wrangler: { configPath: './wrangler.toml' },
-            miniflare: {
-              bindings: {
-                TEST_MIGRATIONS: await readD1Migrations('./migrations'),
-                ADMIN_TOKEN: 'test-admin-token-0123456789abcdef',
-                HOST_TOKEN: 'test-host-token-0123456789abcdef',
-                WEBHOOK_KEY: 'test-webhook-key-0123456789abcdef',
-                PROPERTY_SEED: seed,
-                METER: process.env.METER ?? '',
-              },
-              outboundService: 'blocked',
-              workers: [blocked],
-            },
-          }),
-        ],
+        plugins: [await worker()],
         test: {
           name: 'worker',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/http/**', 'test/scripts/**'],
+          exclude: ['test/http/**', 'test/scripts/**', 'test/shards/**'],
           setupFiles: ['./test/support/setup.ts'],
           // One Worker for all files: a start costs more than most files take. Each file begins with empty storage.
           isolate: false,
-          // Not a measure of speed: on a busy machine a test may wait long for its turn.
-          testTimeout: 90_000,
-          hookTimeout: 90_000,
+          ...patience,
+        },
+      },
+      {
+        // Orgs spread over four databases.
+        plugins: [await worker({ DB_1: 'test-1', DB_2: 'test-2', DB_3: 'test-3' })],
+        test: {
+          name: 'shards',
+          include: ['test/shards/**/*.test.ts'],
+          setupFiles: ['./test/shards/setup.ts'],
+          isolate: false,
+          ...patience,
         },
       },
       {

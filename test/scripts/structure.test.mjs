@@ -76,7 +76,9 @@ it('no import runs upward, or to another room of the same floor', () => {
 });
 
 it('only store/d1/databases.ts knows the binding of the database', () => {
-  const naming = files.filter((file) => /\bDB\b/.test(textOf(file)));
+  // Its name as text, which operators see, is no use of it.
+  const code = (file) => textOf(file).replace(/\/\*[\s\S]*?\*\/|\/\/.*|'[^'\n]*'|`[^`]*`/g, '');
+  const naming = files.filter((file) => /\bDB\b/.test(code(file)));
   expect(naming).toEqual(['store/d1/databases.ts']);
 });
 

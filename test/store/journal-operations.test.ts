@@ -23,7 +23,7 @@ type Elsewhere =
   | `brake.${'held' | 'rejected' | 'withdrawn'}`
   | `signals.${'added' | 'removed'}`
   | 'user.signal_received'
-  | `org.${'exported' | 'imported'}`
+  | `org.${'exported' | 'imported' | 'move_started' | 'moved' | 'move_cancelled'}`
   | 'schema.cleared'
   | WebhookEvent;
 

@@ -37,15 +37,19 @@ describe('the tables', () => {
       'attribute_counts',
       'brake_counts',
       'brake_held',
+      'catalogue',
       'credentials',
       'deleted_emails',
       'deleted_orgs',
       'events',
+      'frozen_orgs',
       'grants',
       'group_permissions',
       'groups',
       'host_tokens',
       'memberships',
+      'moved_orgs',
+      'moves',
       'oauth_clients',
       'org_domains',
       'orgs',
@@ -56,6 +60,7 @@ describe('the tables', () => {
       'refusals',
       'removals',
       'schemas',
+      'shards',
       'signal_sources',
       'traffic',
       'user_emails',
@@ -67,7 +72,7 @@ describe('the tables', () => {
 
   it('all have org_id, but for the orgs themselves, and the tokens of applications that serve several', async () => {
     const without = (await tables()).filter(({ columns }) => !columns.includes('org_id'));
-    expect(without.map(({ name }) => name)).toEqual(['host_tokens', 'orgs']);
+    expect(without.map(({ name }) => name)).toEqual(['host_tokens', 'orgs', 'shards']);
   });
 
   it('have keys and indexes that begin with org_id, but for the hash that says which org a credential is of', async () => {
@@ -87,6 +92,7 @@ describe('the tables', () => {
     expect(others.sort()).toEqual([
       'assertions: valid_until',
       'attribute_counts: day',
+      'catalogue: slug',
       'credentials: hash',
       'credentials: id',
       'credentials: kind, valid_until',

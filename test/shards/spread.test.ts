@@ -1,0 +1,221 @@
+import { env } from 'cloudflare:workers';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { homes } from '../../src/store/d1/homes';
+import { type Answer, type Ask, admin, host, idpOf } from '../support/client';
+import { count, databaseNamed, NAMES, newIdpIn, whereIs, without } from './databases';
+
+interface Listed {
+  name: string;
+  orgs: number;
+  state: string;
+}
+
+describe('a new org', () => {
+  it('goes to the database with the fewest orgs, so that they stay even', async () => {
+    const ids: string[] = [];
+    for (let i = 0; i < 12; i++) ids.push((await admin('POST', '/orgs', { body: { slug: `even-${i}` } })).body.id);
+    const { body } = await admin('GET', '/shards');
+    expect(body.map(({ name, orgs, state }: Listed) => [name, orgs, state])).toEqual(
+      NAMES.map((name) => [name, 3, 'open']),
+    );
+    for (const id of ids) expect(await whereIs(id)).toHaveLength(1);
+  });
+
+  it('goes to the database that is asked for', async () => {
+    const { orgId } = await newIdpIn('DB_2', 'asked');
+    expect(await whereIs(orgId)).toEqual(['DB_2']);
+  });
+
+  it('is refused a slug that an org of another database has', async () => {
+    await newIdpIn('DB_1', 'taken-1');
+    await newIdpIn('DB', 'taken-0');
+    for (const shard of NAMES) {
+      for (const slug of ['taken-0', 'taken-1']) {
+        const answer = await admin('POST', '/orgs', { body: { slug, shard } });
+        expect([shard, slug, answer.status]).toEqual([shard, slug, 409]);
+      }
+    }
+    for (const slug of ['taken-0', 'taken-1'])
+      expect((await admin('POST', '/orgs', { body: { slug } })).status).toBe(409);
+  });
+
+  it('is created once when twenty ask for one slug at a time', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => admin('POST', '/orgs', { body: { slug: 'race', shard: NAMES[i % 4] } })),
+    );
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status === 409)).toHaveLength(19);
+    const { id } = answers.find(({ status }) => status === 201)!.body;
+    expect(await whereIs(id)).toHaveLength(1);
+    expect((await admin('GET', '/orgs/race')).body.id).toBe(id);
+  });
+
+  it.each([
+    ['DB_9', 'is not bound'],
+    ['db', 'the name of a database was expected'],
+    ['DB_0', 'the name of a database was expected'],
+  ])('is refused the database %s', async (shard, detail) => {
+    const answer = await admin('POST', '/orgs', { body: { slug: 'nowhere', shard } });
+    expect(answer.status).toBe(400);
+    expect(answer.body.detail).toContain(detail);
+    expect((await admin('GET', '/orgs/nowhere')).status).toBe(404);
+  });
+});
+
+describe('an org in another database', () => {
+  it('is found by its token, its slug and its id, and is listed', async () => {
+    const idp = await newIdpIn('DB_3', 'found');
+    const user = await idp.user('ada@example.com', { externalId: 'ada' });
+    homes.clear();
+    expect((await idp.get(`/Users/${user.id}`)).status).toBe(200);
+    for (const org of ['found', idp.orgId]) {
+      homes.clear();
+      const answer = await host('POST', '/resolve', { body: { org, userName: 'ada@example.com' } });
+      expect(answer.body).toMatchObject({ found: true, id: user.id });
+    }
+    const { body } = await admin('GET', '/orgs');
+    expect(body.map(({ slug }: { slug: string }) => slug)).toContain('found');
+    expect(await count('DB_3', 'users', idp.orgId)).toBe(1);
+  });
+
+  it('is not answered for by a token of another database', async () => {
+    const [a, b] = [await newIdpIn('DB_1', 'apart-1'), await newIdpIn('DB_2', 'apart-2')];
+    const user = await a.user('ada@example.com');
+    expect((await b.get(`/Users/${user.id}`)).status).toBe(404);
+    const forged = idpOf('apart-2', b.orgId, `${b.token.slice(0, 30)}${a.token.slice(30)}`);
+    expect((await forged.get('/Users')).status).toBe(401);
+  });
+
+  it('is nobody after it is deleted, and its slug is free', async () => {
+    const idp = await newIdpIn('DB_1', 'gone');
+    await idp.user('ada@example.com');
+    expect((await admin('DELETE', '/orgs/gone?confirm=gone')).status).toBe(200);
+    expect((await idp.get('/Users')).status).toBe(401);
+    expect((await admin('GET', '/orgs/gone')).status).toBe(404);
+    expect(await env.REVOCATIONS.get(`rev:v1:${idp.orgId}`, 'json')).toMatchObject({ active: false });
+    const again = await newIdpIn('DB_2', 'gone');
+    expect(await whereIs(again.orgId)).toEqual(['DB_2']);
+  });
+
+  it('takes a slug whose creation was cut off a minute ago', async () => {
+    await env.DB.prepare(
+      "INSERT INTO catalogue (org_id, slug, binding, since) VALUES ('lost', 'half-made', 'DB_1', 0)",
+    ).run();
+    expect((await admin('POST', '/orgs', { body: { slug: 'half-made' } })).status).toBe(201);
+  });
+
+  it('has the answers of no org for one that never was', async () => {
+    expect((await admin('GET', '/orgs/never')).status).toBe(404);
+    const { body, status } = await host('POST', '/check', {
+      body: { org: 'never', user: 'x', issuedAt: new Date().toISOString() },
+    });
+    expect([status, body.valid]).toEqual([200, false]);
+  });
+});
+
+describe('tokens of applications', () => {
+  it('are good for orgs of every database, and dead everywhere once removed', async () => {
+    const [a, b] = [await newIdpIn('DB_1', 'app-1'), await newIdpIn('DB_2', 'app-2')];
+    for (const { user } of [a, b]) await user('ada@example.com');
+    const made = await admin('POST', '/hosts', {
+      body: { name: 'crm', orgs: ['app-1', b.orgId], scopes: ['resolve'] },
+    });
+    expect(made.status).toBe(201);
+    expect(made.body.orgs).toEqual(['app-1', 'app-2']);
+    const headers = { Authorization: `Bearer ${made.body.token}` };
+    const resolve = (org: string) => host('POST', '/resolve', { headers, body: { org, userName: 'ada@example.com' } });
+    expect((await resolve('app-1')).body.found).toBe(true);
+    expect((await resolve('app-2')).body.found).toBe(true);
+    const rotated = await admin('POST', '/hosts/crm/rotate', { body: { grace: '0' } });
+    expect((await resolve('app-2')).status).toBe(401);
+    headers.Authorization = `Bearer ${rotated.body.token}`;
+    expect((await resolve('app-2')).body.found).toBe(true);
+    await admin('DELETE', '/hosts/crm');
+    for (const org of ['app-1', 'app-2']) expect((await resolve(org)).status).toBe(401);
+  });
+});
+
+describe('a database that cannot be had', () => {
+  beforeAll(async () => {
+    await newIdpIn('DB_3', 'stranded');
+  });
+
+  it('makes its orgs 503, others go on, and the list of databases says it', async () => {
+    const other = await newIdpIn('DB_1', 'afloat');
+    homes.clear();
+    expect((await admin('GET', '/orgs/stranded', { env: without('DB_3') })).status).toBe(503);
+    expect((await other.get('/Users', { env: without('DB_3') })).status).toBe(200);
+    const { body } = await admin('GET', '/shards', { env: without('DB_3') });
+    expect(body.find(({ name }: Listed) => name === 'DB_3')).toMatchObject({ state: 'missing', bytes: null });
+  });
+
+  it('lacks migrations: its orgs are 503, and no new org goes there', async () => {
+    const idp = await newIdpIn('DB_2', 'old-schema');
+    const db = databaseNamed('DB_2');
+    const { results } = await db
+      .prepare('SELECT name FROM d1_migrations ORDER BY name DESC LIMIT 1')
+      .all<{ name: string }>();
+    await db.prepare('DELETE FROM d1_migrations WHERE name = ?').bind(results[0]!.name).run();
+    await db.prepare('ALTER TABLE users RENAME TO users_later').run();
+    try {
+      expect((await idp.get('/Users')).status).toBe(503);
+      const { body } = await admin('GET', '/shards');
+      expect(body.find(({ name }: Listed) => name === 'DB_2')).toMatchObject({ state: 'behind' });
+      expect((await admin('POST', '/orgs', { body: { slug: 'too-early', shard: 'DB_2' } })).body.detail).toContain(
+        'lacks migrations',
+      );
+    } finally {
+      await db.prepare('ALTER TABLE users_later RENAME TO users').run();
+      await db.prepare('INSERT INTO d1_migrations (name) VALUES (?)').bind(results[0]!.name).run();
+    }
+    expect((await idp.get('/Users')).status).toBe(200);
+  });
+
+  it('keeps known orgs served while the catalogue does not answer', async () => {
+    const idp = await newIdpIn('DB_1', 'known');
+    expect((await idp.get('/Users')).status).toBe(200);
+    const dead = {
+      prepare: env.DB.prepare.bind(env.DB),
+      batch: () => Promise.reject(new Error('D1_ERROR: Network connection lost')),
+    };
+    expect((await idp.get('/Users', { env: { DB: dead as unknown as D1Database } })).status).toBe(200);
+  });
+});
+
+describe('a request to an org of another database', () => {
+  /** How often each database was asked. */
+  async function trips(work: (env: NonNullable<Ask['env']>) => Promise<Answer>): Promise<Record<string, number>> {
+    const asked: Record<string, number> = {};
+    const counted = NAMES.map((name) => {
+      const real = databaseNamed(name);
+      const batch = (statements: D1PreparedStatement[]) => {
+        asked[name] = (asked[name] ?? 0) + 1;
+        return real.batch(statements);
+      };
+      return [name, { prepare: real.prepare.bind(real), batch }];
+    });
+    const answer = await work(Object.fromEntries(counted));
+    expect(answer.status).toBeLessThan(300);
+    return asked;
+  }
+
+  it('takes one round trip to read, create and delete, and two to change, as with one database', async () => {
+    const idp = await newIdpIn('DB_2', 'trips');
+    const { id } = await idp.user('ada@example.com');
+    expect(await trips((env) => idp.get(`/Users/${id}`, { env }))).toEqual({ DB_2: 1 });
+    expect(await trips((env) => idp.get('/Users?filter=userName eq "ada@example.com"', { env }))).toEqual({ DB_2: 1 });
+    const body = { schemas: ['urn:ietf:params:scim:schemas:core:2.0:User'], userName: 'bob@example.com' };
+    expect(await trips((env) => idp.post('/Users', body, { env }))).toEqual({ DB_2: 1 });
+    const rename = [{ op: 'replace', path: 'displayName', value: 'Ada' }];
+    expect(await trips((env) => idp.patch(`/Users/${id}`, rename, { env }))).toEqual({ DB_2: 2 });
+    expect(await trips((env) => idp.delete(`/Users/${id}`, { env }))).toEqual({ DB_2: 1 });
+  });
+
+  it('asks the catalogue once in an isolate that does not know the org', async () => {
+    const idp = await newIdpIn('DB_3', 'first-trip');
+    await idp.get('/Users'); // the first use of a token is noted
+    homes.clear();
+    expect(await trips((env) => idp.get('/Users', { env }))).toEqual({ DB: 1, DB_3: 1 });
+    expect(await trips((env) => idp.get('/Users', { env }))).toEqual({ DB_3: 1 });
+  });
+});

@@ -1,4 +1,5 @@
-import { statfsSync } from 'node:fs';
+import { mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-pool-workers';
 import { defineConfig } from 'vitest/config';
 
@@ -15,7 +16,11 @@ const blocked = {
  * to, as on most Linux machines, it writes there: nothing of a test is to outlive it.
  */
 const MEMORY = '/dev/shm';
-if (hasSpace(MEMORY)) process.env.TMPDIR = MEMORY;
+if (hasSpace(MEMORY)) {
+  const folder = mkdtempSync(join(MEMORY, 'scim-'));
+  process.env.TMPDIR = folder;
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
+}
 
 function hasSpace(folder: string): boolean {
   try {

@@ -81,6 +81,7 @@ function readBy({ app, findTargetHandler, schemasOf, questions, listQuestions })
     if (schemas) read.set(key, { ...schemas, ...read.get(key) });
   }
   read.set('POST /sessions/v1/check', { body: questions.check });
+  read.set('POST /sessions/v1/may-act', { body: questions.mayAct });
   read.set('POST /sessions/v1/resolve', { body: questions.resolve });
   read.set('POST /sessions/v1/discover', { body: questions.discover });
   for (const [name, query] of Object.entries({

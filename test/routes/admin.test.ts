@@ -1,6 +1,10 @@
 import { env } from 'cloudflare:workers';
+import { findTargetHandler } from 'hono/utils/handler';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type * as z from 'zod/mini';
+import { app } from '../../src/app';
 import { unguardedAdmin } from '../../src/routes/admin';
+import { schemasOf } from '../../src/routes/validator';
 import { flagKey, parseFlag } from '../../src/sessions/flag';
 import { type Answer, admin, ask, BASE, idpOf, newIdp } from '../support/client';
 import { writtenFlag } from '../support/coordinator';
@@ -492,6 +496,34 @@ describe('bad input', () => {
     const by = `${'x'.repeat(98)}é'; DROP TABLE orgs; --`;
     const { body } = await admin('POST', '/orgs', { body: { slug: 'labelled' }, headers: { 'X-Admin-By': by } });
     expect((await journal(body.id))[0]!.actor).toMatch(/^admin:x{98}/);
+  });
+
+  it('as a name or a reason for the journal has no control characters, on any route', () => {
+    type Shape = Record<string, z.ZodMiniType>;
+    const shapesOf = (schema: z.ZodMiniType | undefined): Shape[] => {
+      const { shape, options = [] } = (schema?.def ?? {}) as { shape?: Shape; options?: z.ZodMiniType[] };
+      return shape ? [shape] : options.flatMap((option) => shapesOf(option));
+    };
+    const asked = app.routes
+      .filter(({ path }) => path.startsWith('/admin/v1/'))
+      .flatMap(({ method, path, handler }) => {
+        const { query, body } = schemasOf(findTargetHandler(handler)) ?? schemasOf(handler) ?? {};
+        return [query, body]
+          .flatMap((schema) => shapesOf(schema))
+          .map((shape) => ({ route: `${method} ${path}`, shape }));
+      });
+    let found = 0;
+    for (const { route, shape } of asked) {
+      for (const member of ['by', 'reason', 'contact', 'name']) {
+        const schema = shape[member];
+        if (!schema) continue;
+        found++;
+        for (const text of ['bell\u0007here', 'nul\u0000', 'half \ud800 pair', 'next\u0085line']) {
+          expect(schema.safeParse(text).success, `${route} ${member}`).toBe(false);
+        }
+      }
+    }
+    expect(found).toBeGreaterThan(30);
   });
 });
 

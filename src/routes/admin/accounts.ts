@@ -6,7 +6,7 @@ import { type Preview, previewLinks, previewPeople } from '../../provisioning/li
 import { underTypes } from '../../provisioning/schemas';
 import type { App } from '../context';
 import { body, digits, pageSize, query } from '../validator';
-import { by, orgOf } from './respond';
+import { by, orgOf, reason } from './respond';
 
 export const people = new Hono<App>();
 
@@ -63,13 +63,6 @@ const shownPreview = ({ account, userName, emails, conflicts }: Preview) => ({
   links: { userName, emails },
   conflicts,
 });
-
-/** Why, for the journal. */
-const reason = z.optional(
-  z
-    .string('a reason was expected')
-    .check(z.trim(), z.minLength(1, 'a reason was expected'), z.maxLength(200, 'at most 200 characters are accepted')),
-);
 
 for (const verb of ['protect', 'unprotect'] as const) {
   people.post(`/:user/${verb}`, body(z.strictObject({ by, reason })), async (c) => {

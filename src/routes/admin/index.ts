@@ -34,7 +34,7 @@ const routes = new Hono<App>();
 
 routes.use(async (c, next) => {
   // A label for the journal, not a proof of who it is: the API itself is what is guarded.
-  c.set('by', (c.req.header('X-Admin-By') || 'admin').slice(0, 100));
+  c.set('by', (c.req.header('X-Admin-By') ?? '').slice(0, 100).replace(/[\p{Cc}\p{Cs}]/gu, '') || 'admin');
   await next();
 });
 routes.route('/hosts', hosts);

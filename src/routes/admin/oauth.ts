@@ -6,6 +6,7 @@ import { isJwksAddress } from '../../credentials/public-host';
 import { hashOf, maskOf, newSecret, randomText } from '../../credentials/secret';
 import { readSigner } from '../../credentials/signer';
 import { settings } from '../../env';
+import { PLAIN_TEXT, PLAIN_TEXT_EXPECTED } from '../../plain-text';
 import { invalidValue, notFound, ScimError } from '../../scim/error';
 import { secretsOf } from '../../store/credentials/credentials';
 import {
@@ -47,7 +48,9 @@ export const redirectUri = address.check(
 );
 
 const createBody = z.strictObject({
-  name: z.optional(text(200).check(z.trim(), z.minLength(1, 'a name was expected'))),
+  name: z.optional(
+    text(200).check(z.trim(), z.minLength(1, 'a name was expected'), z.regex(PLAIN_TEXT, PLAIN_TEXT_EXPECTED)),
+  ),
   redirectUris: z._default(
     z.pipe(
       z.array(redirectUri).check(z.maxLength(MAX_URIS, `at most ${MAX_URIS} are accepted`)),

@@ -4,6 +4,7 @@ import * as z from 'zod/mini';
 import { hashOf, newSecret, OPERATOR } from '../../credentials/secret';
 import { DAY, parseDuration } from '../../duration';
 import { isSafe } from '../../env';
+import { PLAIN_TEXT } from '../../plain-text';
 import { notFound } from '../../scim/error';
 import { Unmet } from '../../store/d1/batch';
 import { databaseOf } from '../../store/d1/databases';
@@ -30,7 +31,7 @@ const RETURN = 'an https address was expected';
 
 const contact = z
   .string(CONTACT)
-  .check(z.trim(), z.minLength(1, CONTACT), z.maxLength(100, CONTACT), z.regex(/^\P{Cc}*$/u, CONTACT));
+  .check(z.trim(), z.minLength(1, CONTACT), z.maxLength(100, CONTACT), z.regex(PLAIN_TEXT, CONTACT));
 
 const linkBody = z.strictObject({
   by,

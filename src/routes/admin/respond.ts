@@ -2,6 +2,7 @@
 import type { Context } from 'hono';
 import * as z from 'zod/mini';
 import { settings } from '../../env';
+import { PLAIN_TEXT, PLAIN_TEXT_EXPECTED } from '../../plain-text';
 import type { Org } from '../../provisioning/org';
 import { storageOf } from '../../store/directory/policy';
 import { isInPlan } from '../../store/org/plan';
@@ -28,14 +29,21 @@ export function scimBaseUrl(c: Context<App>, { residency }: SettingsChange = {})
 }
 
 /** The name that the journal records; absent: the operator's label. */
-const WHO = 'the name that the journal records was expected, at most 100 characters';
-export const by = z.optional(z.string(WHO).check(z.trim(), z.minLength(1, WHO), z.maxLength(100, WHO)));
+const WHO = 'the name that the journal records was expected, at most 100 characters, no control characters';
+export const by = z.optional(
+  z.string(WHO).check(z.trim(), z.minLength(1, WHO), z.maxLength(100, WHO), z.regex(PLAIN_TEXT, WHO)),
+);
 
 /** Why, for the journal. */
 export const reason = z.optional(
   z
-    .string()
-    .check(z.trim(), z.minLength(1, 'a reason was expected'), z.maxLength(200, 'at most 200 characters are accepted')),
+    .string('a reason was expected')
+    .check(
+      z.trim(),
+      z.minLength(1, 'a reason was expected'),
+      z.maxLength(200, 'at most 200 characters are accepted'),
+      z.regex(PLAIN_TEXT, PLAIN_TEXT_EXPECTED),
+    ),
 );
 
 export const shownOrg = (c: Context<App>, tenant: Tenant) => ({

@@ -29,6 +29,7 @@ const streamAsked = z.strictObject({ org, after: z.optional(seq) });
 /** For docs/openapi.yaml. */
 export const questions = {
   check: checkAsked,
+  mayAct: mayActAsked,
   resolve: resolveAsked,
   discover: discoverAsked,
   events: eventsAsked,

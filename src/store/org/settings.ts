@@ -4,6 +4,7 @@
  */
 import * as z from 'zod/mini';
 import { DAY, parseDuration } from '../../duration';
+import { PLAIN_TEXT, PLAIN_TEXT_EXPECTED } from '../../plain-text';
 import { domainKey } from '../../scim/address';
 import { foldCase } from '../../scim/fold';
 import { parseSize } from './size';
@@ -113,6 +114,7 @@ const text = (takes: string, longest: number) =>
       z.trim(),
       z.minLength(1, `${takes} was expected`),
       z.maxLength(longest, `at most ${longest} characters are accepted`),
+      z.regex(PLAIN_TEXT, PLAIN_TEXT_EXPECTED),
     );
 
 const items = (list: string) => list.split(',').map((item) => item.trim());
@@ -125,7 +127,7 @@ const item = (longest: number, expected: string) =>
     .check(
       z.minLength(1, expected),
       z.maxLength(longest, `at most ${longest} characters are accepted`),
-      z.regex(/^\P{Cc}*$/u, 'text without control characters was expected'),
+      z.regex(PLAIN_TEXT, PLAIN_TEXT_EXPECTED),
     );
 
 /** A value that the attribute `roles` may have. `key` is the value folded, as the database compares it. */
@@ -174,7 +176,7 @@ const groups = z.pipe(
 
 const SSO = 'true, false or the name of a connection';
 const sso = z.pipe(
-  text(SSO, 100).check(z.regex(/^\P{Cc}*$/u, 'text without control characters was expected')),
+  text(SSO, 100).check(z.regex(PLAIN_TEXT, PLAIN_TEXT_EXPECTED)),
   z.transform((text) => (/^(?:true|false)$/i.test(text) ? text.toLowerCase() === 'true' : text)),
 );
 

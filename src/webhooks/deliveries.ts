@@ -13,15 +13,16 @@ import {
   pauseLine,
   readChunk,
   readDueLines,
+  readPresentWebhook,
 } from '../store/operations/webhook-lines';
 import { lost, type Outgoing, outgoing } from './message';
 import { type Attempt, type Sender, send } from './send';
 
 /**
  * Messages of one line in one go, and how long it takes no more of them. The rest is the alarm's: an invocation may make
- * 1,000 queries of D1 and 10,000 requests, and an org has at most 20 endpoints.
+ * 1,000 queries of D1 and 10,000 requests, and an org has at most 20 endpoints. Each message takes a query.
  */
-const MESSAGES_PER_RUN = 100;
+const MESSAGES_PER_RUN = 30;
 const RUN_TIME = 60_000;
 /** Milliseconds after which states that were read are read again, rather than sent. */
 const FRESH = 2_000;
@@ -134,9 +135,12 @@ export class Deliveries {
     ];
     let through = line.seq;
     let sent = 0;
+    let { webhook } = chunk;
     for (const message of messages) {
       if (sent === room || (sent > 0 && Date.now() - readAt > FRESH)) return { sent, through };
-      const attempt = await send(sender(), line.webhook, message);
+      if (sent > 0) webhook = await readPresentWebhook(databases, orgId, line);
+      if (webhook === undefined) return { sent, through };
+      const attempt = await send(sender(), webhook, message);
       if (!attempt.ok) return { sent, through, failed: { message, attempt } };
       through = message.seq;
       sent++;

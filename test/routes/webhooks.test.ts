@@ -336,6 +336,65 @@ describe('the commands', () => {
     await until(() => expect(receiver.got).toHaveLength(1));
   });
 
+  /** Six messages wait, and the receiver holds the first one until the operator has done something. */
+  async function inTheMiddle(act: (id: string, receiver: Receiver) => Promise<unknown>, status = 204) {
+    const { receiver, id } = await add({ types: ['user.*'] });
+    await admin('POST', `/webhooks/${id}/disable`, { body: {} });
+    for (let i = 0; i < 6; i++) await idp.user(`user-${i}`);
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    receiver.answer = async () => {
+      await held;
+      return new Response(null, { status });
+    };
+    await admin('POST', `/webhooks/${id}/enable`, { body: {} });
+    await until(() => expect(receiver.attempts).toBe(1));
+    await act(id, receiver);
+    release();
+    return { receiver, id };
+  }
+  const names = ({ got }: Receiver) => got.map(({ message }) => (message.data.user as { userName?: string }).userName);
+
+  it('disable while messages are sent: nothing more is sent, and enable goes on with the next one', async () => {
+    const { receiver, id } = await inTheMiddle((id) => admin('POST', `/webhooks/${id}/disable`, { body: {} }));
+    await until(async () => expect((await lineOf(id))!['delivered_at']).not.toBeNull());
+    expect(receiver.attempts).toBe(1);
+    await admin('POST', `/webhooks/${id}/enable`, { body: {} });
+    await until(() => expect(receiver.got).toHaveLength(6));
+    expect(names(receiver)).toEqual(Array.from({ length: 6 }, (_, i) => `user-${i}`));
+  });
+
+  it('remove while messages are sent: nothing more is sent', async () => {
+    const { receiver } = await inTheMiddle((id) => admin('DELETE', `/webhooks/${id}`));
+    await until(() => expect(receiver.got).toHaveLength(1));
+    const other = await add({ types: ['user.*'] });
+    await idp.user('later');
+    await until(() => expect(other.receiver.got).toHaveLength(1));
+    expect(receiver.attempts).toBe(1);
+  });
+
+  it('rotate a secret without grace while messages are sent: the next one is signed by the new secret alone', async () => {
+    let rotated = '';
+    const { receiver } = await inTheMiddle(async (id, { secret }) => {
+      ({ secret: rotated } = (await admin('POST', `/webhooks/${id}/rotate-secret`, { body: { grace: '0' } })).body);
+      expect(rotated).not.toBe(secret);
+    });
+    receiver.secret = rotated;
+    await until(() => expect(receiver.got).toHaveLength(6));
+    for (const { signatures } of receiver.got) expect(signatures).toHaveLength(1);
+  });
+
+  it('disable while an answer is awaited that turns out to be 410: the journal does not say it a second time', async () => {
+    await inTheMiddle((id) => admin('POST', `/webhooks/${id}/disable`, { body: {} }), 410);
+    const other = await add({ types: ['user.*'] });
+    await idp.user('later');
+    await until(() => expect(other.receiver.got).toHaveLength(1));
+    const told = (await journal(idp.orgId)).filter(({ type }) => type === 'webhook.disabled');
+    expect(told.map(({ actor }) => actor)).toEqual(['admin:admin', 'admin:admin']);
+  });
+
   it('replay from an event: it and all later ones are sent once more, with other ids and the present state', async () => {
     const { receiver, id } = await add({ types: ['user.*'] });
     const ada = await idp.user('ada');

@@ -43,6 +43,7 @@ export type Expectation =
   | 'signal_source'
   | 'signal_sources'
   | 'webhooks'
+  | 'webhook_line'
   // Of an org among several databases (homes.ts).
   | 'slug'
   | 'here'

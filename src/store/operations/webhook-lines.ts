@@ -1,8 +1,9 @@
 /** What webhooks are still to be sent, org by org, and how that goes. The org's coordinator alone sends. */
-import { sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
-import { runBatch } from '../d1/batch';
+import { runBatch, Unmet } from '../d1/batch';
 import { askEach, type Databases, databaseOf } from '../d1/databases';
+import { expectOneChange } from '../d1/expect';
 import type { Row } from '../d1/rows';
 import { type Person, type Role, rolesIn, selectPeople, selectRoles } from '../directory/people';
 import { count, record } from '../journal/record';
@@ -15,14 +16,34 @@ export interface DueLine extends Line {
   readonly webhook: Webhook;
 }
 
+/** @param which of the org's lines. */
+const selectLines = (orgId: string, which: SQL) => sql`SELECT w.*, orgs.slug, ${LINE}
+  FROM webhook_lines AS l JOIN webhooks AS w ON w.id = l.webhook_id LEFT JOIN orgs ON orgs.id = w.org_id
+  WHERE l.org_id = ${orgId} AND l.disabled_at IS NULL AND ${which}`;
+
+const linesIn = (rows: readonly Row[]): DueLine[] => rows.map((row) => ({ ...lineOf(row), webhook: webhookOf(row) }));
+
 /** All of the org, those whose time has not come included. One round trip. */
 export async function readDueLines(databases: Databases, orgId: string): Promise<DueLine[]> {
-  const [rows] = await runBatch(databaseOf(databases, orgId), [
-    sql`SELECT w.*, orgs.slug, ${LINE} FROM webhook_lines AS l JOIN webhooks AS w ON w.id = l.webhook_id
-        LEFT JOIN orgs ON orgs.id = w.org_id
-      WHERE l.org_id = ${orgId} AND l.due_at IS NOT NULL AND l.disabled_at IS NULL`,
-  ]);
-  return rows!.map((row) => ({ ...lineOf(row), webhook: webhookOf(row) }));
+  const [rows] = await runBatch(databaseOf(databases, orgId), [selectLines(orgId, sql`l.due_at IS NOT NULL`)]);
+  return linesIn(rows!);
+}
+
+const selectPresent = (orgId: string, { webhook, replays }: DueLine) =>
+  selectLines(orgId, sql`l.webhook_id = ${webhook.id} AND l.replays = ${replays}`);
+
+/**
+ * The endpoint as it is now, to be read before each delivery: its secret may be another one. One round trip, two rows.
+ *
+ * @returns undefined: the line is switched off, begun again or removed, and nothing more may be sent.
+ */
+export async function readPresentWebhook(
+  databases: Databases,
+  orgId: string,
+  line: DueLine,
+): Promise<Webhook | undefined> {
+  const [rows] = await runBatch(databaseOf(databases, orgId), [selectPresent(orgId, line)]);
+  return linesIn(rows!)[0]?.webhook;
 }
 
 /** Orgs with something to deliver, the longest wait first. */
@@ -49,6 +70,8 @@ export interface Told {
 
 export interface Chunk {
   readonly tenant: Tenant;
+  /** As `readPresentWebhook` reads it. */
+  readonly webhook: Webhook | undefined;
   readonly told: readonly Told[];
   /** Once all of it is delivered, everything up to here is. */
   readonly through: number;
@@ -79,8 +102,9 @@ export async function readChunk(databases: Databases, orgId: string, line: DueLi
     store,
     sql`SELECT seq FROM users WHERE org_id = ${store.org} AND id IN (SELECT target_id FROM (${told(TOLD)}))`,
   );
-  const [heads, ends, events, roles, ...found] = await store.read(
+  const [heads, present, ends, events, roles, ...found] = await store.read(
     sql`SELECT pruned_through, event_seq FROM orgs WHERE id = ${store.org}`,
+    selectPresent(orgId, line),
     sql`SELECT max(seq) AS through FROM (${recent})`,
     told(TOLD + 1),
     selectRoles(store, sql`SELECT DISTINCT target_id AS id FROM (${told(TOLD)}) WHERE type GLOB 'group.*'`),
@@ -101,6 +125,7 @@ export async function readChunk(databases: Databases, orgId: string, line: DueLi
   const isCut = events!.length > TOLD;
   return {
     tenant: store.tenant,
+    webhook: linesIn(present as Row[])[0]?.webhook,
     told: page,
     // Where nothing is left, the journal ends: at a number whose event may be gone by its age.
     through: isCut
@@ -110,13 +135,15 @@ export async function readChunk(databases: Databases, orgId: string, line: DueLi
   };
 }
 
-/** The line as it was read: the operator has neither begun it again nor switched it off. */
+/** The line as it was read: the operator has not begun it again. */
 const isSame = (orgId: string, { webhook, replays }: DueLine) =>
-  sql`org_id = ${orgId} AND webhook_id = ${webhook.id} AND replays = ${replays} AND disabled_at IS NULL`;
+  sql`org_id = ${orgId} AND webhook_id = ${webhook.id} AND replays = ${replays}`;
+/** The same, and nobody has switched it off. */
+const isOn = (orgId: string, line: DueLine) => sql`${isSame(orgId, line)} AND disabled_at IS NULL`;
 
 /**
  * @param deliveredAt undefined: nothing was of the types that are asked for.
- * @returns `more`: there is more; `done`: there is nothing more; `other`: it is not the line it was any more.
+ * @returns `more`: there is more; `done`: there is nothing more; `other`: it is switched off, or not the line it was any more.
  */
 export async function advanceLine(
   databases: Databases,
@@ -132,11 +159,12 @@ export async function advanceLine(
   const [rows] = await runBatch(databaseOf(databases, orgId), [
     // An event that is committed meanwhile is seen here, or finds the line not due, and makes it so.
     sql`UPDATE webhook_lines SET seq = ${through}${good},
-        due_at = iif((SELECT event_seq FROM orgs WHERE id = ${orgId}) > ${through}, 0, NULL)
-      WHERE ${isSame(orgId, line)} RETURNING due_at`,
+        due_at = iif(disabled_at IS NULL AND (SELECT event_seq FROM orgs WHERE id = ${orgId}) > ${through}, 0, NULL)
+      WHERE ${isSame(orgId, line)} RETURNING due_at, disabled_at`,
   ]);
-  if (rows!.length === 0) return 'other';
-  return rows![0]!['due_at'] === null ? 'done' : 'more';
+  const [row] = rows!;
+  if (row === undefined || row['disabled_at'] !== null) return 'other';
+  return row['due_at'] === null ? 'done' : 'more';
 }
 
 /** A message was not delivered: the line waits. */
@@ -155,11 +183,14 @@ export async function pauseLine(
   const { through, failures, since, error, until } = failed;
   await runBatch(databaseOf(databases, orgId), [
     sql`UPDATE webhook_lines SET seq = ${through}, failures = ${failures}, failing_since = ${since}, last_error = ${error},
-      due_at = ${until} WHERE ${isSame(orgId, line)}`,
+      due_at = ${until} WHERE ${isOn(orgId, line)}`,
   ]);
 }
 
-/** The endpoint is given up in this org, until the operator says otherwise. The journal says so. */
+/**
+ * The endpoint is given up in this org, until the operator says otherwise. The journal says so. If it was switched off or
+ * removed meanwhile, nothing happens.
+ */
 export async function disableLine(
   databases: Databases,
   orgId: string,
@@ -170,10 +201,15 @@ export async function disableLine(
   const { id, url } = line.webhook;
   const actor: Actor = { name: 'service', requestId: crypto.randomUUID() };
   const details = { host: new URL(url).host, why, error };
-  await store.write(
-    count(store),
-    record(store, actor, { type: 'webhook.disabled', targetId: id, details }),
-    sql`UPDATE webhook_lines SET seq = ${through}, failures = failures + 1, last_error = ${error}, due_at = NULL,
-      disabled_at = ${store.now}, disabled_why = ${why} WHERE ${isSame(orgId, line)}`,
-  );
+  try {
+    await store.write(
+      sql`UPDATE webhook_lines SET seq = ${through}, failures = failures + 1, last_error = ${error}, due_at = NULL,
+        disabled_at = ${store.now}, disabled_why = ${why} WHERE ${isOn(orgId, line)}`,
+      expectOneChange('webhook_line'),
+      count(store),
+      record(store, actor, { type: 'webhook.disabled', targetId: id, details }),
+    );
+  } catch (error) {
+    if (!(error instanceof Unmet)) throw error;
+  }
 }

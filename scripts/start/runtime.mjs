@@ -10,11 +10,11 @@ import process from 'node:process';
 import { root } from '../project.mjs';
 import { build } from './build.mjs';
 import { migrate } from './migrations.mjs';
+import { shownLog } from './runtime-log.mjs';
 import { storageOf } from './state-dir.mjs';
 
 /** Milliseconds without a change before a change is built. */
 const QUIET = 100;
-const LOGGED = ['warn', 'error'];
 
 /**
  * Between the port and its Worker: a request in the runtime's own protocol reaches this Worker and its one handler, not the
@@ -92,7 +92,7 @@ function optionsWith(modules) {
     rootPath: root,
     resourcePersistencePath: storageOf(stateDir),
     cf: false,
-    handleStructuredLogs: ({ level, message }) => LOGGED.includes(level) && process.stderr.write(`${message}\n`),
+    handleStructuredLogs: (log) => process.stderr.write(shownLog(log)),
     workers: workers.flatMap((worker, at) => workerOf(worker, configs[at], modules[at])),
   };
 }

@@ -10,7 +10,7 @@ const SRC = join(import.meta.dirname, '../../src');
  * that stands alone is named with its ending.
  */
 const FLOORS = [
-  ['scim', 'region.ts', 'duration.ts'],
+  ['scim', 'region.ts', 'duration.ts', 'plain-text.ts'],
   ['events.ts'],
   ['end-cause.ts'],
   ['store/d1'],

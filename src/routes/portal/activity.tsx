@@ -1,62 +1,91 @@
 /** What happened, and what was refused: the journal and the counted refusals, with filters, and as CSV. */
 import { Hono } from 'hono';
 import { DAY } from '../../duration';
+import type { EventType } from '../../events';
 import { tell } from '../../operator/history';
 import { listRefusals } from '../../store/credentials/refusals';
-import { namesOfGroups } from '../../store/directory/subjects';
-import { namesOfUsers } from '../../store/portal/names';
+import { readLatest } from '../../store/journal/latest';
+import { hasNews, type Shown } from '../../store/portal/news';
 import { outcomeOf, type ShownEvent, shownEvent } from '../events';
 import { latestEvents } from './events';
 import { clientName, faultOf } from './faults';
 import { pathOf, render } from './layout';
 import { Card, Empty, Name, Select, Table, Time } from './parts';
-import { orgOf, type PortalApp, type PortalContext, type Visit } from './visit';
+import { isLive, orgOf, type PortalApp, type PortalContext, type Visit } from './visit';
 
 const SHOWN = 100;
 const IN_FILE = 5_000;
-const KINDS = [
-  'user.*',
-  'group.*',
-  'token.*',
-  'basic.*',
-  'client.*',
-  'scim.*',
-  'org.*',
-  'portal.*',
-  'domain.*',
-] as const;
 const SPANS = [1, 7, 30, 90] as const;
+
+type KindOf<T> = T extends `${infer K}.${string}` ? K : never;
+/** Under which choice of the filter the events of a kind are: each has one. */
+const FILTER_OF = {
+  user: 'user.*',
+  brake: 'brake.*',
+  group: 'group.*',
+  token: 'token.*',
+  basic: 'basic.*',
+  client: 'client.*',
+  approval: 'client.*',
+  signals: 'signals.*',
+  webhook: 'webhook.*',
+  schema: 'schema.*',
+  scim: 'scim.*',
+  org: 'org.*',
+  seats: 'org.*',
+  portal: 'portal.*',
+  domain: 'domain.*',
+} as const satisfies Record<KindOf<EventType>, string>;
+const FILTERS = [...new Set(Object.values(FILTER_OF))];
+/** The types of events that a choice stands for. */
+const typesOf = (filter: string) =>
+  Object.entries(FILTER_OF).flatMap(([kind, its]) => (its === filter ? [`${kind}.*`] : []));
 
 export const activity = new Hono<PortalApp>();
 
-async function look(c: PortalContext, most: number) {
-  const { store } = orgOf(c);
-  const type = KINDS.find((one) => one === c.req.query('type'));
+/** What the query asks for. */
+function askedBy(c: PortalContext) {
+  const type = FILTERS.find((one) => one === c.req.query('type'));
   const days = SPANS.find((one) => String(one) === c.req.query('days')) ?? 7;
-  const since = Date.now() - days * DAY;
-  const [{ events, isCut }, refusals] = await Promise.all([
-    latestEvents(store, { types: type ? [type] : [], since }, most),
-    listRefusals(orgOf(c).store, since),
-  ]);
-  return { store, type, days, isCut, events: events.map(shownEvent), refusals };
+  const [before] = /^\d{1,15}$/.exec(c.req.query('before') ?? '') ?? [];
+  return {
+    type,
+    types: type ? typesOf(type) : [],
+    days,
+    since: Date.now() - days * DAY,
+    before: before ? Number(before) : undefined,
+  };
+}
+
+/** What a page shows, as text: it comes back with each look for something newer. */
+const versionOf = ({ seq, rejectedAt }: Shown) => `${seq}.${rejectedAt}`;
+
+function shownBefore(c: PortalContext): Shown | undefined {
+  const [, seq, rejectedAt] = /^(\d{1,15})\.(\d{1,15})$/.exec(c.req.header('X-Portal-Version') ?? '') ?? [];
+  return seq === undefined ? undefined : { seq: Number(seq), rejectedAt: Number(rejectedAt) };
 }
 
 activity.get('/', async (c) => {
   if (c.req.query('format') === 'csv') return csv(c);
   const { visit } = c.var;
   const { activity: words, titles } = visit.texts;
-  const { store, type, days, events, isCut, refusals } = await look(c, SHOWN);
-  const { tenant } = store;
-  const targets = (kind: string) =>
-    events.flatMap((one) => (one.target && one.type.startsWith(kind) ? [one.target] : []));
-  const [users, groups] = await Promise.all([
-    namesOfUsers(store, targets('user.')),
-    namesOfGroups(store, [...new Set(targets('group.'))]),
+  const { store } = orgOf(c);
+  const shown = isLive(c) ? shownBefore(c) : undefined;
+  if (shown && !(await hasNews(store, shown))) return c.body(null, 204);
+  const { type, types, days, since, before } = askedBy(c);
+  const [latest, refusals] = await Promise.all([
+    readLatest(store, { types, since, before, limit: SHOWN, withNames: true }),
+    listRefusals(orgOf(c).store, since),
   ]);
-  const query = new URLSearchParams({ ...(type && { type }), days: String(days), format: 'csv' });
+  const { tenant } = store;
+  const events = latest.events.map(shownEvent);
+  const names = new Map(latest.events.map(({ target, targetName }) => [target ?? '', targetName ?? '']));
+  const version = versionOf({ seq: latest.current, rejectedAt: refusals[0]?.lastAt ?? since });
+  const chosen = { ...(type && { type }), days: String(days) };
+  const query = new URLSearchParams({ ...chosen, format: 'csv' });
   return render(
     c,
-    { name: 'activity', title: titles.activity, lead: words.lead, tenant },
+    { name: 'activity', title: titles.activity, lead: words.lead, tenant, version },
     <>
       <Card>
         <form method="get" class="row">
@@ -65,7 +94,7 @@ activity.get('/', async (c) => {
             name="type"
             label={words.kind}
             chosen={type ?? ''}
-            options={[{ value: '', text: words.all }, ...KINDS.map((value) => ({ value, text: words.kinds[value] }))]}
+            options={[{ value: '', text: words.all }, ...FILTERS.map((value) => ({ value, text: words.kinds[value] }))]}
           />
           <Select
             id="days"
@@ -100,7 +129,7 @@ activity.get('/', async (c) => {
           </Table>
         )}
       </Card>
-      <Card title={words.happened} id="happened" live>
+      <Card title={words.happened} id="happened" live={before === undefined}>
         {events.length === 0 ? (
           <Empty title={words.nothing}>{words.nothingText}</Empty>
         ) : (
@@ -111,14 +140,20 @@ activity.get('/', async (c) => {
                   <Time visit={visit} at={Date.parse(one.at)} />
                 </span>
                 <span>
-                  <Subject of={one} slug={tenant.slug} users={users} groups={groups} />
-                  <Sentence visit={visit} of={one} names={groups} />
+                  <Subject of={one} slug={tenant.slug} names={names} />
+                  <Sentence visit={visit} of={one} names={names} />
                 </span>
               </li>
             ))}
           </ol>
         )}
-        {(isCut || events.length === SHOWN) && <p class="soft small">{words.cut(SHOWN)}</p>}
+        {latest.before !== undefined && (
+          <p>
+            <a class="button" href={`?${new URLSearchParams({ ...chosen, before: String(latest.before) })}`}>
+              {words.older}
+            </a>
+          </p>
+        )}
       </Card>
     </>,
   );
@@ -147,20 +182,18 @@ function Sentence({ visit, of: event, names }: { visit: Visit; of: ShownEvent; n
 const Subject = ({
   of: { type, target },
   slug,
-  users,
-  groups,
+  names,
 }: {
   of: ShownEvent;
   slug: string;
-  users: ReadonlyMap<string, string>;
-  groups: ReadonlyMap<string, string>;
+  names: ReadonlyMap<string, string>;
 }) => {
   if (target === null) return null;
   const page =
     type.startsWith('user.') || type.startsWith('brake.') ? 'people' : type.startsWith('group.') ? 'groups' : '';
   if (page === '') return null;
-  const name = (page === 'people' ? users : groups).get(target);
-  return name === undefined ? null : (
+  const name = names.get(target);
+  return !name ? null : (
     <>
       <a href={pathOf(slug, `${page}/${target}`)}>
         <Name of={name} />
@@ -177,7 +210,13 @@ const cell = (value: unknown): string => {
 };
 
 async function csv(c: PortalContext) {
-  const { store, events, refusals } = await look(c, IN_FILE);
+  const { store } = orgOf(c);
+  const { types, since } = askedBy(c);
+  const [found, refusals] = await Promise.all([
+    latestEvents(store, { types, since }, IN_FILE),
+    listRefusals(orgOf(c).store, since),
+  ]);
+  const events = found.map(shownEvent);
   const head = ['at', 'kind', 'type', 'actor', 'target', 'outcome', 'count', 'detail'];
   const rows = [
     ...refusals.map((one) => [

@@ -1,30 +1,24 @@
-/** The latest events of the journal: pages of it are read in their order, and the last ones are kept. */
-import { type EventQuery, type Recorded, readEvents } from '../../store/journal/read';
+/** The latest events of the journal for a file: page after page backwards, up to a bound. */
+import { type LatestQuery, readLatest } from '../../store/journal/latest';
+import type { Recorded } from '../../store/journal/read';
 import type { OrgStore } from '../../store/org/open';
 
-/** Pages that one request reads: each is bounded. */
+/** Pages that one request reads: each is one round trip of bounded cost. */
 const MAX_PAGES = 10;
-const PAGE = 500;
 
-export interface Latest {
-  /** The latest first. */
-  readonly events: readonly Recorded[];
-  /** Not all of the time that was asked for has been looked at. */
-  readonly isCut: boolean;
-}
-
+/** The latest first. @param most events at most. */
 export async function latestEvents(
   store: OrgStore,
-  asked: Omit<EventQuery, 'after' | 'limit'>,
+  asked: Omit<LatestQuery, 'before' | 'limit'>,
   most: number,
-): Promise<Latest> {
-  let after = 0;
-  let events: Recorded[] = [];
-  for (let page = 0; page < MAX_PAGES; page++) {
-    const found = await readEvents(store, { ...asked, after, limit: PAGE });
-    events = [...events, ...found.events].slice(-most);
-    if (found.next >= found.current || found.next <= after) return { events: events.reverse(), isCut: false };
-    after = found.next;
+): Promise<readonly Recorded[]> {
+  const events: Recorded[] = [];
+  let before: number | undefined;
+  for (let page = 0; page < MAX_PAGES && events.length < most; page++) {
+    const found = await readLatest(store, { ...asked, before, limit: most - events.length });
+    events.push(...found.events);
+    before = found.before;
+    if (before === undefined) break;
   }
-  return { events: events.reverse(), isCut: true };
+  return events;
 }

@@ -21,9 +21,21 @@ interface Shell {
   /** What the page around a frame is told. */
   readonly events?: readonly string[];
   readonly hasEnded?: boolean;
+  /** What the page shows, for looks after something newer. */
+  readonly version?: string | undefined;
 }
 
-const Shell: FC<Shell & { children?: Child }> = ({ look, lang, texts, title, left, events, hasEnded, children }) => (
+const Shell: FC<Shell & { children?: Child }> = ({
+  look,
+  lang,
+  texts,
+  title,
+  left,
+  events,
+  hasEnded,
+  version,
+  children,
+}) => (
   <html lang={lang}>
     <head>
       <meta charset="utf-8" />
@@ -38,6 +50,7 @@ const Shell: FC<Shell & { children?: Child }> = ({ look, lang, texts, title, lef
       data-left={left}
       data-events={events?.join(' ')}
       data-ended={hasEnded ? '1' : undefined}
+      data-version={version}
     >
       {children}
       <script>{raw(SCRIPT)}</script>
@@ -108,6 +121,8 @@ export interface Page {
   /** What has just been done, or was refused. */
   readonly notice?: { readonly mark: 'works' | 'failed' | 'warn'; readonly text: Child } | undefined;
   readonly events?: readonly string[];
+  /** What the page shows; a look with it is answered 204 while nothing is newer. */
+  readonly version?: string;
 }
 
 export const pathOf = (slug: string, page = ''): string => `/portal/orgs/${slug}${page && `/${page}`}`;
@@ -151,6 +166,7 @@ export function render(c: PortalContext, page: Page, content: Child): Response |
         title={tenant ? `${page.title} – ${tenant.name}` : page.title}
         left={session.endsAt - Date.now()}
         events={page.events ?? []}
+        version={page.version}
       >
         <a class="skip" href="#main">
           {texts.skip}

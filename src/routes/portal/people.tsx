@@ -6,9 +6,9 @@ import { searchUsers } from '../../provisioning/search';
 import { ScimError } from '../../scim/error';
 import { findSubject, namesOfGroups } from '../../store/directory/subjects';
 import { findUser, type StoredUser } from '../../store/directory/users';
+import { readLatest } from '../../store/journal/latest';
 import { portalSearchesTooOften } from '../access/rate-limits';
 import { shownEvent } from '../events';
-import { latestEvents } from './events';
 import { pathOf, render } from './layout';
 import { Badge, Card, Empty, Facts, Name, Table, Time } from './parts';
 import { notHere, orgOf, type PortalApp, PortalRefusal } from './visit';
@@ -113,8 +113,8 @@ people.get('/:user', async (c) => {
   const org = orgOf(c);
   const subject = await findSubject(org.store, c.req.param('user'));
   if (subject === undefined) throw notHere();
-  const [{ events, isCut }, user] = await Promise.all([
-    latestEvents(org.store, { types: [], user: subject.id }, EVENTS),
+  const [{ events, before }, user] = await Promise.all([
+    readLatest(org.store, { types: [], user: subject.id, limit: EVENTS }),
     underTypes(orgOf(c), ({ store }) => findUser(store, subject.id)),
   ]);
   const all = events.map(shownEvent);
@@ -166,7 +166,7 @@ people.get('/:user', async (c) => {
             ))}
           </ol>
         )}
-        {isCut && <p class="soft small">{words.cut}</p>}
+        {before !== undefined && <p class="soft small">{words.cut}</p>}
       </Card>
     </>,
   );

@@ -1,6 +1,6 @@
 /**
  * The one script of the portal. Pages work without it. It copies values, asks the page for itself again every three
- * seconds, keeps a form from being sent twice, and tells the page around a frame what has happened.
+ * seconds (where a page has a version, for no more than what is newer; every minute for all of it), keeps a form from being sent twice, and tells the page around a frame what has happened.
  */
 export const SCRIPT = `(() => {
 const body = document.body, data = body.dataset, all = (what) => document.querySelectorAll(what);
@@ -37,13 +37,17 @@ if (left) {
   setTimeout(over, Math.max(1000, left));
 }
 if (data.ended) tell('session_ended');
+let looks = 0;
 if (document.querySelector('[data-live]')) setInterval(async () => {
   if (document.hidden || isOver) return;
   try {
-    const answer = await fetch(location.href, { headers: { 'X-Portal-Live': '1' }, cache: 'no-store' });
+    const headers = { 'X-Portal-Live': '1' };
+    if (data.version && ++looks % 20) headers['X-Portal-Version'] = data.version;
+    const answer = await fetch(location.href, { headers, cache: 'no-store' });
     if (answer.status === 401) return over();
-    if (!answer.ok) return;
+    if (!answer.ok || answer.status === 204) return;
     const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    if (next.body.dataset.version) data.version = next.body.dataset.version;
     next.querySelectorAll('[data-live]').forEach((there) => {
       const here = document.getElementById(there.id);
       if (!here || here.innerHTML === there.innerHTML || here.contains(document.activeElement)) return;

@@ -48,9 +48,9 @@ export interface EventQuery {
 }
 
 /** Events that are looked at for those of a type or a user: a page costs no more, however rare they are. */
-const MAX_SCANNED = 2_000;
+export const MAX_SCANNED = 2_000;
 /** Characters of details on a page, beyond which it ends with the event that passed them. */
-const MAX_DETAILS = 1_000_000;
+export const MAX_DETAILS = 1_000_000;
 /** Events are numbered as they are committed and dated as their requests began: so many may have changed places. */
 const MAX_OVERTAKEN = 500;
 
@@ -63,16 +63,9 @@ const OF_EVERYBODY = sql.raw(
 export async function readEvents(store: OrgStore, asked: EventQuery): Promise<Page> {
   const { limit, types, user } = asked;
   const isBounded = types.length > 0 || user !== undefined;
-  const sources = user === undefined ? [rangeOf(store, asked)] : eventsOf(store, asked, user);
-  const isOfType =
-    types.length === 0
-      ? sql`true`
-      : sql.join(
-          types.map((type) => sql`type GLOB ${type}`),
-          sql` OR `,
-        );
+  const sources = user === undefined ? [rangeOf(store, asked)] : sourcesOfUser(store, within(store, asked), user);
   const union = sql.join(
-    sources.map(({ scanned, isMeant }) => sql`SELECT * FROM (${scanned}) WHERE (${isOfType}) AND ${isMeant}`),
+    sources.map(({ scanned, isMeant }) => sql`SELECT * FROM (${scanned}) WHERE ${isOfTypes(types)} AND ${isMeant}`),
     sql` UNION ALL `,
   );
   // One more than the page has room for tells whether there is one. What comes after too many details comes without.
@@ -108,12 +101,22 @@ export async function readEvents(store: OrgStore, asked: EventQuery): Promise<Pa
   };
 }
 
+/** @param types names, or beginnings of names and `.*`; none: all. */
+export const isOfTypes = (types: readonly string[]): SQL =>
+  types.length === 0
+    ? sql`true`
+    : sql`(${sql.join(
+        types.map((type) => sql`type GLOB ${type}`),
+        sql` OR `,
+      )})`;
+
 /** A column: user and group ids are UUIDs of their own, so one of the two look-ups finds nothing. */
-const targetName = (store: OrgStore): SQL => sql`, coalesce(
+export const targetName = (store: OrgStore): SQL => sql`, coalesce(
   (SELECT resource ->> '$.userName' FROM users WHERE org_id = ${store.org} AND id = target_id),
   (SELECT resource ->> '$.displayName' FROM groups WHERE org_id = ${store.org} AND id = target_id)) AS target_name`;
 
-interface Source {
+/** Events among which those that are asked for are. */
+export interface Source {
   /** In the order of their numbers. */
   readonly scanned: SQL;
   /** Those of them that are asked for. */
@@ -129,14 +132,25 @@ function rangeOf(store: OrgStore, asked: EventQuery): Source {
   };
 }
 
-function eventsOf(store: OrgStore, asked: EventQuery, user: string): Source[] {
-  const some = (where: SQL, index = sql``) => sql`SELECT * FROM events${index}
-    WHERE org_id = ${store.org} ${within(store, asked)} AND ${where} ORDER BY seq LIMIT ${MAX_SCANNED}`;
+/**
+ * What happened to one user.
+ *
+ * @param range ` AND …` on the columns of events. @param order ` DESC`: the latest first. @param most of the user's own
+ *   events, which are all meant.
+ */
+export function sourcesOfUser(
+  store: OrgStore,
+  range: SQL,
+  user: string,
+  { order = sql``, most = MAX_SCANNED }: { readonly order?: SQL; readonly most?: number } = {},
+): Source[] {
+  const some = (where: SQL, index = sql``, limit = MAX_SCANNED) => sql`SELECT * FROM events${index}
+    WHERE org_id = ${store.org} ${range} AND ${where} ORDER BY seq${order} LIMIT CAST(${limit} AS INTEGER)`;
   const named = (list: string) => sql`EXISTS (SELECT 1 FROM json_each(details, ${`$.${list}`}) WHERE value = ${user})`;
   const isUncertain = sql`(details ->> '$.joinedCount' > ${MAX_NOTED} OR details ->> '$.leftCount' > ${MAX_NOTED})`;
   return [
-    { scanned: some(sql`target_id = ${user}`), isMeant: sql`true` },
-    { scanned: some(sql`target_id IS NULL`), isMeant: OF_EVERYBODY },
+    { scanned: some(sql`target_id = ${user}`, sql` INDEXED BY events_target`, most), isMeant: sql`true` },
+    { scanned: some(sql`target_id IS NULL`, sql` INDEXED BY events_target`), isMeant: OF_EVERYBODY },
     {
       scanned: some(sql`type >= 'group.' AND type < 'group/'`, sql` INDEXED BY events_groups`),
       // The text first: most events of groups name others, and their lists need not be read.
@@ -153,13 +167,13 @@ function startOf(store: OrgStore, { after, since, types }: EventQuery): SQL {
     types.length > 0
       ? sql`, ifnull((SELECT min(seq) FROM events WHERE org_id = ${store.org} AND seq > ${after}), 1) - 1`
       : sql``;
-  const found =
-    since === undefined
-      ? sql``
-      : sql`, (SELECT min(seq) FROM (SELECT seq FROM events
-          WHERE org_id = ${store.org} AND at >= ${since} ORDER BY at LIMIT ${MAX_OVERTAKEN})) - 1`;
+  const found = since === undefined ? sql`` : sql`, ${firstSince(store, since)}`;
   return types.length > 0 || since !== undefined ? sql`max(${after}${first}${found})` : sql`${after}`;
 }
+
+/** The number before those of an instant and later; NULL: there are none. */
+export const firstSince = (store: OrgStore, since: number): SQL => sql`(SELECT min(seq) - 1 FROM (SELECT seq FROM events
+  WHERE org_id = ${store.org} AND at >= ${since} ORDER BY at LIMIT ${MAX_OVERTAKEN}))`;
 
 /** By numbers, which are what pages go by, and which the instants only find. */
 function within(store: OrgStore, asked: EventQuery): SQL {
@@ -174,7 +188,7 @@ function within(store: OrgStore, asked: EventQuery): SQL {
 }
 
 /** As a page reads it. */
-interface EventRow {
+export interface EventRow {
   readonly seq: number;
   readonly at: number;
   readonly type: string;
@@ -188,7 +202,14 @@ interface EventRow {
   readonly details: string | null;
 }
 
-const recordedOf = ({ credential_id, target_id, target_name, request_id, details, ...event }: EventRow): Recorded => ({
+export const recordedOf = ({
+  credential_id,
+  target_id,
+  target_name,
+  request_id,
+  details,
+  ...event
+}: EventRow): Recorded => ({
   ...event,
   credential: orAbsent(credential_id),
   target: orAbsent(target_id),

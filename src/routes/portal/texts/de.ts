@@ -489,6 +489,10 @@ export const de: Texts = {
       'token.*': 'Tokens',
       'basic.*': 'Passwörter',
       'client.*': 'OAuth-Clients',
+      'brake.*': 'Angehaltene Deaktivierungen',
+      'signals.*': 'Abmelde-Signale',
+      'webhook.*': 'Webhooks',
+      'schema.*': 'Attribute',
       'scim.*': 'SCIM an und aus',
       'org.*': 'Einstellungen',
       'portal.*': 'Portal-Links',
@@ -506,7 +510,7 @@ export const de: Texts = {
     happened: 'Was geschah',
     nothing: 'Es geschah nichts',
     nothingText: 'Wählen Sie eine längere Zeit oder eine andere Art.',
-    cut: (n) => `Gezeigt werden die letzten ${n}. Die CSV-Datei hat mehr.`,
+    older: 'Ältere zeigen',
   },
 
   domains: {

@@ -496,6 +496,10 @@ export const en = {
       'token.*': 'Tokens',
       'basic.*': 'Passwords',
       'client.*': 'OAuth clients',
+      'brake.*': 'Held deactivations',
+      'signals.*': 'Sign-out signals',
+      'webhook.*': 'Webhooks',
+      'schema.*': 'Attributes',
       'scim.*': 'SCIM on and off',
       'org.*': 'Settings',
       'portal.*': 'Portal links',
@@ -513,7 +517,7 @@ export const en = {
     happened: 'What happened',
     nothing: 'Nothing happened',
     nothingText: 'Choose a longer time, or another kind.',
-    cut: (n: number) => `The latest ${n} are shown. The CSV file has more.`,
+    older: 'Show older ones',
   },
 
   domains: {

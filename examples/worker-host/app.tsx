@@ -10,7 +10,17 @@ import { type CheckedVerdict, sessionChecker } from 'scim-worker/sessions';
 import { sessionGuard } from 'scim-worker/sessions/hono';
 import { find, personOf, Unavailable } from './directory';
 import { env } from './env';
-import { exportPage, messagePage, personPage, portalPage, STYLE, signedOutPage, signInPage } from './pages';
+import { colleaguesIn, followDirectory } from './mirror';
+import {
+  colleaguesPage,
+  exportPage,
+  messagePage,
+  personPage,
+  portalPage,
+  STYLE,
+  signedOutPage,
+  signInPage,
+} from './pages';
 import { mayManage, portalLink } from './portal';
 import { clearSession, type HostSession, readSession, SESSION_LIFE, writeSession } from './session';
 
@@ -82,6 +92,7 @@ app.post('/sign-in', async (c) => {
     return c.html(signInPage({ org, name, why }), 403);
   }
   await writeSession(c, { org: person.org.id, user: person.id, issuedAt });
+  c.executionCtx.waitUntil(followDirectory([person.org.slug]));
   return c.redirect('/', 303);
 });
 
@@ -96,6 +107,13 @@ app.get('/', guard, async (c) => {
   // The page asks for the person anyway, which is a strict question: KV may not have heard of it yet.
   if (!person?.active) return dead(c, { reason: person ? 'inactive' : 'unknown', from: 'strict' });
   return c.html(personPage(person, c.var.sessionVerdict, mayManage(person)));
+});
+
+/** The list is of our own database, where it can be joined with our other tables. */
+app.get('/colleagues', guard, async (c) => {
+  const person = await personOf(c.var.session);
+  if (!person?.active) return dead(c, { reason: person ? 'inactive' : 'unknown', from: 'strict' });
+  return c.html(colleaguesPage(await colleaguesIn(person.org.slug)));
 });
 
 /** The portal opens from here, for who may manage the directory. */
@@ -124,4 +142,5 @@ app.onError((error, c) => {
   return c.html(messagePage('This site has failed', 'Try again later.'), 500);
 });
 
-export default app;
+export { OrgMirror } from './mirror';
+export default { fetch: app.fetch, scheduled: () => followDirectory() };

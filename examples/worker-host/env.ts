@@ -1,9 +1,10 @@
 /** What this Worker is bound to: wrangler.toml. */
 import { env as bound } from 'cloudflare:workers';
+import type { SessionsBinding } from 'scim-worker/mirror';
 import type { FlagReader, StrictSource } from 'scim-worker/sessions';
 
 /** What is used of the entrypoint `Sessions`. */
-interface SessionsService extends StrictSource {
+interface SessionsService extends StrictSource, SessionsBinding {
   resolve(question: { org: string; id?: string; userName?: string; email?: string }): PromiseLike<Resolved>;
 }
 
@@ -26,6 +27,12 @@ interface Env {
   readonly SESSIONS: SessionsService;
   /** The entrypoint `Admin`: the admin API without a public address. */
   readonly ADMIN: { fetch(request: Request): Promise<Response> };
+  /** This Worker's own database. */
+  readonly DATABASE: D1Database;
+  /** The objects of mirror.ts. */
+  readonly MIRROR: { getByName(org: string): { follow(org: string): Promise<void> } };
+  /** `acme,globex`; unset: none is followed. */
+  readonly MIRROR_ORGS?: string;
   readonly SCIM_URL: string;
   readonly COOKIE_SECRET?: string;
 }

@@ -1,6 +1,7 @@
 /** The pages: plain HTML that needs no script. All text from outside is escaped by the renderer. */
 import { html } from 'hono/html';
 import type { Child } from 'hono/jsx';
+import type { MirroredUser } from 'scim-worker/mirror';
 import type { CheckedVerdict } from 'scim-worker/sessions';
 import type { Person } from './env';
 
@@ -85,6 +86,9 @@ export const personPage = (person: Person, { from }: CheckedVerdict, mayManage: 
           'Session checked with': [from],
         }}
       />
+      <p>
+        <a href="/colleagues">Your colleagues</a>
+      </p>
       <form method="post" action="/export">
         <button type="submit">Export everything</button>
       </form>
@@ -96,6 +100,29 @@ export const personPage = (person: Person, { from }: CheckedVerdict, mayManage: 
       <form method="post" action="/sign-out">
         <button type="submit">Sign out</button>
       </form>
+    </>,
+  );
+
+export const colleaguesPage = (people: readonly MirroredUser[] | undefined) =>
+  document(
+    'Your colleagues',
+    <>
+      <h1>Your colleagues</h1>
+      {people ? (
+        <ul>
+          {people.map(({ userName, displayName, groups }) => (
+            <li>
+              {displayName ?? userName}
+              {groups.length > 0 && ` (${groups.map((group) => group.displayName).join(', ')})`}
+            </li>
+          ))}
+        </ul>
+      ) : (
+        <p>The directory of your organization is not followed here (MIRROR_ORGS).</p>
+      )}
+      <p>
+        <a href="/">Back to your account</a>
+      </p>
     </>,
   );
 

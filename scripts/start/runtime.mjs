@@ -123,10 +123,13 @@ function workerOf({ configPath, port, vars }, config, modules) {
   ];
 }
 
+/** Of each Worker that has one. */
 async function runCron() {
-  const worker = await runtime.getWorker(configs[0].name);
-  // A run that fails has said so in the log.
-  await worker.scheduled({ cron: '* * * * *' }).catch(() => {});
+  for (const { name } of configs.filter(({ triggers }) => triggers.crons?.length > 0)) {
+    const worker = await runtime.getWorker(name);
+    // A run that fails has said so in the log.
+    await worker.scheduled({ cron: '* * * * *' }).catch(() => {});
+  }
   process.send({ cron: true });
 }
 

@@ -178,7 +178,7 @@ class Follower {
     // Who else has saved meanwhile may have written what was read before this page: it is read again.
     const now = (await this.#store.loadCursor()) ?? undefined;
     const saved = stateText((now === loaded ? undefined : lower(parseState(now), next)) ?? next);
-    await this.#store.saveCursor(saved);
+    await this.#store.saveCursor(saved, now);
     this.#saved = saved;
     return { isDone: isDone && now === loaded, seq: next.seq };
   }

@@ -17,8 +17,12 @@ export interface MirrorStore {
   removeGroup(id: string): Maybe<unknown>;
   /** What was saved last; null or undefined: nothing yet. */
   loadCursor(): Maybe<string | null | undefined>;
-  /** Text of less than 3,000 characters. */
-  saveCursor(cursor: string): Maybe<unknown>;
+  /**
+   * @param cursor text of less than 3,000 characters.
+   * @param before what `loadCursor` has said last. A store that writes a page as one transaction should refuse it when another
+   *   cursor is there: then two mirrors on one database cannot undo each other's changes.
+   */
+  saveCursor(cursor: string, before: string | undefined): Maybe<unknown>;
   /**
    * All users that are there, as they were upserted; members that are not kept may be missing. Without these two lists, a
    * mirror cannot remove what was deleted while it could not follow, and there is no `reconcile`.

@@ -1,5 +1,5 @@
 // The example host apps as people meet them: beside the whole service, over HTTP, with a cookie and forms.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Browser, type NodeHost, openBrowser, openNodeHost, type Page } from '../../scripts/demo/node-host.mjs';
 import { executablePath, isInstalled, launchBrowser } from '../support/browser.ts';
 import { hostToken, type Server, startServer, type TestOrg } from '../support/server.ts';
@@ -15,7 +15,10 @@ if (!isInstalled) {
 let server: Server;
 let acme: TestOrg;
 beforeAll(async () => {
-  server = await startServer({ configPath: workerHost, secrets: { COOKIE_SECRET: cookieSecret } });
+  server = await startServer({
+    configPath: workerHost,
+    secrets: { COOKIE_SECRET: cookieSecret, MIRROR_ORGS: 'acme' },
+  });
   acme = await server.newOrg('acme');
 }, 60_000);
 afterAll(() => server?.stop());
@@ -85,6 +88,20 @@ describe('the Worker beside the service', () => {
     ]);
     expect(page.headers.get('content-security-policy')).toContain("default-src 'none'");
     expect(page.headers.get('cache-control')).toBe('no-store');
+  });
+
+  it('lists colleagues from its own database, which follows the directory', async () => {
+    const [ada, bob] = [
+      await newPerson({ displayName: 'Ada of acme' }),
+      await newPerson({ displayName: 'Bob of acme' }),
+    ];
+    const browser = await signedIn(newBrowser(), ada.userName);
+    const colleagues = async () => (await browser.get('/colleagues')).text;
+    await vi.waitFor(async () => expect(await colleagues()).toMatch(/Ada of acme.*Bob of acme/), { timeout: 20_000 });
+    await setActive(bob.id, false);
+    await signedIn(newBrowser(), ada.userName); // which wakes the mirror
+    await vi.waitFor(async () => expect(await colleagues()).not.toContain('Bob of acme'), { timeout: 20_000 });
+    expect(await colleagues()).toContain('Ada of acme');
   });
 
   it('keeps the session in a cookie that no script reads, no other site sends and no subdomain sets', async () => {

@@ -1,34 +1,42 @@
-// The reference store of the Node example, filled and followed over HTTP from the real server, with kills in between.
+// The reference stores of the Node example, filled and followed over HTTP from the real server, with kills in between.
+import { PGlite } from '@electric-sql/pglite';
+import { drizzle } from 'drizzle-orm/pglite';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 // @ts-expect-error: JavaScript without declarations
 import { openDatabase, startMirrors } from '../../examples/node-host/mirror.mjs';
 import { sqliteStore } from '../../examples/node-host/mirror-store.ts';
+import { postgresStore, TABLES } from '../../examples/node-host/mirror-store-postgres.ts';
 import { catchUp, httpDirectory, reconcile } from '../../src/mirror/index.ts';
+import { newFolder } from '../support/node.ts';
 import { hostToken, type Server, startServer, type TestOrg } from '../support/server.ts';
 
 let server: Server;
 let org: TestOrg;
+const folder = newFolder('scim-worker-mirror-');
 beforeAll(async () => {
   server = await startServer();
   org = await server.newOrg('mirrored');
 });
-afterAll(() => server.stop());
+afterAll(async () => {
+  await server?.stop();
+  folder.remove();
+});
 
-const people = (from: number, count: number) =>
-  Promise.all(
-    Array.from({ length: count }, async (_, i) => {
-      const answer = await fetch(`${org.baseUrl}/Users`, {
-        method: 'POST',
-        headers: { Authorization: `Bearer ${org.token}`, 'Content-Type': 'application/scim+json' },
-        body: JSON.stringify({ userName: `user-${from + i}` }),
-      });
-      expect(answer.status).toBe(201);
-    }),
-  );
+async function scim(to: TestOrg, method: string, path: string, body?: object) {
+  const answer = await fetch(`${to.baseUrl}${path}`, {
+    method,
+    headers: { Authorization: `Bearer ${to.token}`, 'Content-Type': 'application/scim+json' },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+  if (!answer.ok) throw new Error(`${method} ${path} answered ${answer.status}: ${await answer.text()}`);
+  return (answer.status === 204 ? {} : await answer.json()) as { id: string };
+}
+const people = (from: number, count: number, to = org) =>
+  Promise.all(Array.from({ length: count }, (_, i) => scim(to, 'POST', '/Users', { userName: `user-${from + i}` })));
 
 it('SQLite on Node is filled and followed, poked by the stream, and a new mirror goes on where one was ended', async () => {
   await people(0, 30);
-  const path = `/tmp/mirror-${crypto.randomUUID()}.sqlite`;
+  const path = `${folder.path}/mirror.sqlite`;
   const options = { scimUrl: server.url, hostToken, path, orgs: ['mirrored'] };
   const first = new AbortController();
   const [it] = startMirrors({ ...options, signal: first.signal });
@@ -49,4 +57,40 @@ it('SQLite on Node is filled and followed, poked by the stream, and a new mirror
   const rows = [];
   for await (const row of store.users!()) rows.push(row);
   expect(rows).toHaveLength(35);
+});
+
+it('Postgres is filled, follows and holds rows that other tables can be joined with', async () => {
+  const its = await server.newOrg('in-postgres');
+  const texts = { displayName: 'Zoë “Ω” \\ \u0001 \' "', name: { familyName: '𝒳', givenName: 'Zoë' } };
+  const users = await people(0, 30, its);
+  const zoe = await scim(its, 'POST', '/Users', { userName: 'zoe', ...texts, emails: [{ value: 'zoe@example.com' }] });
+  const group = await scim(its, 'POST', '/Groups', { displayName: 'Team', members: [{ value: zoe.id }] });
+  const postgres = new PGlite();
+  for (const table of TABLES) await postgres.exec(table);
+  const options = {
+    source: httpDirectory({ url: server.url, token: hostToken, org: its.slug }),
+    store: postgresStore(drizzle(postgres), its.slug),
+  };
+  await catchUp(options);
+  expect(await reconcile(options)).toEqual([]);
+  const rows = async (where: string) =>
+    (await postgres.query<{ user: { id: string } }>(`SELECT id, user_name, active, "user" FROM people WHERE ${where}`))
+      .rows;
+  expect(await rows(`"user" -> 'groups' @> '[{"displayName": "Team"}]'`)).toEqual([
+    { id: zoe.id, user_name: 'zoe', active: true, user: expect.objectContaining({ ...texts, id: zoe.id }) },
+  ]);
+  const set = (path: string, value: unknown) => ({ Operations: [{ op: 'replace', path, value }] });
+  await scim(its, 'DELETE', `/Users/${users[0]!.id}`);
+  await scim(its, 'PATCH', `/Users/${users[1]!.id}`, set('active', false));
+  await scim(its, 'DELETE', `/Groups/${group.id}`);
+  await catchUp(options);
+  expect(await reconcile(options)).toEqual([]);
+  expect(await rows('NOT active')).toEqual([expect.objectContaining({ id: users[1]!.id })]);
+  // What was written by hand is found, and repaired.
+  await postgres.exec(
+    `DELETE FROM people WHERE id = '${zoe.id}'; UPDATE people SET "user" = '{"id": "x"}' WHERE NOT active`,
+  );
+  expect((await reconcile({ ...options, repair: true })).length).toBe(3);
+  expect(await reconcile(options)).toEqual([]);
+  await postgres.close();
 });

@@ -20,7 +20,12 @@ interface HttpServer {
 
 interface Modules {
   'node:http': { createServer(answer: (request: Request, response: Response) => void): HttpServer };
-  'node:fs': { existsSync(path: string): boolean };
+  'node:fs': {
+    existsSync(path: string): boolean;
+    mkdtempSync(prefix: string): string;
+    rmSync(path: string, options: { recursive: boolean; force: boolean }): void;
+  };
+  'node:os': { tmpdir(): string };
 }
 
 const { process } = globalThis as unknown as {
@@ -32,6 +37,13 @@ const { process } = globalThis as unknown as {
 
 export const environment = process.env;
 export const doesExist = (path: string): boolean => process.getBuiltinModule('node:fs').existsSync(path);
+
+/** A folder of the test's own, and how it goes. @param prefix of its name. */
+export function newFolder(prefix: string): { readonly path: string; remove(): void } {
+  const { mkdtempSync, rmSync } = process.getBuiltinModule('node:fs');
+  const path = mkdtempSync(`${process.getBuiltinModule('node:os').tmpdir()}/${prefix}`);
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
 
 /** A server of the test's own, on a port that is free. */
 export interface LocalServer {

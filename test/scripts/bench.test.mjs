@@ -14,6 +14,7 @@ const script =
   (...args) =>
     run(process.execPath, [`bench/${name}.mjs`, ...args], { cwd: root });
 const bench = script('revocation');
+const trial = script('mirror-trial');
 const compare = script('bench');
 
 describe('bench:revocation', () => {
@@ -98,5 +99,15 @@ describe('figures', () => {
       return 2 * n;
     });
     expect([twice, most]).toEqual([[6, 2, 4, 0], 2]);
+  });
+});
+
+describe('trial:mirror', () => {
+  it('fills and follows a copy through a cycle of Entra, with both sides killed, and every row is equal', async () => {
+    const { stdout } = await trial('--users', '300', '--groups', '12', '--json');
+    const found = JSON.parse(stdout);
+    expect(found).toMatchObject({ users: 300, groups: 12, differences: [], kills: { application: 7, service: 3 } });
+    expect(found.rows.users).toBeGreaterThan(295);
+    expect(found.changes).toBeGreaterThan(50);
   });
 });

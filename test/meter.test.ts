@@ -8,11 +8,13 @@
  */
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type Answer, type Ask, host, type Idp, newIdp } from './support/client';
+import { type Answer, type Ask, admin, host, type Idp, newIdp } from './support/client';
+import { coordinatorOf } from './support/coordinator';
 import { COLUMNS, type Cost, costOf, meteredIdp, parseBounds, tableOf } from './support/cost-meter';
 import { fillDirectory, idOf } from './support/directory';
 import { fillGroup } from './support/fill';
 import { newPair, type Pair } from './support/oauth';
+import { Receiver } from './support/receiver';
 import {
   issSub,
   logout,
@@ -48,12 +50,15 @@ ServiceProviderConfig            |     1 |          2 |      1700 |        15 | 
 session: check                   |     1 |          2 |       400 |        15 |            0 |            0 |        0 |         0 |     0
 session: resolve                 |     1 |          3 |      2000 |        25 |            0 |            0 |        0 |         0 |     0
 session: users, page of 500      |     1 |          5 |      3200 |      7000 |            0 |            0 |        0 |         0 |     0
+session: groups, page of 500     |     1 |          3 |       800 |      1500 |            0 |            0 |        0 |         0 |     0
 session: memberships, 1,000      |     1 |          3 |      1000 |      3200 |            0 |            0 |        0 |         0 |     0
 session: changes, 500 users      |     1 |          7 |     13500 |      5500 |            0 |            0 |        0 |         0 |     0
 session: discover                |     1 |          1 |       250 |         5 |            0 |            0 |        0 |         0 |     0
 signal: Universal Logout         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
 signal: account-disabled         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
 signal: forged                   |     1 |          2 |       200 |         5 |            0 |            0 |        0 |         0 |     2
+webhook: a delivery              |     3 |         10 |      5000 |        60 |            2 |            1 |        0 |         0 |     0
+webhook: ten deliveries          |    12 |         20 |      9000 |       300 |            2 |            1 |        0 |         0 |     0
 `);
 
 const SIZE = 2_000;
@@ -63,6 +68,9 @@ let group: string;
 let okta: Sender;
 let transmitter: TestTransmitter;
 let forger: Pair;
+/** An org with a webhook. */
+let hooked: Idp;
+let receiver: Receiver;
 const measured = new Map<string, Cost>();
 
 beforeAll(async () => {
@@ -79,6 +87,16 @@ beforeAll(async () => {
   forger = await newPair('RS256', okta.pair.publicJwk.kid);
   await logout(okta, issSub(okta, 'hr-18'));
   await tell(transmitter, `${RISC}account-disabled`, 'hr-18');
+  hooked = await newIdp('hooked');
+  receiver = new Receiver('https://hooks.example.com/metered');
+  const others = vi.mocked(globalThis.fetch).getMockImplementation()!;
+  vi.mocked(globalThis.fetch).mockImplementation(async (input, init = {}) =>
+    String(input) === receiver.url ? receiver.receive(init) : others(input, init),
+  );
+  const hook = { url: receiver.url, org: hooked.slug, types: ['user.*'] };
+  receiver.secret = (await admin('POST', '/webhooks', { body: hook })).body.secret;
+  for (let i = 0; i < 10; i++) await hooked.user(`user-${i}`);
+  await vi.waitFor(() => expect(receiver.got).toHaveLength(10), { timeout: 20_000 });
 });
 
 afterAll(() => {
@@ -128,6 +146,7 @@ const OPERATIONS: Record<string, [status: number, run: (idp: Idp, metered: Ask) 
     (_, metered) => host('POST', '/resolve', { ...metered, body: { org: idp.orgId, id: idOf(2) } }),
   ],
   'session: users, page of 500': [200, (_, metered) => listed('users?', metered)],
+  'session: groups, page of 500': [200, (_, metered) => listed('groups?', metered)],
   'session: memberships, 1,000': [200, (_, metered) => listed('memberships?limit=1000&', metered)],
   'session: changes, 500 users': [200, (_, metered) => listed(`changes?after=0&`, metered)],
   'session: discover': [
@@ -143,7 +162,23 @@ const OPERATIONS: Record<string, [status: number, run: (idp: Idp, metered: Ask) 
     401,
     async (_, metered) => postLogout(okta.endpoint, await logoutToken({ ...okta, pair: forger }), {}, metered),
   ],
+  'webhook: a delivery': [204, () => deliver(1)],
+  'webhook: ten deliveries': [204, () => deliver(10)],
 };
+
+/** The latest events of the org are sent to its endpoint, as after a commit. */
+async function deliver(count: number): Promise<Answer> {
+  const line = () =>
+    env.DB.prepare('SELECT due_at FROM webhook_lines WHERE org_id = ?').bind(hooked.orgId).first<number>('due_at');
+  await env.DB.prepare('UPDATE webhook_lines SET seq = seq - ?, due_at = 0 WHERE org_id = ?')
+    .bind(count, hooked.orgId)
+    .run();
+  receiver.got.length = 0;
+  await coordinatorOf(hooked.orgId).deliverSoon();
+  await vi.waitFor(async () => expect(await line()).toBeNull(), { timeout: 20_000, interval: 10 });
+  expect(receiver.got).toHaveLength(count);
+  return { status: 204, text: '', body: undefined, headers: new Headers() };
+}
 
 const listed = (path: string, metered: Ask) => host('GET', `/${path}org=${idp.orgId}`, metered);
 

@@ -1,6 +1,7 @@
 /** Tokens of the vendor's applications: what each may ask, of which orgs, and until when. */
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { app } from '../../src/app';
 import { newSecret, randomText } from '../../src/credentials/secret';
 import { knownHosts } from '../../src/routes/access/guard';
 import { type Answer, type Ask, admin, ask, BASE, host, type Idp, newIdp } from '../support/client';
@@ -45,6 +46,12 @@ const stream = (org: string, { headers, ...more }: Ask) =>
   host('GET', `/stream?org=${org}`, { ...more, headers: { ...headers, Upgrade: 'websocket' } });
 
 describe('a token with scopes and orgs', () => {
+  it('is tried with every question that the API has', () => {
+    const routes = app.routes.filter(({ method, path }) => method !== 'ALL' && path.startsWith('/sessions/v1/'));
+    const names = new Set(routes.map(({ path }) => path.replace('/sessions/v1/', '')));
+    expect([...QUESTIONS.map(([, name]) => name), 'discover'].sort()).toEqual([...names].sort());
+  });
+
   it('answers the questions of its scopes about its orgs; of another org it knows as much as of one that never was', async () => {
     for (const scope of ['check', 'resolve', 'lists']) {
       const { token } = await add({ orgs: [ours.slug], scopes: [scope] });

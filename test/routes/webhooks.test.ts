@@ -411,6 +411,20 @@ describe('the commands', () => {
     expect(receiver.got[2]!.message.data.user).toMatchObject({ displayName: 'Ada' });
   });
 
+  it('of one org are not begun again in another, and not listed there', async () => {
+    const { receiver, id } = await add({ types: ['user.*'] });
+    const other = await newIdp(`elsewhere-${n}`);
+    await other.user('eve');
+    const before = await dump();
+    const foreign = await admin('POST', `/webhooks/${id}/replay`, { body: { org: other.slug, from: 1 } });
+    const unknown = await admin('POST', '/webhooks/wh_0000000000000000/replay', { body: { org: other.slug, from: 1 } });
+    expect([foreign.status, foreign.text]).toEqual([404, unknown.text]);
+    expect(await dump()).toBe(before);
+    const listed = await admin('GET', `/webhooks?org=${other.slug}`);
+    expect(listed.body.map((webhook: { id: string }) => webhook.id)).not.toContain(id);
+    expect(receiver.got).toHaveLength(0);
+  });
+
   it('tell a receiver to read the lists, when events are gone that it was not sent', async () => {
     const { receiver, id } = await add({ types: ['user.*'] });
     receiver.answer = () => new Response(null, { status: 503 });

@@ -47,13 +47,15 @@ if (document.querySelector('[data-live]')) setInterval(async () => {
     if (answer.status === 401) return over();
     if (!answer.ok || answer.status === 204) return;
     const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
-    if (next.body.dataset.version) data.version = next.body.dataset.version;
+    let isWhole = true;
     next.querySelectorAll('[data-live]').forEach((there) => {
       const here = document.getElementById(there.id);
-      if (!here || here.innerHTML === there.innerHTML || here.contains(document.activeElement)) return;
+      if (!here || here.innerHTML === there.innerHTML) return;
+      if (here.contains(document.activeElement)) return void (isWhole = false);
       here.innerHTML = there.innerHTML;
       arm(here);
     });
+    if (isWhole && next.body.dataset.version) data.version = next.body.dataset.version;
     for (const event of (next.body.dataset.events || '').split(' ').filter(Boolean)) if (!(data.events || '').includes(event)) { data.events += ' ' + event; tell(event); }
   } catch {}
 }, 3000);

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Answer, type Ask, admin, host, type Idp, newIdp } from './support/client';
 import { coordinatorOf } from './support/coordinator';
 import { COLUMNS, type Cost, costOf, meteredIdp, parseBounds, tableOf } from './support/cost-meter';
+import { rows } from './support/database';
 import { fillDirectory, idOf } from './support/directory';
 import { fillGroup } from './support/fill';
 import { newPair, type Pair } from './support/oauth';
@@ -88,6 +89,13 @@ beforeAll(async () => {
   await logout(okta, issSub(okta, 'hr-18'));
   await tell(transmitter, `${RISC}account-disabled`, 'hr-18');
   hooked = await newIdp('hooked');
+  await env.DB.prepare(
+    `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 501)
+     INSERT INTO groups (org_id, id, display_name_key, version, created_at, modified_at, member_count, resource, folded)
+     SELECT ?, 'g' || i, 'g' || i, 1, 1, 1, 0, json_object('displayName', 'G' || i), json_object('displayName', 'g' || i) FROM n`,
+  )
+    .bind(hooked.orgId)
+    .run();
   receiver = new Receiver('https://hooks.example.com/metered');
   const others = vi.mocked(globalThis.fetch).getMockImplementation()!;
   vi.mocked(globalThis.fetch).mockImplementation(async (input, init = {}) =>
@@ -146,7 +154,7 @@ const OPERATIONS: Record<string, [status: number, run: (idp: Idp, metered: Ask) 
     (_, metered) => host('POST', '/resolve', { ...metered, body: { org: idp.orgId, id: idOf(2) } }),
   ],
   'session: users, page of 500': [200, (_, metered) => listed('users?', metered)],
-  'session: groups, page of 500': [200, (_, metered) => listed('groups?', metered)],
+  'session: groups, page of 500': [200, (_, metered) => host('GET', `/groups?org=${hooked.orgId}`, metered)],
   'session: memberships, 1,000': [200, (_, metered) => listed('memberships?limit=1000&', metered)],
   'session: changes, 500 users': [200, (_, metered) => listed(`changes?after=0&`, metered)],
   'session: discover': [
@@ -168,8 +176,8 @@ const OPERATIONS: Record<string, [status: number, run: (idp: Idp, metered: Ask) 
 
 /** The latest events of the org are sent to its endpoint, as after a commit. */
 async function deliver(count: number): Promise<Answer> {
-  const line = () =>
-    env.DB.prepare('SELECT due_at FROM webhook_lines WHERE org_id = ?').bind(hooked.orgId).first<number>('due_at');
+  const line = async () =>
+    (await rows('SELECT due_at FROM webhook_lines WHERE org_id = ?', hooked.orgId))[0]!['due_at'];
   await env.DB.prepare('UPDATE webhook_lines SET seq = seq - ?, due_at = 0 WHERE org_id = ?')
     .bind(count, hooked.orgId)
     .run();

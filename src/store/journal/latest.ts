@@ -41,8 +41,8 @@ export interface Latest {
 export async function readLatest(store: OrgStore, asked: LatestQuery): Promise<Latest> {
   const { limit, types, user, since } = asked;
   const start = since === undefined ? sql`0` : firstSince(store, since);
-  const end =
-    asked.before === undefined ? sql`(SELECT event_seq + 1 FROM orgs WHERE id = ${store.org})` : sql`${asked.before}`;
+  const next = sql`(SELECT event_seq + 1 FROM orgs WHERE id = ${store.org})`;
+  const end = asked.before === undefined ? next : sql`min(${asked.before}, ${next})`;
   const isBounded = types.length > 0 && user === undefined;
   const least = isBounded ? sql`max(ifnull(${start}, ${end}), ${end} - ${MAX_SCANNED + 1})` : start;
   const mostOwn = types.length > 0 ? MAX_SCANNED : limit + 1;

@@ -58,8 +58,8 @@ session: discover                |     1 |          1 |       250 |         5 | 
 signal: Universal Logout         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
 signal: account-disabled         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
 signal: forged                   |     1 |          2 |       200 |         5 |            0 |            0 |        0 |         0 |     2
-webhook: a delivery              |     3 |         10 |      4300 |        40 |            1 |            0 |        0 |         0 |     0
-webhook: ten deliveries          |    12 |         19 |      8600 |       170 |            1 |            0 |        0 |         0 |     0
+webhook: a delivery              |     3 |         10 |      4450 |        40 |            1 |            0 |        0 |         0 |     0
+webhook: ten deliveries          |    12 |         19 |      9450 |       170 |            1 |            0 |        0 |         0 |     0
 `);
 
 const SIZE = 2_000;

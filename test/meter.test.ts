@@ -42,11 +42,11 @@ user: PATCH title                |     2 |          8 |      5400 |        35 | 
 user: PATCH active false         |     2 |         12 |      6200 |        40 |           17 |            1 |        0 |         1 |     1
 user: PATCH active true          |     3 |         11 |      6000 |        50 |           18 |            1 |        0 |         1 |     1
 user: DELETE                     |     1 |         12 |      4400 |        50 |           25 |            1 |        0 |         1 |     1
-group: POST                      |     1 |         10 |      5900 |        55 |           21 |            0 |        0 |         0 |     0
+group: POST                      |     1 |          9 |      5800 |        55 |           20 |            0 |        0 |         0 |     0
 group: GET, no members           |     1 |          2 |      1700 |        10 |            0 |            0 |        0 |         0 |     0
 group: GET, 1,000 members        |     1 |          3 |      3250 |      3050 |            0 |            0 |        0 |         0 |     0
-group: add 100                   |     2 |         13 |      6600 |       655 |          211 |            0 |        0 |         0 |     0
-group: remove 100                |     2 |         13 |      6300 |      1065 |          111 |            0 |        0 |         0 |     0
+group: add 100                   |     1 |          9 |      5400 |       630 |          209 |            0 |        0 |         0 |     0
+group: remove 100                |     1 |          8 |      4800 |       925 |          109 |            0 |        0 |         0 |     0
 ServiceProviderConfig            |     1 |          2 |      1700 |        15 |            0 |            0 |        0 |         0 |     0
 session: check                   |     1 |          2 |       400 |        15 |            0 |            0 |        0 |         0 |     0
 session: resolve                 |     1 |          3 |      2000 |        25 |            0 |            0 |        0 |         0 |     0

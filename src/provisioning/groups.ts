@@ -4,17 +4,18 @@ import { hasTag, type TagCondition } from '../scim/etag';
 import { foldObject } from '../scim/fold';
 import { applyPatch } from '../scim/patch/apply';
 import { Budget } from '../scim/patch/budget';
-import { type MembershipChange, needsMembers, replacedBy, splitMembership } from '../scim/patch/membership';
+import { type MembershipChange, needsMembers, replacedBy, type Split, splitMembership } from '../scim/patch/membership';
 import { parsePatch } from '../scim/patch/parse';
 import { isAskedFor, isWanted, type Projection } from '../scim/projection';
 import type { Quirks } from '../scim/quirks';
 import { isSame, type JsonObject, type Related, type Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
 import { Taken, Unmet } from '../store/d1/batch';
-import type { GroupBefore } from '../store/directory/group-changes';
+import type { AnsweredMembers, GroupBefore, MembersAsked } from '../store/directory/group-changes';
 import * as changes from '../store/directory/group-changes';
 import type { StoredGroup } from '../store/directory/groups';
 import * as store from '../store/directory/groups';
+import { isSignOutGroup } from '../store/directory/policy';
 import { MAX_NOTED } from '../store/journal/record';
 import { detailsOf } from './lifecycle';
 import { type Org, publishAll, type TypedOrg } from './org';
@@ -92,6 +93,8 @@ export function patchGroup(
   const { baseUrl } = org;
   const mustKnow = needsMembers(type, all, { baseUrl });
   const asked = splitMembership(type, all, [], quirks, { baseUrl });
+  const alone = ifMatch === undefined && !mustKnow ? membersAlone(org, id, asked) : undefined;
+  if (alone) return changeMembers(org, id, alone, quirks, briefly(projection));
   return retried(async () => {
     const before = await readBefore(org, id, mustKnow ? replacedBy(asked.members.add) : asked.members);
     // Only a filter that asks more of the members than who they are has to see them.
@@ -104,6 +107,39 @@ export function patchGroup(
     const narrowed = mustKnow ? narrow(before, members) : before;
     return changeGroup(org, narrowed, members, ifMatch, briefly(projection), compute);
   });
+}
+
+/**
+ * What a PATCH asks for that only adds members, or only removes some, and that nothing of the group can keep from it: such
+ * a one need not read the group.
+ */
+function membersAlone({ store }: TypedOrg, id: string, { operations, members }: Split): MembersAsked | undefined {
+  const { isReplaced, add, remove } = members;
+  if (operations.length > 0 || isReplaced || (add.size > 0 && remove.size > 0)) return undefined;
+  if (add.size > 0 && store.profile.settings.unknownMembers === 'reject') return undefined;
+  if (remove.size > 0 && isSignOutGroup(store, id)) return undefined;
+  const ids = [...add, ...remove];
+  if (ids.length === 0 || ids.length > changes.MAX_MEMBERS_AT_ONCE) return undefined;
+  return { op: add.size > 0 ? 'add' : 'remove', ids };
+}
+
+/** @throws ScimError 400, 403, 404. */
+async function changeMembers(
+  org: TypedOrg,
+  id: string,
+  asked: MembersAsked,
+  quirks: Quirks,
+  answered: AnsweredMembers,
+): Promise<StoredGroup> {
+  const happening = { type: 'group.updated', targetId: id, details: detailsOf({}, {}, quirks) } as const;
+  let group: StoredGroup | undefined;
+  try {
+    group = await changes.changeMembers(org.store, id, asked, org.actor, happening, answered);
+  } catch (error) {
+    throw refusal(org, error);
+  }
+  if (group === undefined) throw notFound('Group');
+  return group;
 }
 
 async function readBefore(org: Org, id: string, members: MembershipChange): Promise<GroupBefore> {
@@ -156,7 +192,7 @@ async function changeGroup(
     const changed = await changes.changeGroup(
       org.store,
       org.types.group,
-      id,
+      group,
       {
         joining,
         leaving,
@@ -174,9 +210,6 @@ async function changeGroup(
     throw refusal(org, error);
   }
 }
-
-/** Which members the answer to a change carries: all, all of a small group only (`few`), or none. */
-type AnsweredMembers = 'all' | 'few' | 'none';
 
 const wholly = (projection: Projection): AnsweredMembers => (isWanted(projection, 'members') ? 'all' : 'none');
 

@@ -11,7 +11,7 @@ import { atOneOf, expect, expectEach, expectOneChange } from '../d1/expect';
 import { jsonChunks } from '../d1/json-parameters';
 import type { Row } from '../d1/rows';
 import { signedOut, signOut } from '../journal/end-sessions';
-import { beforeIn, count, MAX_NOTED, record, recordAs, toldBy } from '../journal/record';
+import { beforeIn, count, MAX_NOTED, record, recordAs, recordIfAny, toldBy } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import { groupOf, IS_SHOWN_WHOLE, MAX_MEMBERS, SELECT, type StoredGroup, seqOf, shownWhole, which } from './groups';
 import { leaveAllGroups, memberOf, permissionsIn, selectMembers } from './memberships';
@@ -48,15 +48,14 @@ const among = (store: OrgStore, ids: readonly string[]): SQL => sql`
   UNION ALL SELECT 1, groups.seq, groups.id FROM json_each(${JSON.stringify(ids)}) AS asked
     CROSS JOIN groups ON groups.org_id = ${store.org} AND groups.id = asked.value`;
 
+/** Of a group that is there; who is a member already stays one. */
 const insertMembers = (store: OrgStore, groupId: string, ids: readonly string[]): SQL =>
   sql`INSERT INTO memberships (org_id, group_seq, is_group, member_seq)
-    SELECT ${store.org}, ${seqOf(store, groupId)}, is_group, seq FROM (${among(store, ids)}) WHERE true ON CONFLICT DO NOTHING`;
+    SELECT groups.org_id, groups.seq, member.is_group, member.seq FROM groups CROSS JOIN (${among(store, ids)}) AS member
+    WHERE ${which(store, groupId)} ON CONFLICT DO NOTHING`;
 
 /** A member has joined, left or been deleted since the group was read: the event would tell another change. */
-const countExactly = (store: OrgStore, groupId: string, sign: '+' | '-', members: number): SQL[] => [
-  expect('version', sql.raw(`changes() = ${members}`)),
-  sql`UPDATE groups SET member_count = member_count ${sql.raw(`${sign} ${members}`)} WHERE ${which(store, groupId)}`,
-];
+const expectExactly = (members: number): SQL => expect('version', sql`changes() = ${members}`);
 
 /** By id, whatever has become of the member meanwhile. A list of seqs for one kind of member is what the key can seek. */
 function deleteMembers(store: OrgStore, groupId: string, type: 'User' | 'Group', members: readonly Related[]): SQL[] {
@@ -66,7 +65,7 @@ function deleteMembers(store: OrgStore, groupId: string, type: 'User' | 'Group',
     sql`DELETE FROM memberships WHERE org_id = ${store.org} AND group_seq = ${seqOf(store, groupId)}
       AND is_group = ${type === 'Group' ? 1 : 0} AND member_seq IN (SELECT member.seq FROM json_each(${json}) AS asked
         CROSS JOIN ${table} AS member ON member.org_id = ${store.org} AND member.id = asked.value)`,
-    ...countExactly(store, groupId, '-', count),
+    expectExactly(count),
   ]);
 }
 
@@ -74,28 +73,28 @@ function deleteMembers(store: OrgStore, groupId: string, type: 'User' | 'Group',
 export const MAX_ANSWERED_MEMBERS = 300;
 
 /** How many members the answer to a change has room for. */
-const roomFor = (withMembers: 'all' | 'few') => (withMembers === 'few' ? MAX_ANSWERED_MEMBERS : MAX_MEMBERS);
+const roomFor = (answered: 'all' | 'few') => (answered === 'few' ? MAX_ANSWERED_MEMBERS : MAX_MEMBERS);
 
-/** The group as it is at the end of the batch; its members if they are few, or as many as are shown if they are asked for. */
-const selectAfter = (store: OrgStore, id: string, withMembers: 'all' | 'few' | 'none'): SQL[] => [
-  sql`${SELECT} WHERE ${which(store, id)}`,
-  ...(withMembers === 'none'
+/** Which members the answer to a change carries: all, all of a small group only (`few`), or none. */
+export type AnsweredMembers = 'all' | 'few' | 'none';
+
+/** The members at the end of the batch, if the answer has room for them. */
+const selectMembersAfter = (store: OrgStore, id: string, answered: AnsweredMembers): SQL[] =>
+  answered === 'none'
     ? []
     : [
         selectMembers(
           store,
-          sql`SELECT seq FROM groups WHERE ${which(store, id)} AND member_count <= ${roomFor(withMembers)}`,
+          sql`SELECT seq FROM groups WHERE ${which(store, id)} AND member_count <= ${roomFor(answered)}`,
           true,
         ),
-      ]),
-];
+      ];
 
-function groupAfter(results: Row[][], withMembers: 'all' | 'few' | 'none'): StoredGroup {
-  if (withMembers === 'none') return groupOf(results.at(-1)![0]!);
-  const [rows, members] = results.slice(-2);
-  const row = rows![0]!;
-  const isLeftOut = (row['member_count'] as number) > roomFor(withMembers);
-  return groupOf(row, isLeftOut ? undefined : members!.map(memberOf));
+/** @param rows of `selectMembersAfter`. */
+function withMembersAfter(group: StoredGroup, rows: Row[] | undefined, answered: AnsweredMembers): StoredGroup {
+  const { members: _, ...bare } = group;
+  if (answered === 'none' || group.memberCount > roomFor(answered)) return bare;
+  return { ...bare, members: rows!.map(memberOf) };
 }
 
 /**
@@ -111,7 +110,7 @@ export async function insertGroup(
   memberIds: readonly string[],
   actor: Actor,
   happening: EventDraft,
-  withMembers: 'all' | 'none',
+  answered: 'all' | 'none',
 ): Promise<StoredGroup> {
   const { displayNameKey, externalId, resource, folded } = columnValues(type, draft);
   const asked = sql`SELECT value FROM json_each(${JSON.stringify(memberIds)})`;
@@ -132,11 +131,11 @@ export async function insertGroup(
     ),
     sql`INSERT INTO groups (org_id, id, display_name_key, external_id, version, created_at, modified_at, resource, folded)
       VALUES (${store.org}, ${draft.id}, ${displayNameKey}, ${externalId}, 1, ${draft.createdAt}, ${draft.modifiedAt},
-        ${resource}, ${folded})`,
+        ${resource}, ${folded}) RETURNING seq`,
     ...(memberIds.length > 0
       ? [
           insertMembers(store, draft.id, memberIds),
-          sql`UPDATE groups SET member_count = member_count + changes() WHERE ${which(store, draft.id)}`,
+          sql`UPDATE groups SET member_count = changes() WHERE ${which(store, draft.id)} RETURNING member_count`,
         ]
       : []),
     count(store, { groups: 1 }),
@@ -146,9 +145,12 @@ export async function insertGroup(
       happening,
       memberIds.length > 0 ? details : sql`${JSON.stringify(toldBy(actor, happening.details))}`,
     ),
-    ...selectAfter(store, draft.id, withMembers),
+    ...(memberIds.length > 0 ? selectMembersAfter(store, draft.id, answered) : []),
   );
-  return groupAfter(results, withMembers);
+  const seq = results[1]![0]!['seq'] as number;
+  const memberCount = memberIds.length > 0 ? (results[3]![0]!['member_count'] as number) : 0;
+  const members = memberIds.length > 0 ? results.at(-1) : [];
+  return withMembersAfter({ ...draft, version: 1, seq, memberCount }, members, answered);
 }
 
 /** Of a group before it is changed: itself, and what the change would come to. */
@@ -220,27 +222,31 @@ export interface Changed {
 /**
  * One round trip; rows written are those of the change.
  *
+ * @param before the group as it was read.
  * @throws Unmet `version`: it, or who is in it, has changed since it was read. Unmet `no_cycle`, `storage`; Taken: the displayName is another group's.
  */
 export async function changeGroup(
   store: OrgStore,
   type: ResourceType,
-  id: string,
+  before: StoredGroup,
   { version, draft, joining, leaving }: GroupChange,
   actor: Actor,
   happening: EventDraft,
-  withMembers: 'all' | 'few' | 'none',
+  answered: AnsweredMembers,
 ): Promise<Changed> {
+  const { id } = before;
   const values = draft && columnValues(type, draft);
   const sets = values
     ? sql`, display_name_key = ${values.displayNameKey}, external_id = ${values.externalId}, resource = ${values.resource}, folded = ${values.folded}`
     : sql``;
+  const more = joining.length - leaving.length;
+  const counted = more === 0 ? sql`` : sql`, member_count = member_count + ${more}`;
   const sameVersion = version === undefined ? sql`` : sql` AND version = ${version}`;
   const groupIds = joining.filter(({ type }) => type === 'Group').map((member) => member.id);
   const userIds = leaving.filter(({ type }) => type === 'User').map((member) => member.id);
   const change = [
-    sql`UPDATE groups SET version = version + 1, modified_at = max(modified_at, ${store.now})${sets}
-      WHERE ${which(store, id)}${sameVersion}`,
+    sql`UPDATE groups SET ${moved(store)}${counted}${sets}
+      WHERE ${which(store, id)}${sameVersion} RETURNING version, modified_at, member_count`,
     // A change that removes a member needs no room, because it may remove permissions.
     leaving.length > 0
       ? expectOneChange('version')
@@ -255,7 +261,7 @@ export async function changeGroup(
             id,
             joining.map((member) => member.id),
           ),
-          ...countExactly(store, id, '+', joining.length),
+          expectExactly(joining.length),
         ]
       : []),
     count(store),
@@ -263,11 +269,89 @@ export async function changeGroup(
   ];
   const ends = userIds.length > 0 && isSignOutGroup(store, id);
   const ended = ends ? signOut(store, actor, usersLeaving(store, id, userIds), causedBy(id)) : [];
-  const results = await store.write(...change, ...ended, ...selectAfter(store, id, withMembers));
+  const results = await store.write(...change, ...ended, ...selectMembersAfter(store, id, answered));
+  const after = results[0]![0] as unknown as { version: number; modified_at: number; member_count: number };
+  const group = {
+    ...before,
+    ...(draft && { resource: draft.resource }),
+    version: after.version,
+    modifiedAt: after.modified_at,
+    memberCount: after.member_count,
+  };
   return {
-    group: groupAfter(results, withMembers),
+    group: withMembersAfter(group, results.at(-1), answered),
     signedOut: ended.length > 0 ? signedOut(results[change.length]) : [],
   };
+}
+
+/** What an UPDATE of `groups` sets where something of the group, or who is in it, is another. */
+const moved = ({ now }: OrgStore): SQL => sql`version = version + 1, modified_at = max(modified_at, ${now})`;
+
+/** Ids that `changeMembers` takes: as many as its event names. */
+export const MAX_MEMBERS_AT_ONCE = MAX_NOTED;
+
+/** Members who join a group, or who leave it, and nothing else of it. */
+export interface MembersAsked {
+  readonly op: 'add' | 'remove';
+  /** At most MAX_MEMBERS_AT_ONCE. */
+  readonly ids: readonly string[];
+}
+
+/**
+ * Members join or leave, in one round trip: the group is not read before. Only those count who were no members, or were
+ * members; if there are none, the group stays at its version. Added ids of nobody are noted in the event.
+ *
+ * @returns the group as it is then; undefined: there is none.
+ * @throws Unmet `no_cycle`, `storage`.
+ */
+export async function changeMembers(
+  store: OrgStore,
+  id: string,
+  { op, ids }: MembersAsked,
+  actor: Actor,
+  happening: EventDraft,
+  answered: AnsweredMembers,
+): Promise<StoredGroup | undefined> {
+  const isAdded = op === 'add';
+  const moves = isAdded
+    ? sql`ifnull(u.seq, g.seq) IS NOT NULL AND m.member_seq IS NULL`
+    : sql`m.member_seq IS NOT NULL`;
+  const [list, total] = isAdded ? ['joined', 'joinedCount'] : ['left', 'leftCount'];
+  const idsWhere = (condition: SQL) => sql`json_group_array(asked.value) FILTER (WHERE ${condition})`;
+  // A NULL takes the member out of the details.
+  const details = sql`SELECT json_patch(${JSON.stringify(toldBy(actor, happening.details))}, json_object(
+      ${list}, json(nullif(moving, '[]')), ${total}, nullif(json_array_length(moving), 0),
+      'unknownMembers', json(nullif(unknown, '[]')))) AS details
+    FROM (SELECT ${idsWhere(moves)} AS moving,
+        ${idsWhere(isAdded ? sql`ifnull(u.seq, g.seq) IS NULL` : sql`false`)} AS unknown
+      FROM json_each(${JSON.stringify(ids)}) AS asked
+      LEFT JOIN users AS u ON u.org_id = ${store.org} AND u.id = asked.value AND u.deleted_at IS NULL
+      LEFT JOIN groups AS g ON u.seq IS NULL AND g.org_id = ${store.org} AND g.id = asked.value
+      LEFT JOIN memberships AS m ON m.org_id = ${store.org} AND m.group_seq = ${seqOf(store, id)}
+        AND m.is_group = (u.seq IS NULL) AND m.member_seq = ifnull(u.seq, g.seq))
+    WHERE (moving <> '[]' OR unknown <> '[]') AND EXISTS (SELECT 1 FROM groups WHERE ${which(store, id)})`;
+  const results = await store.write(
+    ...recordIfAny(store, actor, happening, details),
+    isAdded
+      ? insertMembers(store, id, ids)
+      : sql`DELETE FROM memberships WHERE (org_id, group_seq, is_group, member_seq) IN (
+          SELECT ${store.org}, ${seqOf(store, id)}, is_group, seq FROM (${among(store, ids)}))`,
+    sql`UPDATE groups SET ${moved(store)}, member_count = member_count ${sql.raw(isAdded ? '+' : '-')} changes()
+      WHERE ${which(store, id)} AND changes() > 0`,
+    // Nobody has joined: nothing is in the way.
+    ...(isAdded
+      ? [
+          expectEach(
+            ['no_cycle', sql`changes() = 0 OR ${isNoCycle(store, id, ids)}`],
+            ['storage', sql`changes() = 0 OR ${isRoomy(store)}`],
+          ),
+        ]
+      : []),
+    sql`${SELECT} WHERE ${which(store, id)}`,
+    ...selectMembersAfter(store, id, answered),
+  );
+  const rows = answered === 'none' ? results.at(-1) : results.at(-2);
+  return rows![0] && withMembersAfter(groupOf(rows![0]), results.at(-1), answered);
 }
 
 /** What ended the sessions of who was in it. */

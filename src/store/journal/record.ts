@@ -63,6 +63,25 @@ export function recordAs(
   return sql`${first} UNION ALL ${one(sql`event_seq`, also.type, null, also.details, false)} AND ${also.condition}`;
 }
 
+/**
+ * One event that the database decides on, and its number: without `count`. The second statement changes one row if there is
+ * an event, else none.
+ *
+ * @param details a query for the `details` of the event; no row: nothing has happened.
+ */
+export const recordIfAny = (
+  store: OrgStore,
+  actor: Actor,
+  { type, targetId }: Omit<EventDraft, 'details'>,
+  details: SQL,
+): SQL[] => [
+  sql`INSERT INTO ${COLUMNS}
+    SELECT orgs.id, orgs.event_seq + 1, ${store.now}, ${type}, ${actor.name}, ${store.credential}, ${targetId ?? null},
+      ${actor.requestId}, it.details, 0
+    FROM (${details}) AS it CROSS JOIN orgs ON orgs.id = ${store.org}`,
+  sql`UPDATE orgs SET event_seq = event_seq + 1 WHERE id = ${store.org} AND changes() > 0`,
+];
+
 /** The same thing happened to many: each has an event. How many, the database alone knows. */
 export interface RecordEach {
   /** Writes the events, beyond the number that the org has counted to. */

@@ -1,5 +1,5 @@
 /** Groups as the product sees them, and who is in them. */
-import { invalidValue, notFound, preconditionFailed, tooMany, uniqueness } from '../scim/error';
+import { invalidValue, notFound, preconditionFailed, type ScimError, tooMany, uniqueness } from '../scim/error';
 import { hasTag, type TagCondition } from '../scim/etag';
 import { foldObject } from '../scim/fold';
 import { applyPatch } from '../scim/patch/apply';
@@ -10,7 +10,6 @@ import { isAskedFor, isWanted, type Projection } from '../scim/projection';
 import type { Quirks } from '../scim/quirks';
 import { isSame, type JsonObject, type Related, type Resource } from '../scim/resource';
 import { readResource } from '../scim/validate';
-import { Taken, Unmet } from '../store/d1/batch';
 import type { AnsweredMembers, GroupBefore, MembersAsked } from '../store/directory/group-changes';
 import * as changes from '../store/directory/group-changes';
 import type { StoredGroup } from '../store/directory/groups';
@@ -19,7 +18,7 @@ import { isSignOutGroup } from '../store/directory/policy';
 import { MAX_NOTED } from '../store/journal/record';
 import { detailsOf } from './lifecycle';
 import { type Org, publishAll, type TypedOrg } from './org';
-import { isUnmet, noRoom } from './policy-errors';
+import { noRoom } from './policy-errors';
 import { retried } from './retry';
 
 /** @throws ScimError 404, also for another org's group; 400 tooMany when it has more members than are shown. */
@@ -36,15 +35,14 @@ export async function createGroup(org: TypedOrg, body: unknown, projection: Proj
   const id = org.newId ?? crypto.randomUUID();
   const { now } = org.store;
   const details = { ...detailsOf({}, resource, quirks), ...joined(memberIds) };
-  try {
-    const draft = { id, resource, createdAt: now, modifiedAt: now };
-    const happening = { type: 'group.created', targetId: id, details } as const;
-    // All of them, for the client has just sent them all (RFC 7644 §3.3: the whole representation).
-    const withMembers = isWanted(projection, 'members') ? 'all' : 'none';
-    return await changes.insertGroup(org.store, org.types.group, draft, memberIds, org.actor, happening, withMembers);
-  } catch (error) {
-    throw refusal(org, error);
-  }
+  const draft = { id, resource, createdAt: now, modifiedAt: now };
+  const happening = { type: 'group.created', targetId: id, details } as const;
+  // All of them, for the client has just sent them all (RFC 7644 §3.3: the whole representation).
+  const answered = isWanted(projection, 'members') ? 'all' : 'none';
+  const { store, actor, types } = org;
+  const inserted = await changes.insertGroup(store, types.group, draft, memberIds, actor, happening, answered);
+  if ('refused' in inserted) throw refusal(org, inserted.refused);
+  return inserted.done;
 }
 
 /** The members are kept apart from the group: they are rows, not part of its document. */
@@ -132,14 +130,10 @@ async function changeMembers(
   answered: AnsweredMembers,
 ): Promise<StoredGroup> {
   const happening = { type: 'group.updated', targetId: id, details: detailsOf({}, {}, quirks) } as const;
-  let group: StoredGroup | undefined;
-  try {
-    group = await changes.changeMembers(org.store, id, asked, org.actor, happening, answered);
-  } catch (error) {
-    throw refusal(org, error);
-  }
-  if (group === undefined) throw notFound('Group');
-  return group;
+  const changed = await changes.changeMembers(org.store, id, asked, org.actor, happening, answered);
+  if ('refused' in changed) throw refusal(org, changed.refused);
+  if (changed.done === undefined) throw notFound('Group');
+  return changed.done;
 }
 
 async function readBefore(org: Org, id: string, members: MembershipChange): Promise<GroupBefore> {
@@ -188,27 +182,26 @@ async function changeGroup(
   const isGuarded = isChanged || members.isReplaced || ifMatch !== undefined;
   // Whoever changes it at the same time: an answer without members is right for a group of any size.
   const isLarge = group.memberCount + joining.length - leaving.length > changes.MAX_ANSWERED_MEMBERS;
-  try {
-    const changed = await changes.changeGroup(
-      org.store,
-      org.types.group,
-      group,
-      {
-        joining,
-        leaving,
-        ...(isGuarded && { version: group.version }),
-        ...(isChanged && { draft: { id, resource: after, createdAt: group.createdAt, modifiedAt: org.store.now } }),
-      },
-      org.actor,
-      { type: 'group.updated', targetId: id, details: detailsOfChange(before, after, quirks) },
-      answered === 'few' && isLarge ? 'none' : answered,
-    );
-    await publishAll(org, changed.signedOut);
-    return changed.group;
-  } catch (error) {
-    if (error instanceof Unmet && error.expectation === 'version') return undefined;
-    throw refusal(org, error);
+  const changed = await changes.changeGroup(
+    org.store,
+    org.types.group,
+    group,
+    {
+      joining,
+      leaving,
+      ...(isGuarded && { version: group.version }),
+      ...(isChanged && { draft: { id, resource: after, createdAt: group.createdAt, modifiedAt: org.store.now } }),
+    },
+    org.actor,
+    { type: 'group.updated', targetId: id, details: detailsOfChange(before, after, quirks) },
+    answered === 'few' && isLarge ? 'none' : answered,
+  );
+  if ('done' in changed) {
+    await publishAll(org, changed.done.signedOut);
+    return changed.done.group;
   }
+  if (changed.refused === 'version') return undefined;
+  throw refusal(org, changed.refused);
 }
 
 const wholly = (projection: Projection): AnsweredMembers => (isWanted(projection, 'members') ? 'all' : 'none');
@@ -242,33 +235,35 @@ const joined = (memberIds: readonly string[]) =>
 
 const unknownMembers = () => invalidValue('members.value: ids of users and groups of this organization were expected');
 
-function refusal(org: Org, error: unknown): unknown {
-  if (isUnmet(error, 'storage')) return noRoom(org);
-  if (error instanceof Taken && error.columns.includes('display_name_key')) return uniqueness('displayName');
-  if (error instanceof Unmet && error.expectation === 'known_members') return unknownMembers();
-  if (error instanceof Unmet && error.expectation === 'no_cycle') {
-    return invalidValue('members.value: a group cannot be a member of itself or of a group within it');
+function refusal(org: Org, refused: 'storage' | 'taken' | 'known_members' | 'no_cycle'): ScimError {
+  switch (refused) {
+    case 'storage':
+      return noRoom(org);
+    case 'taken':
+      return uniqueness('displayName');
+    case 'known_members':
+      return unknownMembers();
+    case 'no_cycle':
+      return invalidValue('members.value: a group cannot be a member of itself or of a group within it');
   }
-  return error;
 }
 
 /** @throws ScimError 404, 412; 400 tooMany when it would sign out too many at once. */
 export async function deleteGroup(org: TypedOrg, id: string, ifMatch: TagCondition | undefined): Promise<void> {
-  const versions = ifMatch === '*' ? undefined : ifMatch;
-  try {
-    const signedOut = await changes.deleteGroup(org.store, id, versions, org.actor, {
-      type: 'group.deleted',
-      targetId: id,
-    });
-    await publishAll(org, signedOut);
-  } catch (error) {
-    if (error instanceof Unmet && error.expectation === 'sign_outs') {
+  const happening = { type: 'group.deleted', targetId: id } as const;
+  const deleted = await changes.deleteGroup(org.store, id, ifMatch === '*' ? undefined : ifMatch, org.actor, happening);
+  if ('done' in deleted) {
+    await publishAll(org, deleted.done);
+    return;
+  }
+  switch (deleted.refused) {
+    case 'found':
+      throw notFound('Group');
+    case 'version':
+      throw preconditionFailed();
+    case 'sign_outs':
       throw tooMany(
         `This group signs out users who leave it, and has more than ${store.MAX_MEMBERS} members: remove members by value first`,
       );
-    }
-    if (!(error instanceof Unmet) || error.expectation !== 'found') throw error;
-    if (versions === undefined || (await store.getGroup(org.store, id, false)) === undefined) throw notFound('Group');
-    throw preconditionFailed();
   }
 }

@@ -1,33 +1,39 @@
 /** What a policy of the org refuses: the error for the identity provider, counted for the administrator and recorded. */
 import { forbidden, invalidValue, type ScimError, tooManyRequests, uniqueness } from '../scim/error';
-import { Unmet } from '../store/d1/batch';
-import type { Expectation } from '../store/d1/expect';
+import type { Refusal } from '../store/d1/outcome';
 import { hold, type Operation, recordProtectedIdentity, recordProtection } from '../store/directory/deactivation-limit';
+import type { LeavingRefusal } from '../store/directory/delete-user';
 import { storageOf } from '../store/directory/policy';
+import type { ChangeRefusal, NewUserRefusal } from '../store/directory/user-changes';
 import { withContact } from '../store/org/plan';
 import { sizeText } from '../store/org/size';
 import type { Org } from './org';
 
-export const isUnmet = (error: unknown, expectation: Expectation) =>
-  error instanceof Unmet && error.expectation === expectation;
+/** What a policy of the org can refuse. */
+export type PolicyRefusal = Extract<NewUserRefusal | ChangeRefusal | LeavingRefusal, keyof typeof ERRORS>;
+
+const ERRORS = {
+  allowed_roles: unknownRole,
+  seats: noSeat,
+  storage: noRoom,
+  linking: notLinked,
+  protected: protectedUser,
+  rejected,
+  unique_external_id: () => uniqueness('externalId'),
+  brake: held,
+} satisfies Partial<Record<Refusal, (org: Org, id: string, operation: Operation) => ScimError | Promise<ScimError>>>;
 
 /**
- * The error for the identity provider when a policy of the org has refused a change.
+ * The error for the identity provider when a policy of the org has refused a change: 400, 403, 409, 429.
  *
  * @param id the user who would have been deactivated or deleted.
- * @throws ScimError 400, 403, 409, 429; whatever else it was.
  */
-export async function refused(org: Org, error: unknown, id = '', operation: Operation = 'deactivate'): Promise<never> {
-  if (isUnmet(error, 'allowed_roles')) throw unknownRole(org);
-  if (isUnmet(error, 'seats')) throw noSeat(org);
-  if (isUnmet(error, 'storage')) throw noRoom(org);
-  if (isUnmet(error, 'linking')) throw notLinked(org);
-  if (isUnmet(error, 'protected')) throw await protectedUser(org, id, operation);
-  if (isUnmet(error, 'rejected')) throw rejected(org);
-  if (isUnmet(error, 'unique_external_id')) throw uniqueness('externalId');
-  if (isUnmet(error, 'brake')) throw await held(org, id, operation);
-  throw error;
-}
+export const policyError = async (
+  org: Org,
+  refusal: PolicyRefusal,
+  id = '',
+  operation: Operation = 'deactivate',
+): Promise<ScimError> => ERRORS[refusal](org, id, operation);
 
 /**
  * RFC 7644 §3.12: 403, the operation is not permitted. Not 409, after which identity providers look for a duplicate, nor

@@ -1,13 +1,12 @@
 /** The operator restores a deleted user, where the next POST of the identity provider would make a new one. */
 import type { Details } from '../events';
 import { notFound, ScimError, uniqueness } from '../scim/error';
-import { Taken } from '../store/d1/batch';
 import { replaceUser } from '../store/directory/user-changes';
 import type { StoredUser } from '../store/directory/users';
 import * as store from '../store/directory/users';
 import { restoration } from './lifecycle';
 import type { TypedOrg } from './org';
-import { isUnmet } from './policy-errors';
+import { type PolicyRefusal, policyError } from './policy-errors';
 import { retried } from './retry';
 
 export interface Restored {
@@ -38,16 +37,17 @@ export function restoreUser(org: TypedOrg, id: string, details: Details): Promis
     };
     const happening = { type, targetId: id, details: { changed: {}, ...details }, publishes };
     const manner = { endsSessions, isOneExternalId: true };
-    try {
-      const { user } = await replaceUser(org.store, org.types.user, before, draft, org.actor, happening, manner);
+    const restored = await replaceUser(org.store, org.types.user, before, draft, org.actor, happening, manner);
+    if ('done' in restored) {
+      const { user } = restored.done;
       return { user, isPublished: await org.publish(store.publicationOf(user)) };
-    } catch (error) {
-      if (isUnmet(error, 'version')) return undefined;
-      if (error instanceof Taken) throw uniqueness('userName');
-      if (isUnmet(error, 'unique_external_id')) throw uniqueness('externalId');
-      if (isUnmet(error, 'seats')) throw noSeat(org);
-      throw error;
     }
+    const { refused } = restored;
+    if (refused === 'version') return undefined;
+    if (refused === 'taken') throw uniqueness('userName');
+    if (refused === 'seats') throw noSeat(org);
+    // A restore deactivates nobody, and changes no identity.
+    throw await policyError(org, refused as PolicyRefusal, id);
   });
 }
 

@@ -7,18 +7,18 @@ import { parsePatch } from '../scim/patch/parse';
 import type { Quirks } from '../scim/quirks';
 import { isSame, type Resource, type Stored } from '../scim/resource';
 import { readResource } from '../scim/validate';
-import { Taken } from '../store/d1/batch';
+import type { Outcome } from '../store/d1/outcome';
 import { withdraw } from '../store/directory/deactivation-limit';
-import { buryUser, eraseUser } from '../store/directory/delete-user';
+import { buryUser, eraseUser, type LeavingRefusal } from '../store/directory/delete-user';
 import { mayLink } from '../store/directory/linking';
+import type { NewUserRefusal } from '../store/directory/user-changes';
 import * as changes from '../store/directory/user-changes';
 import type { StoredUser } from '../store/directory/users';
 import * as store from '../store/directory/users';
-import type { Publication } from '../store/journal/outbox';
 import { isForeign, type LinkedBy, meaningOf } from './identity';
 import { creation, detailsOf, replacement, restoration } from './lifecycle';
 import type { Org, TypedOrg } from './org';
-import { isUnmet, notLinked, protectedIdentity, refused } from './policy-errors';
+import { notLinked, policyError, protectedIdentity } from './policy-errors';
 import { retried } from './retry';
 
 /** @throws ScimError 404, also for another org's user. */
@@ -44,11 +44,10 @@ export async function createUser(org: TypedOrg, body: unknown, mayBeKnownAlready
   let isTried = !mayBeKnownAlready;
   return retried(async () => {
     if (isTried) {
-      try {
-        return await insert(org, resource, quirks, notLinked, [...passedOver]);
-      } catch (error) {
-        if (!mayBeKnown(error)) return refused(org, error);
-      }
+      const inserted = await insert(org, resource, quirks, notLinked, [...passedOver]);
+      if ('done' in inserted) return inserted.done;
+      const { refused } = inserted;
+      if (!mayBeKnown(refused)) throw await policyError(org, refused);
     }
     isTried = true;
     const alike = await store.readAlike(org.store, said, [...passedOver]);
@@ -70,9 +69,11 @@ export async function createUser(org: TypedOrg, body: unknown, mayBeKnownAlready
   });
 }
 
+const KNOWN = ['taken', 'no_tombstone', 'same_external_id', 'linkable'] as const;
+
 /** Unless it is a new account after all, it is one that is there. */
-const mayBeKnown = (error: unknown): boolean =>
-  isNameTaken(error) || (['no_tombstone', 'same_external_id', 'linkable'] as const).some((one) => isUnmet(error, one));
+const mayBeKnown = (refused: NewUserRefusal): refused is (typeof KNOWN)[number] =>
+  KNOWN.some((known) => known === refused);
 
 /** @param passedOver accounts that were looked at and belong to others. */
 async function insert(
@@ -81,7 +82,7 @@ async function insert(
   quirks: Quirks,
   notLinked: readonly string[],
   passedOver: readonly string[],
-): Promise<Stored> {
+): Promise<Outcome<Stored, NewUserRefusal>> {
   const id = org.newId ?? crypto.randomUUID();
   const { now } = org.store;
   const isActive = resource['active'] === true;
@@ -89,9 +90,9 @@ async function insert(
   const details = { ...detailsOf({}, resource, quirks), ...(notLinked.length > 0 && { notLinked }) };
   const happening = { type: change.type, targetId: id, details, publishes: change.isPublished };
   const draft = { id, isActive, resource, version: 1, createdAt: now, modifiedAt: now };
-  const user = await changes.insertUser(org.store, org.types.user, draft, org.actor, happening, passedOver);
-  if (change.isPublished) await org.publish(id);
-  return user;
+  const inserted = await changes.insertUser(org.store, org.types.user, draft, org.actor, happening, passedOver);
+  if (change.isPublished && 'done' in inserted) await org.publish(id);
+  return inserted;
 }
 
 /** The account that was deactivated, as the POST says. @returns undefined when another request was quicker. */
@@ -237,29 +238,36 @@ async function save(
   const details = { ...detailsOf(before.resource, after, quirks), ...(linked && { linked }) };
   const type = linked && change.type === 'user.updated' ? 'user.linked' : change.type;
   const happening = { type, targetId: before.id, details, publishes: change.isPublished };
-  try {
-    const { endsSessions } = change;
-    if (change.type === 'user.deactivated' && org.store.profile.settings.onDeactivate === 'erase') {
-      await org.publish(await eraseUser(org.store, before, org.actor, true));
-      return { ...before, ...draft, groups: [] }; // the last that is seen of them
+  const { endsSessions } = change;
+  if (change.type === 'user.deactivated' && org.store.profile.settings.onDeactivate === 'erase') {
+    const erased = await eraseUser(org.store, before, org.actor, true);
+    if ('refused' in erased) return refuse(erased.refused);
+    await org.publish(erased.done);
+    return { ...before, ...draft, groups: [] }; // the last that is seen of them
+  }
+  const manner = { endsSessions, isLinked: linked !== undefined, withdraws };
+  const saved = await changes.replaceUser(org.store, org.types.user, before, draft, org.actor, happening, manner);
+  if ('refused' in saved) return refuse(saved.refused);
+  const { user, isSignedOut } = saved.done;
+  if (change.isPublished || isSignedOut) await org.publish(store.publicationOf(user));
+  return user;
+
+  async function refuse(refused: changes.ChangeRefusal | LeavingRefusal): Promise<undefined> {
+    switch (refused) {
+      case 'version':
+      case 'found':
+        return undefined;
+      case 'taken':
+        if (isFromRead) return undefined;
+        throw uniqueness('userName');
+      case 'protected_identity':
+        throw await protectedIdentity(org, before.id, identityChanges(before.resource, after));
+      default:
+        throw await policyError(org, refused, before.id, 'deactivate');
     }
-    const manner = { endsSessions, isLinked: linked !== undefined, withdraws };
-    const saved = await changes.replaceUser(org.store, org.types.user, before, draft, org.actor, happening, manner);
-    if (change.isPublished || saved.isSignedOut) await org.publish(store.publicationOf(saved.user));
-    return saved.user;
-  } catch (error) {
-    if (isUnmet(error, 'version')) return undefined;
-    if (isNameTaken(error)) {
-      if (isFromRead) return undefined;
-      throw uniqueness('userName');
-    }
-    if (isUnmet(error, 'protected_identity'))
-      throw await protectedIdentity(org, before.id, identityChanges(before.resource, after));
-    return refused(org, error, before.id, 'deactivate');
   }
 }
 
-const isNameTaken = (error: unknown) => error instanceof Taken && error.columns.includes('user_name_key');
 /**
  * A tombstone: the account and its history stay, or nothing but its id where the org says so (`onDelete`). SCIM answers 404
  * from now on.
@@ -267,15 +275,13 @@ const isNameTaken = (error: unknown) => error instanceof Taken && error.columns.
  * @throws ScimError 403, 404, 412, 429.
  */
 export async function deleteUser(org: TypedOrg, id: string, ifMatch: TagCondition | undefined): Promise<void> {
-  const versions = ifMatch === '*' ? undefined : ifMatch;
-  let buried: Publication;
-  try {
-    buried = await buryUser(org.store, id, versions, org.actor);
-  } catch (error) {
-    if (!isUnmet(error, 'found')) return refused(org, error, id, 'delete');
-    if (versions === undefined) throw notFound('User');
-    await getUser(org, id); // 404, unless it is the version that does not match
-    throw preconditionFailed();
+  const buried = await buryUser(org.store, id, ifMatch === '*' ? undefined : ifMatch, org.actor);
+  if ('done' in buried) {
+    await org.publish(buried.done);
+    return;
   }
-  await org.publish(buried);
+  const { refused } = buried;
+  if (refused === 'found') throw notFound('User');
+  if (refused === 'version') throw preconditionFailed();
+  throw await policyError(org, refused, id, 'delete');
 }

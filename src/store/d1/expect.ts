@@ -1,5 +1,5 @@
 /** Conditions that abort the batch they stand in: D1's batch is atomic, and has no other "if" (migrations/0001). */
-import { type SQL, sql } from 'drizzle-orm';
+import { is, SQL, sql } from 'drizzle-orm';
 
 /** What a batch can insist on. Every write insists on the caller: its credential, and the profile it works under (org/open.ts). */
 export type Expectation =
@@ -59,13 +59,14 @@ export function expect(expectation: Expectation, condition: SQL): SQL {
  *
  * @param why an expression: the expectation that is not met, or NULL.
  */
-export const expectNone = (why: SQL): SQL =>
-  sql`INSERT INTO expect (is_met, name) SELECT why IS NULL, ifnull(why, '') FROM (SELECT ${why} AS why)`;
+export const expectNone = (why: SQL): SQL => sql`INSERT INTO expect (is_met, name) ${none(why)}`;
 
-/** Several in one statement, in this order. */
-export const expectEach = (...insisted: (readonly [Expectation, SQL])[]): SQL =>
+const none = (why: SQL): SQL => sql`SELECT why IS NULL, ifnull(why, '') FROM (SELECT ${why} AS why)`;
+
+/** Several in one statement, in this order: each a condition with its name, or what `expectNone` takes. */
+export const expectEach = (...insisted: (readonly [Expectation, SQL] | SQL)[]): SQL =>
   sql`INSERT INTO expect (is_met, name) ${sql.join(
-    insisted.map(([expectation, condition]) => sql`SELECT ${condition}, ${expectation}`),
+    insisted.map((one) => (is(one, SQL) ? none(one) : sql`SELECT ${one[1]}, ${one[0]}`)),
     sql` UNION ALL `,
   )}`;
 

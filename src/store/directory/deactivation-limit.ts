@@ -46,27 +46,32 @@ const isLimitSet = ({ profile: { settings } }: OrgStore): boolean =>
 export interface Leaving {
   /** A further condition on the live user: without one that meets it, the batch is refused by this name. */
   readonly only?: SQL;
-  readonly otherwise: 'found' | 'version';
+  readonly otherwise: 'found' | 'version' | SQL;
   /** False: the operator does it. */
   readonly isLimited: boolean;
+  /** Read before: false, if the user is held by now, it was overtaken (`version`). Absent: it was not read. */
+  readonly wasHeld?: boolean;
 }
 
 /**
  * Somebody live is about to be deactivated or deleted by the identity provider, or by the operator for it: it may be. One
  * statement, which names what is in the way: `linking`, `protected`, `rejected` or `brake`. To come before the change.
  */
-function expectMayLeave(store: OrgStore, id: string, { only = sql``, otherwise, isLimited }: Leaving): SQL {
+function expectMayLeave(store: OrgStore, id: string, { only = sql``, otherwise, isLimited, wasHeld }: Leaving): SQL {
   const isClosed = store.profile.settings.linking === 'off' ? sql`WHEN ${IS_UNLINKED} THEN 'linking' ` : sql``;
   const isRejected = sql` WHEN EXISTS (SELECT 1 FROM ${itsHeld(store, id)} AND rejected_until > ${store.now}) THEN 'rejected'`;
   const isOver = sql` WHEN active = 1 AND (SELECT ${used(store)} >= ${limit(store)} FROM orgs WHERE id = ${store.org}) THEN 'brake'`;
-  const limits = isLimited ? sql`${isRejected}${isLimitSet(store) ? isOver : sql``}` : sql``;
+  const isHeldNow = sql` WHEN EXISTS (SELECT 1 FROM ${itsHeld(store, id)}) THEN 'version'`;
+  const limits = isLimited
+    ? sql`${wasHeld === false ? sql`` : isRejected}${isLimitSet(store) ? isOver : sql``}`
+    : sql``;
   return sql`INSERT INTO expect (is_met, name) SELECT why = '', why FROM (SELECT ifnull((
-    SELECT CASE ${isClosed}WHEN protected = 1 THEN 'protected'${limits} ELSE '' END FROM users
+    SELECT CASE ${isClosed}WHEN protected = 1 THEN 'protected'${wasHeld === false ? isHeldNow : sql``}${limits} ELSE '' END FROM users
     WHERE org_id = ${store.org} AND id = ${id} AND deleted_at IS NULL${only}), ${otherwise}) AS why)`;
 }
 
 /** Who leaves is counted, and waits no more. To come before the change, too. */
-const leave = (store: OrgStore, id: string, isLimited: boolean): SQL[] => [
+const leave = (store: OrgStore, id: string, { isLimited, wasHeld }: Leaving): SQL[] => [
   ...(isLimited && isLimitSet(store)
     ? [
         sql`DELETE FROM brake_counts WHERE org_id = ${store.org} AND at <= (
@@ -78,13 +83,13 @@ const leave = (store: OrgStore, id: string, isLimited: boolean): SQL[] => [
           ON CONFLICT (org_id, at) DO UPDATE SET count = count + 1`,
       ]
     : []),
-  letGo(store, id),
+  ...(wasHeld === false ? [] : [letGo(store, id)]),
 ];
 
 /** Before a user is deactivated or deleted, in any way. */
 export const takeOut = (store: OrgStore, id: string, how: Leaving): SQL[] => [
   expectMayLeave(store, id, how),
-  ...leave(store, id, how.isLimited),
+  ...leave(store, id, how),
 ];
 
 /** Who is out, or wanted back, is held no more. */

@@ -2,8 +2,10 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import { atOneOf } from '../d1/expect';
+import { type Outcome, outcomeOf } from '../d1/outcome';
+import type { Row } from '../d1/rows';
 import { ended, only } from '../journal/end-sessions';
-import { committedState, type Publication, publishLater, selectCommitted } from '../journal/outbox';
+import { committedState, type Publication, publishCommitted, selectCommitted } from '../journal/outbox';
 import { beforeIn, count, recordAs } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import { takeOut } from './deactivation-limit';
@@ -32,13 +34,18 @@ function deletion(store: OrgStore, id: string, actor: Actor) {
 }
 
 /**
+ * `found`: there is no such user. `version`: it is at another version. `linking`: it is the host app's own. `protected`,
+ * `rejected`, `brake`: it may not go, or not yet.
+ */
+const REFUSALS = ['found', 'version', 'linking', 'protected', 'rejected', 'brake'] as const;
+export type LeavingRefusal = (typeof REFUSALS)[number];
+
+/**
  * A tombstone in the place of a live user: 404 to SCIM, the userName free, the data kept, or erased where the org says so
  * (`onDelete`). One round trip.
  *
  * @param versions only at one of these versions (If-Match); undefined: at any.
  * @param isLimited false: the operator has released it from the deactivation limit.
- * @throws Unmet `found`: there is no such user at such a version. Unmet `linking`: it is the application's own. Unmet
- *   `protected`, `rejected`, `brake`: it may not go, or not yet.
  * @returns what is to be published.
  */
 export async function buryUser(
@@ -47,10 +54,13 @@ export async function buryUser(
   versions: readonly string[] | undefined,
   actor: Actor,
   isLimited = true,
-): Promise<Publication> {
+): Promise<Outcome<Publication, LeavingRefusal>> {
   const { isErased, type, details } = deletion(store, id, actor);
-  const results = await store.write(
-    ...takeOut(store, id, { only: atOneOf(versions, sql`users.version`), otherwise: 'found', isLimited }),
+  const otherwise = versions
+    ? sql`iif(EXISTS (SELECT 1 FROM users WHERE ${live(store, id)}), 'version', 'found')`
+    : 'found';
+  const write = store.write(
+    ...takeOut(store, id, { only: atOneOf(versions, sql`users.version`), otherwise, isLimited }),
     count(store, { users: -1, activeUsers: sql`-(SELECT active FROM users WHERE ${live(store, id)})` }),
     recordAs(store, actor, { type, targetId: id, publishes: true }, details),
     deleteEmails(store, id),
@@ -58,17 +68,15 @@ export async function buryUser(
     sql`UPDATE users SET deleted_at = ${store.now}, active = 0, version = version + 1, modified_at = max(modified_at, ${store.now}),
         linked_at = iif(origin = 'host', ifnull(linked_at, ${store.now}), NULL), ${ended(store, actor)}
       WHERE ${live(store, id)}`,
-    publishLater(store, only(id)),
     ...(isErased ? forget(store, only(id)) : []),
-    selectCommitted(store, id),
+    publishCommitted(store, id),
   );
-  return committedState(results.at(-1));
+  return published(await outcomeOf(write, REFUSALS));
 }
 
 /**
  * Somebody whom the identity provider deactivates, in an org where then nothing but the id is to stay (`onDeactivate`).
  *
- * @throws Unmet as `replaceUser` does.
  * @returns what is to be published.
  */
 export async function eraseUser(
@@ -76,11 +84,15 @@ export async function eraseUser(
   before: StoredUser,
   actor: Actor,
   isLimited: boolean,
-): Promise<Publication> {
-  const results = await store.write(
+): Promise<Outcome<Publication, LeavingRefusal>> {
+  const write = store.write(
     ...takeOut(store, before.id, { only: sql` AND version = ${before.version}`, otherwise: 'version', isLimited }),
     ...erasure(store, before.id, actor, 'deactivated'),
     selectCommitted(store, before.id),
   );
-  return committedState(results.at(-1));
+  return published(await outcomeOf(write, REFUSALS));
 }
+
+/** The last statement says what is to be published. */
+const published = (outcome: Outcome<Row[][], LeavingRefusal>): Outcome<Publication, LeavingRefusal> =>
+  'refused' in outcome ? outcome : { done: committedState(outcome.done.at(-1)) };

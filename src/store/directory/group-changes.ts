@@ -9,6 +9,7 @@ import { schemasOf } from '../../scim/representation';
 import type { JsonObject, Related, Resource } from '../../scim/resource';
 import { atOneOf, expect, expectEach, expectOneChange } from '../d1/expect';
 import { jsonChunks } from '../d1/json-parameters';
+import { type Outcome, outcomeOf } from '../d1/outcome';
 import type { Row } from '../d1/rows';
 import { signedOut, signOut } from '../journal/end-sessions';
 import { beforeIn, count, MAX_NOTED, record, recordAs, recordIfAny, toldBy } from '../journal/record';
@@ -99,9 +100,7 @@ function withMembersAfter(group: StoredGroup, rows: Row[] | undefined, answered:
 
 /**
  * A new group, in one round trip. Ids of nobody are left out and noted in the event, or refused, as the org's
- * `unknownMembers` says.
- *
- * @throws Taken: the displayName is another group's. Unmet `known_members`, `storage`.
+ * `unknownMembers` says. `taken`: the displayName is another group's.
  */
 export async function insertGroup(
   store: OrgStore,
@@ -111,7 +110,7 @@ export async function insertGroup(
   actor: Actor,
   happening: EventDraft,
   answered: 'all' | 'none',
-): Promise<StoredGroup> {
+): Promise<Outcome<StoredGroup, 'taken' | 'known_members' | 'storage'>> {
   const { displayNameKey, externalId, resource, folded } = columnValues(type, draft);
   const asked = sql`SELECT value FROM json_each(${JSON.stringify(memberIds)})`;
   const known = sql`SELECT id FROM (${among(store, memberIds)})`;
@@ -122,7 +121,7 @@ export async function insertGroup(
     CASE WHEN EXISTS (${strangers}) THEN json_object('unknownMembers', ${list(strangers)},
       'joined', json(nullif(${list(sql`${asked} WHERE value IN (${known})`)}, '[]')),
       'joinedCount', nullif((SELECT count(*) FROM (${known})), 0)) ELSE '{}' END)`;
-  const results = await store.write(
+  const write = store.write(
     expectEach(
       ...(memberIds.length > 0 && store.profile.settings.unknownMembers === 'reject'
         ? [['known_members', sql`NOT EXISTS (${strangers})`] as const]
@@ -147,10 +146,13 @@ export async function insertGroup(
     ),
     ...(memberIds.length > 0 ? selectMembersAfter(store, draft.id, answered) : []),
   );
+  const outcome = await outcomeOf(write, ['taken', 'known_members', 'storage'], 'display_name_key');
+  if ('refused' in outcome) return outcome;
+  const results = outcome.done;
   const seq = results[1]![0]!['seq'] as number;
   const memberCount = memberIds.length > 0 ? (results[3]![0]!['member_count'] as number) : 0;
   const members = memberIds.length > 0 ? results.at(-1) : [];
-  return withMembersAfter({ ...draft, version: 1, seq, memberCount }, members, answered);
+  return { done: withMembersAfter({ ...draft, version: 1, seq, memberCount }, members, answered) };
 }
 
 /** Of a group before it is changed: itself, and what the change would come to. */
@@ -219,11 +221,14 @@ export interface Changed {
   readonly signedOut: readonly string[];
 }
 
+/** `taken`: the displayName is another group's. `version`: it, or who is in it, has changed since it was read. */
+const GROUP_REFUSALS = ['taken', 'version', 'no_cycle', 'storage'] as const;
+type GroupRefusal = (typeof GROUP_REFUSALS)[number];
+
 /**
  * One round trip; rows written are those of the change.
  *
  * @param before the group as it was read.
- * @throws Unmet `version`: it, or who is in it, has changed since it was read. Unmet `no_cycle`, `storage`; Taken: the displayName is another group's.
  */
 export async function changeGroup(
   store: OrgStore,
@@ -233,7 +238,7 @@ export async function changeGroup(
   actor: Actor,
   happening: EventDraft,
   answered: AnsweredMembers,
-): Promise<Changed> {
+): Promise<Outcome<Changed, GroupRefusal>> {
   const { id } = before;
   const values = draft && columnValues(type, draft);
   const sets = values
@@ -269,7 +274,10 @@ export async function changeGroup(
   ];
   const ends = userIds.length > 0 && isSignOutGroup(store, id);
   const ended = ends ? signOut(store, actor, usersLeaving(store, id, userIds), causedBy(id)) : [];
-  const results = await store.write(...change, ...ended, ...selectMembersAfter(store, id, answered));
+  const write = store.write(...change, ...ended, ...selectMembersAfter(store, id, answered));
+  const outcome = await outcomeOf(write, GROUP_REFUSALS, 'display_name_key');
+  if ('refused' in outcome) return outcome;
+  const results = outcome.done;
   const after = results[0]![0] as unknown as { version: number; modified_at: number; member_count: number };
   const group = {
     ...before,
@@ -279,8 +287,10 @@ export async function changeGroup(
     memberCount: after.member_count,
   };
   return {
-    group: withMembersAfter(group, results.at(-1), answered),
-    signedOut: ended.length > 0 ? signedOut(results[change.length]) : [],
+    done: {
+      group: withMembersAfter(group, results.at(-1), answered),
+      signedOut: ended.length > 0 ? signedOut(results[change.length]) : [],
+    },
   };
 }
 
@@ -302,7 +312,6 @@ export interface MembersAsked {
  * members; if there are none, the group stays at its version. Added ids of nobody are noted in the event.
  *
  * @returns the group as it is then; undefined: there is none.
- * @throws Unmet `no_cycle`, `storage`.
  */
 export async function changeMembers(
   store: OrgStore,
@@ -311,7 +320,7 @@ export async function changeMembers(
   actor: Actor,
   happening: EventDraft,
   answered: AnsweredMembers,
-): Promise<StoredGroup | undefined> {
+): Promise<Outcome<StoredGroup | undefined, 'no_cycle' | 'storage'>> {
   const isAdded = op === 'add';
   const moves = isAdded
     ? sql`ifnull(u.seq, g.seq) IS NOT NULL AND m.member_seq IS NULL`
@@ -330,7 +339,7 @@ export async function changeMembers(
       LEFT JOIN memberships AS m ON m.org_id = ${store.org} AND m.group_seq = ${seqOf(store, id)}
         AND m.is_group = (u.seq IS NULL) AND m.member_seq = ifnull(u.seq, g.seq))
     WHERE (moving <> '[]' OR unknown <> '[]') AND EXISTS (SELECT 1 FROM groups WHERE ${which(store, id)})`;
-  const results = await store.write(
+  const write = store.write(
     ...recordIfAny(store, actor, happening, details),
     isAdded
       ? insertMembers(store, id, ids)
@@ -350,8 +359,10 @@ export async function changeMembers(
     sql`${SELECT} WHERE ${which(store, id)}`,
     ...selectMembersAfter(store, id, answered),
   );
-  const rows = answered === 'none' ? results.at(-1) : results.at(-2);
-  return rows![0] && withMembersAfter(groupOf(rows![0]), results.at(-1), answered);
+  const outcome = await outcomeOf(write, ['no_cycle', 'storage']);
+  if ('refused' in outcome) return outcome;
+  const [row] = outcome.done.at(answered === 'none' ? -1 : -2)!;
+  return { done: row && withMembersAfter(groupOf(row), outcome.done.at(-1), answered) };
 }
 
 /** What ended the sessions of who was in it. */
@@ -373,7 +384,6 @@ const MAX_REMOVED_AT_ONCE = 10_000;
  * The group, its memberships and its permissions go. One round trip.
  *
  * @returns whose sessions were ended by it, as for `Changed`.
- * @throws Unmet `found`: there is none at such a version. Unmet `sign_outs`: it would sign out too many at once.
  */
 export async function deleteGroup(
   store: OrgStore,
@@ -381,15 +391,18 @@ export async function deleteGroup(
   versions: readonly string[] | undefined,
   actor: Actor,
   happening: Omit<EventDraft, 'details'>,
-): Promise<readonly string[]> {
+): Promise<Outcome<readonly string[], 'found' | 'version' | 'sign_outs'>> {
   const meant = sql`${which(store, id)}${atOneOf(versions, sql`groups.version`)}`;
   const seq = seqOf(store, id);
   const ends = isSignOutGroup(store, id);
   const told = [
-    expect('found', sql`EXISTS (SELECT 1 FROM groups WHERE ${meant})`),
-    ...(ends
-      ? [expect('sign_outs', sql`NOT EXISTS (SELECT 1 FROM groups WHERE ${meant} AND NOT ${IS_SHOWN_WHOLE})`)]
-      : []),
+    expectEach(
+      ['found', sql`EXISTS (SELECT 1 FROM groups WHERE ${which(store, id)})`],
+      ...(versions ? [['version', sql`EXISTS (SELECT 1 FROM groups WHERE ${meant})`] as const] : []),
+      ...(ends
+        ? [['sign_outs', sql`NOT EXISTS (SELECT 1 FROM groups WHERE ${meant} AND NOT ${IS_SHOWN_WHOLE})`] as const]
+        : []),
+    ),
     count(store, { groups: -1 }),
     recordAs(
       store,
@@ -402,7 +415,7 @@ export async function deleteGroup(
         FROM groups WHERE ${which(store, id)})`,
     ),
   ];
-  const results = await store.write(
+  const write = store.write(
     ...told,
     ...(ends ? signOut(store, actor, usersLeaving(store, id), causedBy(id)) : []),
     ...leaveAllGroups(store, 'Group', seq),
@@ -421,7 +434,10 @@ export async function deleteGroup(
     ...forgetGroup(store, id),
     sql`DELETE FROM groups WHERE ${which(store, id)}`,
   );
-  return ends ? signedOut(results[told.length]) : [];
+  // `sign_outs`: it would sign out too many at once.
+  const outcome = await outcomeOf(write, ['found', 'version', 'sign_outs']);
+  if ('refused' in outcome) return outcome;
+  return { done: ends ? signedOut(outcome.done[told.length]) : [] };
 }
 
 /** The ids of a group's members, as many as an event names. */

@@ -82,19 +82,18 @@ function isContinued(store: OrgStore, likeness: Likeness, passedOver: readonly s
     AND EXISTS (SELECT 1 ${found} AND ${mayGoOn}${isNone(passedOver)})`;
 }
 
-/**
- * Why this may be no new account, or must not be one: an expression that is NULL if it is one.
- *
- * @param passedOver accounts that were looked at, and are somebody else's.
- * @param needsSeat it would be active.
- * @returns undefined when nothing can be in the way.
- */
-export function whyKnown(
-  store: OrgStore,
-  likeness: Likeness,
-  passedOver: readonly string[],
-  needsSeat: boolean,
-): SQL | undefined {
+/** What else a new account depends on. */
+export interface Newcomer {
+  /** Accounts that were looked at, and are somebody else's. */
+  readonly passedOver: readonly string[];
+  /** It would be active. */
+  readonly needsSeat: boolean;
+  /** A condition: the org has room for it. */
+  readonly hasRoom: SQL;
+}
+
+/** Why this may be no new account, or must not be one: an expression that is NULL if it is one. */
+export function whyRefused(store: OrgStore, likeness: Likeness, { passedOver, needsSeat, hasRoom }: Newcomer): SQL {
   const reasons: [condition: SQL, why: Expectation][] = [];
   const { uniqueExternalId, 'plan.seats': seats } = store.profile.settings;
   if (likeness.externalId !== null) {
@@ -107,18 +106,15 @@ export function whyKnown(
     reasons.push([sql`EXISTS (SELECT 1 ${addressed} AND ${IS_UNLINKED}${isNone(passedOver)})`, 'linkable']);
   if (needsSeat && seats !== undefined)
     reasons.push([sql`(SELECT active_user_count >= ${seats} FROM orgs WHERE id = ${store.org})`, 'seats']);
-  const tombstones = restorable(store, likeness);
-  if (reasons.length === 0 && tombstones === undefined) return undefined;
+  reasons.push([sql`NOT ${hasRoom}`, 'storage']);
   const cases = reasons.map(([condition, why]) => sql` WHEN ${condition} THEN ${sql.raw(`'${why}'`)}`);
+  const tombstones = restorable(store, likeness);
   const isBuried = tombstones
     ? sql` WHEN EXISTS (SELECT 1 FROM users WHERE seq IN (${tombstones})${isNone(passedOver)}) THEN 'no_tombstone'`
     : sql``;
   // That the userName is a live user's comes before all but a tombstone: the insert will say it.
-  const isNameTaken =
-    cases.length > 0
-      ? sql` WHEN EXISTS (SELECT 1 FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL AND user_name_key = ${likeness.userNameKey}) THEN NULL`
-      : sql``;
-  return sql`CASE${isBuried}${isNameTaken}${sql.join(cases)} END`;
+  return sql`CASE${isBuried}
+    WHEN EXISTS (SELECT 1 FROM users WHERE org_id = ${store.org} AND deleted_at IS NULL AND user_name_key = ${likeness.userNameKey}) THEN NULL${sql.join(cases)} END`;
 }
 
 /**

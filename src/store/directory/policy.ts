@@ -1,7 +1,6 @@
 /** What an org's settings ask of a batch: from the remembered profile, only the statements that this org needs. */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
-import { Unmet } from '../d1/batch';
 import { expect } from '../d1/expect';
 import type { Also, Count } from '../journal/record';
 import type { OrgStore } from '../org/open';
@@ -39,10 +38,10 @@ const isWarned = (active: SQL, seats: number) =>
  * Before a user becomes active: there is a seat. Who is active already needs none, so a limit that is lowered below their
  * number is in nobody's way but of who comes new.
  */
-export function expectSeat(store: OrgStore): SQL[] {
+export function expectedSeat(store: OrgStore): (readonly ['seats', SQL])[] {
   const seats = store.profile.settings['plan.seats'];
   if (seats === undefined) return [];
-  return [expect('seats', sql`(SELECT active_user_count < ${seats} FROM orgs WHERE id = ${store.org})`)];
+  return [['seats', sql`(SELECT active_user_count < ${seats} FROM orgs WHERE id = ${store.org})`]];
 }
 
 /** How a user who becomes active is counted, and recorded: with a warning if nine tenths of the seats are taken by it. */
@@ -119,11 +118,8 @@ export function forgetGroup(store: OrgStore, groupId: string): SQL[] {
   return [sql`UPDATE orgs SET settings = json_patch(settings, ${JSON.stringify(changes)}) WHERE id = ${store.org}`];
 }
 
-/**
- * @param roles values that a user is about to get, folded.
- * @throws Unmet `allowed_roles`: the org does not know one of them.
- */
-export function expectAllowed({ profile }: OrgStore, roles: readonly string[]): void {
+/** @param roles values that a user is about to get, folded: the org knows all of them, or does not limit them. */
+export function areAllowed({ profile }: OrgStore, roles: readonly string[]): boolean {
   const allowed = profile.settings.roles?.map(({ key }) => key);
-  if (allowed && roles.some((role) => !allowed.includes(role))) throw new Unmet('allowed_roles');
+  return allowed === undefined || roles.every((role) => allowed.includes(role));
 }

@@ -33,13 +33,21 @@ export interface Publication {
   readonly through: number;
 }
 
-/** The state of a user that the batch has changed, for `committedState`. It must follow all changes of the batch. */
+/** `publishLater` of one user, for `committedState`. It must follow all changes of the user in the batch. */
+export function publishCommitted(store: OrgStore, userId: string): SQL {
+  const state = (column: string) =>
+    sql`(SELECT ${sql.raw(column)} FROM users WHERE users.org_id = outbox.org_id AND users.id = outbox.user_id) AS ${sql.raw(column)}`;
+  return sql`INSERT INTO outbox (org_id, user_id, requested_at) VALUES (${store.org}, ${userId}, ${store.now})
+    RETURNING seq AS through, user_id AS id, ${state('active')}, ${state('deleted_at')}, ${state('not_before')}`;
+}
+
+/** The state of a user whose sessions the batch may have ended, for `committedState`. It must follow all changes of the batch. */
 export const selectCommitted = (store: OrgStore, userId: string): SQL =>
   sql`SELECT max(outbox.seq) AS through, users.id, users.active, users.deleted_at, users.not_before
     FROM outbox JOIN users ON users.org_id = outbox.org_id AND users.id = outbox.user_id
     WHERE outbox.org_id = ${store.org} AND outbox.user_id = ${userId}`;
 
-/** @param rows what `selectCommitted` has found. */
+/** @param rows of `publishCommitted` or `selectCommitted`. */
 export function committedState(rows: readonly Row[] | undefined): Publication {
   const row = rows![0] as unknown as Committed;
   return publicationOf(row.id, row, row.through);

@@ -7,7 +7,7 @@
 
 import { type SQL, sql } from 'drizzle-orm';
 import type { Region } from '../../region';
-import { conflict, forbidden, notFound, type ScimError, unauthorized } from '../../scim/error';
+import { forbidden, notFound, type ScimError, unauthorized } from '../../scim/error';
 import { Busy, ORG, runBatch, Taken, Unmet } from '../d1/batch';
 import type { Database } from '../d1/database';
 import type { Databases } from '../d1/databases';
@@ -26,7 +26,7 @@ import {
 } from './caller';
 import { IS_IN_PLAN, isInPlan, outOfPlan } from './plan';
 import { GUESS, isAsGuessed, knownProfiles, otherProfile, type Profile, ProfileChanged, profileOf } from './profile';
-import { disabled, elsewhere, halfImported, outOfScope } from './refusals';
+import { disabled, elsewhere, halfImported, notUnderWay, outOfScope } from './refusals';
 import {
   countsOf,
   FOUND,
@@ -326,9 +326,7 @@ export class OrgStore {
   #refuseImport({ slug, isImporting }: Tenant): void {
     const { imports } = this.variant;
     if (this.#isGuest || imports === 'too' || isImporting === (imports === 'only')) return;
-    throw isImporting
-      ? halfImported(slug)
-      : conflict(`The org ${slug} exists already, and no import of it is under way`);
+    throw isImporting ? halfImported(slug) : notUnderWay(slug);
   }
 
   #unauthorized(): ScimError {

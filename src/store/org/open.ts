@@ -31,6 +31,7 @@ import {
   countsOf,
   FOUND,
   type FoundRow,
+  foundAsJson,
   PRESENTED,
   type Presented,
   presentedOf,
@@ -67,8 +68,11 @@ interface Variant {
 export const openStore = (databases: Databases, caller: Caller, now: number, variant?: Variant): OrgStore =>
   new OrgStore(databaseFor(databases, caller), caller, now, variant);
 
-const IS_FOLLOWED = sql.raw(
-  `, EXISTS (SELECT 1 FROM webhook_lines AS l WHERE l.org_id = orgs.id AND l.disabled_at IS NULL) AS is_followed`,
+const FOLLOWERS = 'EXISTS (SELECT 1 FROM webhook_lines AS l WHERE l.org_id = orgs.id AND l.disabled_at IS NULL)';
+const IS_FOLLOWED = sql.raw(`, ${FOLLOWERS} AS is_followed`);
+/** What the guard of a write finds, by whether a credential is presented and whether somebody wants to know of followers. */
+const GUARDED = [false, true].map((isPresented) =>
+  ['', `, 'is_followed', ${FOLLOWERS}`].map((followed) => sql.raw(`${foundAsJson(isPresented)}${followed}`)),
 );
 
 export class OrgStore {
@@ -149,13 +153,26 @@ export class OrgStore {
     return this.#find(this.variant.written ? IS_FOLLOWED : sql``);
   }
 
-  #find(more: SQL): SQL<FoundRow> {
+  /**
+   * The look-up and the guard of a write in one, where the profile is assumed: it finds the org, or aborts the batch. What it
+   * has found comes back as the name of an expectation that is met.
+   */
+  get #guard(): SQL<{ readonly name: string }> {
+    const found = GUARDED[this.#isPresented ? 1 : 0]![this.variant.written ? 1 : 0]!;
+    return sql`INSERT INTO expect (is_met, name) SELECT found IS NOT NULL, ifnull(found, 'caller')
+      FROM (SELECT (SELECT json_object(${found}) ${this.#fromWhereItMayWork}) AS found) RETURNING name`;
+  }
+
+  get #isPresented(): boolean {
     const { kind } = this.caller;
-    const isPresented = kind === 'credential' || (kind === 'client' && this.caller.hash !== undefined);
+    return kind === 'credential' || (kind === 'client' && this.caller.hash !== undefined);
+  }
+
+  #find(more: SQL): SQL<FoundRow> {
     const found =
       this.#assumed === undefined ? sql`orgs.*` : sql`${FOUND}, ${otherProfile(this.#assumed.revision)} AS profile`;
     const asked = this.#hostToken ? sql`, ${mayAsk(this.#hostToken.scope)} AS may_ask` : sql``;
-    return sql<FoundRow>`SELECT ${found}${isPresented ? PRESENTED : sql``}${asked}${more} ${this.#from}`;
+    return sql<FoundRow>`SELECT ${found}${this.#isPresented ? PRESENTED : sql``}${asked}${more} ${this.#from}`;
   }
 
   /**
@@ -163,6 +180,11 @@ export class OrgStore {
    * was answered to one that might work: while it is the org's, so may this one.
    */
   get #mayWork(): SQL {
+    return sql`EXISTS (SELECT 1 ${this.#fromWhereItMayWork})`;
+  }
+
+  /** The same, from FROM on. */
+  get #fromWhereItMayWork(): SQL {
     const { region, imports } = this.variant;
     let condition = sql``;
     if (this.#assumed !== undefined) condition = sql` AND orgs.revision = ${this.#assumed.revision}`;
@@ -177,7 +199,7 @@ export class OrgStore {
       this.#isGuest || imports === 'too'
         ? sql``
         : sql` AND orgs.importing IS ${imports === 'only' ? sql`NOT NULL` : sql`NULL`}`;
-    return sql`EXISTS (SELECT 1 ${this.#from}${condition}${writable})`;
+    return sql`${this.#from}${condition}${writable}`;
   }
 
   /** The same, for work that is right only under this profile of the org: each batch compares. */
@@ -265,14 +287,14 @@ export class OrgStore {
     // No org is at the revision of a guess: the batch would only be aborted.
     if (this.#assumed !== undefined && this.#assumed.revision === undefined) await this.verify();
     try {
-      const [found, , ...rows] = await runBatch(
-        this.db,
-        [this.#lookupInWrite, expect('caller', this.#mayWork), ...statements],
-        this.#inWrites,
-      );
-      this.#admit(found![0]);
-      if (found![0]!.is_followed === 1) this.variant.written?.(this.tenant.id);
-      return rows as Rows<S>;
+      const isGuardedAlone = this.#assumed !== undefined && !this.#hostToken;
+      const leading = isGuardedAlone ? [this.#guard] : [expect('caller', this.#mayWork), this.#lookupInWrite];
+      const results = await runBatch(this.db, [...leading, ...statements], this.#inWrites);
+      const row = results[leading.length - 1]![0]!;
+      const found = (isGuardedAlone ? JSON.parse(row['name'] as string) : row) as FoundRow;
+      this.#admit(found);
+      if (found.is_followed === 1) this.variant.written?.(this.tenant.id);
+      return results.slice(leading.length) as unknown as Rows<S>;
     } catch (error) {
       // What was refused after the guard was refused to a good caller.
       if (error instanceof Taken || (error instanceof Unmet && error.expectation !== 'caller'))

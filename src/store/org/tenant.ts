@@ -40,10 +40,20 @@ export interface Presented {
   readonly retiresPredecessor: boolean;
 }
 
-export const PRESENTED = sql.raw(`, credentials.id AS credential_id, credentials.kind AS credential_kind,
-  credentials.subject AS credential_subject,
-  credentials.last_used_at AS credential_used_at, credentials.replaced_at AS credential_replaced_at,
-  credentials.retire_on_use AS credential_retires`);
+const PRESENTED_COLUMNS = {
+  credential_id: 'credentials.id',
+  credential_kind: 'credentials.kind',
+  credential_subject: 'credentials.subject',
+  credential_used_at: 'credentials.last_used_at',
+  credential_replaced_at: 'credentials.replaced_at',
+  credential_retires: 'credentials.retire_on_use',
+};
+
+export const PRESENTED = sql.raw(
+  Object.entries(PRESENTED_COLUMNS)
+    .map(([name, column]) => `, ${column} AS ${name}`)
+    .join(''),
+);
 
 /** Of a row with PRESENTED. */
 export interface PresentedRow {
@@ -77,10 +87,8 @@ export const presentedOf = (row: PresentedRow): Presented => ({
 });
 
 const orgOf = rowOf(orgs);
-const COUNTED = selected(
-  orgs,
-  ...(['id', 'revision', 'userCount', 'activeUserCount', 'groupCount', 'storedBytes', 'validAfter'] as const),
-);
+const COUNTS = ['id', 'revision', 'userCount', 'activeUserCount', 'groupCount', 'storedBytes', 'validAfter'] as const;
+const COUNTED = selected(orgs, ...COUNTS);
 
 /** Of a whole row of `orgs`. */
 export function tenantOf(row: Row): Tenant {
@@ -95,6 +103,18 @@ export function tenantOf(row: Row): Tenant {
 
 /** What moves without the profile. */
 export const FOUND = sql`${COUNTED.sql}, orgs.importing IS NOT NULL AS importing`;
+
+/** The same as one JSON object. @param isPresented whether with PRESENTED. */
+export function foundAsJson(isPresented: boolean): string {
+  const columns = {
+    ...Object.fromEntries(COUNTS.map((key) => [orgs[key].name, `orgs.${orgs[key].name}`])),
+    importing: 'orgs.importing IS NOT NULL',
+    ...(isPresented && PRESENTED_COLUMNS),
+  };
+  return Object.entries(columns)
+    .map(([name, column]) => `'${name}', ${column}`)
+    .join(', ');
+}
 
 export function countsOf(row: Row) {
   const { revision: _, validAfter, ...counts } = COUNTED.rowOf(row);

@@ -31,22 +31,22 @@ import {
 
 const BOUNDS = parseBounds(`
 operation                        | trips | statements | SQL bytes | rows read | rows written | object calls | KV reads | KV writes | after
-user: POST                       |     1 |          8 |      4100 |        30 |           17 |            0 |        0 |         0 |     0
+user: POST                       |     1 |          6 |      3400 |        30 |           17 |            0 |        0 |         0 |     0
 user: GET                        |     1 |          2 |      2800 |        20 |            0 |            0 |        0 |         0 |     0
 users: page of 100               |     1 |          3 |      3300 |       835 |            0 |            0 |        0 |         0 |     0
 users: last page of 100          |     1 |          3 |      3300 |      2380 |            0 |            0 |        0 |         0 |     0
 users: userName eq               |     1 |          2 |      3300 |        25 |            0 |            0 |        0 |         0 |     0
 users: emails[type and value co] |     1 |          2 |      4200 |      4050 |            0 |            0 |        0 |         0 |     0
 user: PUT                        |     2 |         12 |      7400 |        50 |           17 |            0 |        0 |         0 |     0
-user: PATCH title                |     2 |          8 |      5400 |        35 |           12 |            0 |        0 |         0 |     0
-user: PATCH active false         |     2 |         12 |      6200 |        40 |           17 |            1 |        0 |         1 |     1
+user: PATCH title                |     2 |          7 |      4800 |        35 |           12 |            0 |        0 |         0 |     0
+user: PATCH active false         |     2 |          8 |      5500 |        40 |           17 |            1 |        0 |         1 |     1
 user: PATCH active true          |     3 |         11 |      6000 |        50 |           18 |            1 |        0 |         1 |     1
-user: DELETE                     |     1 |         12 |      4400 |        50 |           25 |            1 |        0 |         1 |     1
+user: DELETE                     |     1 |         10 |      3900 |        50 |           25 |            1 |        0 |         1 |     1
 group: POST                      |     1 |          9 |      5800 |        55 |           20 |            0 |        0 |         0 |     0
 group: GET, no members           |     1 |          2 |      1700 |        10 |            0 |            0 |        0 |         0 |     0
 group: GET, 1,000 members        |     1 |          3 |      3250 |      3050 |            0 |            0 |        0 |         0 |     0
-group: add 100                   |     1 |          9 |      5400 |       630 |          209 |            0 |        0 |         0 |     0
-group: remove 100                |     1 |          8 |      4800 |       925 |          109 |            0 |        0 |         0 |     0
+group: add 100                   |     1 |          8 |      4850 |       630 |          209 |            0 |        0 |         0 |     0
+group: remove 100                |     1 |          7 |      4150 |       925 |          109 |            0 |        0 |         0 |     0
 ServiceProviderConfig            |     1 |          2 |      1700 |        15 |            0 |            0 |        0 |         0 |     0
 session: check                   |     1 |          2 |       400 |        15 |            0 |            0 |        0 |         0 |     0
 session: resolve                 |     1 |          3 |      2000 |        25 |            0 |            0 |        0 |         0 |     0

@@ -209,16 +209,16 @@ describe('the cost', () => {
     [
       'POST',
       () => idp.post('/Users', { userName: 'new', externalId: 'new', emails: [{ value: 'n@x.example' }] }, metered),
-      [8],
-      4_100,
+      [6],
+      3_400,
     ],
     [
       'PATCH',
       (id) => idp.patch(`/Users/${id}`, [{ op: 'replace', path: 'title', value: 'Dr' }], metered),
-      [2, 6],
-      5_300,
+      [2, 5],
+      4_800,
     ],
-    ['DELETE', (id) => idp.delete(`/Users/${id}`, metered), [12], 5_500],
+    ['DELETE', (id) => idp.delete(`/Users/${id}`, metered), [10], 3_900],
   ])('of %s is a few short statements where the org has set nothing', async (_, request, batches, bytes) => {
     const { id } = await idp.user('ada');
     meter.reset();

@@ -34,7 +34,7 @@ function deletion(store: OrgStore, id: string, actor: Actor) {
 }
 
 /**
- * `found`: there is no such user. `version`: it is at another version. `linking`: it is the host app's own. `protected`,
+ * `found`: there is no such user. `version`: it is at another version. `linking`: it is the application's own. `protected`,
  * `rejected`, `brake`: it may not go, or not yet.
  */
 const REFUSALS = ['found', 'version', 'linking', 'protected', 'rejected', 'brake'] as const;

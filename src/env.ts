@@ -8,9 +8,9 @@ export interface Env extends Databases {
   readonly REVOCATIONS: KVNamespace;
   /** Its objects are found by coordinator-stub.ts, which knows their class. */
   readonly ORG_COORDINATOR: DurableObjectNamespace;
-  /** Requests a second that an org may send (routes/access/rate-limits.ts); one that is missing limits nothing. */
+  /** What an org may send, in units of 25 a second (routes/access/rate-limits.ts); one that is missing limits nothing. */
   readonly RATE_25?: RateLimit;
-  readonly RATE_100?: RateLimit;
+  /** Signals of an org. */
   readonly RATE_500?: RateLimit;
   /** Requests of callers that have not proved who they are, by address. */
   readonly FAILED_AUTH?: RateLimit;

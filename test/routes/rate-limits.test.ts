@@ -67,15 +67,12 @@ class Noted {
 }
 
 describe('the brake of an org', () => {
-  it('lets its requests a second through for ten seconds, with a fifth more, at each step of the setting', () => {
-    for (const rate of RATES) {
-      const [, limit, period] =
-        new RegExp(
-          `name = "RATE_${rate}"\\nnamespace_id = "\\d+"\\nsimple = \\{ limit = (\\d+), period = (\\d+) \\}`,
-        ).exec(config) ?? [];
-      expect([Number(limit), Number(period)]).toEqual([rate * 10 * 1.2, 10]);
-      expect(env[`RATE_${rate}`]).toBeDefined();
-    }
+  it('counts in units of 25 a second for ten seconds, with a fifth more, of which each step of the setting is some', () => {
+    const [, limit, period] =
+      /name = "RATE_25"\nnamespace_id = "\d+"\nsimple = \{ limit = (\d+), period = (\d+) \}/.exec(config) ?? [];
+    expect([Number(limit), Number(period)]).toEqual([25 * 10 * 1.2, 10]);
+    expect(env.RATE_25).toBeDefined();
+    expect(RATES.map((rate) => rate / 25)).toEqual([1, 4, 20]);
   });
 
   it('at 25 passes what 25 a second come to in ten seconds, even all at once, and stops what is beyond the headroom', async () => {
@@ -101,24 +98,41 @@ describe('the brake of an org', () => {
     expect(refusal).toMatchObject({ reason: 'rate_limited', count: 1, generation: 1 });
   }, 60_000);
 
-  it('counts each request for its org by its setting, the first one of a credential once it was found good', async () => {
+  it('asks once for so many requests as the rate of the org is units, the first one of a credential among them', async () => {
+    const asked = async (requests: number) => {
+      const noted = new Noted();
+      for (let i = 0; i < requests; i++) await idp.get('/ServiceProviderConfig', { env: { RATE_25: noted.binding } });
+      return noted.keys;
+    };
     await set({ rateLimit: '100' });
-    const [at500, at100] = [new Noted(), new Noted()];
-    const bindings = { env: { RATE_500: at500.binding, RATE_100: at100.binding } };
-    await idp.get('/Users', bindings);
-    await idp.get('/Users', bindings);
-    await idp.get('/Users', bindings);
-    expect(at500.keys).toEqual([]);
-    expect(at100.keys).toEqual([`org:${idp.orgId}`, `org:${idp.orgId}`, `org:${idp.orgId}`]);
+    expect(await asked(3)).toEqual([]);
+    expect(await asked(1)).toEqual([`org:${idp.orgId}`]);
+    expect(await asked(8)).toHaveLength(2);
+    await set({ rateLimit: '25' });
+    await asked(1); // the new setting is known from its answer on
+    expect(await asked(3)).toHaveLength(3);
     await set({ rateLimit: 'none' });
-    await idp.get('/Users', bindings);
-    await idp.get('/Users', bindings);
-    expect(at500.keys).toEqual([`org:${idp.orgId}`]);
+    await asked(1);
+    expect(await asked(40)).toHaveLength(2);
+  });
+
+  it('asks for each request of an org that is over its rate, until one may pass', async () => {
+    await set({ rateLimit: '100' });
+    await idp.get('/Users');
+    let isStopped = true;
+    const noted = new Noted(() => isStopped);
+    const use = () => idp.get('/ServiceProviderConfig', { env: { RATE_25: noted.binding } });
+    expect(statuses([await use(), await use(), await use(), await use(), await use()])).toEqual({ 200: 2, 429: 3 });
+    expect(noted.keys).toHaveLength(3);
+    isStopped = false;
+    expect(statuses([await use(), await use(), await use()])).toEqual({ 200: 3 });
+    expect(noted.keys).toHaveLength(4);
   });
 
   it('does not count what was refused: not a token that was good once, nor one that never was', async () => {
+    await set({ rateLimit: '25' });
     const noted = new Noted();
-    const bindings = { env: { RATE_500: noted.binding } };
+    const bindings = { env: { RATE_25: noted.binding } };
     const { token } = idp;
     await idp.get('/Users', bindings);
     await admin('DELETE', `/orgs/${idp.slug}/tokens`);
@@ -131,10 +145,11 @@ describe('the brake of an org', () => {
   });
 
   it('is not dodged with a fresh access token for each request, and the mint is braked with it', async () => {
+    await set({ rateLimit: '25' });
     const client = await newClient(idp);
     const minted = await times(6, async () => (await tokenOf(client)).body.access_token as string);
     const stopped = new Noted((key) => key === `org:${idp.orgId}`);
-    const bindings = { env: { RATE_500: stopped.binding } };
+    const bindings = { env: { RATE_25: stopped.binding } };
     const use = (token: string, more: Ask = {}) => get(`Bearer ${token}`, '192.0.2.3', { ...bindings, ...more });
     // The first one is served, for it is counted once it was found good. From then on its org is known to be over its rate.
     expect((await use(minted[0]!)).status).toBe(200);
@@ -160,23 +175,25 @@ describe('the brake of an org', () => {
   });
 
   it('is no check: a dead token that it let through is refused, and a stopped one is not told of its death', async () => {
+    await set({ rateLimit: '25' });
     await idp.get('/Users');
     await admin('DELETE', `/orgs/${idp.slug}/tokens`);
     const all = new Noted(() => true);
-    expectBraked(await idp.get('/Users', { env: { RATE_500: all.binding } }));
+    expectBraked(await idp.get('/Users', { env: { RATE_25: all.binding } }));
     expect((await idp.get('/Users')).status).toBe(401);
   });
 
   it.each<[string, Partial<Env>]>([
-    ['is missing', { RATE_500: undefined, FAILED_AUTH: undefined } as unknown as Partial<Env>],
+    ['is missing', { RATE_25: undefined, FAILED_AUTH: undefined } as unknown as Partial<Env>],
     [
       'fails',
       {
-        RATE_500: { limit: () => Promise.reject(new Error('no')) },
+        RATE_25: { limit: () => Promise.reject(new Error('no')) },
         FAILED_AUTH: { limit: () => Promise.reject(new Error('no')) },
       },
     ],
   ])('is none where its binding %s', async (_, bindings) => {
+    await set({ rateLimit: '25' });
     const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
     try {
       expect((await idp.get('/Users', { env: bindings })).status).toBe(200);

@@ -3,8 +3,9 @@
  * flood of requests is not a flood of writes.
  *
  * What is not exact: an isolate that dies takes with it what has waited for its second, and a write whose answer is lost
- * is written again. Beyond so many different ones in a second those that come are counted without what tells them apart,
- * and beyond twice as many that differ even so, which takes made-up orgs, not at all.
+ * is written again. If the request that was to write dies, the next one after some seconds writes. Beyond so many
+ * different ones in a second those that come are counted without what tells them apart, and beyond twice as many that
+ * differ even so, which takes made-up orgs, not at all.
  */
 import { type Databases, located } from './databases';
 
@@ -12,6 +13,8 @@ import { type Databases, located } from './databases';
 const MAX_OF_ORG = 100;
 const MAX_KEYS = 500;
 const ATTEMPTS = 3;
+/** Milliseconds after its turn until a request that has not written is taken for dead. */
+const OVERDUE = 5_000;
 
 export abstract class BufferedCounter<T> {
   /** Milliseconds between two writes; Infinity: nothing is counted. */
@@ -19,9 +22,8 @@ export abstract class BufferedCounter<T> {
   readonly #waiting = new Map<string, T>();
   readonly #ofOrg = new Map<string, number>();
   #nextAt = 0;
-  /** How many were ever put here, and how many of them a write has taken with it. */
-  #added = 0;
-  #taken = 0;
+  /** Until then a request that waits is relied on to write for all; epoch milliseconds. */
+  #reliedUntil = 0;
 
   /** What has the same key is counted together. */
   protected abstract keyOf(one: T): string;
@@ -42,30 +44,25 @@ export abstract class BufferedCounter<T> {
   }
 
   /**
-   * To be awaited off the answer's path. Returns when it is written, or has been taken along by another request that
-   * writes. What a request opens in Workers is its own, so each waits for its turn by itself, a second at most, and
-   * whoever comes first writes for all; only plain values are shared.
+   * To be awaited off the answer's path. Returns when it is written, or at once where another request of this isolate waits
+   * for its second and will take it along: one timer for all, and only plain values are shared.
    *
    * @throws what D1 said at the last of a few attempts; the count waits for the next one.
    */
   async add(databases: Databases, ...all: readonly T[]): Promise<void> {
     if (this.isOff) return;
     for (const one of all) this.#put(one);
-    const mine = ++this.#added;
-    await pause(0); // the answer first
-    for (let attempt = 1; mine > this.#taken || attempt > 1; ) {
+    if (this.#isRelied) return;
+    for (let attempt = 1; ; attempt++) {
       // Never longer than that: a clock that is set back must not hold up a request.
-      const early = Math.min(this.#nextAt - Date.now(), this.interval);
-      if (early > 0) {
-        await pause(early);
-        continue;
-      }
+      const early = Math.max(0, Math.min(this.#nextAt - Date.now(), this.interval));
+      this.#reliedUntil = Date.now() + early + OVERDUE;
+      await pause(early); // the answer first
       this.#nextAt = Date.now() + this.interval;
-      this.#taken = this.#added;
+      this.#reliedUntil = 0;
       const waiting = [...this.#waiting.values()];
       this.#waiting.clear();
       this.#ofOrg.clear();
-      if (waiting.length === 0) return; // this one, too, was written meanwhile
       const left = new Set(waiting);
       try {
         const byDatabase = new Map<D1Database, T[]>();
@@ -82,9 +79,16 @@ export abstract class BufferedCounter<T> {
         return;
       } catch (error) {
         for (const one of left) this.#put(one);
-        if (++attempt > ATTEMPTS) throw error;
+        if (attempt === ATTEMPTS) throw error;
+        if (this.#isRelied) return;
       }
     }
+  }
+
+  /** Whether another request is about to write. One that is overdue may have died. */
+  get #isRelied(): boolean {
+    const left = this.#reliedUntil - Date.now();
+    return left > 0 && left <= this.interval + OVERDUE;
   }
 
   #put(one: T): void {

@@ -105,8 +105,20 @@ export interface PortalLook {
   readonly origins: readonly string[];
 }
 
+/** What was read of the variables: they are those of an isolate, which asks several times in a request. */
+const read = new WeakMap<Env, Settings>();
+
 /** @throws Misconfigured. A token that is too weak is no reason to refuse identity providers: it shuts its own API alone. */
 export function settings(env: Env): Settings {
+  let found = read.get(env);
+  if (found === undefined) {
+    found = settingsOf(env);
+    read.set(env, found);
+  }
+  return found;
+}
+
+function settingsOf(env: Env): Settings {
   jurisdictionOf(env);
   const sessionMaxAge = Number(env.SESSION_MAX_AGE ?? 30 * 24 * 3600);
   if (!Number.isInteger(sessionMaxAge) || sessionMaxAge < 60) {

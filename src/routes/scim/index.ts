@@ -16,7 +16,7 @@ export const scim = new Hono<App>();
 scim.use(authenticate);
 scim.use(async (c, next) => {
   const quirks = [
-    ...quirksOfPath(c.req.raw),
+    ...quirksOfPath(c.req.raw, c.req.path),
     ...(mediaTypesOf(c.req.header('Content-Type')).length > 1 ? (['repeated-media-type'] as const) : []),
   ];
   if (quirks.length > 0) c.set('org', { ...c.var.org, actor: { ...c.var.org.actor, quirks } });

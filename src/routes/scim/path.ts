@@ -15,8 +15,8 @@ export function routedPath(request: Request): string {
   return base.replace(/\/{2,}/g, '/') + (below === '' ? '' : canonicalPath(below).replace(/\/$/, ''));
 }
 
-/** For the journal: whether the client spelled the path in another way than the RFC. */
-export function quirksOfPath(request: Request): readonly Quirk[] {
-  const path = getPath(request).replace(/\/$/, '');
-  return path === routedPath(request) ? [] : ['path-spelling'];
+/** For the journal: whether the client spelled the path in another way than the RFC. @param routed as `routedPath` says. */
+export function quirksOfPath(request: Request, routed: string): readonly Quirk[] {
+  const path = getPath(request);
+  return path === routed || path.replace(/\/$/, '') === routed ? [] : ['path-spelling'];
 }

@@ -61,7 +61,10 @@ async function find(org: TypedOrg, search: Search, types: readonly ResourceType[
   const isCounted = claim !== undefined && search.filter !== undefined;
   const anchors = parts.flatMap(({ list }) => list.anchor ?? []);
   const totals = isCounted ? [] : parts.flatMap(({ list }) => list.total ?? []);
-  const results = await org.store.read(...anchors, ...totals, ...parts.flatMap(({ list }) => list.page));
+  const one = parts.length === 1 ? parts[0]!.list.one : undefined;
+  const results: Row[][] = one
+    ? [[await org.store.find(one.columns, one.table, one.condition)].filter((row) => row !== undefined)]
+    : await org.store.read(...anchors, ...totals, ...parts.flatMap(({ list }) => list.page));
   const take = (statements: readonly unknown[]) => results.splice(0, statements.length);
 
   const anchor = take(anchors)[0];

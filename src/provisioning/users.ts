@@ -4,6 +4,7 @@ import { hasTag, type TagCondition } from '../scim/etag';
 import { identityChanges } from '../scim/identifying';
 import { applyPatch } from '../scim/patch/apply';
 import { parsePatch } from '../scim/patch/parse';
+import type { Projection } from '../scim/projection';
 import type { Quirks } from '../scim/quirks';
 import { isSame, type Resource, type Stored } from '../scim/resource';
 import { readResource } from '../scim/validate';
@@ -21,9 +22,16 @@ import type { Org, TypedOrg } from './org';
 import { notLinked, policyError, protectedIdentity } from './policy-errors';
 import { retried } from './retry';
 
+/** What an answer shows of a user. @throws ScimError 404, also for another org's user. */
+export async function showUser(org: Org, id: string, projection: Projection): Promise<Stored> {
+  const user = await store.showUser(org.store, id, projection);
+  if (user === undefined) throw notFound('User');
+  return user;
+}
+
 /** @throws ScimError 404, also for another org's user. */
-export async function getUser(org: Org, id: string, toChange = false): Promise<StoredUser> {
-  const user = await store.getUser(org.store, id, toChange);
+async function getUser(org: Org, id: string): Promise<StoredUser> {
+  const user = await store.getUser(org.store, id);
   if (user === undefined) throw notFound('User');
   return user;
 }
@@ -163,7 +171,7 @@ function changeUser(
   compute: (before: Pick<StoredUser, 'resource' | 'isActive'>, quirks: Quirks) => Resource,
 ): Promise<Stored> {
   return retried(async () => {
-    const before = await getUser(org, id, true);
+    const before = await getUser(org, id);
     if (ifMatch !== undefined && !hasTag(ifMatch, before.version)) throw preconditionFailed();
     if (before.isUnlinked && !mayLink(org.store.profile.settings)) throw notLinked(org);
     const quirks: Quirks = new Set();

@@ -3,7 +3,7 @@ import { type Context, Hono } from 'hono';
 import type { TypedOrg } from '../../provisioning/org';
 import { underTypes } from '../../provisioning/schemas';
 import { searchUsers } from '../../provisioning/search';
-import { createUser, deleteUser, getUser, patchUser, replaceUser } from '../../provisioning/users';
+import { createUser, deleteUser, patchUser, replaceUser, showUser } from '../../provisioning/users';
 import { parseCondition } from '../../scim/etag';
 import type { Projection } from '../../scim/projection';
 import { projectionFromUrl } from '../../scim/query';
@@ -34,7 +34,7 @@ users.all('/.search', allowOnly('POST'));
 
 users.get('/:id', (c) =>
   underTypes(c.var.org, async (org) => {
-    const user = await getUser(org, c.req.param('id'));
+    const user = await showUser(org, c.req.param('id'), asked(c, org));
     return respondIfChanged(c, user.version, answer(c, org, user));
   }),
 );

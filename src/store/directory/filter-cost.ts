@@ -62,6 +62,10 @@ function mostRows(condition: Condition, columns: Columns): number {
   }
 }
 
+/** Whether the condition is that a unique index has this value, and nothing else. */
+export const isKeyOf = (condition: Condition, columns: Columns): boolean =>
+  condition.kind === 'compare' && mostRows(condition, columns) === 1;
+
 /** Whether the condition leaves only a few rows, found by an index: `userName eq "…"`. */
 export const isNarrow = (condition: Condition, columns: Columns): boolean => mostRows(condition, columns) <= FEW_ROWS;
 

@@ -65,12 +65,16 @@ export const IS_SHOWN_WHOLE = sql.raw(`groups.member_count <= ${MAX_MEMBERS}`);
  * @throws ScimError 400 tooMany: it has more members than are shown.
  */
 export async function getGroup(store: OrgStore, id: string, withMembers: boolean): Promise<StoredGroup | undefined> {
+  if (!withMembers) {
+    const row = await store.find(columnsWith('groups.resource'), 'groups', which(store, id));
+    return row && groupOf(row);
+  }
   const [rows, members] = await store.read(
     sql`${SELECT} WHERE ${which(store, id)}`,
-    ...(withMembers ? [selectMembers(store, shownWhole(store, id), true)] : []),
+    selectMembers(store, shownWhole(store, id), true),
   );
-  const group = rows![0] && groupOf(rows![0], members?.map(memberOf));
-  if (group && withMembers && group.memberCount > MAX_MEMBERS) throw tooManyMembers(id);
+  const group = rows![0] && groupOf(rows![0], members!.map(memberOf));
+  if (group && group.memberCount > MAX_MEMBERS) throw tooManyMembers(id);
   return group;
 }
 
@@ -97,7 +101,7 @@ export function listGroups(
     lasting: query.cursorPaging ? 'id' : 'seq',
     key: 'displayName',
   } as const;
-  const { rows, page, anchor, ...list } = listOf(store, query, source, before);
+  const { rows, page, anchor, key, ...list } = listOf(store, query, source, before);
   const read = async ([all = [], members]: Row[][]) => {
     const { found, total } = readList(all);
     const { whole, isCut } = await withLarge(store, 'groups', found);
@@ -123,6 +127,7 @@ export function listGroups(
     ...(anchor && query.sort && { anchor }),
     cost: withMembers && rows ? 2 * list.cost : list.cost,
     page: rows ? [rows, ...(withMembers ? [selectMembers(store, limited(page(0)), false)] : [])] : [],
+    ...(key && !withMembers && { one: { columns: sql`${LISTED}, 1 AS total`, table: 'groups', condition: key } }),
     read,
     seqs: sql`SELECT groups.seq ${page(0)}`,
   };

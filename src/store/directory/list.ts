@@ -10,7 +10,7 @@ import type { OrgStore } from '../org/open';
 import type { Tenant } from '../org/tenant';
 import type { Columns } from './columns';
 import { filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
-import { costOfSearch, isLookedUp, mostRowsFor } from './filter-cost';
+import { costOfSearch, isKeyOf, isLookedUp, mostRowsFor } from './filter-cost';
 
 export interface List {
   /** How many there are in all: a row with `total`. Absent: the page says so. */
@@ -25,6 +25,8 @@ export interface List {
    * on without it.
    */
   readonly anchor?: SQL;
+  /** Of a search for one key: a condition that finds the row, and columns with the total. It is asked instead of the page. */
+  readonly one?: { readonly columns: SQL; readonly table: 'users' | 'groups'; readonly condition: SQL };
   /** For the list of the next kind of resource. */
   readonly before: Before;
   /** @param results of the page's statements. */
@@ -60,6 +62,8 @@ interface Source {
   readonly columns: Columns;
   /** What is read of the rows of the page. */
   readonly select: SQL;
+  /** Tables that are made for the whole page at once, from the seqs in `page`, and how a row is joined to them. */
+  readonly beside?: { readonly tables: SQL; readonly join: SQL } | undefined;
   /** Which rows may be in it. */
   readonly condition: SQL;
   /** The column that orders rows without a sort, and those that sort alike: by `id` where nothing stays of the deleted. */
@@ -68,7 +72,9 @@ interface Source {
   readonly key: string;
 }
 
-interface Statements extends Omit<List, 'page' | 'read'> {
+interface Statements extends Omit<List, 'page' | 'read' | 'one'> {
+  /** Finds the one row that the list can have. */
+  readonly key: SQL | undefined;
   /** The rows of the page; `sort_value` is what they are sorted by. */
   readonly rows: SQL | undefined;
   /** For another query of the page's rows: from `FROM <table>` on. @param extra as for `limitClause`. */
@@ -110,16 +116,25 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
   const known = sql`SELECT ${sql.raw(source.table === 'users' ? 'user_count' : 'group_count')} AS total FROM orgs
     WHERE id = ${store.org}`;
   const ordered = sql`${by(sql`page.value`, sql`page.lasting`)}`;
+  const tables = source.beside ? sql`, ${source.beside.tables}` : sql``;
+  const join = source.beside?.join ?? sql``;
   const rows = () => {
-    if (isWalked) return sql`SELECT ${select}, ${value} AS sort_value ${page(1)}`;
+    if (isWalked && !source.beside) return sql`SELECT ${select}, ${value} AS sort_value ${page(1)}`;
+    if (isWalked) {
+      return sql`WITH RECURSIVE page AS MATERIALIZED (
+          SELECT ${column('seq')} AS seq, ${lasting} AS lasting, ${value} AS value ${page(1)})${tables}
+        SELECT ${select}, page.value AS sort_value
+        FROM page CROSS JOIN ${table} ON ${column('seq')} = page.seq ${join} ORDER BY ${ordered}`;
+    }
     // What has to be found or sorted is first only numbers: all else is read for the page alone. The page and the total
     // are taken from the same numbers, so that a filter is tried once on each row.
-    return sql`WITH found AS MATERIALIZED (
+    return sql`WITH RECURSIVE found AS MATERIALIZED (
         SELECT ${column('seq')} AS seq, ${lasting} AS lasting, ${value} AS value FROM ${all} ${where}),
       page AS MATERIALIZED (SELECT * FROM found${last === undefined ? sql`` : sql` WHERE ${isNext(sql`value`, sql`lasting`)}`}
-        ORDER BY ${by(sql`value`, sql`lasting`)} ${limit(1)})
+        ORDER BY ${by(sql`value`, sql`lasting`)} ${limit(1)})${tables}
       SELECT ${select}, page.value AS sort_value, ${filter ? sql`(SELECT count(*) FROM found)` : sql`NULL`} AS total
-      FROM (SELECT 1) LEFT JOIN page ON true LEFT JOIN ${table} ON ${column('seq')} = page.seq ORDER BY ${ordered}`;
+      FROM (SELECT 1) LEFT JOIN page ON true LEFT JOIN ${table} ON ${column('seq')} = page.seq ${join}
+      ORDER BY ${ordered}`;
   };
   const total = filter === undefined ? known : isNone ? sql`SELECT 0 AS total` : count;
   const isEmpty = query.count === 0 || cursorPaging?.isPast === true || isNone;
@@ -127,9 +142,17 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
   if (filter && lengthOf(statement ?? count) > MAX_LENGTH) {
     throw invalidFilter('The filter has too many terms that are slow to search for');
   }
+  const isOfKey =
+    filter !== undefined &&
+    !walk &&
+    query.startIndex === 1 &&
+    !isEmpty &&
+    !Number.isFinite(mostRows) &&
+    isKeyOf(filter, columns);
   return {
     ...((filter === undefined || isEmpty) && { total }),
     rows: statement,
+    key: isOfKey ? where : undefined,
     page,
     cost: isNone || cursorPaging?.isPast ? 0 : cost + (previous?.cost ?? 0),
     mostRows,

@@ -21,6 +21,22 @@ export const GROUPS_OF_USER = `(
     'type', iif(its.is_direct, 'direct', 'indirect')))
   FROM (SELECT seq, max(is_direct) AS is_direct FROM up GROUP BY seq) AS its CROSS JOIN groups AS g ON g.seq = its.seq)`;
 
+/**
+ * The groups of all users of a page at once, as tables of a WITH RECURSIVE in which `page` has their seqs: `groups_of` has the
+ * list of each user that has any.
+ */
+export const groupsOfPage = (store: OrgStore): SQL => sql`org (id) AS MATERIALIZED (SELECT ${store.org}),
+  up (user_seq, seq, is_direct) AS (
+    SELECT m.member_seq, m.group_seq, 1 FROM page CROSS JOIN memberships AS m
+      ON m.org_id = (SELECT id FROM org) AND m.is_group = 0 AND m.member_seq = page.seq
+    UNION SELECT up.user_seq, m.group_seq, 0 FROM up CROSS JOIN memberships AS m
+      ON m.org_id = (SELECT id FROM org) AND m.is_group = 1 AND m.member_seq = up.seq),
+  groups_of (user_seq, list) AS MATERIALIZED (
+    SELECT its.user_seq, json_group_array(json_object('value', g.id, 'display', json_extract(g.resource, '$.displayName'),
+      'type', iif(its.is_direct, 'direct', 'indirect')))
+    FROM (SELECT user_seq, seq, max(is_direct) AS is_direct FROM up GROUP BY user_seq, seq) AS its
+      CROSS JOIN groups AS g ON g.seq = its.seq GROUP BY its.user_seq)`;
+
 /** A user's groups as `GROUPS_OF_USER` reads them. */
 export function groupsIn(text: unknown): Related[] {
   const list = JSON.parse(text as string) as { value: string; display: string; type: 'direct' | 'indirect' }[];
@@ -39,16 +55,20 @@ const GROUPS = { display: "json_extract(u.resource, '$.displayName')", join: 'gr
  * The direct members of one group or several, a row each, in a lasting order.
  *
  * @param groups a query for their seqs.
- * @param isOne whether it finds one at most: then the order is that of the key, and nothing is sorted.
+ * @param isOne whether it finds one at most: then the order is that of the key, and nothing is sorted. A row has no more than
+ *   `memberOf` reads, for a group has thousands.
  */
 export function selectMembers(store: OrgStore, groups: SQL, isOne: boolean): SQL {
   const members = ({ display, join }: typeof USERS, isGroup: 0 | 1) => sql`
-    SELECT m.group_seq, m.is_group, m.member_seq, u.id, ${sql.raw(display)} AS display
+    SELECT ${sql.raw(isOne ? '' : 'm.group_seq, m.member_seq, ')}u.id, m.is_group, ${sql.raw(display)} AS display
     FROM memberships AS m CROSS JOIN ${sql.raw(join)}
     WHERE m.org_id = (SELECT id FROM org) AND m.group_seq ${sql.raw(isOne ? '=' : 'IN')} (SELECT seq FROM chosen)
       AND m.is_group = ${sql.raw(String(isGroup))}`;
-  return sql`WITH org (id) AS (SELECT ${store.org}), chosen (seq) AS MATERIALIZED (${groups})
-    ${members(USERS, 0)} UNION ALL ${members(GROUPS, 1)} ORDER BY 1, 2, 3`;
+  const all = isOne
+    ? sql`SELECT * FROM (${members(USERS, 0)} ORDER BY m.member_seq)
+      UNION ALL SELECT * FROM (${members(GROUPS, 1)} ORDER BY m.member_seq)`
+    : sql`${members(USERS, 0)} UNION ALL ${members(GROUPS, 1)} ORDER BY group_seq, is_group, member_seq`;
+  return sql`WITH org (id) AS (SELECT ${store.org}), chosen (seq) AS MATERIALIZED (${groups}) ${all}`;
 }
 
 export function memberOf(row: Row): Related {

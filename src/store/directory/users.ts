@@ -1,6 +1,7 @@
 /** Users of one org: row <-> resource. No function takes an org's id; the store knows it. */
 import { type SQL, sql } from 'drizzle-orm';
 import { foldCase } from '../../scim/fold';
+import { isWanted, type Projection } from '../../scim/projection';
 import type { Query } from '../../scim/query';
 import type { Resource, Stored } from '../../scim/resource';
 import { userType } from '../../scim/schema/types';
@@ -14,7 +15,7 @@ import type { Columns, NarrowRows } from './columns';
 import { groupsOfUsers } from './derived';
 import { likenessOf, restorable, withAddress, withExternalId } from './identity';
 import { type Before, type List, listed, listOf, readList, withLarge } from './list';
-import { GROUPS_OF_USER, groupsIn, usersInGroup } from './memberships';
+import { GROUPS_OF_USER, groupsIn, groupsOfPage, usersInGroup } from './memberships';
 
 /** A user with what the product knows besides. */
 export interface StoredUser extends Stored {
@@ -45,6 +46,11 @@ export interface StoredUser extends Stored {
 const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.resource, '$.displayName'))
   FROM users AS m WHERE m.org_id = users.org_id AND m.deleted_at IS NULL
     AND m.id = json_extract(users.resource, '$."${ENTERPRISE_USER}".manager.value'))`;
+/** The same, without a look into the document of a user that has none. */
+const MANAGER_IF_ANY = `iif(instr(users.resource, '"manager"'), ${MANAGER}, NULL)`;
+/** The same of the groups. */
+const GROUPS_IF_ANY = `iif(EXISTS (SELECT 1 FROM memberships
+  WHERE org_id = users.org_id AND is_group = 0 AND member_seq = users.seq), ${GROUPS_OF_USER}, NULL)`;
 
 const OWN = selected(
   users,
@@ -66,9 +72,34 @@ interface UserRow {
 const PENDING =
   sql.raw(`(SELECT max(outbox.seq) FROM outbox WHERE outbox.org_id = users.org_id AND outbox.user_id = users.id) AS unpublished,
   EXISTS (SELECT 1 FROM brake_held WHERE brake_held.org_id = users.org_id AND brake_held.user_id = users.id) AS is_held`);
-const SHOWN = sql`SELECT ${columnsWith('users.resource')} FROM users`;
 export const SELECT = sql`SELECT ${columnsWith('users.resource')}, ${PENDING} FROM users`;
-const LISTED = columnsWith(listed('users'));
+
+/** What an answer shows. */
+const SHOWN = selected(users, ...(['seq', 'id', 'version', 'createdAt', 'modifiedAt'] as const));
+type ShownRow = Pick<UserRow, 'resource' | 'manager'> & { readonly groups: string | null };
+
+/** The columns of what this projection shows. @param resource the column, or what stands in its place. */
+function shownColumns(projection: Projection, resource: string, groups: string): SQL {
+  const manager = isWanted(projection, ENTERPRISE_USER) ? MANAGER_IF_ANY : 'NULL';
+  const shown = isWanted(projection, 'groups') ? groups : 'NULL';
+  return sql`${SHOWN.sql}, ${sql.raw(`${resource}, ${manager} AS manager, ${shown} AS groups`)}`;
+}
+
+function shownOf(row: Row): Stored {
+  const { resource, manager, groups } = row as unknown as ShownRow;
+  return {
+    ...SHOWN.rowOf(row),
+    resource: JSON.parse(resource),
+    groups: groups === null ? [] : groupsIn(groups),
+    ...(manager !== null && { manager: JSON.parse(manager) }),
+  };
+}
+
+/** What an answer shows of a user. One round trip. */
+export async function showUser(store: OrgStore, id: string, projection: Projection): Promise<Stored | undefined> {
+  const row = await store.find(shownColumns(projection, 'users.resource', GROUPS_IF_ANY), 'users', live(store, id));
+  return row && shownOf(row);
+}
 
 export function userOf(row: Row): StoredUser {
   const { deletedAt, active, origin, linkedAt, validAfter, protected: isProtected, ...own } = OWN.rowOf(row);
@@ -100,9 +131,9 @@ export function publicationOf({ id, isActive, isDeleted, validAfter, unpublished
 export const live = (store: OrgStore, id: string): SQL =>
   sql`users.org_id = ${store.org} AND users.id = ${id} AND users.deleted_at IS NULL`;
 
-/** One round trip. @param toChange whether `isUnpublished` and `isHeld` are read, too. */
-export async function getUser(store: OrgStore, id: string, toChange = false): Promise<StoredUser | undefined> {
-  const [rows] = await store.read(sql`${toChange ? SELECT : SHOWN} WHERE ${live(store, id)}`);
+/** A user as a change has to know it. One round trip. */
+export async function getUser(store: OrgStore, id: string): Promise<StoredUser | undefined> {
+  const [rows] = await store.read(sql`${SELECT} WHERE ${live(store, id)}`);
   return rows![0] && userOf(rows![0]);
 }
 
@@ -120,23 +151,29 @@ export async function findUser(store: OrgStore, idOrUserName: string): Promise<S
 
 /** A page of users, and how many there are in all. A cursor goes on from a deleted user too: a tombstone keeps its place. */
 export function listUsers(store: OrgStore, query: Query, baseUrl: string, before?: Before): List {
+  const { projection } = query;
   const source = {
     table: 'users',
     searchIndex: { name: 'users_search', condition: sql`users.org_id <> ''` },
     columns: columnsOf(store, baseUrl),
-    select: LISTED,
+    select: shownColumns(projection, listed('users'), 'groups_of.list'),
+    beside: isWanted(projection, 'groups')
+      ? { tables: groupsOfPage(store), join: sql`LEFT JOIN groups_of ON groups_of.user_seq = page.seq` }
+      : undefined,
     condition: sql`users.org_id = ${store.org} AND users.deleted_at IS NULL`,
     lasting: 'seq',
     key: 'userName',
   } as const;
-  const { rows, ...list } = listOf(store, query, source, before);
+  const { rows, key, ...list } = listOf(store, query, source, before);
+  const columns = sql`${shownColumns(projection, listed('users'), GROUPS_IF_ANY)}, 1 AS total`;
   return {
     ...list,
     page: rows ? [rows] : [],
+    ...(key && { one: { columns, table: 'users', condition: key } }),
     read: async ([rows = []]) => {
       const { found, total } = readList(rows);
       const { whole, isCut } = await withLarge(store, 'users', found);
-      return { resources: whole.map(userOf), values: whole.map((row) => row['sort_value']), isCut, total };
+      return { resources: whole.map(shownOf), values: whole.map((row) => row['sort_value']), isCut, total };
     },
   };
 }

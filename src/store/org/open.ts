@@ -82,6 +82,8 @@ export class OrgStore {
   readonly credential: SQL;
   /** A part of a statement from FROM on: the org's row, beside the credential's, where that is good. */
   readonly #from: SQL;
+  /** Of a credential: the org that it is of, where it is good, and the same part with another table joined to it. */
+  readonly #presented: { readonly orgId: string; from(join: SQL): SQL } | undefined;
   /** What ORG becomes: in a read, where it proves the credential; in a write, after the guard. */
   readonly #inReads: SQL;
   readonly #inWrites: SQL;
@@ -101,8 +103,10 @@ export class OrgStore {
       const { hash, orgId } = caller;
       const slug = caller.slug === undefined ? sql`` : sql` AND orgs.slug = ${caller.slug}`;
       const good = sql`FROM credentials WHERE hash = ${hash} AND org_id = ${orgId} AND kind IN ('token', 'basic', 'oauth_access') AND ${isGood(now)}`;
-      this.#from = sql`FROM credentials JOIN orgs ON orgs.id = org_id
-        WHERE hash = ${hash} AND org_id = ${orgId} AND kind IN ('token', 'basic', 'oauth_access') AND ${isGood(now)}${slug}`;
+      const from = (join: SQL) => sql`FROM credentials JOIN orgs ON orgs.id = credentials.org_id${join}
+        WHERE hash = ${hash} AND credentials.org_id = ${orgId} AND kind IN ('token', 'basic', 'oauth_access') AND ${isGood(now)}${slug}`;
+      this.#presented = { orgId, from };
+      this.#from = from(sql``);
       this.#inReads = sql`(SELECT org_id ${good})`;
       this.#inWrites = sql`${orgId}`;
       this.credential = sql`(SELECT id FROM credentials WHERE hash = ${hash})`;
@@ -168,11 +172,11 @@ export class OrgStore {
     return kind === 'credential' || (kind === 'client' && this.caller.hash !== undefined);
   }
 
-  #find(more: SQL): SQL<FoundRow> {
+  #find(more: SQL, from = this.#from): SQL<FoundRow> {
     const found =
       this.#assumed === undefined ? sql`orgs.*` : sql`${FOUND}, ${otherProfile(this.#assumed.revision)} AS profile`;
     const asked = this.#hostToken ? sql`, ${mayAsk(this.#hostToken.scope)} AS may_ask` : sql``;
-    return sql<FoundRow>`SELECT ${found}${this.#isPresented ? PRESENTED : sql``}${asked}${more} ${this.#from}`;
+    return sql<FoundRow>`SELECT ${found}${this.#isPresented ? PRESENTED : sql``}${asked}${more} ${from}`;
   }
 
   /**
@@ -273,6 +277,29 @@ export class OrgStore {
     const [found, ...rows] = await runBatch(this.db, [this.#lookup, ...statements], this.#inReads);
     this.#admit(found![0]);
     return rows as Rows<S>;
+  }
+
+  /**
+   * One row at most, found by a key. One round trip, and one statement where a credential was presented: the row is joined to
+   * the org's.
+   *
+   * @param columns `seq` is among them, and none is called like one that finds the org, but for `id`.
+   * @param condition names its columns with their table.
+   * @throws ProfileChanged.
+   */
+  async find(columns: SQL, table: 'users' | 'groups', condition: SQL): Promise<Row | undefined> {
+    const name = sql.raw(table);
+    const presented = this.#presented;
+    if (this.variant.ask || presented === undefined || this.#assumed === undefined) {
+      const [rows] = await this.read(sql`SELECT ${columns} FROM ${name} WHERE ${condition}`);
+      return rows![0];
+    }
+    if (this.#overtaken) throw this.#overtaken;
+    const from = presented.from(sql` LEFT JOIN ${name} ON ${condition}`);
+    const [rows] = await runBatch(this.db, [this.#find(sql`, ${columns}`, from)], sql`orgs.id`);
+    const row = rows![0];
+    this.#admit(row && { ...row, id: presented.orgId });
+    return row?.['seq'] === null ? undefined : row;
   }
 
   /**

@@ -69,7 +69,8 @@ async function find(org: TypedOrg, search: Search, types: readonly ResourceType[
 
   const anchor = take(anchors)[0];
   if (claim) await verify(org, search, types, claim, anchor);
-  const counted = take(totals).map((rows) => rows[0]!['total'] as number);
+  const known = parts.flatMap(({ list }) => (list.count ? org.store.tenant[list.count] : []));
+  const counted = [...known, ...take(totals).map((rows) => rows[0]!['total'] as number)];
   if (parts.some(({ list }) => isBeyond(list, org.store.tenant))) throw tooCostlyHere();
   const pages = await Promise.all(parts.map(({ list }) => list.read(take(list.page))));
   const said = pages.map(({ total }, i) => (parts[i]!.list.total ? 0 : (total ?? 0)));

@@ -13,8 +13,10 @@ import { filterSql, isIndexOrder, MAX_LENGTH, order } from './filter';
 import { costOfSearch, isKeyOf, isLookedUp, mostRowsFor } from './filter-cost';
 
 export interface List {
-  /** How many there are in all: a row with `total`. Absent: the page says so. */
+  /** How many there are in all: a row with `total`. Absent: `count` or the page says so. */
   readonly total?: SQL;
+  /** Of a list without a filter: where the org has that number, which each batch finds. */
+  readonly count?: 'userCount' | 'groupCount';
   readonly page: readonly SQL[];
   /** Of all its statements, in units (filter-cost.ts). */
   readonly cost: number;
@@ -113,7 +115,7 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
 
   const count = sql`SELECT count(*) AS total FROM ${all} ${where}`;
   // Without a filter nothing is counted: the org knows.
-  const known = sql`SELECT ${sql.raw(source.table === 'users' ? 'user_count' : 'group_count')} AS total FROM orgs
+  const known = () => sql`SELECT ${sql.raw(source.table === 'users' ? 'user_count' : 'group_count')} AS total FROM orgs
     WHERE id = ${store.org}`;
   const ordered = sql`${by(sql`page.value`, sql`page.lasting`)}`;
   const tables = source.beside ? sql`, ${source.beside.tables}` : sql``;
@@ -136,7 +138,7 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
       FROM (SELECT 1) LEFT JOIN page ON true LEFT JOIN ${table} ON ${column('seq')} = page.seq ${join}
       ORDER BY ${ordered}`;
   };
-  const total = filter === undefined ? known : isNone ? sql`SELECT 0 AS total` : count;
+  const total = () => (filter === undefined ? known() : isNone ? sql`SELECT 0 AS total` : count);
   const isEmpty = query.count === 0 || cursorPaging?.isPast === true || isNone;
   const statement = isEmpty ? undefined : rows();
   if (filter && lengthOf(statement ?? count) > MAX_LENGTH) {
@@ -144,13 +146,14 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
   }
   const isOfKey =
     filter !== undefined &&
-    !walk &&
+    !cursorPaging &&
     query.startIndex === 1 &&
     !isEmpty &&
     !Number.isFinite(mostRows) &&
     isKeyOf(filter, columns);
   return {
-    ...((filter === undefined || isEmpty) && { total }),
+    ...(filter === undefined && { count: source.table === 'users' ? 'userCount' : 'groupCount' }),
+    ...(filter !== undefined && isEmpty && { total: total() }),
     rows: statement,
     key: isOfKey ? where : undefined,
     page,
@@ -159,7 +162,7 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
     ...(last !== undefined && { anchor: anchor(sql`${value} AS sort_value`) }),
     before: {
       rows: !cursorPaging
-        ? sql`(SELECT total FROM (${total}))`
+        ? sql`(SELECT total FROM (${total()}))`
         : isEmpty
           ? sql`0`
           : sql`(SELECT count(*) FROM (SELECT 1 FROM ${table} WHERE ${rest} ${limit(1)}))`,

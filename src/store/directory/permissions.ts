@@ -43,7 +43,7 @@ export async function listWithPermissions(store: OrgStore, query: Query, baseUrl
     GROUP BY group_seq`;
   const [permitted, ...results] = await store.read(permissions, ...(list.total ? [list.total] : []), ...list.page);
   if (isBeyond(list, store.tenant)) throw tooCostlyHere();
-  const counted = list.total && (results.shift()![0]!['total'] as number);
+  const counted = list.count ? store.tenant[list.count] : list.total && (results.shift()![0]!['total'] as number);
   const { resources, total } = await list.read(results);
   const byGroup = new Map(permitted.map((row) => [row.group_seq, row]));
   return {

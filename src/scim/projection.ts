@@ -105,19 +105,27 @@ function isShownWhole(attribute: Attribute): boolean {
   return isWhole;
 }
 
-const hasMembers = (element: Json): boolean => {
-  if (isObject(element)) for (const _ in element) return true;
-  return !isObject(element);
-};
+/** Whether nothing in it is an object without members, which no answer shows. */
+function isFull(value: Json): boolean {
+  if (Array.isArray(value)) return value.every(isFull);
+  if (!isObject(value)) return true;
+  let hasMembers = false;
+  for (const name in value) {
+    const member = value[name]!;
+    if (typeof member === 'object' && !isFull(member as Json)) return false;
+    hasMembers = true;
+  }
+  return hasMembers;
+}
 
 const hasAlways = ({ subAttributes }: Attribute): boolean =>
   subAttributes?.some((sub) => sub.returned === 'always' || hasAlways(sub)) === true;
 
 function pickValue(attribute: Attribute, value: Json, only?: Names, without?: Names): Json | undefined {
   if (!attribute.subAttributes) return value;
+  // A group has thousands of members: they are not built anew, one by one, when each is shown whole.
+  if (!only && !without && isShownWhole(attribute) && isFull(value)) return value;
   if (Array.isArray(value)) {
-    // A group has thousands of members: they are not built anew, one by one, when each is shown whole.
-    if (!only && !without && isShownWhole(attribute) && value.every(hasMembers)) return value;
     const elements = value.map((element) =>
       isObject(element) ? pick(attribute.subAttributes!, element as JsonObject, only, without) : element,
     );

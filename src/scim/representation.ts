@@ -24,6 +24,8 @@ export const locationOf = (type: ResourceType, baseUrl: string, id: string) => `
 
 /** @param baseUrl the base address of SCIM, without a slash at the end. */
 export function represent(type: ResourceType, stored: Stored, baseUrl: string): JsonObject {
+  const created = new Date(stored.createdAt).toISOString();
+  const isNew = stored.modifiedAt === stored.createdAt;
   return {
     schemas: schemasOf(type, stored.resource),
     id: stored.id,
@@ -32,8 +34,8 @@ export function represent(type: ResourceType, stored: Stored, baseUrl: string): 
     ...suppliedLists(stored, baseUrl),
     meta: {
       resourceType: type.name,
-      created: new Date(stored.createdAt).toISOString(),
-      lastModified: new Date(stored.modifiedAt).toISOString(),
+      created,
+      lastModified: isNew ? created : new Date(stored.modifiedAt).toISOString(),
       location: locationOf(type, baseUrl, stored.id),
       version: etagOf(stored.version),
     },

@@ -41,6 +41,72 @@ describe('a list', () => {
     expect(Resources[0]).toEqual((await idp.get(`/Users/${ids[0]}`)).body);
   });
 
+  it('shows of each user what its own address shows: groups through groups, and the manager', async () => {
+    const other = await newIdp('shown-alike');
+    const boss = await other.user('boss@example.com', { displayName: 'Boss' });
+    const manager = { [ENTERPRISE_USER]: { department: 'R&D', manager: { value: boss.id } } };
+    const [ada, bob] = [await other.user('ada@example.com', manager), await other.user('bob@example.com')];
+    const group = async (displayName: string, ...members: { id: string }[]) =>
+      (await other.post('/Groups', { displayName, members: members.map(({ id }) => ({ value: id })) })).body;
+    const inner = await group('Inner', ada, bob);
+    const outer = await group('Outer', inner, ada);
+    await group('All', outer);
+    const all = [boss, ada, bob].map(({ id }) => id as string);
+
+    const shown = async (path: string) => (await other.get(path)).body;
+    const pages = [
+      '',
+      'filter=userName%20pr',
+      'sortBy=displayName',
+      'sortBy=userName',
+      'cursor',
+      'cursor&sortBy=title',
+    ];
+    for (const more of [
+      '',
+      'excludedAttributes=groups',
+      `attributes=userName,${ENTERPRISE_USER}:manager.displayName`,
+    ]) {
+      const single = await Promise.all(all.map((id) => shown(`/Users/${id}?${more}`)));
+      expect(single[1].groups?.length).toBe(more === '' ? 3 : undefined);
+      expect(single[1][ENTERPRISE_USER].manager.displayName).toBe('Boss');
+      for (const page of pages) {
+        const { Resources } = await shown(`/Users?${page}&${more}`);
+        expect(all.map((id) => Resources.find((user: { id: string }) => user.id === id))).toEqual(single);
+      }
+      const found = await shown(`/Users?filter=${encodeURIComponent('userName eq "ADA@example.com"')}&${more}`);
+      expect(found).toMatchObject({ totalResults: 1, startIndex: 1, itemsPerPage: 1, Resources: [single[1]] });
+    }
+  });
+
+  it('of one key has a total on each page, and is nobody’s of another org', async () => {
+    const other = await newIdp('one-key');
+    const { id, userName } = await other.user('one@example.com');
+    const of = async (who: Idp, filter: string, more = '') => {
+      const { body } = await who.get(`/Users?filter=${encodeURIComponent(filter)}${more}`);
+      return [body.totalResults, body.Resources.length];
+    };
+    for (const filter of [`userName eq "${userName}"`, `id eq "${id}"`]) {
+      expect(await of(other, filter)).toEqual([1, 1]);
+      expect(await of(other, filter, '&startIndex=2')).toEqual([1, 0]);
+      expect(await of(other, filter, '&count=0')).toEqual([1, 0]);
+      expect(await of(other, filter, '&cursor')).toEqual([1, 1]);
+      expect(await of(idp, filter)).toEqual([0, 0]);
+    }
+    const group = (await other.post('/Groups', { displayName: 'One key' })).body;
+    for (const filter of ['displayName eq "ONE KEY"', `id eq "${group.id}"`]) {
+      const path = `/Groups?filter=${encodeURIComponent(filter)}`;
+      const { members: _, ...bare } = group;
+      expect((await other.get(`${path}&excludedAttributes=members`)).body).toMatchObject({
+        totalResults: 1,
+        Resources: [bare],
+      });
+      expect((await idp.get(`${path}&excludedAttributes=members`)).body.totalResults).toBe(0);
+    }
+    await other.delete(`/Users/${id}`);
+    expect(await of(other, `userName eq "${userName}"`)).toEqual([0, 0]);
+  });
+
   it('of nobody has an empty list of resources and is no 404', async () => {
     const { status, body } = await filtered('userName eq "1f7a0d0e-not-there"');
     expect(status).toBe(200);

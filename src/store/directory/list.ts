@@ -44,7 +44,7 @@ export interface Before {
 export interface Page {
   /** By cursor one more than the page has room for, if there is one. */
   readonly resources: readonly Stored[];
-  /** What they are sorted by. */
+  /** By cursor: what they are sorted by. */
   readonly values: readonly unknown[];
   /** The page ends early. */
   readonly isCut: boolean;
@@ -77,7 +77,7 @@ interface Source {
 interface Statements extends Omit<List, 'page' | 'read' | 'one'> {
   /** Finds the one row that the list can have. */
   readonly key: SQL | undefined;
-  /** The rows of the page; `sort_value` is what they are sorted by. */
+  /** The rows of the page; by cursor `sort_value` is what they are sorted by. */
   readonly rows: SQL | undefined;
   /** For another query of the page's rows: from `FROM <table>` on. @param extra as for `limitClause`. */
   page(extra: number): SQL;
@@ -118,14 +118,16 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
   const known = () => sql`SELECT ${sql.raw(source.table === 'users' ? 'user_count' : 'group_count')} AS total FROM orgs
     WHERE id = ${store.org}`;
   const ordered = sql`${by(sql`page.value`, sql`page.lasting`)}`;
+  // What a cursor is made of.
+  const sortValue = (expression: SQL) => (cursorPaging ? sql`, ${expression} AS sort_value` : sql``);
   const tables = source.beside ? sql`, ${source.beside.tables}` : sql``;
   const join = source.beside?.join ?? sql``;
   const rows = () => {
-    if (isWalked && !source.beside) return sql`SELECT ${select}, ${value} AS sort_value ${page(1)}`;
+    if (isWalked && !source.beside) return sql`SELECT ${select}${sortValue(value)} ${page(1)}`;
     if (isWalked) {
       return sql`WITH RECURSIVE page AS MATERIALIZED (
           SELECT ${column('seq')} AS seq, ${lasting} AS lasting, ${value} AS value ${page(1)})${tables}
-        SELECT ${select}, page.value AS sort_value
+        SELECT ${select}${sortValue(sql`page.value`)}
         FROM page CROSS JOIN ${table} ON ${column('seq')} = page.seq ${join} ORDER BY ${ordered}`;
     }
     // What has to be found or sorted is first only numbers: all else is read for the page alone. The page and the total
@@ -134,7 +136,7 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
         SELECT ${column('seq')} AS seq, ${lasting} AS lasting, ${value} AS value FROM ${all} ${where}),
       page AS MATERIALIZED (SELECT * FROM found${last === undefined ? sql`` : sql` WHERE ${isNext(sql`value`, sql`lasting`)}`}
         ORDER BY ${by(sql`value`, sql`lasting`)} ${limit(1)})${tables}
-      SELECT ${select}, page.value AS sort_value, ${filter ? sql`(SELECT count(*) FROM found)` : sql`NULL`} AS total
+      SELECT ${select}${sortValue(sql`page.value`)}, ${filter ? sql`(SELECT count(*) FROM found)` : sql`NULL`} AS total
       FROM (SELECT 1) LEFT JOIN page ON true LEFT JOIN ${table} ON ${column('seq')} = page.seq ${join}
       ORDER BY ${ordered}`;
   };

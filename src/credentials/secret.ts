@@ -86,6 +86,13 @@ export const lengthMeant = (text: string): number => text.indexOf('_') + 1 + ORG
 
 /** Whether the text can be a secret of ours at all, and of which kind and org it says it is. */
 export async function recognise(text: string): Promise<Recognised> {
+  const form = formOf(text);
+  if (!form.ok || (await checksum(text.slice(0, -CHECKSUM_LENGTH))) === text.slice(-CHECKSUM_LENGTH)) return form;
+  return { ok: false, fault: 'checksum', orgId: form.orgId };
+}
+
+/** The same without the checksum. */
+export function formOf(text: string): Recognised {
   const [, prefix, orgId, ending] = BEGINNING.exec(text) ?? [];
   if (prefix === undefined) {
     // Copied with a line break, or with blanks around it.
@@ -96,7 +103,6 @@ export async function recognise(text: string): Promise<Recognised> {
   const refuse = (fault: Fault): Recognised => ({ ok: false, fault, orgId });
   if (ending === undefined || ending.length < ENDING) return refuse('truncated');
   if (ending.length > ENDING) return refuse('form');
-  if ((await checksum(text.slice(0, -CHECKSUM_LENGTH))) !== text.slice(-CHECKSUM_LENGTH)) return refuse('checksum');
   const kind = (Object.keys(PREFIXES) as SecretKind[]).find((it) => PREFIXES[it] === prefix)!;
   return { ok: true, kind, orgId: orgId! };
 }

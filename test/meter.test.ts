@@ -31,32 +31,32 @@ import {
 
 const BOUNDS = parseBounds(`
 operation                        | trips | statements | SQL bytes | rows read | rows written | object calls | KV reads | KV writes | after
-user: POST                       |     1 |          6 |      3400 |        30 |           17 |            0 |        0 |         0 |     0
-user: GET                        |     1 |          2 |      2800 |        20 |            0 |            0 |        0 |         0 |     0
-users: page of 100               |     1 |          3 |      3300 |       835 |            0 |            0 |        0 |         0 |     0
-users: last page of 100          |     1 |          3 |      3300 |      2380 |            0 |            0 |        0 |         0 |     0
-users: userName eq               |     1 |          2 |      3300 |        25 |            0 |            0 |        0 |         0 |     0
-users: emails[type and value co] |     1 |          2 |      4200 |      4050 |            0 |            0 |        0 |         0 |     0
-user: PUT                        |     2 |         12 |      7400 |        50 |           17 |            0 |        0 |         0 |     0
-user: PATCH title                |     2 |          7 |      4800 |        35 |           12 |            0 |        0 |         0 |     0
-user: PATCH active false         |     2 |          8 |      5500 |        40 |           17 |            1 |        0 |         1 |     1
-user: PATCH active true          |     3 |         11 |      6000 |        50 |           18 |            1 |        0 |         1 |     1
-user: DELETE                     |     1 |         10 |      3900 |        50 |           25 |            1 |        0 |         1 |     1
-group: POST                      |     1 |          9 |      5800 |        55 |           20 |            0 |        0 |         0 |     0
-group: GET, no members           |     1 |          2 |      1700 |        10 |            0 |            0 |        0 |         0 |     0
-group: GET, 1,000 members        |     1 |          3 |      3250 |      3050 |            0 |            0 |        0 |         0 |     0
+user: POST                       |     1 |          6 |      3400 |        25 |           17 |            0 |        0 |         0 |     0
+user: GET                        |     1 |          1 |      2650 |        10 |            0 |            0 |        0 |         0 |     0
+users: page of 100               |     1 |          2 |      3150 |       705 |            0 |            0 |        0 |         0 |     0
+users: last page of 100          |     1 |          2 |      3150 |      2105 |            0 |            0 |        0 |         0 |     0
+users: userName eq               |     1 |          1 |      2800 |        10 |            0 |            0 |        0 |         0 |     0
+users: emails[type and value co] |     1 |          2 |      4400 |      4025 |            0 |            0 |        0 |         0 |     0
+user: PUT                        |     2 |         12 |      7000 |        45 |           17 |            0 |        0 |         0 |     0
+user: PATCH title                |     2 |          7 |      4800 |        30 |           12 |            0 |        0 |         0 |     0
+user: PATCH active false         |     2 |          8 |      5500 |        35 |           17 |            1 |        0 |         1 |     1
+user: PATCH active true          |     3 |         11 |      5700 |        45 |           18 |            1 |        0 |         1 |     1
+user: DELETE                     |     1 |         10 |      3900 |        45 |           25 |            1 |        0 |         1 |     1
+group: POST                      |     1 |          9 |      5700 |        50 |           20 |            0 |        0 |         0 |     0
+group: GET, no members           |     1 |          1 |      1350 |         5 |            0 |            0 |        0 |         0 |     0
+group: GET, 1,000 members        |     1 |          3 |      3100 |      3010 |            0 |            0 |        0 |         0 |     0
 group: add 100                   |     1 |          8 |      4850 |       630 |          209 |            0 |        0 |         0 |     0
 group: remove 100                |     1 |          7 |      4150 |       925 |          109 |            0 |        0 |         0 |     0
-ServiceProviderConfig            |     1 |          2 |      1700 |        15 |            0 |            0 |        0 |         0 |     0
+ServiceProviderConfig            |     1 |          2 |      1600 |        10 |            0 |            0 |        0 |         0 |     0
 session: check                   |     1 |          2 |       400 |        15 |            0 |            0 |        0 |         0 |     0
-session: resolve                 |     1 |          3 |      2000 |        25 |            0 |            0 |        0 |         0 |     0
-session: users, page of 500      |     1 |          5 |      3200 |      7000 |            0 |            0 |        0 |         0 |     0
+session: resolve                 |     1 |          3 |      1850 |        25 |            0 |            0 |        0 |         0 |     0
+session: users, page of 500      |     1 |          5 |      2900 |      7000 |            0 |            0 |        0 |         0 |     0
 session: groups, page of 500     |     1 |          3 |       800 |       550 |            0 |            0 |        0 |         0 |     0
-session: memberships, 1,000      |     1 |          3 |      1000 |      3200 |            0 |            0 |        0 |         0 |     0
-session: changes, 500 users      |     1 |          7 |     13500 |      5500 |            0 |            0 |        0 |         0 |     0
+session: memberships, 1,000      |     1 |          3 |       950 |      3200 |            0 |            0 |        0 |         0 |     0
+session: changes, 500 users      |     1 |          7 |     12000 |      5500 |            0 |            0 |        0 |         0 |     0
 session: discover                |     1 |          1 |       250 |         5 |            0 |            0 |        0 |         0 |     0
-signal: Universal Logout         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
-signal: account-disabled         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
+signal: Universal Logout         |     2 |         15 |      2650 |        45 |           14 |            1 |        0 |         1 |     0
+signal: account-disabled         |     2 |         15 |      2650 |        45 |           14 |            1 |        0 |         1 |     0
 signal: forged                   |     1 |          2 |       200 |         5 |            0 |            0 |        0 |         0 |     2
 webhook: a delivery              |     3 |         10 |      4450 |        40 |            1 |            0 |        0 |         0 |     0
 webhook: ten deliveries          |    12 |         19 |      9450 |       170 |            1 |            0 |        0 |         0 |     0

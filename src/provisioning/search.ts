@@ -61,10 +61,13 @@ async function find(org: TypedOrg, search: Search, types: readonly ResourceType[
   const isCounted = claim !== undefined && search.filter !== undefined;
   const anchors = parts.flatMap(({ list }) => list.anchor ?? []);
   const totals = isCounted ? [] : parts.flatMap(({ list }) => list.total ?? []);
-  const one = parts.length === 1 ? parts[0]!.list.one : undefined;
-  const results: Row[][] = one
-    ? [[await org.store.find(one.columns, one.table, one.condition)].filter((row) => row !== undefined)]
-    : await org.store.read(...anchors, ...totals, ...parts.flatMap(({ list }) => list.page));
+  const one = parts.length === 1 && org.store.isJoining ? parts[0]!.list.one : undefined;
+  if (one) {
+    const row = await org.store.find(one.columns, one.table, one.condition);
+    const found = parts.flatMap(({ type, projection }) => (row ? [{ type, projection, stored: one.read(row) }] : []));
+    return { total: found.length, resources: found, paging: { startIndex: search.startIndex } };
+  }
+  const results = await org.store.read(...anchors, ...totals, ...parts.flatMap(({ list }) => list.page));
   const take = (statements: readonly unknown[]) => results.splice(0, statements.length);
 
   const anchor = take(anchors)[0];

@@ -88,7 +88,8 @@ class Text {
 export function prepare(db: D1Database, statement: SQL, org?: SQL): D1PreparedStatement {
   const text = new Text(org);
   text.add(statement.queryChunks);
-  return db.prepare(text.sql).bind(...text.places.keys());
+  // Line breaks stand between words alone: the indentation of the source need not travel.
+  return db.prepare(text.sql.replace(/\n\s*/g, ' ')).bind(...text.places.keys());
 }
 
 /**

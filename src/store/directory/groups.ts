@@ -127,7 +127,15 @@ export function listGroups(
     ...(anchor && query.sort && { anchor }),
     cost: withMembers && rows ? 2 * list.cost : list.cost,
     page: rows ? [rows, ...(withMembers ? [selectMembers(store, limited(page(0)), false)] : [])] : [],
-    ...(key && !withMembers && { one: { columns: sql`${LISTED}, 1 AS total`, table: 'groups', condition: key } }),
+    ...(key &&
+      !withMembers && {
+        one: {
+          columns: columnsWith('groups.resource'),
+          table: 'groups',
+          condition: key,
+          read: (row: Row) => groupOf(row),
+        },
+      }),
     read,
     seqs: sql`SELECT groups.seq ${page(0)}`,
   };

@@ -27,8 +27,13 @@ export interface List {
    * on without it.
    */
   readonly anchor?: SQL;
-  /** Of a search for one key: a condition that finds the row, and columns with the total. It is asked instead of the page. */
-  readonly one?: { readonly columns: SQL; readonly table: 'users' | 'groups'; readonly condition: SQL };
+  /** Of a search for one key: the row that the store may be asked for instead (`OrgStore.find`), as an answer shows it. */
+  readonly one?: {
+    readonly columns: SQL;
+    readonly table: 'users' | 'groups';
+    readonly condition: SQL;
+    read(row: Row): Stored;
+  };
   /** For the list of the next kind of resource. */
   readonly before: Before;
   /** @param results of the page's statements. */
@@ -64,8 +69,6 @@ interface Source {
   readonly columns: Columns;
   /** What is read of the rows of the page. */
   readonly select: SQL;
-  /** Tables that are made for the whole page at once, from the seqs in `page`, and how a row is joined to them. */
-  readonly beside?: { readonly tables: SQL; readonly join: SQL } | undefined;
   /** Which rows may be in it. */
   readonly condition: SQL;
   /** The column that orders rows without a sort, and those that sort alike: by `id` where nothing stays of the deleted. */
@@ -120,25 +123,16 @@ export function listOf(store: OrgStore, query: Query, source: Source, previous: 
   const ordered = sql`${by(sql`page.value`, sql`page.lasting`)}`;
   // What a cursor is made of.
   const sortValue = (expression: SQL) => (cursorPaging ? sql`, ${expression} AS sort_value` : sql``);
-  const tables = source.beside ? sql`, ${source.beside.tables}` : sql``;
-  const join = source.beside?.join ?? sql``;
   const rows = () => {
-    if (isWalked && !source.beside) return sql`SELECT ${select}${sortValue(value)} ${page(1)}`;
-    if (isWalked) {
-      return sql`WITH RECURSIVE page AS MATERIALIZED (
-          SELECT ${column('seq')} AS seq, ${lasting} AS lasting, ${value} AS value ${page(1)})${tables}
-        SELECT ${select}${sortValue(sql`page.value`)}
-        FROM page CROSS JOIN ${table} ON ${column('seq')} = page.seq ${join} ORDER BY ${ordered}`;
-    }
+    if (isWalked) return sql`SELECT ${select}${sortValue(value)} ${page(1)}`;
     // What has to be found or sorted is first only numbers: all else is read for the page alone. The page and the total
     // are taken from the same numbers, so that a filter is tried once on each row.
-    return sql`WITH RECURSIVE found AS MATERIALIZED (
+    return sql`WITH found AS MATERIALIZED (
         SELECT ${column('seq')} AS seq, ${lasting} AS lasting, ${value} AS value FROM ${all} ${where}),
       page AS MATERIALIZED (SELECT * FROM found${last === undefined ? sql`` : sql` WHERE ${isNext(sql`value`, sql`lasting`)}`}
-        ORDER BY ${by(sql`value`, sql`lasting`)} ${limit(1)})${tables}
+        ORDER BY ${by(sql`value`, sql`lasting`)} ${limit(1)})
       SELECT ${select}${sortValue(sql`page.value`)}, ${filter ? sql`(SELECT count(*) FROM found)` : sql`NULL`} AS total
-      FROM (SELECT 1) LEFT JOIN page ON true LEFT JOIN ${table} ON ${column('seq')} = page.seq ${join}
-      ORDER BY ${ordered}`;
+      FROM (SELECT 1) LEFT JOIN page ON true LEFT JOIN ${table} ON ${column('seq')} = page.seq ORDER BY ${ordered}`;
   };
   const total = () => (filter === undefined ? known() : isNone ? sql`SELECT 0 AS total` : count);
   const isEmpty = query.count === 0 || cursorPaging?.isPast === true || isNone;

@@ -17,25 +17,16 @@ export const UP = `WITH RECURSIVE up (seq, is_direct) AS (
 /** The groups of the user in the row as one JSON list. */
 export const GROUPS_OF_USER = `(
   ${UP}
-  SELECT json_group_array(json_object('value', g.id, 'display', json_extract(g.resource, '$.displayName'),
+  SELECT json_group_array(json_object('value', g.id, 'display', g.resource ->> 'displayName',
     'type', iif(its.is_direct, 'direct', 'indirect')))
   FROM (SELECT seq, max(is_direct) AS is_direct FROM up GROUP BY seq) AS its CROSS JOIN groups AS g ON g.seq = its.seq)`;
 
-/**
- * The groups of all users of a page at once, as tables of a WITH RECURSIVE in which `page` has their seqs: `groups_of` has the
- * list of each user that has any.
- */
-export const groupsOfPage = (store: OrgStore): SQL => sql`org (id) AS MATERIALIZED (SELECT ${store.org}),
-  up (user_seq, seq, is_direct) AS (
-    SELECT m.member_seq, m.group_seq, 1 FROM page CROSS JOIN memberships AS m
-      ON m.org_id = (SELECT id FROM org) AND m.is_group = 0 AND m.member_seq = page.seq
-    UNION SELECT up.user_seq, m.group_seq, 0 FROM up CROSS JOIN memberships AS m
-      ON m.org_id = (SELECT id FROM org) AND m.is_group = 1 AND m.member_seq = up.seq),
-  groups_of (user_seq, list) AS MATERIALIZED (
-    SELECT its.user_seq, json_group_array(json_object('value', g.id, 'display', json_extract(g.resource, '$.displayName'),
-      'type', iif(its.is_direct, 'direct', 'indirect')))
-    FROM (SELECT user_seq, seq, max(is_direct) AS is_direct FROM up GROUP BY user_seq, seq) AS its
-      CROSS JOIN groups AS g ON g.seq = its.seq GROUP BY its.user_seq)`;
+/** The same for an answer. Where no group of the org is in another one, the user's own memberships are the whole list. */
+export const SHOWN_GROUPS_OF_USER = `iif(EXISTS (SELECT 1 FROM memberships WHERE org_id = users.org_id AND is_group = 1),
+  ${GROUPS_OF_USER},
+  (SELECT json_group_array(json_object('value', g.id, 'display', g.resource ->> 'displayName', 'type', 'direct'))
+    FROM memberships AS m CROSS JOIN groups AS g ON g.seq = m.group_seq
+    WHERE m.org_id = users.org_id AND m.is_group = 0 AND m.member_seq = users.seq))`;
 
 /** A user's groups as `GROUPS_OF_USER` reads them. */
 export function groupsIn(text: unknown): Related[] {

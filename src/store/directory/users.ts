@@ -15,7 +15,7 @@ import type { Columns, NarrowRows } from './columns';
 import { groupsOfUsers } from './derived';
 import { likenessOf, restorable, withAddress, withExternalId } from './identity';
 import { type Before, type List, listed, listOf, readList, withLarge } from './list';
-import { GROUPS_OF_USER, groupsIn, groupsOfPage, usersInGroup } from './memberships';
+import { GROUPS_OF_USER, groupsIn, SHOWN_GROUPS_OF_USER, usersInGroup } from './memberships';
 
 /** A user with what the product knows besides. */
 export interface StoredUser extends Stored {
@@ -48,10 +48,6 @@ const MANAGER = `(SELECT json_object('id', m.id, 'displayName', json_extract(m.r
     AND m.id = json_extract(users.resource, '$."${ENTERPRISE_USER}".manager.value'))`;
 /** The same, without a look into the document of a user that has none. */
 const MANAGER_IF_ANY = `iif(instr(users.resource, '"manager"'), ${MANAGER}, NULL)`;
-/** The same of the groups. */
-const GROUPS_IF_ANY = `iif(EXISTS (SELECT 1 FROM memberships
-  WHERE org_id = users.org_id AND is_group = 0 AND member_seq = users.seq), ${GROUPS_OF_USER}, NULL)`;
-
 const OWN = selected(
   users,
   ...(['seq', 'id', 'version', 'createdAt', 'modifiedAt', 'validAfter', 'deletedAt'] as const),
@@ -63,7 +59,7 @@ const columnsWith = (resource: string) =>
 interface UserRow {
   readonly resource: string;
   readonly manager: string | null;
-  readonly groups: string;
+  readonly groups: string | null;
   readonly unpublished?: number | null;
   readonly is_held?: number;
 }
@@ -76,17 +72,16 @@ export const SELECT = sql`SELECT ${columnsWith('users.resource')}, ${PENDING} FR
 
 /** What an answer shows. */
 const SHOWN = selected(users, ...(['seq', 'id', 'version', 'createdAt', 'modifiedAt'] as const));
-type ShownRow = Pick<UserRow, 'resource' | 'manager'> & { readonly groups: string | null };
 
 /** The columns of what this projection shows. @param resource the column, or what stands in its place. */
-function shownColumns(projection: Projection, resource: string, groups: string): SQL {
+function columnsShown(own: SQL, projection: Projection, resource: string): SQL {
   const manager = isWanted(projection, ENTERPRISE_USER) ? MANAGER_IF_ANY : 'NULL';
-  const shown = isWanted(projection, 'groups') ? groups : 'NULL';
-  return sql`${SHOWN.sql}, ${sql.raw(`${resource}, ${manager} AS manager, ${shown} AS groups`)}`;
+  const groups = isWanted(projection, 'groups') ? SHOWN_GROUPS_OF_USER : 'NULL';
+  return sql`${own}, ${sql.raw(`${resource}, ${manager} AS manager, ${groups} AS groups`)}`;
 }
 
 function shownOf(row: Row): Stored {
-  const { resource, manager, groups } = row as unknown as ShownRow;
+  const { resource, manager, groups } = row as unknown as UserRow;
   return {
     ...SHOWN.rowOf(row),
     resource: JSON.parse(resource),
@@ -97,7 +92,7 @@ function shownOf(row: Row): Stored {
 
 /** What an answer shows of a user. One round trip. */
 export async function showUser(store: OrgStore, id: string, projection: Projection): Promise<Stored | undefined> {
-  const row = await store.find(shownColumns(projection, 'users.resource', GROUPS_IF_ANY), 'users', live(store, id));
+  const row = await store.find(columnsShown(SHOWN.sql, projection, 'users.resource'), 'users', live(store, id));
   return row && shownOf(row);
 }
 
@@ -110,7 +105,7 @@ export function userOf(row: Row): StoredUser {
     validAfter: orAbsent(validAfter),
     isDeleted: deletedAt !== null,
     isActive: active === 1,
-    groups: groupsIn(groups),
+    groups: groups === null ? [] : groupsIn(groups),
     unpublished: unpublished ?? undefined,
     origin,
     linkedAt: orAbsent(linkedAt),
@@ -151,29 +146,29 @@ export async function findUser(store: OrgStore, idOrUserName: string): Promise<S
 
 /** A page of users, and how many there are in all. A cursor goes on from a deleted user too: a tombstone keeps its place. */
 export function listUsers(store: OrgStore, query: Query, baseUrl: string, before?: Before): List {
-  const { projection } = query;
   const source = {
     table: 'users',
     searchIndex: { name: 'users_search', condition: sql`users.org_id <> ''` },
     columns: columnsOf(store, baseUrl),
-    select: shownColumns(projection, listed('users'), 'groups_of.list'),
-    beside: isWanted(projection, 'groups')
-      ? { tables: groupsOfPage(store), join: sql`LEFT JOIN groups_of ON groups_of.user_seq = page.seq` }
-      : undefined,
+    select: columnsShown(OWN.sql, query.projection, listed('users')),
     condition: sql`users.org_id = ${store.org} AND users.deleted_at IS NULL`,
     lasting: 'seq',
     key: 'userName',
   } as const;
   const { rows, key, ...list } = listOf(store, query, source, before);
-  const columns = sql`${shownColumns(projection, listed('users'), GROUPS_IF_ANY)}, 1 AS total`;
   return {
     ...list,
     page: rows ? [rows] : [],
-    ...(key && { one: { columns, table: 'users', condition: key } }),
+    ...(key && {
+      one: {
+        ...{ columns: columnsShown(SHOWN.sql, query.projection, 'users.resource'), table: 'users', condition: key },
+        read: shownOf,
+      },
+    }),
     read: async ([rows = []]) => {
       const { found, total } = readList(rows);
       const { whole, isCut } = await withLarge(store, 'users', found);
-      return { resources: whole.map(shownOf), values: whole.map((row) => row['sort_value']), isCut, total };
+      return { resources: whole.map(userOf), values: whole.map((row) => row['sort_value']), isCut, total };
     },
   };
 }

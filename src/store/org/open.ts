@@ -103,10 +103,10 @@ export class OrgStore {
       const { hash, orgId } = caller;
       const slug = caller.slug === undefined ? sql`` : sql` AND orgs.slug = ${caller.slug}`;
       const good = sql`FROM credentials WHERE hash = ${hash} AND org_id = ${orgId} AND kind IN ('token', 'basic', 'oauth_access') AND ${isGood(now)}`;
-      const from = (join: SQL) => sql`FROM credentials JOIN orgs ON orgs.id = credentials.org_id${join}
-        WHERE hash = ${hash} AND credentials.org_id = ${orgId} AND kind IN ('token', 'basic', 'oauth_access') AND ${isGood(now)}${slug}`;
-      this.#presented = { orgId, from };
-      this.#from = from(sql``);
+      const fromWith = (org: SQL, join: SQL) => sql`FROM credentials JOIN orgs ON orgs.id = ${org}${join}
+        WHERE hash = ${hash} AND ${org} = ${orgId} AND kind IN ('token', 'basic', 'oauth_access') AND ${isGood(now)}${slug}`;
+      this.#presented = { orgId, from: (join) => fromWith(sql`credentials.org_id`, join) };
+      this.#from = fromWith(sql`org_id`, sql``);
       this.#inReads = sql`(SELECT org_id ${good})`;
       this.#inWrites = sql`${orgId}`;
       this.credential = sql`(SELECT id FROM credentials WHERE hash = ${hash})`;
@@ -279,6 +279,11 @@ export class OrgStore {
     return rows as Rows<S>;
   }
 
+  /** Whether `find` is one statement. */
+  get isJoining(): boolean {
+    return this.#presented !== undefined && this.variant.ask === undefined && this.#assumed !== undefined;
+  }
+
   /**
    * One row at most, found by a key. One round trip, and one statement where a credential was presented: the row is joined to
    * the org's.
@@ -290,7 +295,7 @@ export class OrgStore {
   async find(columns: SQL, table: 'users' | 'groups', condition: SQL): Promise<Row | undefined> {
     const name = sql.raw(table);
     const presented = this.#presented;
-    if (this.variant.ask || presented === undefined || this.#assumed === undefined) {
+    if (presented === undefined || !this.isJoining) {
       const [rows] = await this.read(sql`SELECT ${columns} FROM ${name} WHERE ${condition}`);
       return rows![0];
     }

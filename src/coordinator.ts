@@ -1,6 +1,6 @@
 /**
  * OrgCoordinator, one Durable Object per org, named by the org's id: the org's single line for issuing and revoking
- * tokens, one line per user for publishing revocations, the holder of its hosts' streams, and the sender of its webhooks. D1 stays the truth; the
+ * tokens, one line per user for publishing revocations, the holder of its hosts' streams, the sender of its webhooks, and what polls its streams of signals. D1 stays the truth; the
  * object owns the order.
  */
 
@@ -18,13 +18,16 @@ import {
   type Secret,
 } from './credentials/rotation';
 import { hashOf } from './credentials/secret';
+import { signalActor } from './end-cause';
 import { type Env, settings } from './env';
 import type { Actor } from './events';
 import { workOnMove } from './operator/move';
+import type { Org } from './provisioning/org';
 import { type FlagWrite, flagWriteOf } from './sessions/publish';
 import { Streams } from './sessions/push';
 import { Settlement } from './sessions/settlement';
 import { WrittenStates } from './sessions/written-states';
+import { Polls } from './signals/polls';
 import type { Credential, Expected, Line } from './store/credentials/credentials';
 import { tokensThatMayCheck } from './store/credentials/host-tokens';
 import { type Ended, type Rotated, retirePredecessor, revokeCredentials } from './store/credentials/rotation';
@@ -50,6 +53,8 @@ const CHUNKS_PER_ALARM = 3;
 const ALARM_TIME = 20_000;
 /** Publications of a chunk under way at once. What is asked for by itself waits behind no more than these. */
 const PARALLEL = 10;
+/** In the object's storage: whether the org has streams that are polled. */
+const POLLS = 'polls';
 
 /** What a publication is to start from. */
 interface Wanted {
@@ -103,6 +108,20 @@ export class OrgCoordinator extends DurableObject<Env> {
     later: (work) => this.ctx.waitUntil(work),
     wakeAt: (at) => this.#wakeAt(at),
   }));
+
+  readonly #polls = new Polls(() => {
+    const { encryptionKeys, allowsLoopbackJwks } = settings(this.env);
+    return {
+      orgId: this.#orgId,
+      databases: this.env,
+      keys: encryptionKeys && 'keys' in encryptionKeys ? encryptionKeys.keys : [],
+      allowsLoopback: allowsLoopbackJwks,
+      orgFor: (issuer) => this.#orgOfSignal(issuer),
+      later: (work) => this.ctx.waitUntil(work),
+      wakeAt: (at) => this.#wakeAt(at),
+      rest: () => void this.ctx.storage.kv.delete(POLLS),
+    };
+  });
 
   get #orgId(): string {
     const { name } = this.ctx.id;
@@ -199,6 +218,12 @@ export class OrgCoordinator extends DurableObject<Env> {
     this.ctx.waitUntil(work());
   }
 
+  /** The org has streams that are polled: one is new, or was not polled for long. Returns at once. */
+  pollSoon(): void {
+    this.ctx.storage.kv.put(POLLS, true); // an alarm of an org without them asks no database
+    this.#polls.pumpNow();
+  }
+
   /** Opens a stream for a host (routes/sessions/stream.ts, which has checked everything). */
   override fetch(request: Request): Response {
     const { searchParams: asked } = new URL(request.url);
@@ -218,6 +243,7 @@ export class OrgCoordinator extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     if (isSpread(this.env)) this.moveSoon();
     this.#deliveries.pump(); // beside the revocations, which wait for no endpoint
+    if (this.ctx.storage.kv.get(POLLS)) this.#polls.pump();
     try {
       await this.#goOn();
       await this.#settlement.flushNow();
@@ -269,6 +295,23 @@ export class OrgCoordinator extends DurableObject<Env> {
   #store(): OrgStore {
     const written = () => this.#deliveries.pump();
     return openStore(this.env, { kind: 'id', id: this.#orgId }, Date.now(), { written });
+  }
+
+  /** What a polled signal ends is published beside the poll, which does not wait for KV: the outbox holds the intent. */
+  #orgOfSignal(issuer: string): Org {
+    const begin = async (work: Promise<unknown>) => this.ctx.waitUntil(work.then(() => undefined));
+    return {
+      store: this.#store(),
+      actor: { name: signalActor(issuer), requestId: crypto.randomUUID() },
+      baseUrl: '',
+      publish: async (subject) => {
+        await begin(this.publish(subject));
+        return true;
+      },
+      publishPending: () => begin(this.drain()),
+      publishSoon: () => this.publishSoon(),
+      noteRefusal: () => undefined,
+    };
   }
 
   /** The object runs on one thread, yet lets the next call in while this one waits for D1: so a queue of promises. */

@@ -14,7 +14,7 @@ export type EventType =
   | 'scim.enabled'
   | 'scim.disabled'
   | CredentialEvent
-  | `signals.${'added' | 'removed'}`
+  | `signals.${'added' | 'paused' | 'resumed' | 'removed'}`
   | GrantEvent
   | ClientEvent
   | 'user.created'

@@ -7,6 +7,24 @@ import { AdminError } from './transport.mjs';
 
 const sources = (slug, rest = '') => org(slug, `/signals${rest}`);
 
+const oneOf = (slug, id, rest = '') => sources(slug, `/${encodeURIComponent(id)}${rest}`);
+
+const authOptions = {
+  auth: { value: 'token', about: "shared signals: a token for the transmitter's API" },
+  'client-id': { value: 'id', about: 'shared signals: in the place of a token, a client that gets one' },
+  'client-secret': { value: 'secret', about: 'its secret' },
+  'token-url': { value: 'URL', about: 'where it gets one (default: what the metadata of the transmitter names)' },
+};
+
+/** @throws AdminError `usage`. */
+function authOf({ auth, 'client-id': id, 'client-secret': secret, 'token-url': tokenUrl }) {
+  if (id === undefined && secret === undefined && tokenUrl === undefined) return { auth };
+  if (id === undefined || secret === undefined) {
+    throw new AdminError('usage', '--client-id and --client-secret belong together.');
+  }
+  return { auth, client: { id, secret, tokenUrl } };
+}
+
 /** What each type cannot do without. The API would name only the missing member of its body. */
 const SENDERS = { ssf: 'transmitter', 'global-token-revocation': 'issuer' };
 
@@ -24,7 +42,9 @@ export const signalCommands = [
   {
     name: 'signals add',
     about: 'Let an issuer end sessions: Okta by Universal Logout, or a transmitter of shared signals.',
-    more: 'Prints the address to enter there. With --auth, a stream that pushes is made at the transmitter.',
+    more:
+      'Prints the address to enter there. With --auth or --client-id, a stream is made at the transmitter. With --delivery poll, ' +
+      'these are kept, encrypted under WEBHOOK_KEY, and the service fetches the signals itself.',
     args: ['slug'],
     options: {
       type: {
@@ -33,9 +53,14 @@ export const signalCommands = [
           'Universal Logout, or shared signals (default: ssf if --transmitter is given, else global-token-revocation)',
       },
       issuer: { value: 'URL', about: 'Universal Logout: the iss of its tokens, such as https://acme.okta.com' },
-      'jwks-url': { value: 'URL', about: 'Universal Logout: the keys (default: <issuer>/oauth2/v1/keys, as at Okta)' },
+      'jwks-url': {
+        value: 'URL',
+        about: 'Universal Logout: the keys (default: what the metadata of the issuer names)',
+      },
       transmitter: { value: 'URL', about: 'shared signals: the issuer of the transmitter' },
-      auth: { value: 'token', about: "shared signals: a token for the transmitter's API. It is not kept" },
+      delivery: { value: 'push|poll', about: 'shared signals: who sends the request (default: push)' },
+      ...authOptions,
+      'poll-url': { value: 'URL', about: 'shared signals: where a stream is polled that was made by hand' },
       audience: { value: 'aud', about: 'shared signals: the aud of a stream that was made by hand' },
       'ends-on': { value: 'a,b,…', about: 'shared signals: the events that end sessions' },
       'any-initiator': { about: "shared signals: act on a person's own sign-out, too" },
@@ -45,15 +70,18 @@ export const signalCommands = [
     example: [
       'signals add acme --issuer https://acme.okta.com',
       'signals add acme --transmitter https://acme.okta.com',
+      'signals add acme --transmitter https://ssf.example.com --delivery poll --auth "$TOKEN"',
     ],
-    run: (callAdmin, { slug, issuer, transmitter, auth, audience, subject, by, ...input }) => {
+    run: (callAdmin, { slug, issuer, transmitter, delivery, audience, subject, by, ...input }) => {
       const type = input.type ?? (transmitter === undefined ? 'global-token-revocation' : 'ssf');
       checkSender(type, { issuer, transmitter });
       return callAdmin(
         sources(slug),
         post({
           type,
-          ...{ issuer, jwksUrl: input['jwks-url'], transmitter, auth, audience, subject, by },
+          ...{ issuer, jwksUrl: input['jwks-url'], transmitter, delivery, audience, subject, by },
+          ...authOf(input),
+          pollUrl: input['poll-url'],
           endsOn: input['ends-on']?.split(',').flatMap((name) => name.trim() || []),
           anyInitiator: input['any-initiator'],
         }),
@@ -74,13 +102,40 @@ export const signalCommands = [
         : all.map(showSource).join('\n\n'),
   },
   {
+    name: 'signals show',
+    about: 'Show one issuer that may end sessions.',
+    args: ['slug', 'id'],
+    example: 'signals show acme 7Hq2mP4vX9aB',
+    run: (callAdmin, { slug, id }) => callAdmin(oneOf(slug, id)),
+    show: showSource,
+  },
+  {
+    name: 'signals pause',
+    about: 'Let signals of an issuer wait. A stream is polled no more; other senders get 503 and try again.',
+    args: ['slug', 'id'],
+    options: { by },
+    example: 'signals pause acme 7Hq2mP4vX9aB',
+    run: (callAdmin, { slug, id, by }) => callAdmin(oneOf(slug, id, '/pause'), post({ by })),
+    show: ({ issuer }) => `Paused: signals of ${harmless(issuer)} end no sessions until signals resume.`,
+  },
+  {
+    name: 'signals resume',
+    about: 'Go on with a paused issuer, or enter new credentials for a stream that is polled.',
+    args: ['slug', 'id'],
+    options: { ...authOptions, by },
+    example: ['signals resume acme 7Hq2mP4vX9aB', 'signals resume acme 7Hq2mP4vX9aB --auth "$TOKEN"'],
+    run: (callAdmin, { slug, id, by, ...input }) =>
+      callAdmin(oneOf(slug, id, '/resume'), post({ ...authOf(input), by })),
+    show: showSource,
+  },
+  {
     name: 'signals remove',
     about: 'Remove an issuer. Its next signal is refused.',
+    more: 'A stream that this service made is deleted there, with the given credentials or the ones that are kept.',
     args: ['slug', 'id'],
-    options: { auth: { value: 'token', about: "a token for the transmitter's API: its stream is deleted, too" } },
+    options: authOptions,
     example: 'signals remove acme 7Hq2mP4vX9aB',
-    run: (callAdmin, { slug, id, auth }) =>
-      callAdmin(sources(slug, `/${encodeURIComponent(id)}`), { method: 'DELETE', body: { auth } }),
+    run: (callAdmin, { slug, id, ...input }) => callAdmin(oneOf(slug, id), { method: 'DELETE', body: authOf(input) }),
     show: ({ removed, issuer, streamDeleted }) =>
       [
         `Removed ${harmless(removed)}: signals of ${harmless(issuer)} are refused from now on.`,
@@ -89,8 +144,8 @@ export const signalCommands = [
   },
 ];
 
-const showSource = ({ id, type, issuer, endpoint, ...it }) =>
-  columns([
+function showSource({ id, type, issuer, endpoint, ...it }) {
+  return columns([
     [['dim', 'source'], id],
     [['dim', 'type'], type === 'ssf' ? 'shared signals' : 'Universal Logout'],
     [['dim', 'issuer'], issuer],
@@ -109,12 +164,36 @@ const showSource = ({ id, type, issuer, endpoint, ...it }) =>
           [['dim', 'verified'], instant(it.verifiedAt)],
         ]
       : []),
+    ...(it.poll
+      ? [
+          [['dim', 'polled at'], it.poll.url],
+          [['dim', 'last poll'], instant(it.poll.polledAt)],
+          ...(it.poll.failures > 0
+            ? [
+                [
+                  ['dim', 'poll fails'],
+                  ['yellow', `since ${instant(it.poll.failingSince)}: ${it.poll.lastError}`],
+                ],
+              ]
+            : []),
+        ]
+      : []),
+    ...(it.pausedAt
+      ? [
+          [
+            ['dim', 'paused'],
+            ['yellow', instant(it.pausedAt)],
+          ],
+        ]
+      : []),
     [['dim', 'last signal'], instant(it.lastSignalAt)],
     [['dim', 'added'], `${instant(it.createdAt)} by ${it.createdBy}`],
   ]);
+}
 
-function nextStep({ type, streamId, verification }) {
+function nextStep({ type, delivery, streamId, verification }) {
   if (type !== 'ssf') return ['Enter the endpoint in Okta: Application > General > Logout > Universal Logout.'];
+  if (streamId === null && delivery === 'poll') return ['The stream is polled from now on: see signals show.'];
   if (streamId === null) return ['Make a stream at the transmitter that pushes to the endpoint, with this audience.'];
   if (verification) return ['The transmitter will verify the stream in a moment: see signals list.'];
   return [paint('yellow', 'The transmitter did not take the request to verify the stream.')];

@@ -66,6 +66,11 @@ export const OPERATIONS = {
   [`POST ${ORG}/held-deactivations/reject`]: says('Refuse held deactivations for a while.'),
   [`GET ${ORG}/signals`]: says('List the issuers that may end sessions by signals.'),
   [`POST ${ORG}/signals`]: says('Let an issuer end sessions by signals.', undefined, 201),
+  [`GET ${ORG}/signals/{source}`]: says('Show an issuer of signals.'),
+  [`POST ${ORG}/signals/{source}/pause`]: says('Let signals of an issuer wait.'),
+  [`POST ${ORG}/signals/{source}/resume`]: says(
+    'Go on with an issuer of signals, or enter new credentials for its poll.',
+  ),
   [`DELETE ${ORG}/signals/{source}`]: says('Remove an issuer of signals.'),
   [`GET ${ORG}/events`]: says('The journal.', ref('AdminEvents')),
   [`GET ${ORG}/health`]: says('How provisioning is doing, with advice.'),

@@ -51,6 +51,8 @@ export type SignalFault =
   | 'type'
   | 'algorithm'
   | 'jti'
+  /** It is dated in the future: the sender's clock is ahead. */
+  | 'clock'
   | 'replayed'
   | 'unavailable';
 
@@ -84,7 +86,7 @@ export function readSignal(text: string, kind: Kind, now: number): Reading {
   if (exp !== undefined && (exp as number) <= seconds - TOLERANCE) return no('expired');
   if (kind.expires && (exp as number) > seconds + LONGEST + TOLERANCE) return no('time');
   if (!kind.expires && iat === undefined) return no('time');
-  if ([iat, nbf].some((at) => at !== undefined && (at as number) > seconds + TOLERANCE)) return no('time');
+  if ([iat, nbf].some((at) => at !== undefined && (at as number) > seconds + TOLERANCE)) return no('clock');
   return { ok: true, issuer: iss, jti, issuedAt: iat === undefined ? undefined : (iat as number) * 1_000 };
 }
 

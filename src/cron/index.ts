@@ -8,6 +8,7 @@ import { cleanUp, warn } from './credentials';
 import { remindOfMoves } from './moves';
 import { sweep } from './publications';
 import { retain } from './retention';
+import { remindOfPolls } from './signals';
 import { remindOfWebhooks } from './webhooks';
 
 /** @throws AggregateError of what failed, after all the rest was done; the next run tries again. */
@@ -23,6 +24,7 @@ export async function runCron(env: Env): Promise<void> {
     remindOfWebhooks(env),
     remindOfMoves(env),
     adoptAll(env),
+    remindOfPolls(env),
   ]);
   const failed = done.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
   if (failed.length > 0)

@@ -63,7 +63,19 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
     `${health.held.users} deactivations or deletions above the limit wait for your decision.`,
     `held list ${slug}`,
   );
-  for (const { issuer, status, stream, verifiedAt, createdAt } of health.signals) {
+  for (const { id, issuer, status, stream, verifiedAt, createdAt, poll, pausedAt } of health.signals) {
+    say(
+      pausedAt !== undefined,
+      `Signals of ${issuer} are paused: they end no sessions.`,
+      `signals resume ${slug} ${id}`,
+    );
+    say(
+      pausedAt === undefined && poll?.failingSince !== undefined && now - poll.failingSince >= SLOW,
+      `The stream of ${issuer} cannot be polled since ${new Date(poll?.failingSince ?? now).toISOString()}: ${poll?.error}.`,
+      poll?.error?.includes('credentials')
+        ? `signals resume ${slug} ${id} --auth "$TOKEN"`
+        : `signals show ${slug} ${id}`,
+    );
     say(
       status !== undefined && status !== 'enabled',
       `The stream of ${issuer} is ${status}: its signals do not end sessions. Enable it at the transmitter.`,

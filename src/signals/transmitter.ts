@@ -2,11 +2,10 @@
 import { isJwksAddress } from '../credentials/public-host';
 import { conflict, invalidValue } from '../scim/error';
 import type { Stream } from '../store/credentials/signal-sources';
+import { ask, isGood } from './http';
 
 const PUSH = 'urn:ietf:rfc:8935';
-/** Milliseconds for each request. */
-const PATIENCE = 5_000;
-const MAX_BYTES = 65_536;
+const POLL = 'urn:ietf:rfc:8936';
 
 /** What we ask to be told. Others come all the same, from some. */
 const EVENTS = [
@@ -51,17 +50,30 @@ export async function readTransmitter(issuer: string, allowsLoopback: boolean): 
   };
 }
 
-/** @param endpoint where it is to push to. @throws ScimError 409. */
+/** A stream that was just made. */
+export interface CreatedStream extends Stream {
+  readonly id: string;
+  readonly audience: string;
+  readonly status: string | undefined;
+  /** Where it is polled, if it is. */
+  readonly pollUrl: string | undefined;
+}
+
+/** @param endpoint where it is to push to; undefined: it is to be polled. @throws ScimError 400, 409. */
 export async function createStream(
   { issuer, configurationUrl }: Transmitter,
-  endpoint: string,
+  endpoint: string | undefined,
   auth: string,
-): Promise<Stream & { readonly id: string; readonly audience: string; readonly status: string | undefined }> {
+  allowsLoopback: boolean,
+): Promise<CreatedStream> {
   if (configurationUrl === undefined) throw unusable('it makes no streams: make one there, and add it without --auth');
-  const { status, body } = await ask('POST', configurationUrl, auth, {
-    delivery: { method: PUSH, endpoint_url: endpoint },
-    events_requested: EVENTS,
-    description: 'scim-worker',
+  const { status, body } = await ask('POST', configurationUrl, {
+    auth,
+    body: {
+      delivery: endpoint === undefined ? { method: POLL } : { method: PUSH, endpoint_url: endpoint },
+      events_requested: EVENTS,
+      description: 'scim-worker',
+    },
   });
   if ((status !== 200 && status !== 201) || body === undefined) throw unusable(`${describe(status)} for a new stream`);
   const id = body['stream_id'];
@@ -69,7 +81,16 @@ export async function createStream(
   if (typeof id !== 'string' || id === '' || id.length > 500) throw unusable('it names no stream_id');
   if (typeof audience !== 'string' || audience === '') throw unusable('it names no aud for the stream');
   if (body['iss'] !== undefined && body['iss'] !== issuer) throw unusable('the iss of the stream is another one');
-  return { id, audience, configurationUrl, status: typeof body['status'] === 'string' ? body['status'] : 'enabled' };
+  const made = { id, audience, configurationUrl, pollUrl: undefined };
+  const state = typeof body['status'] === 'string' ? body['status'] : 'enabled';
+  if (endpoint !== undefined) return { ...made, status: state };
+  const { method, endpoint_url: url } = (body['delivery'] ?? {}) as { method?: unknown; endpoint_url?: unknown };
+  // The stream is there: it must not stay behind.
+  if (method !== POLL || typeof url !== 'string' || !isJwksAddress(url, allowsLoopback)) {
+    await deleteStream(made, auth);
+    throw unusable('it names no public address where the stream is polled');
+  }
+  return { ...made, status: state, pollUrl: url };
 }
 
 /** Asks for the event `verification` with this state. @returns whether the transmitter will send it. */
@@ -79,8 +100,7 @@ export async function askForVerification(
   auth: string,
 ): Promise<boolean> {
   if (verificationUrl === undefined) return false;
-  const { status } = await ask('POST', verificationUrl, auth, { stream_id: id, state });
-  return status >= 200 && status < 300;
+  return isGood(await ask('POST', verificationUrl, { auth, body: { stream_id: id, state } }));
 }
 
 /** @returns whether the transmitter has no such stream any more. */
@@ -88,53 +108,8 @@ export async function deleteStream({ id, configurationUrl }: Stream, auth: strin
   if (id === undefined || configurationUrl === undefined) return false;
   const url = new URL(configurationUrl);
   url.searchParams.set('stream_id', id);
-  const { status } = await ask('DELETE', url.href, auth);
-  return status === 404 || (status >= 200 && status < 300);
-}
-
-interface Said {
-  /** 0: it could not be reached, or not in time. */
-  readonly status: number;
-  /** Undefined: no JSON object. */
-  readonly body: Readonly<Record<string, unknown>> | undefined;
-}
-
-/** Redirects are not followed: they would carry the token elsewhere, and lead inside. */
-async function ask(method: string, url: string, auth?: string, body?: object): Promise<Said> {
-  try {
-    const response = await fetch(url, {
-      method,
-      redirect: 'manual',
-      signal: AbortSignal.timeout(PATIENCE),
-      headers: {
-        'User-Agent': 'scim-worker',
-        Accept: 'application/json',
-        ...(auth !== undefined && { Authorization: `Bearer ${auth}` }),
-        ...(body && { 'Content-Type': 'application/json' }),
-      },
-      ...(body && { body: JSON.stringify(body) }),
-    });
-    return { status: response.status, body: await jsonOf(response) };
-  } catch {
-    return { status: 0, body: undefined };
-  }
-}
-
-async function jsonOf({ body }: Response): Promise<Said['body']> {
-  const decoder = new TextDecoder();
-  let text = '';
-  let length = 0;
-  for await (const chunk of body ?? []) {
-    length += chunk.byteLength;
-    if (length > MAX_BYTES) return undefined;
-    text += decoder.decode(chunk, { stream: true });
-  }
-  try {
-    const value: unknown = JSON.parse(text + decoder.decode());
-    return typeof value === 'object' && value !== null ? (value as Said['body']) : undefined;
-  } catch {
-    return undefined;
-  }
+  const said = await ask('DELETE', url.href, { auth });
+  return said.status === 404 || isGood(said);
 }
 
 /** @throws ScimError 400. */

@@ -21,7 +21,7 @@ type Elsewhere =
   | PeopleEvent
   | PortalEvent
   | `brake.${'held' | 'rejected' | 'withdrawn'}`
-  | `signals.${'added' | 'removed'}`
+  | `signals.${'added' | 'paused' | 'resumed' | 'removed'}`
   | 'user.signal_received'
   | `org.${'exported' | 'imported' | 'move_started' | 'moved' | 'move_cancelled'}`
   | 'schema.cleared'

@@ -103,6 +103,7 @@ describe('the tables', () => {
       'portal_sessions: expires_at',
       'refusals: day',
       'removals: turn',
+      'signal_sources: poll_due_at',
       'traffic: day',
       'webhook_lines: due_at',
       'webhook_lines: webhook_id',

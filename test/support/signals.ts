@@ -90,7 +90,7 @@ export interface TestTransmitter extends Sender {
   /** What was sent to its API: `POST /streams`, with the body. */
   readonly heard: { readonly request: string; readonly authorization: string | null; readonly body: unknown }[];
   /** Answers instead, where it returns something. */
-  answer: (request: string) => Response | undefined;
+  answer: (request: string, init?: RequestInit) => Response | Promise<Response> | undefined;
 }
 
 /** A transmitter, and the org's stream of it: made by hand, or with a token. */
@@ -122,9 +122,10 @@ export async function startTransmitter(
     if (url.origin !== issuer) return others(input, init);
     const request = `${init?.method ?? 'GET'} ${url.pathname}${url.search}`;
     const headers = new Headers(init?.headers);
-    const sent = typeof init?.body === 'string' ? JSON.parse(init.body) : undefined;
+    const isJson = headers.get('Content-Type') === 'application/json';
+    const sent = isJson && typeof init?.body === 'string' ? JSON.parse(init.body) : init?.body;
     transmitter.heard.push({ request, authorization: headers.get('Authorization'), body: sent });
-    return transmitter.answer(request) ?? usual(request, issuer, keys.jwksUrl);
+    return (await transmitter.answer(request, init)) ?? usual(request, issuer, keys.jwksUrl);
   });
   return transmitter;
 }
@@ -141,6 +142,51 @@ function usual(request: string, issuer: string, jwksUrl: string): Response {
     return Response.json({ stream_id: 'stream-1', iss: issuer, aud: 'https://receiver.test' }, { status: 201 });
   }
   return new Response(null, { status: 204 });
+}
+
+/** What waits at a transmitter to be polled (RFC 8936). */
+export interface Waiting {
+  /** Id -> token; gone once it is acknowledged or refused. */
+  readonly sets: Map<string, string>;
+  readonly acked: string[];
+  readonly errors: Record<string, { err: string; description: string }>;
+  /** Bodies of polls. */
+  readonly polls: { ack?: string[]; setErrs?: object; maxEvents?: number; returnImmediately?: boolean }[];
+  /** Answers instead of the queue, where it returns something. */
+  answer: (init?: RequestInit) => Response | Promise<Response> | undefined;
+}
+
+/** A transmitter whose stream the org polls. */
+export async function newPolled(
+  { slug }: Pick<Idp, 'slug'>,
+  more: object = {},
+): Promise<{ transmitter: TestTransmitter; waiting: Waiting }> {
+  const waiting: Waiting = { sets: new Map(), acked: [], errors: {}, polls: [], answer: () => undefined };
+  const transmitter = await startTransmitter();
+  const { issuer } = transmitter;
+  const delivery = { method: 'urn:ietf:rfc:8936', endpoint_url: `${issuer}/poll` };
+  transmitter.answer = (request, init) => {
+    if (request === 'POST /streams') {
+      const stream = { stream_id: 'stream-1', iss: issuer, aud: 'https://receiver.test', delivery };
+      return Response.json(stream, { status: 201 });
+    }
+    if (request !== 'POST /poll') return undefined;
+    const asked = JSON.parse(init!.body as string) as Waiting['polls'][number];
+    waiting.polls.push(asked);
+    const instead = waiting.answer(init);
+    if (instead !== undefined) return instead;
+    for (const id of asked.ack ?? []) if (waiting.sets.delete(id)) waiting.acked.push(id);
+    for (const [id, error] of Object.entries(asked.setErrs ?? {})) {
+      if (waiting.sets.delete(id)) waiting.errors[id] = error;
+    }
+    const page = [...waiting.sets].slice(0, asked.maxEvents);
+    return Response.json({ sets: Object.fromEntries(page), moreAvailable: waiting.sets.size > page.length });
+  };
+  const body = { type: 'ssf', transmitter: issuer, delivery: 'poll', auth: 'transmitter-token', ...more };
+  const added = await admin('POST', `/orgs/${slug}/signals`, { body });
+  if (added.status !== 201) throw new Error(`stream of ${slug}: ${added.status} ${added.text}`);
+  const { id, endpoint, audience } = added.body;
+  return { transmitter: Object.assign(transmitter, { id, endpoint, audience }), waiting };
 }
 
 /** A security event token with one event. */

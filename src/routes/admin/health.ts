@@ -91,9 +91,10 @@ health.get('/', async (c) => {
       graceUntil: iso(one.graceUntil),
       lastUsedAt: iso(one.lastUsedAt),
     })),
-    signals: found.signals.map(({ id, type, issuer, status, verifiedAt, lastSignalAt }) => ({
+    signals: found.signals.map(({ id, type, issuer, status, verifiedAt, lastSignalAt, pausedAt, poll }) => ({
       ...{ id, type, issuer, status: status ?? null },
-      ...{ verifiedAt: iso(verifiedAt), lastSignalAt: iso(lastSignalAt) },
+      ...{ verifiedAt: iso(verifiedAt), lastSignalAt: iso(lastSignalAt), pausedAt: iso(pausedAt) },
+      poll: poll ? { polledAt: iso(poll.polledAt), failures: poll.failures, lastError: poll.error ?? null } : null,
     })),
     advice: advise(tenant, found, now),
   });

@@ -39,7 +39,7 @@ export type Authentication =
   | { readonly ok: true; readonly signal: Signal }
   | {
       readonly ok: false;
-      readonly fault: SignalFault | 'rate_limited';
+      readonly fault: SignalFault | 'rate_limited' | 'paused';
       /** Seconds, where the same signal may be good later. */
       readonly wait?: number;
     };
@@ -54,6 +54,9 @@ interface Seen {
 
 /** Milliseconds. A signal from which nothing follows asks no batch whether its source is still there. */
 const REMEMBERED = 300_000;
+
+/** Seconds after which a sender may try again whose source is paused. */
+const PAUSED = 300;
 
 /**
  * Sources that were found here, by org, type and issuer. They never change, but one may take another's place. Whether one is
@@ -104,7 +107,8 @@ export async function authenticateSignal(
   if (orgId === undefined) return refused(c, 'issuer');
   const key = keyOf(orgId, type, read.issuer);
   const remembered = seen.get(key);
-  const known = remembered && now - remembered.foundAt < REMEMBERED ? remembered : undefined;
+  const isUsable = remembered && now - remembered.foundAt < REMEMBERED && remembered.source.pausedAt === undefined;
+  const known = isUsable ? remembered : undefined;
   const actor = { ...actorOf(c, signalActor(read.issuer)) };
   const org = orgFor(c, { kind: 'id', id: orgId }, actor, `${publicUrl(c)}/scim/v2`);
   const hash = await hashOf(`signal ${key}`);
@@ -139,6 +143,11 @@ export async function authenticateSignal(
     }
   }
   if (!verified?.ok) return refusedAlready(c, verified?.fault ?? 'issuer');
+  if (source.pausedAt !== undefined) {
+    seen.forget(key); // it may go on at any moment
+    noteSignal(c, 'paused');
+    return { ok: false, fault: 'paused', wait: PAUSED };
+  }
   const { foundAt, isProved } = seen.get(key) ?? { foundAt: now, isProved: false };
   if (!isProved) {
     seen.keep(key, { source, isProved: true, foundAt });
@@ -154,7 +163,7 @@ export async function authenticateSignal(
 }
 
 /**
- * Does it once more when the source that is remembered here was removed: another one with the same issuer may have taken its
+ * Does it once more when the source that is remembered here was removed or paused: another one with the same issuer may have taken its
  * place, and a sender that is refused does not repeat.
  *
  * @param work authenticates, too. @param refusal when that one was removed as well.

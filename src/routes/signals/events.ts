@@ -32,7 +32,8 @@ events.post('/', async (c) => {
     const authentication = await authenticateSignal(c, token, EVENT);
     if (!authentication.ok) {
       const { fault, wait } = authentication;
-      if (wait !== undefined) return c.body(null, fault === 'unavailable' ? 503 : 429, { 'Retry-After': String(wait) });
+      if (wait !== undefined)
+        return c.body(null, fault === 'rate_limited' ? 429 : 503, { 'Retry-After': String(wait) });
       throw refusalOf(fault as SignalFault);
     }
     await received(c, authentication.signal);
@@ -75,7 +76,8 @@ const SAID: Partial<Record<SignalFault, string>> = {
   type: `The typ of the token has to be ${EVENT.typ}`,
   algorithm: 'The token has to be signed with a public key',
   jti: 'The token needs a jti',
-  time: 'The token needs an iat, which is not more than five minutes ahead',
+  clock: 'The token is dated more than five minutes in the future',
+  time: 'The token needs an iat',
   expired: 'The token has expired',
 };
 

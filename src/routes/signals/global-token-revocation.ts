@@ -31,6 +31,7 @@ revocation.post('/', async (c) => {
     if (!authentication.ok) {
       const { fault, wait } = authentication;
       if (fault === 'unavailable') throw unavailable('The keys of the issuer could not be fetched: try again', wait);
+      if (fault === 'paused') throw unavailable('Signals of this issuer are paused: try again later', wait);
       if (wait !== undefined) throw tooManyRequests('Too many requests: try again later', wait);
       throw unauthorized();
     }

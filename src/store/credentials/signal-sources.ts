@@ -46,14 +46,46 @@ export interface SignalSource {
   readonly lastSignalAt: number | undefined;
   readonly createdAt: number;
   readonly createdBy: string;
+  /** Since when its signals wait at the sender, because an operator said so. */
+  readonly pausedAt: number | undefined;
+  /** Of a stream that is polled (RFC 8936); absent: its signals are pushed. */
+  readonly poll: Polling | undefined;
 }
 
-export type NewSource = Omit<SignalSource, 'createdAt' | 'verifiedAt' | 'lastSignalAt'>;
+/** Instants are epoch milliseconds. */
+export interface Polling {
+  readonly url: string;
+  /** What opens it, encrypted (signals/transmitter-credentials.ts). */
+  readonly credentials: string;
+  /** After a failure: not before then. */
+  readonly dueAt: number;
+  /** The last poll that was answered, to a few minutes. */
+  readonly polledAt: number | undefined;
+  readonly failures: number;
+  readonly failingSince: number | undefined;
+  readonly error: string | undefined;
+}
+
+export type NewSource = Omit<SignalSource, 'createdAt' | 'verifiedAt' | 'lastSignalAt' | 'pausedAt' | 'poll'> & {
+  readonly poll: Pick<Polling, 'url' | 'credentials'> | undefined;
+};
 
 const rowOfSource = rowOf(signalSources);
 
-function sourceOf(row: Row): SignalSource {
-  const { orgId: _, type, audience, policy, stream, status, verifiedAt, lastSignalAt, ...own } = rowOfSource(row);
+export function sourceOf(row: Row): SignalSource {
+  const {
+    orgId: _,
+    type,
+    audience,
+    policy,
+    stream,
+    status,
+    verifiedAt,
+    lastSignalAt,
+    pausedAt,
+    ...rest
+  } = rowOfSource(row);
+  const { pollUrl, credentials, pollDueAt, polledAt, pollFailures, pollFailingSince, pollError, ...own } = rest;
   return {
     ...own,
     type: type as SourceType,
@@ -63,6 +95,14 @@ function sourceOf(row: Row): SignalSource {
     status: orAbsent(status),
     verifiedAt: orAbsent(verifiedAt),
     lastSignalAt: orAbsent(lastSignalAt),
+    pausedAt: orAbsent(pausedAt),
+    poll:
+      pollUrl === null || credentials === null
+        ? undefined
+        : {
+            ...{ url: pollUrl, credentials, dueAt: pollDueAt ?? 0, polledAt: orAbsent(polledAt) },
+            ...{ failures: pollFailures, failingSince: orAbsent(pollFailingSince), error: orAbsent(pollError) },
+          },
   };
 }
 
@@ -74,17 +114,22 @@ const one = (store: OrgStore, id: string): SQL => sql`org_id = ${store.org} AND 
  * @throws Taken: it has one of this type and issuer.
  */
 export async function insertSource(store: OrgStore, source: NewSource, actor: Actor): Promise<void> {
-  const { id, type, issuer, jwksUrl, audience, subject, policy, stream, status, createdBy: by } = source;
+  const { id, type, issuer, jwksUrl, audience, subject, policy, stream, status, poll, createdBy: by } = source;
   await store.write(
     expect(
       'signal_sources',
       sql`(SELECT count(*) FROM signal_sources WHERE org_id = ${store.org}) < CAST(${MAX_SOURCES} AS INTEGER)`,
     ),
-    sql`INSERT INTO signal_sources (org_id, id, type, issuer, jwks_url, audience, subject, policy, stream, status, created_at, created_by)
+    sql`INSERT INTO signal_sources (org_id, id, type, issuer, jwks_url, audience, subject, policy, stream, status, poll_url, credentials, poll_due_at, created_at, created_by)
       SELECT ${store.org}, ${id}, ${type}, ${issuer}, ${jwksUrl}, ${audience ?? null}, ${subject},
-        ${JSON.stringify(policy)}, ${stream ? JSON.stringify(stream) : null}, ${status ?? null}, ${store.now}, ${by}`,
+        ${JSON.stringify(policy)}, ${stream ? JSON.stringify(stream) : null}, ${status ?? null},
+        ${poll?.url ?? null}, ${poll?.credentials ?? null}, ${poll ? store.now : null}, ${store.now}, ${by}`,
     count(store),
-    record(store, actor, { type: 'signals.added', targetId: id, details: { by, type, issuer, jwksUrl, subject } }),
+    record(store, actor, {
+      type: 'signals.added',
+      targetId: id,
+      details: { by, type, issuer, jwksUrl, subject, ...(poll && { poll: poll.url }) },
+    }),
   );
 }
 
@@ -121,7 +166,38 @@ export async function deleteSource(store: OrgStore, id: string, by: string, acto
   return sourceOf(results[1]![0]!);
 }
 
-/** The source that a signal came by was removed: the signal counts for nothing. */
+/**
+ * Pauses the source, or goes on with it.
+ *
+ * @param credentials what opens its poll from now on, encrypted; absent: as before.
+ * @throws Unmet `signal_source`: there is no such source.
+ */
+export async function switchSource(
+  store: OrgStore,
+  id: string,
+  { isPaused, credentials }: { readonly isPaused: boolean; readonly credentials?: string | undefined },
+  by: string,
+  actor: Actor,
+): Promise<SignalSource> {
+  const results = await store.write(
+    expect('signal_source', sql`EXISTS (SELECT 1 FROM signal_sources WHERE ${one(store, id)})`),
+    count(store),
+    record(store, actor, {
+      type: isPaused ? 'signals.paused' : 'signals.resumed',
+      targetId: id,
+      details: { by, ...(credentials !== undefined && { credentials: 'replaced' }) },
+    }),
+    isPaused
+      ? sql`UPDATE signal_sources SET paused_at = ifnull(paused_at, ${store.now}), poll_due_at = NULL WHERE ${one(store, id)}`
+      : sql`UPDATE signal_sources SET paused_at = NULL, credentials = ifnull(${credentials ?? null}, credentials),
+          poll_due_at = iif(poll_url IS NULL, NULL, ${store.now}), poll_failures = 0, poll_failing_since = NULL, poll_error = NULL
+        WHERE ${one(store, id)}`,
+    sql`SELECT * FROM signal_sources WHERE ${one(store, id)}`,
+  );
+  return sourceOf(results.at(-1)![0]!);
+}
+
+/** The source that a signal came by was removed or paused: the signal counts for nothing. */
 export class SourceGone extends Error {}
 
 /** What a batch changes of its source. */
@@ -131,7 +207,7 @@ export interface Noted {
 }
 
 /**
- * The same store, for what one signal asks for. Each batch makes sure that the source is still there. The first write that
+ * The same store, for what one signal asks for. Each batch makes sure that the source is there and not paused. The first write that
  * succeeds uses the signal up, so that it acts once, whatever its sender repeats.
  *
  * @throws (its batches) SourceGone. Taken (`assertions.…`): the signal was used up. Unmet `signal_source`.
@@ -142,12 +218,12 @@ export function receiving(
   once: Once,
   { verified, status }: Noted = {},
 ): OrgStore {
-  const isThere = sql`EXISTS (SELECT 1 FROM signal_sources WHERE ${one(store, id)})`;
+  const isThere = sql`EXISTS (SELECT 1 FROM signal_sources WHERE ${one(store, id)} AND paused_at IS NULL)`;
   let isUsed = false;
   return store.seat(async (kind, statements) => {
     if (kind === 'read') {
       const [found, ...rows] = await store.read(sql`SELECT ${isThere} AS there`, ...statements);
-      if (found![0]!['there'] !== 1) throw new SourceGone('the source was removed');
+      if (found![0]!['there'] !== 1) throw new SourceGone('the source was removed or paused');
       return rows;
     }
     const leading = [

@@ -649,11 +649,27 @@ export const signalSources = sqliteTable(
     lastSignalAt: integer('last_signal_at'),
     createdAt: integer('created_at').notNull(),
     createdBy: text('created_by').notNull(),
+    /** When an operator paused it: its signals wait at the sender. */
+    pausedAt: integer('paused_at'),
+    /** Of a stream that is polled (RFC 8936): where. */
+    pollUrl: text('poll_url'),
+    /** What opens it, encrypted under WEBHOOK_KEY (src/credentials/sealed-secret.ts). */
+    credentials: text('credentials'),
+    /** When the cron reminds the org's coordinator to poll; after a failure, not polled before then. */
+    pollDueAt: integer('poll_due_at'),
+    /** The last poll that was answered, to a few minutes. */
+    polledAt: integer('polled_at'),
+    pollFailures: integer('poll_failures').notNull().default(0),
+    pollFailingSince: integer('poll_failing_since'),
+    /** A sentence of ours. */
+    pollError: text('poll_error'),
   },
   (t) => [
     primaryKey({ columns: [t.orgId, t.id] }),
     // The issuer of a token says which source it is of.
     uniqueIndex('signal_sources_issuer').on(t.orgId, t.type, t.issuer),
+    // For the cron: which are due.
+    index('signal_sources_due').on(t.pollDueAt).where(sql`poll_due_at IS NOT NULL`),
   ],
 );
 

@@ -287,7 +287,7 @@ describe('a token that is not good', () => {
     [
       'from ten minutes ahead',
       'invalid_request',
-      'time',
+      'clock',
       () => setOf(transmitter, uri, {}, { ...about(), iat: seconds() + 600 }),
     ],
     ['expired', 'invalid_request', 'expired', () => setOf(transmitter, uri, {}, { ...about(), exp: seconds() - 600 })],

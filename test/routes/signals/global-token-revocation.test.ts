@@ -19,6 +19,7 @@ import {
   refusedSignals,
   type Sender,
   seconds,
+  startTransmitter,
   UNKNOWN_ENDPOINT,
 } from '../../support/signals';
 
@@ -235,7 +236,7 @@ describe('a token that is not good', () => {
     ['good for a day', 'time', () => logoutToken(okta, { exp: seconds() + 86_400 })],
     [
       'by a clock that is ten minutes ahead',
-      'time',
+      'clock',
       () => logoutToken(okta, { iat: seconds() + 600, nbf: seconds() + 600, exp: seconds() + 900 }),
     ],
     [
@@ -440,17 +441,32 @@ describe('many signals at once', () => {
   });
 });
 
+/** An issuer with metadata, at one of its well-known addresses. */
+async function publishing(
+  metadata: (issuer: string) => object | undefined,
+  at = 'GET /.well-known/openid-configuration',
+) {
+  const transmitter = await startTransmitter();
+  transmitter.answer = (request) => {
+    const found = request === at ? metadata(transmitter.issuer) : undefined;
+    return found ? Response.json(found) : new Response(null, { status: 404 });
+  };
+  return transmitter;
+}
+
 describe('a source', () => {
-  it('is listed with what is entered in the identity provider, and without a jwksUrl has Okta’s', async () => {
-    const body = { type: 'global-token-revocation', issuer: 'https://acme.okta.com' };
+  it('is listed with what is entered in the identity provider, and without a jwksUrl has what the issuer publishes', async () => {
+    const { issuer } = await publishing((own) => ({ issuer: own, jwks_uri: `${own}/oauth2/v1/keys` }));
+    const body = { type: 'global-token-revocation', issuer };
     const added = await admin('POST', `/orgs/${idp.slug}/signals`, { body, headers: { 'X-Admin-By': 'grace' } });
     expect(added.body).toEqual({
       id: expect.stringMatching(/^[0-9A-Za-z]{12}$/),
       type: 'global-token-revocation',
-      issuer: 'https://acme.okta.com',
-      jwksUrl: 'https://acme.okta.com/oauth2/v1/keys',
+      issuer,
+      jwksUrl: `${issuer}/oauth2/v1/keys`,
       subject: 'externalId',
       endpoint: `${BASE}/signals/${idp.orgId}/global-token-revocation`,
+      pausedAt: null,
       lastSignalAt: null,
       createdAt: expect.any(String),
       createdBy: 'grace',
@@ -459,6 +475,52 @@ describe('a source', () => {
     expect(listed.map(({ id }: { id: string }) => id)).toEqual([okta.id, added.body.id]);
     expect((await journal(idp.orgId)).at(-1)).toMatchObject({ type: 'signals.added', target_id: added.body.id });
     expect((await admin('POST', `/orgs/${idp.slug}/signals`, { body })).status).toBe(409);
+  });
+
+  it.each<[string, (issuer: string) => object | undefined]>([
+    ['nothing', () => undefined],
+    ['of another issuer', () => ({ issuer: 'https://other.test', jwks_uri: 'https://other.test/keys' })],
+    ['without keys', (issuer) => ({ issuer })],
+    ['with keys inside', (issuer) => ({ issuer, jwks_uri: 'https://10.0.0.1/keys' })],
+  ])('is refused where its issuer publishes %s and no jwksUrl is entered', async (_, metadata) => {
+    const { issuer } = await publishing(metadata);
+    const body = { type: 'global-token-revocation', issuer };
+    const answer = await admin('POST', `/orgs/${idp.slug}/signals`, { body });
+    expect([answer.status, answer.body.detail]).toEqual([409, expect.stringMatching(/^issuer: .* enter jwksUrl/)]);
+  });
+
+  it('has the keys that the metadata of an authorization server names, where there is none of OpenID Connect', async () => {
+    const { issuer } = await publishing(
+      (own) => ({ issuer: `${own}/tenant`, jwks_uri: `${own}/keys` }),
+      'GET /.well-known/oauth-authorization-server/tenant',
+    );
+    const body = { type: 'global-token-revocation', issuer: `${issuer}/tenant` };
+    const answer = await admin('POST', `/orgs/${idp.slug}/signals`, { body });
+    expect([answer.status, answer.body.jwksUrl]).toEqual([201, `${issuer}/keys`]);
+  });
+
+  it('that is paused gets 503 for its signals, and is heard again once it goes on', async () => {
+    expect((await logout(okta, issSub(okta, '00uAda'))).status).toBe(204);
+    const before = await notBefore(ada);
+    const change = (verb: string) => admin('POST', `/orgs/${idp.slug}/signals/${okta.id}/${verb}`, { body: {} });
+    expect((await change('pause')).body.pausedAt).toEqual(expect.any(String));
+    const refused = await logout(okta, issSub(okta, '00uAda'));
+    expect([refused.status, refused.headers.get('Retry-After')]).toEqual([503, '300']);
+    expect(await notBefore(ada)).toBe(before);
+    expect(await refusedSignals(idp)).toEqual({ paused: 1 });
+    expect((await change('resume')).body.pausedAt).toBeNull();
+    expect((await logout(okta, issSub(okta, '00uAda'))).status).toBe(204);
+    expect((await journal(idp.orgId)).map(({ type }) => type)).toEqual(
+      expect.arrayContaining(['signals.paused', 'signals.resumed']),
+    );
+  });
+
+  it('that another isolate has paused is not heard from its next signal on', async () => {
+    await logout(okta, issSub(okta, '00uAda'));
+    await env.DB.prepare('UPDATE signal_sources SET paused_at = 1 WHERE id = ?').bind(okta.id).run();
+    for (const sub of ['00uAda', 'nobody']) expect((await logout(okta, issSub(okta, sub))).status).toBe(503);
+    await env.DB.prepare('UPDATE signal_sources SET paused_at = NULL WHERE id = ?').bind(okta.id).run();
+    expect((await logout(okta, issSub(okta, '00uAda'))).status).toBe(204);
   });
 
   it.each([

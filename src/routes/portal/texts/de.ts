@@ -344,6 +344,32 @@ export const de: Texts = {
       `Seit ${now} Tagen hat sich nichts geändert. Sonst ändert sich mindestens alle ${usual} Tage etwas. Sehen Sie nach, ob die Provisionierung noch läuft.`,
   },
 
+  signals: {
+    title: 'Abmeldesignale',
+    kind: 'Art',
+    kinds: { 'global-token-revocation': 'Universal Logout', ssf: 'Shared Signals' },
+    states: {
+      works: 'funktioniert',
+      waiting: 'noch kein Signal',
+      unverified: 'noch nicht bestätigt',
+      paused: 'angehalten',
+      failed: 'funktioniert nicht',
+    },
+    verified: 'Bestätigt',
+    last: 'Letztes Signal',
+    refused: 'Ein Signal wurde nicht ausgeführt',
+    help: {
+      clock: () => 'Seine Zeit ist falsch. Stellen Sie die Uhr des Absenders.',
+      keys: (contact) => `Seine Unterschrift war nicht prüfbar. Wenn das so bleibt, wenden Sie sich an ${contact}.`,
+      address: () =>
+        'Es war für eine andere Adresse. Tragen Sie den Endpunkt genau so ein, wie Sie ihn erhalten haben.',
+      person: () => 'Es nennt jemanden, den es hier nicht gibt. Weisen Sie die Person im Identity-Provider zu.',
+      naming: () =>
+        'Es nennt Personen auf unbekannte Art. Wählen Sie als Subject-Format Issuer und Subject oder die E-Mail-Adresse.',
+      other: (contact) => `Wenden Sie sich an ${contact}.`,
+    },
+  },
+
   people: {
     lead: 'Alle, die Ihr Identity-Provider angelegt hat oder die das Produkt schon vorher hatte.',
     search: 'Benutzername, Name oder E-Mail-Adresse',
@@ -465,6 +491,8 @@ export const de: Texts = {
     'domain.lost': 'Domain nicht mehr bewiesen',
     'domain.removed': 'Domain entfernt',
     'signals.added': 'Quelle von Abmeldesignalen hinzugefügt',
+    'signals.paused': 'Quelle von Abmeldesignalen angehalten',
+    'signals.resumed': 'Quelle von Abmeldesignalen läuft wieder',
     'signals.removed': 'Quelle von Abmeldesignalen entfernt',
     'schema.added': 'Attribute hinzugefügt',
     'schema.changed': 'Attribute geändert',
@@ -497,6 +525,7 @@ export const de: Texts = {
       'org.*': 'Einstellungen',
       'portal.*': 'Portal-Links',
       'domain.*': 'Domains',
+      'signals.*': 'Quellen von Abmeldesignalen',
     },
     span: 'Zeit',
     days: (n) => (n === 1 ? 'Letzter Tag' : `Letzte ${n} Tage`),

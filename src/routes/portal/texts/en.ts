@@ -350,6 +350,32 @@ export const en = {
       `Nothing has changed for ${now} days. Usually something changes at least every ${usual} days. See whether provisioning still runs.`,
   },
 
+  signals: {
+    title: 'Sign-out signals',
+    kind: 'Kind',
+    kinds: { 'global-token-revocation': 'Universal Logout', ssf: 'Shared signals' },
+    states: {
+      works: 'works',
+      waiting: 'no signal yet',
+      unverified: 'not verified yet',
+      paused: 'paused',
+      failed: 'does not work',
+    },
+    verified: 'Verified',
+    last: 'Last signal',
+    refused: 'A signal was not carried out',
+    help: {
+      clock: (_contact: string) => 'its time is wrong. Set the clock of the sender.',
+      keys: (contact: string) => `its signature could not be checked. If this goes on, contact ${contact}.`,
+      address: (_contact: string) =>
+        'it was made for another address. Enter the endpoint exactly as you were given it.',
+      person: (_contact: string) => 'it names a person who is not here. Assign the person in your identity provider.',
+      naming: (_contact: string) =>
+        'it names people in an unknown way. Choose issuer and subject, or the e-mail address, as the subject format.',
+      other: (contact: string) => `contact ${contact}.`,
+    },
+  },
+
   people: {
     lead: 'All people: those from your identity provider, and those that the product had before.',
     search: 'User name, name or e-mail address',
@@ -472,6 +498,8 @@ export const en = {
     'domain.lost': 'Domain not proved any more',
     'domain.removed': 'Domain removed',
     'signals.added': 'Source of sign-out signals added',
+    'signals.paused': 'Source of sign-out signals paused',
+    'signals.resumed': 'Source of sign-out signals goes on',
     'signals.removed': 'Source of sign-out signals removed',
     'schema.added': 'Attributes added',
     'schema.changed': 'Attributes changed',
@@ -504,6 +532,7 @@ export const en = {
       'org.*': 'Settings',
       'portal.*': 'Portal links',
       'domain.*': 'Domains',
+      'signals.*': 'Sources of sign-out signals',
     },
     span: 'Time',
     days: (n: number) => (n === 1 ? 'Last day' : `Last ${n} days`),

@@ -31,6 +31,7 @@ function show({
   pending,
   held,
   credentials,
+  signals = [],
   advice,
 }) {
   const all = { operation: 'all', ...requests };
@@ -67,6 +68,17 @@ function show({
         `${it.ageDays} days`,
         minute(it.graceUntil ?? it.validUntil) ?? 'never',
         minute(it.lastUsedAt) ?? 'never',
+      ]),
+    ),
+    ...table(
+      'Sources of signals',
+      ['ISSUER', 'TYPE', 'STATE', 'VERIFIED', 'LAST SIGNAL'],
+      signals.map((it) => [
+        it.issuer,
+        it.type === 'ssf' ? (it.poll ? 'shared, polled' : 'shared, pushed') : 'Universal Logout',
+        it.pausedAt ? 'paused' : it.poll?.failures ? 'poll fails' : (it.status ?? '-'),
+        it.type === 'ssf' ? (minute(it.verifiedAt) ?? 'never') : '-',
+        minute(it.lastSignalAt) ?? 'never',
       ]),
     ),
     ...table(

@@ -26,6 +26,7 @@ export interface Step {
 export function stepOfRefusal({ reason, hint }: Refusal): 'test' | Deed | undefined {
   if (reason === 'seats' || reason === 'storage') return 'person';
   if (reason === 'protected' || reason === 'brake') return 'deactivation';
+  if (reason === 'signal') return undefined; // not of SCIM: the connection works
   if (reason !== 'request') return 'test';
   const [method = '', resource = '', status = ''] = hint.split(' ');
   if (method === 'GET' && status === '404') return undefined;

@@ -10,6 +10,7 @@ import { clientName, contactOf, Fault, providerOf } from './faults';
 import { type Page, pathOf, render } from './layout';
 import { Badge, Card, Facts, Note, Time } from './parts';
 import { Obstacle } from './set-up';
+import { needCare, SignalSources } from './signal-sources';
 import { may, orgOf, type PortalApp } from './visit';
 
 /** Refused requests of the last days that are told here. */
@@ -130,6 +131,7 @@ overview.get('/', async (c) => {
         <Figure n={String(tenant.groupCount)} text={words.groups} href={pathOf(slug, 'groups')} />
         {seats !== undefined && <Figure n={`${tenant.activeUserCount} / ${seats}`} text={words.seats} />}
       </div>
+      <SignalSources visit={visit} sources={health.signals} refusals={refusals} settings={settings} />
       <div class="stack tight" id="warnings" data-live>
         {warnings.map((warning) => (
           <Note mark="warn">{warning}</Note>
@@ -139,7 +141,9 @@ overview.get('/', async (c) => {
             <Fault visit={visit} refusal={refusal} settings={settings} />
           </Note>
         ))}
-        {isOn && latest && warnings.length + faults.length === 0 && <Note mark="works">{words.fine}</Note>}
+        {isOn && latest && warnings.length + faults.length === 0 && !needCare(health.signals, refusals) && (
+          <Note mark="works">{words.fine}</Note>
+        )}
       </div>
     </>,
   );

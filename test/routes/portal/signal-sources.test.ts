@@ -1,0 +1,70 @@
+/** What the customer's administrator sees of the sources of signals: their state, the last signal, what to do. */
+import { env } from 'cloudflare:workers';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { admin, type Idp, newIdp } from '../../support/client';
+import { textOf, type Visitor, visit } from '../../support/portal';
+import {
+  issSub,
+  logout,
+  logoutToken,
+  newSender,
+  postLogout,
+  refusedSignals,
+  type Sender,
+  seconds,
+} from '../../support/signals';
+
+let idp: Idp;
+let okta: Sender;
+let bob: Visitor;
+let n = 0;
+beforeEach(async () => {
+  idp = await newIdp(`portal-signals-${++n}`);
+  await idp.user('ada', { externalId: '00uAda' });
+  okta = await newSender(idp);
+  bob = await visit(idp.slug, { contact: 'it@acme.com' });
+});
+afterEach(() => vi.restoreAllMocks());
+
+const show = async (path = '') => textOf((await bob.page(path)).text);
+const change = (column: string, value: unknown) =>
+  env.DB.prepare(`UPDATE signal_sources SET ${column} = ? WHERE id = ?`).bind(value, okta.id).run();
+
+describe('the overview', () => {
+  it('tells of each source whether it works, and when it was last heard', async () => {
+    expect(await show()).toContain(`${okta.issuer} no signal yet`);
+    await logout(okta, issSub(okta, '00uAda'));
+    expect(await show()).toMatch(new RegExp(`${okta.issuer} works Kind Universal Logout Last signal just now`, 'i'));
+    await change('paused_at', 1);
+    expect(await show()).toContain(`${okta.issuer} paused`);
+  });
+
+  it('says nothing of signals where there is no source', async () => {
+    await admin('DELETE', `/orgs/${idp.slug}/signals/${okta.id}`, { body: {} });
+    expect(await show()).not.toContain('Sign-out signals');
+  });
+
+  it.each<[string, () => Promise<unknown>, RegExp]>([
+    [
+      'whose clock is wrong',
+      async () => postLogout(okta.endpoint, await logoutToken(okta, { iat: seconds() + 600 }), issSub(okta, '00uAda')),
+      /A signal was not carried out just now : its time is wrong\. Set the clock of the sender\./,
+    ],
+    [
+      'that names a person who is not here',
+      () => logout(okta, issSub(okta, 'nobody')),
+      /not carried out just now : it names a person who is not here\. Assign the person/,
+    ],
+  ])('says what to do about a signal %s, and leaves the SCIM connection out of it', async (_, send, says) => {
+    await send();
+    await vi.waitFor(async () => expect(Object.keys(await refusedSignals(idp))).toHaveLength(1));
+    const page = await show();
+    expect(page).toMatch(says);
+    expect(page).not.toContain('sent a signal that was not carried out');
+    expect(page).not.toContain('Everything works');
+  });
+});
+
+it('the activity can be narrowed to sources of signals', async () => {
+  expect(await show('/activity?type=signals.*')).toContain('Source of sign-out signals added');
+});

@@ -518,7 +518,6 @@ export const de: Texts = {
       'basic.*': 'Passwörter',
       'client.*': 'OAuth-Clients',
       'brake.*': 'Angehaltene Deaktivierungen',
-      'signals.*': 'Abmelde-Signale',
       'webhook.*': 'Webhooks',
       'schema.*': 'Attribute',
       'scim.*': 'SCIM an und aus',

@@ -525,7 +525,6 @@ export const en = {
       'basic.*': 'Passwords',
       'client.*': 'OAuth clients',
       'brake.*': 'Held deactivations',
-      'signals.*': 'Sign-out signals',
       'webhook.*': 'Webhooks',
       'schema.*': 'Attributes',
       'scim.*': 'SCIM on and off',

@@ -36,7 +36,8 @@ import { databaseOf, isSpread } from './store/d1/databases';
 import { type Publication, pendingPublications, readPublication, settle, WHOLE_ORG } from './store/journal/outbox';
 import { OLD_COPY } from './store/operations/moves';
 import { type OrgStore, openStore } from './store/org/open';
-import { Deliveries } from './webhooks/deliveries';
+import { Deliveries, type Holder, Places, SENDING_AT_ONCE } from './webhooks/deliveries';
+import { webhookKind } from './webhooks/lines';
 
 /** KV takes one write per second and key; a second one sooner may be refused (Cloudflare, «KV limits»). */
 const KEY_INTERVAL = 1_000;
@@ -97,17 +98,25 @@ export class OrgCoordinator extends DurableObject<Env> {
     tryLater: () => this.#retryLater(),
   }));
 
-  readonly #deliveries = new Deliveries(() => ({
-    orgId: this.#orgId,
-    databases: this.env,
-    sender: () => {
-      const { encryptionKeys, allowsLoopbackWebhooks } = settings(this.env);
-      const keys = encryptionKeys && 'keys' in encryptionKeys ? encryptionKeys.keys : [];
-      return { keys, allowsLoopback: allowsLoopbackWebhooks };
-    },
+  /** All that sends shares them: what is left of the invocation's connections is for KV. */
+  readonly #places = new Places(SENDING_AT_ONCE);
+  readonly #holder: Holder = {
     later: (work) => this.ctx.waitUntil(work),
     wakeAt: (at) => this.#wakeAt(at),
-  }));
+  };
+  readonly #deliveries = new Deliveries(
+    this.#holder,
+    webhookKind(
+      this.env,
+      () => this.#orgId,
+      () => {
+        const { encryptionKeys, allowsLoopbackWebhooks } = settings(this.env);
+        const keys = encryptionKeys && 'keys' in encryptionKeys ? encryptionKeys.keys : [];
+        return { keys, allowsLoopback: allowsLoopbackWebhooks };
+      },
+    ),
+    this.#places,
+  );
 
   readonly #polls = new Polls(() => {
     const { encryptionKeys, allowsLoopbackJwks } = settings(this.env);

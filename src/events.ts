@@ -15,6 +15,7 @@ export type EventType =
   | 'scim.disabled'
   | CredentialEvent
   | `signals.${'added' | 'paused' | 'resumed' | 'removed'}`
+  | ReceiverEvent
   | GrantEvent
   | ClientEvent
   | 'user.created'
@@ -66,6 +67,11 @@ export type ClientEvent = `client.${'created' | 'deleted' | 'given' | 'returned'
 /** Of endpoints that the org's events are posted to; `failing` and `gone` are why the service itself disables one. */
 export type WebhookEvent = `webhook.${'added' | 'removed' | 'rotated' | 'disabled' | 'enabled' | 'replayed'}`;
 
+/** Of programs that receive signals of the org, and of what they are sent (docs/signals-out.md). */
+export type ReceiverEvent =
+  | `signals.receiver_${'added' | 'removed' | 'rotated' | 'disabled' | 'enabled'}`
+  | `signals.stream_${'created' | 'changed' | 'deleted' | 'paused'}`;
+
 /**
  * Of an authorization code grant: the operator made an approval code; a person approved the client with it; the client
  * redeemed its code, refreshed its tokens, or used again what is good once, which ended them all.
@@ -99,7 +105,7 @@ export type Changed =
 /** Who did it. The credential itself is noted by the store. */
 export interface Actor {
   /** `idp`, `client:` and the id of an OAuth client, `admin:` and the label that the operator gave, `signal:` and the
-   * issuer of a signal, or `service`: the cron. */
+   * issuer of a signal, `receiver:` and the name of a receiver of signals, or `service`: the cron. */
   readonly name: string;
   readonly requestId: string;
   /** User-Agent, cut: tells one IdP's client from another's. */

@@ -10,7 +10,9 @@ export type Purpose =
   /** What opens the API of a transmitter of signals. */
   | 'transmitter credentials'
   /** The private keys that sign what this service transmits. */
-  | 'signing keys';
+  | 'signing keys'
+  /** What opens the endpoint of a receiver of signals. */
+  | 'receiver credentials';
 
 const VERSION = 'v1.';
 const IV_BYTES = 12;

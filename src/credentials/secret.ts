@@ -1,6 +1,6 @@
 /**
  * A secret's life as text: made, recognised, hashed, masked. `<prefix>_<org id>_<secret and checksum>`: fixed prefixes that
- * secret scanners can look for, `\bscim(?:pw|cs|ac|at|rt|pl|ps|ht)?_[0-9A-Za-z]{12}_[0-9A-Za-z]{39}\b`.
+ * secret scanners can look for, `\bscim(?:pw|cs|ac|at|rt|pl|ps|ht|rs|ra)?_[0-9A-Za-z]{12}_[0-9A-Za-z]{39}\b`.
  */
 
 /** What each kind begins with. `oauth_code` is the authorization code of RFC 6749 §4.1.2. */
@@ -15,6 +15,9 @@ const PREFIXES = {
   portal_session: 'scimps',
   // An application's: of no org, so that random letters stand in the place of an org's id.
   host: 'scimht',
+  // Of a receiver of signals: of no org, too.
+  receiver: 'scimrs',
+  receiver_access: 'scimra',
 } as const;
 
 export type SecretKind = keyof typeof PREFIXES;

@@ -1,7 +1,7 @@
 /** Promise 6: whatever is done through whichever door, its event tells by whom, to whom, in which request, and what it was before. */
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { EventType, PeopleEvent, PortalEvent, WebhookEvent } from '../../src/events';
+import type { EventType, PeopleEvent, PortalEvent, ReceiverEvent, WebhookEvent } from '../../src/events';
 import { type Answer, admin, type Idp, idpOf, newIdp } from '../support/client';
 import { journal } from '../support/database';
 import { post, type TestClient, tokenOf } from '../support/oauth';
@@ -25,7 +25,8 @@ type Elsewhere =
   | 'user.signal_received'
   | `org.${'exported' | 'imported' | 'move_started' | 'moved' | 'move_cancelled'}`
   | 'schema.cleared'
-  | WebhookEvent;
+  | WebhookEvent
+  | ReceiverEvent;
 
 /** What the details of each event have. A type that is new has to be added here, and done below. */
 const TELLS: Record<Exclude<EventType, Elsewhere>, readonly string[]> = {

@@ -61,7 +61,14 @@ describe('the tables', () => {
       'removals',
       'schemas',
       'shards',
+      'signal_exclusions',
+      'signal_lines',
+      'signal_receiver_orgs',
+      'signal_receiver_tokens',
+      'signal_receivers',
       'signal_sources',
+      'signal_streams',
+      'signing_keys',
       'traffic',
       'user_emails',
       'users',
@@ -70,9 +77,17 @@ describe('the tables', () => {
     ]);
   });
 
-  it('all have org_id, but for the orgs themselves, and the tokens of applications that serve several', async () => {
+  it('all have org_id, but for the orgs themselves, and what is of programs that serve several', async () => {
     const without = (await tables()).filter(({ columns }) => !columns.includes('org_id'));
-    expect(without.map(({ name }) => name)).toEqual(['host_tokens', 'orgs', 'shards']);
+    expect(without.map(({ name }) => name)).toEqual([
+      'host_tokens',
+      'orgs',
+      'shards',
+      'signal_receiver_tokens',
+      'signal_receivers',
+      'signal_streams',
+      'signing_keys',
+    ]);
   });
 
   it('have keys and indexes that begin with org_id, but for the hash that says which org a credential is of', async () => {
@@ -88,7 +103,7 @@ describe('the tables', () => {
     }
     // The ids of credentials are random, and nobody is asked for them by id alone but the row that was just written. What
     // is found by its age alone is found by the cron, for all orgs. A domain says which orgs somebody may be of. An endpoint may be
-    // of all orgs, and operators name it by its random id.
+    // of all orgs, and operators name it by its random id. A stream of signals may be of all orgs, too.
     expect(others.sort()).toEqual([
       'assertions: valid_until',
       'attribute_counts: day',
@@ -103,6 +118,10 @@ describe('the tables', () => {
       'portal_sessions: expires_at',
       'refusals: day',
       'removals: turn',
+      'signal_exclusions: stream_id, org_id, user_id',
+      'signal_lines: due_at',
+      'signal_lines: stream_id, due_at',
+      'signal_receiver_orgs: receiver_id, org_id',
       'signal_sources: poll_due_at',
       'traffic: day',
       'webhook_lines: due_at',

@@ -44,6 +44,11 @@ export type Expectation =
   | 'signal_sources'
   | 'webhooks'
   | 'webhook_line'
+  | 'receiver'
+  | 'signal_stream'
+  | 'signal_streams'
+  | 'signal_receivers'
+  | 'signing_key'
   // Of an org among several databases (homes.ts).
   | 'slug'
   | 'here'

@@ -673,6 +673,162 @@ export const signalSources = sqliteTable(
   ],
 );
 
+/**
+ * Who receives our signals (docs/signals-out.md): a program with client credentials, of some orgs or of all. It is of no
+ * org. WITHOUT ROWID in the migration.
+ */
+export const signalReceivers = sqliteTable(
+  'signal_receivers',
+  {
+    /** The client id. */
+    id: text('id').primaryKey(),
+    /** What operators call it. */
+    name: text('name').notNull(),
+    /** 1: of every org, those to come as well; 0: of those in `signal_receiver_orgs`. */
+    allOrgs: integer('all_orgs').notNull(),
+    /** The `aud` of what it is sent. */
+    audience: text('audience').notNull(),
+    algorithm: text('algorithm', { enum: ['RS256', 'ES256'] }).notNull(),
+    /** SHA-256 of the secret, hexadecimal. */
+    hash: text('hash').notNull(),
+    mask: text('mask').notNull(),
+    /** The secret before it: good until this instant. */
+    previousHash: text('previous_hash'),
+    previousUntil: integer('previous_until'),
+    createdAt: integer('created_at').notNull(),
+    createdBy: text('created_by').notNull(),
+    /** The operator has switched it off. */
+    disabledAt: integer('disabled_at'),
+  },
+  (t) => [uniqueIndex('signal_receivers_name').on(t.name)],
+);
+
+/** Which orgs a receiver is limited to. Goes with either. WITHOUT ROWID in the migration. */
+export const signalReceiverOrgs = sqliteTable(
+  'signal_receiver_orgs',
+  { orgId: text('org_id').notNull(), receiverId: text('receiver_id').notNull() },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.receiverId] }),
+    index('signal_receiver_orgs_receiver').on(t.receiverId, t.orgId),
+  ],
+);
+
+/** Access tokens of receivers: good for minutes. WITHOUT ROWID in the migration. */
+export const signalReceiverTokens = sqliteTable(
+  'signal_receiver_tokens',
+  {
+    /** SHA-256 of the token, hexadecimal. */
+    hash: text('hash').primaryKey(),
+    receiverId: text('receiver_id').notNull(),
+    /** JSON: `ssf.read`, `ssf.manage`. */
+    scopes: text('scopes').notNull(),
+    validUntil: integer('valid_until').notNull(),
+  },
+  (t) => [index('signal_receiver_tokens_receiver').on(t.receiverId, t.validUntil)],
+);
+
+/** What a receiver wants to be sent, and how (SSF 1.0 §8). WITHOUT ROWID in the migration. */
+export const signalStreams = sqliteTable(
+  'signal_streams',
+  {
+    id: text('id').primaryKey(),
+    receiverId: text('receiver_id').notNull(),
+    /** The `iss` of what is sent: our address when the stream was made. */
+    issuer: text('issuer').notNull(),
+    method: text('method', { enum: ['push', 'poll'] }).notNull(),
+    /** Of a stream that pushes. */
+    endpointUrl: text('endpoint_url'),
+    /** Of a stream that pushes, encrypted under WEBHOOK_KEY: the header Authorization of what is pushed. */
+    authorization: text('authorization'),
+    /** JSON: URIs that the receiver asked for; absent: all. */
+    eventsRequested: text('events_requested'),
+    description: text('description'),
+    status: text('status', { enum: ['enabled', 'paused', 'disabled'] }).notNull(),
+    /** Why it is paused or disabled, as whoever did that says. */
+    reason: text('reason'),
+    /** JSON: events of the stream itself that are to be sent, at most two (verification, stream-updated). */
+    control: text('control').notNull().default('[]'),
+    /** Of a stream that pushes: when they are tried next; absent: there are none. */
+    controlDueAt: integer('control_due_at'),
+    /** When its verification was last asked for, and sent. */
+    verificationAt: integer('verification_at'),
+    verifiedAt: integer('verified_at'),
+    /** Tokens that the receiver said it cannot read, and what it said of the last one. */
+    refused: integer('refused').notNull().default(0),
+    lastRefusal: text('last_refusal'),
+    /** When it last asked for tokens. */
+    polledAt: integer('polled_at'),
+    createdAt: integer('created_at').notNull(),
+  },
+  (t) => [
+    index('signal_streams_receiver').on(t.receiverId, t.createdAt),
+    index('signal_streams_control').on(t.controlDueAt).where(sql`control_due_at IS NOT NULL`),
+  ],
+);
+
+/**
+ * How far one stream is in the journal of one org. Triggers make the lines and say when one is due (migration 0029).
+ * WITHOUT ROWID in the migration.
+ */
+export const signalLines = sqliteTable(
+  'signal_lines',
+  {
+    orgId: text('org_id').notNull(),
+    streamId: text('stream_id').notNull(),
+    /** Everything up to here is delivered, or was not asked for: 4096 × the number of the event + which of its tokens. */
+    place: integer('place').notNull(),
+    /** 1: the coordinator of the org pushes; 0: the receiver polls. */
+    pushes: integer('pushes').notNull(),
+    /** 1: the stream is enabled, and so is its receiver. */
+    isOpen: integer('is_open').notNull(),
+    /** There may be more to deliver, not before this instant; absent: nothing. */
+    dueAt: integer('due_at'),
+    /** JSON, of a poll: the places that were handed out and are not acknowledged, and up to where that was everything. */
+    handedOut: text('handed_out'),
+    failures: integer('failures').notNull().default(0),
+    failingSince: integer('failing_since'),
+    lastError: text('last_error'),
+    deliveredAt: integer('delivered_at'),
+    /** Events up to this one were gone by their age before all of them were delivered. */
+    lostThrough: integer('lost_through'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.streamId] }),
+    index('signal_lines_stream').on(t.streamId, t.dueAt),
+    index('signal_lines_due').on(t.dueAt).where(sql`due_at IS NOT NULL AND pushes = 1`),
+  ],
+);
+
+/** Users whom a stream leaves out, because its receiver removed them (SSF 1.0 §8.1.3). WITHOUT ROWID in the migration. */
+export const signalExclusions = sqliteTable(
+  'signal_exclusions',
+  { orgId: text('org_id').notNull(), streamId: text('stream_id').notNull(), userId: text('user_id').notNull() },
+  (t) => [
+    primaryKey({ columns: [t.orgId, t.streamId, t.userId] }),
+    index('signal_exclusions_stream').on(t.streamId, t.orgId, t.userId),
+  ],
+);
+
+/** The keys that sign what this service transmits. WITHOUT ROWID in the migration. */
+export const signingKeys = sqliteTable(
+  'signing_keys',
+  {
+    kid: text('kid').primaryKey(),
+    algorithm: text('algorithm', { enum: ['RS256', 'ES256'] }).notNull(),
+    /** `next` is published and signs nothing yet; `previous` is published until `retired_until`. */
+    state: text('state', { enum: ['next', 'current', 'previous'] }).notNull(),
+    /** JSON: the public key (RFC 7517). */
+    jwk: text('jwk').notNull(),
+    /** Encrypted under WEBHOOK_KEY: the private key, PKCS #8. */
+    privateKey: text('private_key').notNull(),
+    createdAt: integer('created_at').notNull(),
+    createdBy: text('created_by').notNull(),
+    retiredUntil: integer('retired_until'),
+  },
+  // One of each, whoever rotates at the same time.
+  (t) => [uniqueIndex('signing_keys_state').on(t.algorithm, t.state)],
+);
+
 /** How many the identity provider has deactivated or deleted of late, where the org has a limit on deactivations. WITHOUT ROWID in the migration. */
 export const brakeCounts = sqliteTable(
   'brake_counts',

@@ -137,6 +137,17 @@ export function recordBefore(store: OrgStore, actor: Actor, happenings: readonly
   );
 }
 
+/**
+ * The same event in several orgs, for what is of no org and concerns them. A batch of its own, for which no store is open.
+ *
+ * @param orgs a query for their `id`s. One that is being imported has no such event.
+ */
+export const recordInOrgs = (orgs: SQL, actor: Actor, now: number, { type, targetId, details }: EventDraft): SQL[] => [
+  sql`UPDATE orgs SET event_seq = event_seq + 1 WHERE id IN (${orgs}) AND importing IS NULL`,
+  sql`INSERT INTO ${COLUMNS} SELECT id, event_seq, ${now}, ${type}, ${actor.name}, NULL, ${targetId ?? null},
+    ${actor.requestId}, ${JSON.stringify(toldBy(actor, details))}, 0 FROM orgs WHERE id IN (${orgs}) AND importing IS NULL`,
+];
+
 /** Bytes of a whole resource that the event of its deletion keeps. */
 const MAX_BEFORE = 16_384;
 

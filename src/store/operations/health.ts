@@ -62,9 +62,34 @@ export interface Health {
   readonly pending: { readonly users: number; readonly since: number | undefined };
   /** Deactivations above the limit that wait for a decision. */
   readonly held: { readonly users: number; readonly since: number | undefined };
+  /** Streams that its events are told to (docs/signals-out.md), at most MAX_STREAMS_SHOWN of them. */
+  readonly streams: readonly OrgStream[];
   /** Webhooks that are disabled or whose latest message failed. */
   readonly webhooks: readonly FailingWebhook[];
 }
+
+/** A stream of signals, as one org sees it. */
+export interface OrgStream {
+  readonly id: string;
+  readonly receiver: string;
+  readonly method: 'push' | 'poll';
+  readonly status: string;
+  readonly reason: string | undefined;
+  readonly isReceiverDisabled: boolean;
+  /** There is something that was not delivered, or not acknowledged. */
+  readonly isBehind: boolean;
+  readonly failures: number;
+  readonly failingSince: number | undefined;
+  readonly lastError: string | undefined;
+  readonly deliveredAt: number | undefined;
+  readonly lostThrough: number | undefined;
+  /** When its receiver last polled, or when the stream was made. */
+  readonly polledAt: number;
+  readonly refused: number;
+  readonly lastRefusal: string | undefined;
+}
+
+const MAX_STREAMS_SHOWN = 50;
 
 export interface FailingWebhook {
   readonly id: string;
@@ -110,7 +135,7 @@ export async function readHealth(store: OrgStore): Promise<Health> {
   const today = Math.floor(store.now / DAY);
   const recent = sql`SELECT at, actor, type FROM events
     WHERE org_id = ${store.org} AND at >= ${(today - DAYS + 1) * DAY} ORDER BY at DESC LIMIT ${MAX_COUNTED}`;
-  const [clients, current, oauth, days, refusals, pending, requests, errors, held, webhooks, sources] =
+  const [clients, current, oauth, days, refusals, pending, requests, errors, held, webhooks, sources, streams] =
     await store.read(
       sql<{
         client: string;
@@ -152,6 +177,10 @@ export async function readHealth(store: OrgStore): Promise<Health> {
       >`SELECT w.id, w.url, ${LINE} FROM webhook_lines AS l JOIN webhooks AS w ON w.id = l.webhook_id
       WHERE l.org_id = ${store.org} AND (l.disabled_at IS NOT NULL OR l.failures > 0) ORDER BY w.id`,
       selectSources(store),
+      sql<Row>`SELECT s.id, r.name, s.method, s.status, s.reason, r.disabled_at, l.due_at, l.failures, l.failing_since,
+          l.last_error, l.delivered_at, l.lost_through, ifnull(s.polled_at, s.created_at) AS polled_at, s.refused, s.last_refusal
+        FROM signal_lines AS l JOIN signal_streams AS s ON s.id = l.stream_id JOIN signal_receivers AS r ON r.id = s.receiver_id
+        WHERE l.org_id = ${store.org} ORDER BY r.name, s.created_at, s.id LIMIT CAST(${MAX_STREAMS_SHOWN} AS INTEGER)`,
     );
   return {
     clients: clients.map(({ client, address, at }) => ({ client, address: orAbsent(address), at })),
@@ -170,8 +199,29 @@ export async function readHealth(store: OrgStore): Promise<Health> {
     held: waitingIn(held),
     webhooks: webhooks.map((row) => ({ ...lineOf(row), id: row.id, host: new URL(row.url).host })),
     signals: sourcesIn(sources),
+    streams: streams.map(streamOf),
   };
 }
+
+const optional = <T>(value: unknown) => (value as T | null) ?? undefined;
+
+const streamOf = (row: Row): OrgStream => ({
+  id: row['id'] as string,
+  receiver: row['name'] as string,
+  method: row['method'] as 'push' | 'poll',
+  status: row['status'] as string,
+  reason: optional<string>(row['reason']),
+  isReceiverDisabled: row['disabled_at'] !== null,
+  isBehind: row['due_at'] !== null,
+  failures: row['failures'] as number,
+  failingSince: optional<number>(row['failing_since']),
+  lastError: optional<string>(row['last_error']),
+  deliveredAt: optional<number>(row['delivered_at']),
+  lostThrough: optional<number>(row['lost_through']),
+  polledAt: row['polled_at'] as number,
+  refused: row['refused'] as number,
+  lastRefusal: optional<string>(row['last_refusal']),
+});
 
 const waitingIn = ([row]: readonly Waiting[]) => ({ users: row!.users, since: orAbsent(row!.since) });
 

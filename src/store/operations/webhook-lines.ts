@@ -46,12 +46,14 @@ export async function readPresentWebhook(
   return linesIn(rows!)[0]?.webhook;
 }
 
-/** Orgs with something to deliver, the longest wait first. */
+/** Orgs with something to deliver: messages of webhooks or tokens of signals. Those that have waited longest. */
 export async function orgsWithDueLines(databases: Databases, now: number, limit: number): Promise<string[]> {
   const found = await askEach(databases, async (db) => {
     const [rows] = await runBatch(db, [
-      sql`SELECT DISTINCT org_id FROM (SELECT org_id FROM webhook_lines WHERE due_at IS NOT NULL AND due_at <= ${now}
-        ORDER BY due_at LIMIT ${limit})`,
+      sql`SELECT org_id FROM (SELECT org_id FROM webhook_lines WHERE due_at IS NOT NULL AND due_at <= ${now}
+          ORDER BY due_at LIMIT ${limit})
+        UNION SELECT org_id FROM (SELECT org_id FROM signal_lines WHERE due_at IS NOT NULL AND pushes = 1 AND due_at <= ${now}
+          ORDER BY due_at LIMIT ${limit})`,
     ]);
     return rows!.map((row) => row['org_id'] as string);
   });

@@ -68,7 +68,8 @@ interface Variant {
 export const openStore = (databases: Databases, caller: Caller, now: number, variant?: Variant): OrgStore =>
   new OrgStore(databaseFor(databases, caller), caller, now, variant);
 
-const FOLLOWERS = 'EXISTS (SELECT 1 FROM webhook_lines AS l WHERE l.org_id = orgs.id AND l.disabled_at IS NULL)';
+const FOLLOWERS = `EXISTS (SELECT 1 FROM webhook_lines WHERE org_id = orgs.id AND disabled_at IS NULL
+  UNION ALL SELECT 1 FROM signal_lines WHERE org_id = orgs.id AND is_open AND pushes)`;
 const IS_FOLLOWED = sql.raw(`, ${FOLLOWERS} AS is_followed`);
 /** What the guard of a write finds, by whether a credential is presented and whether somebody wants to know of followers. */
 const GUARDED = [false, true].map((isPresented) =>
@@ -152,7 +153,7 @@ export class OrgStore {
     return this.#find(sql``);
   }
 
-  /** And, where somebody wants to know, whether the org's events are posted to an endpoint. */
+  /** And, where somebody wants to know, whether the org's events are posted or pushed to an endpoint. */
   get #lookupInWrite(): SQL<FoundRow> {
     return this.#find(this.variant.written ? IS_FOLLOWED : sql``);
   }

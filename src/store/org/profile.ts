@@ -1,5 +1,5 @@
 /**
- * What an org has set: settings, schemas, SCIM on or off. Each isolate remembers the profiles it has seen, so that work
+ * What an org has set: settings, schemas, SCIM on or off, whether its events are signalled. Each isolate remembers the profiles it has seen, so that work
  * is decided before its batch. `orgs.revision` moves with each change of a profile (triggers of migrations/0020), and
  * each batch compares it: a profile of the past decides nothing.
  */
@@ -30,6 +30,8 @@ export interface Profile {
   readonly schemas: readonly Registered[];
   /** What its users and groups can hold: the standard schemas and its own. */
   readonly types: Types;
+  /** Its events are told to a receiver of signals. */
+  readonly hasStream: boolean;
   /** Characters of its text: what it takes to remember it. */
   readonly size: number;
 }
@@ -46,12 +48,13 @@ export const GUESS: Profile = {
   createdAt: 0,
   schemas: [],
   types: standardTypes,
+  hasStream: false,
   size: 0,
 };
 
 /** What was decided under the guess is right under this one, too. */
-export const isAsGuessed = ({ settings, schemas }: Profile): boolean =>
-  schemas.length === 0 && Object.keys(settings).length === 0;
+export const isAsGuessed = ({ settings, schemas, hasStream }: Profile): boolean =>
+  schemas.length === 0 && !hasStream && Object.keys(settings).length === 0;
 
 /**
  * Of a row of `orgs`: its profile as JSON, or NULL where it is at this revision. The condition on the URN is a range of the
@@ -61,16 +64,17 @@ export const otherProfile = (
   revision: number | undefined,
 ): SQL => sql`iif(orgs.revision IS ${revision ?? null}, NULL, json_object(
   'slug', slug, 'name', name, 'scim', scim_enabled, 'disabledAt', disabled_at, 'settings', json(settings),
-  'cursorKey', cursor_key, 'createdAt', orgs.created_at, 'schemas', (SELECT json_group_array(json_object(
+  'cursorKey', cursor_key, 'createdAt', orgs.created_at, 'streams',
+  EXISTS (SELECT 1 FROM signal_lines WHERE org_id = orgs.id), 'schemas', (SELECT json_group_array(json_object(
     'resourceType', resource_type, 'schema', json(definition), 'addedAt', added_at))
     FROM schemas WHERE org_id = orgs.id AND urn_key > '')))`;
 
 /** @param text as `otherProfile` writes it. */
 export function profileOf(revision: number, text: string): Profile {
-  const { scim, disabledAt, schemas, ...stored } = JSON.parse(text) as Pick<
+  const { scim, disabledAt, streams, schemas, ...stored } = JSON.parse(text) as Pick<
     Profile,
     'slug' | 'name' | 'settings' | 'cursorKey' | 'createdAt'
-  > & { scim: number; disabledAt: number | null; schemas: Registered[] };
+  > & { scim: number; disabledAt: number | null; streams: number; schemas: Registered[] };
   const inOrder = schemas.sort(
     (a, b) => a.addedAt - b.addedAt || (a.schema.id.toLowerCase() < b.schema.id.toLowerCase() ? -1 : 1),
   );
@@ -78,6 +82,7 @@ export function profileOf(revision: number, text: string): Profile {
     ...stored,
     revision,
     isScimEnabled: scim === 1,
+    hasStream: streams === 1,
     disabledAt: disabledAt ?? undefined,
     schemas: inOrder,
     types: inOrder.length > 0 ? typesWith(inOrder) : standardTypes,

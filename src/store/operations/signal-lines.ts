@@ -1,0 +1,467 @@
+/** What streams of signals are still to be sent, org by org, and how that goes: no second copy of the journal. */
+import { type SQL, sql } from 'drizzle-orm';
+import type { Actor } from '../../events';
+import type { Resource } from '../../scim/resource';
+import { runBatch } from '../d1/batch';
+import { allDatabases, type Databases, databaseOf } from '../d1/databases';
+import { expect } from '../d1/expect';
+import { orAbsent, type Row } from '../d1/rows';
+import { type Person, selectPeople } from '../directory/people';
+import { count, record } from '../journal/record';
+import { openStore } from '../org/open';
+import type { Tenant } from '../org/tenant';
+import {
+  type ControlEvent,
+  type PushedStream,
+  pushedStreamOf,
+  queued,
+  type ReceiverStore,
+  type SignalStream,
+  streamOf,
+} from './signal-streams';
+import { type SigningKey, selectSigner, signingKeyOf } from './signing-keys';
+
+/**
+ * A place on a line: the number of the event, and which of its tokens. An event has fewer of them, for it names at most
+ * 1,000 who joined and 1,000 who left.
+ */
+export const TOKENS_PER_EVENT = 4_096;
+export const placeOf = (seq: number, token: number): number => seq * TOKENS_PER_EVENT + token;
+/** Behind all tokens of the event. */
+export const endOf = (seq: number): number => placeOf(seq, TOKENS_PER_EVENT - 1);
+export const seqOf = (place: number): number => Math.floor(place / TOKENS_PER_EVENT);
+
+/** How far a stream is in one org. Instants are epoch milliseconds. */
+export interface SignalLine {
+  readonly orgId: string;
+  readonly place: number;
+  readonly dueAt: number | undefined;
+  readonly failures: number;
+  readonly failingSince: number | undefined;
+  readonly handedOut: HandedOut | undefined;
+}
+
+/** What a poll was answered, and is not acknowledged. */
+export interface HandedOut {
+  readonly places: readonly number[];
+  /** Once all of them are acknowledged, everything up to here is delivered. */
+  readonly through: number;
+}
+
+export interface DueSignalLine extends SignalLine {
+  readonly stream: PushedStream;
+}
+
+const LINE = sql.raw(`l.org_id AS line_org, l.place AS line_place, l.due_at AS line_due, l.failures AS line_failures,
+  l.failing_since AS line_failing, l.handed_out AS line_handed_out`);
+
+const lineOf = (row: Row): SignalLine => ({
+  orgId: row['line_org'] as string,
+  place: row['line_place'] as number,
+  dueAt: orAbsent(row['line_due'] as number | null),
+  failures: row['line_failures'] as number,
+  failingSince: orAbsent(row['line_failing'] as number | null),
+  handedOut: row['line_handed_out'] === null ? undefined : JSON.parse(row['line_handed_out'] as string),
+});
+
+const SELECT = sql`SELECT s.*, r.audience, r.algorithm, ${LINE} FROM signal_lines AS l
+  JOIN signal_streams AS s ON s.id = l.stream_id JOIN signal_receivers AS r ON r.id = s.receiver_id`;
+
+/** All of the org that are pushed, those whose time has not come included. One round trip. */
+export async function readDueSignalLines(databases: Databases, orgId: string): Promise<DueSignalLine[]> {
+  const [rows] = await runBatch(databaseOf(databases, orgId), [
+    sql`${SELECT} WHERE l.org_id = ${orgId} AND l.due_at IS NOT NULL AND l.is_open = 1 AND l.pushes = 1`,
+  ]);
+  return rows!.map((row) => ({ ...lineOf(row), stream: pushedStreamOf(row) }));
+}
+
+/** An event of the journal, as signals are made of it. */
+export interface SignalSource {
+  readonly seq: number;
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly type: string;
+  readonly actor: string;
+  readonly target: string | undefined;
+  readonly requestId: string;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+export interface SourcePage {
+  readonly tenant: Tenant;
+  readonly events: readonly SignalSource[];
+  /** Once all of it is delivered, everything up to here is. */
+  readonly through: number;
+  /** Events up to this one may be gone, and some of them were not delivered. */
+  readonly lostThrough: number | undefined;
+}
+
+/** Events that are looked through at once for those of the right types, and those of them that are read. */
+const SCANNED = 500;
+const READ = 20;
+
+/**
+ * The events behind a place. One round trip.
+ *
+ * @param types of the journal that signals are made of.
+ * @throws ScimError 404: the org is gone.
+ */
+export async function readSources(
+  databases: Databases,
+  orgId: string,
+  place: number,
+  types: readonly string[],
+): Promise<SourcePage> {
+  const store = openStore(databases, { kind: 'id', id: orgId }, Date.now());
+  const from = place === endOf(seqOf(place)) ? seqOf(place) + 1 : seqOf(place);
+  const recent = sql`SELECT seq, type FROM events WHERE org_id = ${store.org} AND seq >= ${from} ORDER BY seq LIMIT ${SCANNED}`;
+  const [heads, ends, rows] = await store.read(
+    sql`SELECT pruned_through, event_seq FROM orgs WHERE id = ${store.org}`,
+    sql`SELECT max(seq) AS through, count(*) AS n FROM (${recent})`,
+    sql`SELECT e.* FROM (SELECT seq FROM (${recent}) WHERE type IN (SELECT value FROM json_each(${JSON.stringify(types)}))
+        ORDER BY seq LIMIT ${READ + 1}) AS it
+      CROSS JOIN events AS e ON e.org_id = ${store.org} AND e.seq = it.seq ORDER BY e.seq`,
+  );
+  const [{ pruned_through: pruned, event_seq: current }] = heads as unknown as [
+    { pruned_through: number; event_seq: number },
+  ];
+  const isCut = rows!.length > READ;
+  const looked = ends![0]!['n'] === SCANNED ? (ends![0]!['through'] as number) : current;
+  const events = rows!.slice(0, READ).map(
+    (row): SignalSource => ({
+      seq: row['seq'] as number,
+      at: row['at'] as number,
+      type: row['type'] as string,
+      actor: row['actor'] as string,
+      target: orAbsent(row['target_id'] as string | null),
+      requestId: row['request_id'] as string,
+      details: JSON.parse(row['details'] as string) as Record<string, unknown>,
+    }),
+  );
+  return {
+    tenant: store.tenant,
+    events,
+    through: endOf(isCut ? events.at(-1)!.seq : Math.max(looked, from - 1)),
+    lostThrough: from <= pruned ? pruned : undefined,
+  };
+}
+
+/** What tokens say of whom they are about: the present state. */
+export interface Subjects {
+  readonly users: ReadonlyMap<string, Person>;
+  /** The externalIds of groups that are there. */
+  readonly groups: ReadonlyMap<string, string | undefined>;
+  /** Users whom the receiver has removed from the stream. */
+  readonly excluded: ReadonlySet<string>;
+  /** What signs; undefined: there is no key. */
+  readonly signer: SigningKey | undefined;
+}
+
+/** One round trip. @param users, groups ids; those that are not there are left out. */
+export async function readSubjects(
+  databases: Databases,
+  orgId: string,
+  { id: streamId, algorithm }: Pick<PushedStream, 'id' | 'algorithm'>,
+  users: readonly string[],
+  groups: readonly string[],
+): Promise<Subjects> {
+  const store = openStore(databases, { kind: 'id', id: orgId }, Date.now());
+  const asked = sql`SELECT value FROM json_each(${JSON.stringify(users)})`;
+  const people = selectPeople(store, sql`SELECT seq FROM users WHERE org_id = ${store.org} AND id IN (${asked})`);
+  const [signers, left, found, ...rows] = await store.read(
+    selectSigner(algorithm),
+    sql`SELECT user_id AS id FROM signal_exclusions WHERE org_id = ${store.org} AND stream_id = ${streamId} AND user_id IN (${asked})`,
+    sql`SELECT id, external_id FROM groups WHERE org_id = ${store.org}
+      AND id IN (SELECT value FROM json_each(${JSON.stringify(groups)}))`,
+    ...people.statements,
+  );
+  return {
+    users: new Map(people.read(rows).map(({ person }) => [person.id, person])),
+    groups: new Map(found!.map((row) => [row['id'] as string, orAbsent(row['external_id'] as string | null)])),
+    excluded: new Set(left!.map((row) => row['id'] as string)),
+    signer: signers![0] && signingKeyOf(signers![0]),
+  };
+}
+
+/** A user's externalId, if there is one. */
+export const externalIdOf = (resource: Resource | undefined): string | undefined =>
+  resource?.['externalId'] as string | undefined;
+
+/** The line as it was read: nobody has moved or closed it. */
+const isSame = ({ orgId, place, stream }: DueSignalLine): SQL =>
+  sql`org_id = ${orgId} AND stream_id = ${stream.id} AND place = ${place} AND is_open = 1`;
+
+/** Whether the org has events behind a place, or tokens of the event that the place is in. */
+export const isBehind = (orgId: SQL | string, place: number): SQL =>
+  sql`(SELECT event_seq * 4096 + 4095 FROM orgs WHERE id = ${orgId}) > ${place}`;
+
+/** What the receiver said that it cannot read, since the line was last moved. */
+export interface Refusals {
+  readonly count: number;
+  /** What it said of the last one. */
+  readonly last: string;
+}
+
+const refusedIn = (streamId: string, refusals: Refusals | undefined): SQL[] =>
+  refusals === undefined
+    ? []
+    : [
+        sql`UPDATE signal_streams SET refused = refused + ${refusals.count}, last_refusal = ${refusals.last} WHERE id = ${streamId}`,
+      ];
+
+/** @param through a place. @returns as `Kind.advance` (webhooks/deliveries.ts). */
+export async function advanceSignalLine(
+  databases: Databases,
+  line: DueSignalLine,
+  through: number,
+  deliveredAt: number | undefined,
+  lostThrough: number | undefined,
+  refusals: Refusals | undefined,
+): Promise<'more' | 'done' | 'other'> {
+  const good =
+    deliveredAt === undefined
+      ? sql``
+      : sql`, delivered_at = ${deliveredAt}, failures = 0, failing_since = NULL, last_error = NULL`;
+  const [rows] = await runBatch(databaseOf(databases, line.orgId), [
+    // An event that is committed meanwhile is seen here, or finds the line not due, and makes it so.
+    sql`UPDATE signal_lines SET place = ${through}${good}, lost_through = ifnull(${lostThrough ?? null}, lost_through),
+        due_at = iif(${isBehind(line.orgId, through)}, 0, NULL)
+      WHERE ${isSame(line)} RETURNING due_at`,
+    ...refusedIn(line.stream.id, refusals),
+  ]);
+  if (rows!.length === 0) return 'other';
+  return rows![0]!['due_at'] === null ? 'done' : 'more';
+}
+
+/** A token was not delivered: the line waits. */
+export async function pauseSignalLine(
+  databases: Databases,
+  line: DueSignalLine,
+  failed: {
+    readonly through: number;
+    readonly failures: number;
+    readonly since: number;
+    readonly error: string;
+    readonly until: number;
+  },
+  refusals: Refusals | undefined,
+): Promise<void> {
+  const { through, failures, since, error, until } = failed;
+  await runBatch(databaseOf(databases, line.orgId), [
+    sql`UPDATE signal_lines SET place = ${through}, failures = ${failures}, failing_since = ${since}, last_error = ${error},
+      due_at = ${until} WHERE ${isSame(line)}`,
+    ...refusedIn(line.stream.id, refusals),
+  ]);
+}
+
+/** The whole stream waits, until its receiver says otherwise: nothing is dropped. The journal of the org says so. */
+export async function pauseStream(
+  databases: Databases,
+  line: DueSignalLine,
+  { through, error, reason, event }: { through: number; error: string; reason: string; event: ControlEvent },
+): Promise<void> {
+  const store = openStore(databases, { kind: 'id', id: line.orgId }, Date.now());
+  const { id, endpointUrl } = line.stream;
+  const actor: Actor = { name: 'service', requestId: crypto.randomUUID() };
+  const details = { why: 'failing', error, ...(endpointUrl !== undefined && { host: new URL(endpointUrl).host }) };
+  await store.write(
+    sql`UPDATE signal_lines SET place = ${through}, last_error = ${error} WHERE ${isSame(line)}`,
+    count(store),
+    record(store, actor, { type: 'signals.stream_paused', targetId: id, details }),
+    sql`UPDATE signal_streams SET reason = ${reason}, ${queued(event)} WHERE id = ${id} AND status = 'enabled'`,
+    sql`UPDATE signal_streams SET status = 'paused' WHERE id = ${id} AND status = 'enabled'`,
+  );
+}
+
+/** A stream with how its delivery goes, in all orgs together or in one. */
+export interface WatchedStream extends SignalStream {
+  /** Orgs of which something is still to be sent, and orgs whose latest attempt failed. */
+  readonly behind: number;
+  readonly failing: number;
+  readonly failingSince: number | undefined;
+  readonly lastError: string | undefined;
+  readonly deliveredAt: number | undefined;
+}
+
+const watchedOf = (row: Row): WatchedStream => ({
+  ...streamOf(row),
+  behind: row['behind'] as number,
+  failing: row['failing'] as number,
+  failingSince: orAbsent(row['failing_since'] as number | null),
+  lastError: orAbsent(row['last_error'] as string | null),
+  deliveredAt: orAbsent(row['delivered_at'] as number | null),
+});
+
+const WATCHED =
+  sql.raw(`count(l.due_at) AS behind, total(l.failures > 0) AS failing, min(l.failing_since) AS failing_since,
+  max(l.last_error) AS last_error, max(l.delivered_at) AS delivered_at`);
+
+/** The oldest first. */
+export async function listStreamsOfReceiver(databases: Databases, receiverId: string): Promise<WatchedStream[]> {
+  const [rows] = await runBatch(allDatabases(databases)[0]!, [
+    sql`SELECT s.*, ${WATCHED} FROM signal_streams AS s LEFT JOIN signal_lines AS l ON l.stream_id = s.id
+      WHERE s.receiver_id = ${receiverId} GROUP BY s.id ORDER BY s.created_at, s.id`,
+  ]);
+  return rows!.map(watchedOf);
+}
+
+/** What a poll reads first: its stream, the lines of what it acknowledges, and those with something to hand out. */
+export interface Polled {
+  readonly stream: PushedStream;
+  readonly acknowledged: readonly SignalLine[];
+  readonly due: readonly SignalLine[];
+}
+
+/** Orgs of which one poll is handed out something. */
+export const LINES_PER_POLL = 10;
+
+/** One round trip. @returns undefined: the receiver has no such stream that is polled. */
+export async function readPolled(
+  store: ReceiverStore,
+  streamId: string,
+  orgs: readonly string[],
+): Promise<Polled | undefined> {
+  const its = sql`SELECT s.id FROM signal_streams AS s
+    WHERE s.id = ${streamId} AND s.receiver_id = ${store.receiver} AND s.method = 'poll'`;
+  const [streams, acknowledged, due] = await store.read(
+    sql`SELECT s.*, r.audience, r.algorithm FROM signal_streams AS s JOIN signal_receivers AS r ON r.id = s.receiver_id
+      WHERE s.id = (${its})`,
+    orgs.length === 0
+      ? sql`SELECT 1 WHERE false`
+      : sql`SELECT ${LINE} FROM json_each(${JSON.stringify(orgs)}) AS it
+          CROSS JOIN signal_lines AS l ON l.org_id = it.value AND l.stream_id = (${its}) WHERE l.handed_out IS NOT NULL`,
+    // Who was handed something out last comes last.
+    sql`SELECT ${LINE} FROM signal_lines AS l WHERE l.stream_id = (${its}) AND l.due_at IS NOT NULL AND l.is_open = 1
+      ORDER BY l.due_at, l.org_id LIMIT CAST(${LINES_PER_POLL + 1} AS INTEGER)`,
+  );
+  if (streams![0] === undefined) return undefined;
+  return {
+    stream: pushedStreamOf(streams![0]),
+    acknowledged: acknowledged!.map(lineOf),
+    due: due!.map(lineOf),
+  };
+}
+
+/** What becomes of a line by a poll. */
+export interface PolledLine {
+  /** As it was read. */
+  readonly line: SignalLine;
+  readonly place: number;
+  /** Undefined: everything is acknowledged. */
+  readonly handedOut: HandedOut | undefined;
+  readonly lostThrough?: number | undefined;
+}
+
+/**
+ * Moves lines, each unless somebody else has moved it. One round trip.
+ *
+ * @param settled events of the stream itself that were acknowledged.
+ */
+export async function moveLines(
+  store: ReceiverStore,
+  { id, control }: SignalStream,
+  lines: readonly PolledLine[],
+  settled: readonly string[],
+  refusals: Refusals | undefined,
+): Promise<void> {
+  const isVerified = control.some(({ n, uri }) => settled.includes(n) && uri.endsWith('/verification'));
+  const statements = lines.map(
+    ({ line, place, handedOut, lostThrough }) => sql`UPDATE signal_lines SET place = ${place},
+      handed_out = ${handedOut ? JSON.stringify(handedOut) : null}, lost_through = ifnull(${lostThrough ?? null}, lost_through),
+      delivered_at = iif(place < ${place}, ${store.now}, delivered_at),
+      due_at = iif(is_open = 1, iif(${handedOut ? 1 : 0} OR ${isBehind(line.orgId, place)}, ${store.now}, NULL), NULL)
+      WHERE org_id = ${line.orgId} AND stream_id = ${id} AND place = ${line.place}
+        AND handed_out IS ${line.handedOut ? JSON.stringify(line.handedOut) : null}`,
+  );
+  await store.write(
+    ...statements,
+    sql`UPDATE signal_streams SET polled_at = ${store.now}, verified_at = iif(${isVerified ? 1 : 0}, ${store.now}, verified_at),
+      control = (SELECT json_group_array(json(value)) FROM json_each(control)
+        WHERE value ->> '$.n' NOT IN (SELECT value FROM json_each(${JSON.stringify(settled)}))) WHERE id = ${id}`,
+    ...refusedIn(id, refusals),
+  );
+}
+
+/** Whether a poll of the stream may have something to hand out. One round trip. */
+export async function hasTokens(store: ReceiverStore, streamId: string): Promise<boolean> {
+  const [rows] = await store.read(
+    sql`SELECT s.control <> '[]' OR EXISTS (SELECT 1 FROM signal_lines AS l
+        WHERE l.stream_id = s.id AND l.due_at IS NOT NULL AND l.is_open = 1) AS has
+      FROM signal_streams AS s WHERE s.id = ${streamId} AND s.receiver_id = ${store.receiver}`,
+  );
+  return rows![0]?.['has'] !== 0;
+}
+
+/** Users of one stream that it leaves out. */
+export const MAX_EXCLUSIONS = 10_000;
+
+/** How a user is found: by one of these. */
+export interface Wanted {
+  readonly id?: string;
+  readonly externalId?: string;
+  readonly email?: string;
+  /** Of the org, or its slug; absent: of any org of the receiver. */
+  readonly org?: string | undefined;
+}
+
+/** More than these share an address or an externalId in the orgs of one receiver: it is not acted on. */
+const MAX_FOUND = 100;
+
+/**
+ * Leaves a user out of the stream, or takes them in again.
+ *
+ * @returns how many users it was about; undefined: the receiver is of all orgs, and the org has to be said.
+ * @throws Unmet `signal_stream`; `found`: there is nobody like that in its orgs; `signal_streams`: it leaves out as many as it may.
+ */
+export async function includeSubject(
+  store: ReceiverStore,
+  streamId: string,
+  wanted: Wanted,
+  isIncluded: boolean,
+): Promise<boolean> {
+  const isIts = sql`EXISTS (SELECT 1 FROM signal_streams WHERE id = ${streamId} AND receiver_id = ${store.receiver})`;
+  const isAll = sql`(SELECT all_orgs FROM signal_receivers WHERE id = ${store.receiver})`;
+  const { org } = wanted;
+  // Of a receiver of all orgs only one org is looked into: it costs no more where there are more orgs.
+  const orgs =
+    org === undefined
+      ? sql`SELECT org_id AS id FROM signal_receiver_orgs WHERE receiver_id = ${store.receiver}`
+      : sql`SELECT o.id FROM orgs AS o WHERE o.id = ifnull((SELECT id FROM orgs WHERE id = ${org}), (SELECT id FROM orgs WHERE slug = ${org}))
+          AND EXISTS (SELECT 1 FROM signal_lines AS l WHERE l.org_id = o.id AND l.stream_id = ${streamId})`;
+  const isWanted =
+    wanted.id !== undefined
+      ? sql`u.id = ${wanted.id}`
+      : wanted.externalId !== undefined
+        ? sql`u.external_id = ${wanted.externalId} AND u.deleted_at IS NULL`
+        : sql`u.seq IN (SELECT e.user_seq FROM user_emails AS e WHERE e.org_id = o.id AND e.value_key = ${wanted.email ?? ''})`;
+  const users = sql`SELECT u.org_id, u.id FROM (${orgs}) AS o CROSS JOIN users AS u ON u.org_id = o.id AND ${isWanted}
+    LIMIT CAST(${MAX_FOUND} AS INTEGER)`;
+  const [[found]] = (await store.read(
+    sql`SELECT ${isIts} AS its, ${org === undefined ? isAll : sql`0`} AS is_all`,
+  )) as [[{ its: number; is_all: number }]];
+  if (found.its === 1 && found.is_all === 1) return false;
+  await store.write(
+    expect('signal_stream', isIts),
+    expect('found', sql`EXISTS (${users})`),
+    ...(isIncluded
+      ? [sql`DELETE FROM signal_exclusions WHERE stream_id = ${streamId} AND (org_id, user_id) IN (${users})`]
+      : [
+          expect(
+            'signal_streams',
+            sql`(SELECT count(*) FROM signal_exclusions WHERE stream_id = ${streamId}) < CAST(${MAX_EXCLUSIONS} AS INTEGER)`,
+          ),
+          sql`INSERT OR IGNORE INTO signal_exclusions (org_id, stream_id, user_id) SELECT org_id, ${streamId}, id FROM (${users})`,
+        ]),
+  );
+  return true;
+}
+
+/** Orgs of which something is to be pushed to streams of this receiver, at most so many. */
+export async function orgsToPush(databases: Databases, receiverId: string, limit: number): Promise<string[]> {
+  const [rows] = await runBatch(allDatabases(databases)[0]!, [
+    sql`SELECT DISTINCT l.org_id FROM signal_streams AS s CROSS JOIN signal_lines AS l
+        ON l.stream_id = s.id AND l.due_at IS NOT NULL AND l.pushes = 1
+      WHERE s.receiver_id = ${receiverId} LIMIT CAST(${limit} AS INTEGER)`,
+  ]);
+  return rows!.map((row) => row['org_id'] as string);
+}

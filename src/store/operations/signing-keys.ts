@@ -1,0 +1,97 @@
+/** The keys that sign what this service transmits: of no org, so every database has them. */
+import { type SQL, sql } from 'drizzle-orm';
+import { runBatch } from '../d1/batch';
+import { allDatabases, type Databases } from '../d1/databases';
+import { expect } from '../d1/expect';
+import { orAbsent, type Row } from '../d1/rows';
+import type { Algorithm } from './signal-receivers';
+
+export type KeyState = 'next' | 'current' | 'previous';
+
+export interface SigningKey {
+  readonly kid: string;
+  readonly algorithm: Algorithm;
+  /** `next` is published and signs nothing yet; `previous` is published until `retiredUntil`. */
+  readonly state: KeyState;
+  /** The public key (RFC 7517). */
+  readonly jwk: Readonly<Record<string, string>>;
+  /** Encrypted. */
+  readonly privateKey: string;
+  readonly createdAt: number;
+  readonly createdBy: string;
+  /** Epoch milliseconds. */
+  readonly retiredUntil: number | undefined;
+}
+
+export type NewKey = Pick<SigningKey, 'kid' | 'algorithm' | 'jwk' | 'privateKey'>;
+
+export const signingKeyOf = (row: Row): SigningKey => ({
+  kid: row['kid'] as string,
+  algorithm: row['algorithm'] as Algorithm,
+  state: row['state'] as KeyState,
+  jwk: JSON.parse(row['jwk'] as string) as Record<string, string>,
+  privateKey: row['private_key'] as string,
+  createdAt: row['created_at'] as number,
+  createdBy: row['created_by'] as string,
+  retiredUntil: orAbsent(row['retired_until'] as number | null),
+});
+
+/** The key that signs now. */
+export const selectSigner = (algorithm: Algorithm): SQL =>
+  sql`SELECT * FROM signing_keys WHERE algorithm = ${algorithm} AND state = 'current'`;
+
+export async function currentKey(databases: Databases, algorithm: Algorithm): Promise<SigningKey | undefined> {
+  const [rows] = await runBatch(allDatabases(databases)[0]!, [selectSigner(algorithm)]);
+  return rows![0] && signingKeyOf(rows![0]);
+}
+
+/** Those that are published: at most three of each algorithm. */
+export async function publishedKeys(databases: Databases, now: number): Promise<SigningKey[]> {
+  const [rows] = await runBatch(allDatabases(databases)[0]!, [
+    sql`SELECT * FROM signing_keys WHERE retired_until IS NULL OR retired_until > ${now} ORDER BY algorithm, state, kid`,
+  ]);
+  return rows!.map(signingKeyOf);
+}
+
+const insert = ({ kid, algorithm, jwk, privateKey }: NewKey, state: KeyState, by: string, now: number) =>
+  sql`INSERT INTO signing_keys (kid, algorithm, state, jwk, private_key, created_at, created_by)
+    VALUES (${kid}, ${algorithm}, ${state}, ${JSON.stringify(jwk)}, ${privateKey}, ${now}, ${by})`;
+
+/** The first two of an algorithm. @throws Taken: another request was quicker. */
+export async function insertFirstKeys(
+  databases: Databases,
+  current: NewKey,
+  next: NewKey,
+  by: string,
+  now: number,
+): Promise<void> {
+  for (const db of allDatabases(databases)) {
+    await runBatch(db, [insert(current, 'current', by, now), insert(next, 'next', by, now)]);
+  }
+}
+
+/**
+ * The next key signs from now on, a new one is the next. The one before is published until `until`, for what was signed
+ * with it is still under way.
+ *
+ * @param expected the key that signs now. @throws Unmet `signing_key`: it does not any more.
+ */
+export async function rotateKeys(
+  databases: Databases,
+  expected: SigningKey,
+  next: NewKey,
+  until: number,
+  by: string,
+  now: number,
+): Promise<void> {
+  const of = (state: KeyState) => sql`algorithm = ${next.algorithm} AND state = ${state}`;
+  for (const db of allDatabases(databases)) {
+    await runBatch(db, [
+      expect('signing_key', sql`EXISTS (SELECT 1 FROM signing_keys WHERE ${of('current')} AND kid = ${expected.kid})`),
+      sql`DELETE FROM signing_keys WHERE ${of('previous')}`,
+      sql`UPDATE signing_keys SET state = 'previous', retired_until = ${until} WHERE ${of('current')}`,
+      sql`UPDATE signing_keys SET state = 'current' WHERE ${of('next')}`,
+      insert(next, 'next', by, now),
+    ]);
+  }
+}

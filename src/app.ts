@@ -16,6 +16,8 @@ import { routedPath } from './routes/scim/path';
 import { sessions } from './routes/sessions';
 import { signals } from './routes/signals';
 import { signalMetadata } from './routes/signals/metadata';
+import { ssf } from './routes/ssf';
+import { transmitterMetadata } from './routes/ssf/addresses';
 import { logUnexpected, SERVICE_FAILED } from './routes/unexpected';
 import { notFound, ScimError, unavailable } from './scim/error';
 import { Busy } from './store/d1/batch';
@@ -36,6 +38,9 @@ app.route('/portal', portal);
 app.route('/signals', signals);
 // RFC 8414 §3.1: each org is an issuer of its own, whose path follows.
 app.get('/.well-known/oauth-authorization-server/signals/:org', signalMetadata);
+app.route('/ssf', ssf);
+// SSF 1.0 §7.2: here, for our issuer has no path.
+app.get('/.well-known/ssf-configuration', transmitterMetadata);
 
 app.notFound(async (c) => {
   await noteStray(c);

@@ -1,6 +1,7 @@
 /**
  * OrgCoordinator, one Durable Object per org, named by the org's id: the org's single line for issuing and revoking
- * tokens, one line per user for publishing revocations, the holder of its hosts' streams, the sender of its webhooks, and what polls its streams of signals. D1 stays the truth; the
+ * tokens, one line per user for publishing revocations, the holder of its hosts' streams, the sender of its webhooks and signals,
+ * and what polls its streams of signals. D1 stays the truth; the
  * object owns the order.
  */
 
@@ -36,8 +37,10 @@ import { databaseOf, isSpread } from './store/d1/databases';
 import { type Publication, pendingPublications, readPublication, settle, WHOLE_ORG } from './store/journal/outbox';
 import { OLD_COPY } from './store/operations/moves';
 import { type OrgStore, openStore } from './store/org/open';
+import { signalKind } from './transmitter/deliveries';
 import { Deliveries, type Holder, Places, SENDING_AT_ONCE } from './webhooks/deliveries';
 import { webhookKind } from './webhooks/lines';
+import type { Sender } from './webhooks/send';
 
 /** KV takes one write per second and key; a second one sooner may be refused (Cloudflare, «KV limits»). */
 const KEY_INTERVAL = 1_000;
@@ -104,17 +107,19 @@ export class OrgCoordinator extends DurableObject<Env> {
     later: (work) => this.ctx.waitUntil(work),
     wakeAt: (at) => this.#wakeAt(at),
   };
-  readonly #deliveries = new Deliveries(
+  readonly #sender = (): Sender => {
+    const { encryptionKeys, allowsLoopbackWebhooks } = settings(this.env);
+    const keys = encryptionKeys && 'keys' in encryptionKeys ? encryptionKeys.keys : [];
+    return { keys, allowsLoopback: allowsLoopbackWebhooks };
+  };
+  readonly #webhooks = new Deliveries(
     this.#holder,
-    webhookKind(
-      this.env,
-      () => this.#orgId,
-      () => {
-        const { encryptionKeys, allowsLoopbackWebhooks } = settings(this.env);
-        const keys = encryptionKeys && 'keys' in encryptionKeys ? encryptionKeys.keys : [];
-        return { keys, allowsLoopback: allowsLoopbackWebhooks };
-      },
-    ),
+    webhookKind(this.env, () => this.#orgId, this.#sender),
+    this.#places,
+  );
+  readonly #signals = new Deliveries(
+    this.#holder,
+    signalKind(this.env, () => this.#orgId, this.#sender),
     this.#places,
   );
 
@@ -205,9 +210,14 @@ export class OrgCoordinator extends DurableObject<Env> {
     return this.#wakeAt(Date.now());
   }
 
-  /** Something was committed to an org with webhooks. Returns at once: nobody waits for an endpoint. */
+  /** Something was committed to an org with webhooks or streams of signals. Returns at once: nobody waits for an endpoint. */
   deliverSoon(): void {
-    this.#deliveries.pump();
+    this.#deliver();
+  }
+
+  #deliver(): void {
+    this.#webhooks.pump();
+    this.#signals.pump();
   }
 
   /** Goes on with the move of the org to another database. Returns at once. */
@@ -251,7 +261,7 @@ export class OrgCoordinator extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     if (isSpread(this.env)) this.moveSoon();
-    this.#deliveries.pump(); // beside the revocations, which wait for no endpoint
+    this.#deliver(); // beside the revocations, which wait for no endpoint
     if (this.ctx.storage.kv.get(POLLS)) this.#polls.pump();
     try {
       await this.#goOn();
@@ -302,7 +312,7 @@ export class OrgCoordinator extends DurableObject<Env> {
   }
 
   #store(): OrgStore {
-    const written = () => this.#deliveries.pump();
+    const written = () => this.#deliver();
     return openStore(this.env, { kind: 'id', id: this.#orgId }, Date.now(), { written });
   }
 

@@ -8,6 +8,7 @@ import { cleanUp, warn } from './credentials';
 import { remindOfMoves } from './moves';
 import { sweep } from './publications';
 import { retain } from './retention';
+import { pushControlEvents } from './signal-streams';
 import { remindOfPolls } from './signals';
 import { remindOfWebhooks } from './webhooks';
 
@@ -25,6 +26,7 @@ export async function runCron(env: Env): Promise<void> {
     remindOfMoves(env),
     adoptAll(env),
     remindOfPolls(env),
+    pushControlEvents(env),
   ]);
   const failed = done.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
   if (failed.length > 0)

@@ -134,6 +134,33 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
         `webhook test ${id}`,
       );
   }
+  for (const stream of health.streams) {
+    const { receiver, status, reason, isReceiverDisabled, failingSince, lastError, lostThrough } = stream;
+    const show = `signals receiver show ${receiver}`;
+    // The operator knows what the operator has switched off.
+    if (isReceiverDisabled) continue;
+    say(
+      status !== 'enabled',
+      `A stream of the receiver ${receiver} is ${status}${reason === undefined ? '' : `: ${reason}`}.`,
+      show,
+    );
+    say(
+      status === 'enabled' && failingSince !== undefined && now - failingSince >= SLOW,
+      `Signals to ${receiver} fail since ${new Date(failingSince ?? now).toISOString()}: ${lastError}.`,
+      show,
+    );
+    const idleDays = Math.floor((now - stream.polledAt) / DAY);
+    say(
+      status === 'enabled' && stream.method === 'poll' && stream.isBehind && idleDays >= 1,
+      `${receiver} has not asked for its events for ${idleDays} days.`,
+      show,
+    );
+    say(
+      lostThrough !== undefined,
+      `Events up to ${lostThrough} were gone by their age before ${receiver} had all of them.`,
+      show,
+    );
+  }
   const seats = settings['plan.seats'];
   const isFull = seats !== undefined && org.activeUserCount >= seats;
   say(

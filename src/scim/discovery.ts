@@ -33,11 +33,13 @@ export type SchemeType = keyof typeof SCHEMES;
 /**
  * @param schemes what the org has set up; exactly one of them is marked as primary.
  * @param documentationUri address of a page for people.
+ * @param eventUris what receivers of signals are told of this org (RFC 9967); none: it has no receiver.
  */
 export function serviceProviderConfig(
   baseUrl: string,
   schemes: ReadonlySet<SchemeType>,
   documentationUri: string,
+  eventUris: readonly string[] = [],
 ): JsonObject {
   const types = (Object.keys(SCHEMES) as SchemeType[]).filter((type) => schemes.has(type));
   return {
@@ -59,6 +61,8 @@ export function serviceProviderConfig(
       maxPageSize: MAX_PAGE,
       cursorTimeout: CURSOR_TIMEOUT,
     },
+    // RFC 9967: only where somebody receives them. No request is carried out later than it is answered.
+    ...(eventUris.length > 0 && { securityEvents: { asyncRequest: 'none', eventUris: [...eventUris] } }),
     authenticationSchemes: types.map((type, i) => ({ type, ...SCHEMES[type], ...(i === 0 && { primary: true }) })),
     meta: { resourceType: 'ServiceProviderConfig', location: `${baseUrl}/ServiceProviderConfig` },
   };

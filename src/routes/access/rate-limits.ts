@@ -232,3 +232,8 @@ export async function signalsTooFast({ env }: Context<App>, orgId: string): Prom
 export function becomeSeen(c: Context<App>, hash: string): void {
   if (addressOf(c) !== undefined) inBackground(c, location.keep(c, hash));
 }
+
+/** Counts a request of a receiver of signals (routes/ssf), by its token. @returns seconds to wait, if it asks too often. */
+export async function receiverTooFast({ env }: Context<App>, hash: string): Promise<number | undefined> {
+  return (await isOver(env.RATE_25, `receiver:${hash}`)) ? ORG_PERIOD : undefined;
+}

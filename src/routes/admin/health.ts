@@ -96,6 +96,19 @@ health.get('/', async (c) => {
       ...{ verifiedAt: iso(verifiedAt), lastSignalAt: iso(lastSignalAt), pausedAt: iso(pausedAt) },
       poll: poll ? { polledAt: iso(poll.polledAt), failures: poll.failures, lastError: poll.error ?? null } : null,
     })),
+    streams: found.streams.map(({ isReceiverDisabled, isBehind, ...stream }) => ({
+      ...{ id: stream.id, receiver: stream.receiver, method: stream.method },
+      status: isReceiverDisabled ? 'receiver disabled' : stream.status,
+      reason: stream.reason ?? null,
+      isBehind,
+      failures: stream.failures,
+      failingSince: iso(stream.failingSince),
+      lastError: stream.lastError ?? null,
+      deliveredAt: iso(stream.deliveredAt),
+      lostThrough: stream.lostThrough ?? null,
+      refused: stream.refused,
+      lastRefusal: stream.lastRefusal ?? null,
+    })),
     advice: advise(tenant, found, now),
   });
 });

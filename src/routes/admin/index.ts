@@ -26,6 +26,7 @@ import { restore } from './restore';
 import { schemas } from './schemas';
 import { sessions } from './sessions';
 import { move, shards } from './shards';
+import { signalReceivers, signingKeys } from './signal-receivers';
 import { signals } from './signals';
 import { users } from './users';
 import { webhooks } from './webhooks';
@@ -65,6 +66,8 @@ routes.route('/portal-links', operatorLink);
 routes.route('/orgs/:slug/signals', signals);
 routes.route('/orgs/:slug/move', move);
 routes.route('/shards', shards);
+routes.route('/signals/receivers', signalReceivers);
+routes.route('/signals/keys', signingKeys);
 routes.route('/webhooks', webhooks);
 routes.all('*', () => {
   throw notFound('Endpoint');

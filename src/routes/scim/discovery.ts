@@ -7,6 +7,7 @@ import { listResponse } from '../../scim/list';
 import { discoverySchemas } from '../../scim/schema/discovery';
 import { allTypes, type Types } from '../../scim/schema/types';
 import { authenticationSchemesOf } from '../../store/credentials/authentication-schemes';
+import { SCIM_EVENTS } from '../../transmitter/events';
 import type { App } from '../context';
 import { documentationUrl } from '../help';
 import { allowOnly } from '../method';
@@ -21,10 +22,13 @@ discovery.on('GET', ['/ServiceProviderConfig', '/ResourceTypes/:name?', '/Schema
   await next();
 });
 
-discovery.get('/ServiceProviderConfig', async (c) => {
-  const { store, baseUrl } = c.var.org;
-  return scimJson(c, serviceProviderConfig(baseUrl, await authenticationSchemesOf(store), documentationUrl(c)));
-});
+discovery.get('/ServiceProviderConfig', (c) =>
+  underTypes(c.var.org, async ({ store, baseUrl }) => {
+    const schemes = await authenticationSchemesOf(store);
+    const eventUris = store.profile.hasStream ? SCIM_EVENTS : [];
+    return scimJson(c, serviceProviderConfig(baseUrl, schemes, documentationUrl(c), eventUris));
+  }),
+);
 
 discovery.get('/ResourceTypes', (c) =>
   underTypes(c.var.org, ({ types, baseUrl }) => {

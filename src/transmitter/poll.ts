@@ -1,0 +1,151 @@
+/**
+ * One poll (RFC 8936): what is acknowledged is done, and what is not is handed out again, until it is. Of each org a window of
+ * the journal is under way; the next one begins when all of it is acknowledged, so order holds whatever a receiver does.
+ */
+import {
+  LINES_PER_POLL,
+  moveLines,
+  type PolledLine,
+  type Refusals,
+  readPolled,
+  type SignalLine,
+} from '../store/operations/signal-lines';
+import type { ReceiverStore, SignalStream } from '../store/operations/signal-streams';
+import { currentKey, type SigningKey } from '../store/operations/signing-keys';
+import { readPage } from './page';
+import { controlTokenOf, type Placed, placeIn, sign, type Unsigned } from './tokens';
+
+export interface Acknowledged {
+  /** The `jti`s of what was taken. */
+  readonly taken: readonly string[];
+  /** The `jti`s of what cannot be read, each with a word of RFC 8935. */
+  readonly refused: ReadonlyMap<string, string>;
+}
+
+export interface PollAnswer {
+  /** Signed, by `jti`. */
+  readonly sets: ReadonlyMap<string, string>;
+  readonly moreAvailable: boolean;
+}
+
+/** There is no key to sign with. */
+export class NoKey extends Error {}
+
+/**
+ * @param most tokens that are handed out.
+ * @returns undefined: the receiver has no such stream that is polled.
+ * @throws ScimError 401, 403. NoKey, Unreadable.
+ */
+export async function poll(
+  store: ReceiverStore,
+  keys: readonly string[],
+  streamId: string,
+  acknowledged: Acknowledged,
+  most: number,
+): Promise<PollAnswer | undefined> {
+  const done = byOrg(streamId, acknowledged);
+  const polled = await readPolled(store, streamId, [...done.places.keys()]);
+  if (polled === undefined) return undefined;
+  const { stream } = polled;
+  const left = polled.acknowledged.map((line) => withoutDone(line, done.places.get(line.orgId)!));
+  const byNow = new Map(left.map((moved) => [moved.line.orgId, moved]));
+  const settled = stream.control.filter(({ n }) => done.control.has(`${streamId}.${n}`)).map(({ n }) => n);
+  if (left.length > 0 || settled.length > 0 || acknowledged.refused.size > 0 || isToNote(store.now, stream)) {
+    await moveLines(store, stream, left, settled, refusalsOf(acknowledged));
+  }
+
+  const tokens: Unsigned[] = stream.control
+    .filter(({ n }) => !settled.includes(n))
+    .slice(0, most)
+    .map((event) => controlTokenOf(stream, event));
+  const lines: SignalLine[] = polled.due
+    .slice(0, LINES_PER_POLL)
+    .map((line) => ({ ...line, ...asMoved(byNow.get(line.orgId)) }));
+  // What was acknowledged just now may have more behind it.
+  for (const { line, ...moved } of left) {
+    if (lines.length < LINES_PER_POLL && !lines.some(({ orgId }) => orgId === line.orgId))
+      lines.push({ ...line, ...asMoved({ line, ...moved }) });
+  }
+  const moved: PolledLine[] = [];
+  let signer: SigningKey | undefined;
+  let more = polled.due.length > LINES_PER_POLL;
+  for (const line of lines) {
+    if (tokens.length >= most) {
+      more = true;
+      break;
+    }
+    const page = await readPage(store.databases, line.orgId, stream, line.place);
+    signer ??= page.signer;
+    const room = most - tokens.length;
+    const all = line.handedOut
+      ? page.tokens.filter(({ place }) => line.handedOut!.places.includes(place))
+      : page.tokens.slice();
+    const out = all.slice(0, room);
+    if (all.length > room) more = true;
+    tokens.push(...out);
+    const next: Window | undefined = line.handedOut
+      ? all.length > 0
+        ? undefined // the window stays as it is
+        : { place: line.handedOut.through, handedOut: undefined } // nothing of it is to be told any more
+      : windowOf(line, page.through, all, out);
+    if (next === undefined) continue;
+    moved.push({ line, ...next, lostThrough: page.lostThrough });
+  }
+  if (moved.length > 0) await moveLines(store, stream, moved, [], undefined);
+  return { sets: await signed(store, keys, stream, signer, tokens), moreAvailable: more };
+}
+
+/** When a receiver last polled is noted once a minute. */
+const isToNote = (now: number, { polledAt }: SignalStream) => now - (polledAt ?? 0) > 60_000;
+
+/** What is under way from now on. @param all of the page. @param out those of them that are handed out. */
+function windowOf(line: SignalLine, through: number, all: readonly Placed[], out: readonly Placed[]): Window {
+  if (all.length === 0) return { place: through, handedOut: undefined };
+  const places = out.map(({ place }) => place);
+  return { place: line.place, handedOut: { places, through: out.length === all.length ? through : places.at(-1)! } };
+}
+
+type Window = Pick<PolledLine, 'place' | 'handedOut'>;
+
+const asMoved = (moved: PolledLine | undefined) =>
+  moved === undefined ? {} : { place: moved.place, handedOut: moved.handedOut };
+
+/** The line without what is done; once nothing is left, everything up to the end of the window is. */
+function withoutDone(line: SignalLine, done: ReadonlySet<number>): PolledLine {
+  const { places, through } = line.handedOut!;
+  const rest = places.filter((place) => !done.has(place));
+  return rest.length > 0
+    ? { line, place: line.place, handedOut: { places: rest, through } }
+    : { line, place: through, handedOut: undefined };
+}
+
+/** Of each org the places that are done; what is none of this stream's counts for nothing. */
+function byOrg(streamId: string, { taken, refused }: Acknowledged) {
+  const places = new Map<string, Set<number>>();
+  const control = new Set<string>();
+  for (const jti of [...taken, ...refused.keys()]) {
+    const found = placeIn(streamId, jti);
+    if (found === undefined) control.add(jti);
+    else places.set(found.orgId, (places.get(found.orgId) ?? new Set()).add(found.place));
+  }
+  return { places, control };
+}
+
+function refusalsOf({ refused }: Acknowledged): Refusals | undefined {
+  const last = [...refused].at(-1);
+  return last && { count: refused.size, last: `${last[0]}: the receiver said ${last[1]}` };
+}
+
+async function signed(
+  { databases, now }: ReceiverStore,
+  keys: readonly string[],
+  stream: SignalStream & { readonly algorithm: SigningKey['algorithm'] },
+  signer: SigningKey | undefined,
+  tokens: readonly Unsigned[],
+): Promise<Map<string, string>> {
+  if (tokens.length === 0) return new Map();
+  const key = signer ?? (await currentKey(databases, stream.algorithm));
+  if (key === undefined) throw new NoKey();
+  const sets = tokens.map(async (token) => [token.jti, await sign(keys, key, stream.issuer, token, now)] as const);
+  return new Map(await Promise.all(sets));
+}

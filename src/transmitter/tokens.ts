@@ -1,0 +1,107 @@
+/** Security event tokens (RFC 8417), as SSF 1.0 and the CAEP interoperability profile want them: one event each. */
+import { SignJWT } from 'jose';
+import type { Person } from '../store/directory/people';
+import { externalIdOf, placeOf, type SignalSource, type Subjects } from '../store/operations/signal-lines';
+import type { ControlEvent, PushedStream } from '../store/operations/signal-streams';
+import type { SigningKey } from '../store/operations/signing-keys';
+import type { Tenant } from '../store/org/tenant';
+import type { About, TokenDraft } from './events';
+import { openSigningKey } from './keys';
+
+/** A token before it is signed. */
+export interface Unsigned {
+  readonly jti: string;
+  readonly claims: Readonly<Record<string, unknown>>;
+}
+
+/** One of an event of the journal. */
+export interface Placed extends Unsigned {
+  readonly place: number;
+  /** For operators. */
+  readonly name: string;
+}
+
+type Addressee = Pick<PushedStream, 'id' | 'issuer' | 'audience'>;
+
+export const jtiOf = (streamId: string, orgId: string, place: number): string => `${streamId}.${orgId}.${place}`;
+
+/** The place of a token of the stream; undefined: it is none of this stream, or one of the stream itself. */
+export function placeIn(streamId: string, jti: string): { readonly orgId: string; readonly place: number } | undefined {
+  const [, stream, orgId, place] = /^([0-9A-Za-z]{1,40})\.([0-9A-Za-z]{12})\.(\d{1,15})$/.exec(jti) ?? [];
+  return stream === streamId ? { orgId: orgId!, place: Number(place) } : undefined;
+}
+
+/**
+ * @returns undefined where there is nobody to tell of: they are a group, or the receiver has removed them.
+ */
+export function tokenOf(
+  stream: Addressee,
+  tenant: Tenant,
+  event: SignalSource,
+  draft: TokenDraft,
+  subjects: Subjects,
+): Placed | undefined {
+  const { uri, about } = draft;
+  const userId = about.kind === 'user' ? about.id : about.kind === 'email' ? about.userId : undefined;
+  const person = userId === undefined ? undefined : subjects.users.get(userId);
+  if (userId !== undefined && subjects.excluded.has(userId)) return undefined;
+  if (draft.tellsClaims && person === undefined) return undefined;
+  if (draft.onlyIfActive && person?.isActive !== true) return undefined;
+  const members = {
+    ...draft.members,
+    ...(draft.tellsClaims && { claims: claimsOf(person!) }),
+    ...(draft.tellsAttributes && { attributes: Object.keys(person?.resource ?? {}).sort() }),
+  };
+  const place = placeOf(event.seq, draft.token);
+  return {
+    place,
+    jti: jtiOf(stream.id, tenant.id, place),
+    name: `${event.type} ${event.seq}`,
+    claims: {
+      aud: stream.audience,
+      txn: event.requestId,
+      sub_id: subjectOf(tenant, about, person, subjects),
+      org: { id: tenant.id, slug: tenant.slug },
+      events: { [uri]: members },
+    },
+  };
+}
+
+/** RFC 9493, RFC 9967; of everybody the tenant, as a complex subject (SSF 1.0). */
+function subjectOf(tenant: Tenant, about: About, person: Person | undefined, { groups }: Subjects): object {
+  if (about.kind === 'org') return { format: 'complex', tenant: { format: 'opaque', id: tenant.id } };
+  if (about.kind === 'email') return { format: 'email', email: about.email };
+  const [uri, externalId] =
+    about.kind === 'user'
+      ? [`/Users/${about.id}`, externalIdOf(person?.resource)]
+      : [`/Groups/${about.id}`, groups.get(about.id) ?? about.externalId];
+  return { format: 'scim', uri, ...(externalId !== undefined && { externalId }) };
+}
+
+/** As they are now, and not as they were: who is told late is told the truth. */
+function claimsOf({ groups, resource }: Person) {
+  const roles = (resource['roles'] as { value?: string }[] | undefined) ?? [];
+  return {
+    groups: groups.map(({ display }) => display ?? ''),
+    roles: [...new Set(roles.flatMap(({ value }) => value ?? []))],
+  };
+}
+
+/** Of an event of the stream itself: its subject is the stream (SSF 1.0 §8.1.4, §8.1.5). */
+export const controlTokenOf = (stream: Addressee, { n, uri, members }: ControlEvent): Unsigned => ({
+  jti: `${stream.id}.${n}`,
+  claims: { aud: stream.audience, sub_id: { format: 'opaque', id: stream.id }, events: { [uri]: members } },
+});
+
+/** @param keys WEBHOOK_KEY first. @throws Unreadable. */
+export async function sign(
+  keys: readonly string[],
+  key: SigningKey,
+  issuer: string,
+  { jti, claims }: Unsigned,
+  now: number,
+): Promise<string> {
+  return new SignJWT({ ...claims, iss: issuer, jti, iat: Math.floor(now / 1_000) })
+    .setProtectedHeader({ alg: key.algorithm, kid: key.kid, typ: 'secevent+jwt' })
+    .sign(await openSigningKey(keys, key));
+}

@@ -1,5 +1,5 @@
 /**
- * `npm run docs:openapi`: docs/openapi.yaml (3.1) of the admin, sessions and OAuth APIs. Paths come from the app, queries and
+ * `npm run docs:openapi`: docs/openapi.yaml (3.1) of the admin, sessions, OAuth and signals APIs. Paths come from the app, queries and
  * bodies from the zod schemas of their handlers, answers from openapi/schemas.mjs. A test checks that the file is current.
  */
 import { readFileSync } from 'node:fs';
@@ -42,27 +42,38 @@ export async function openapi() {
       description: 'Written by npm run docs:openapi. Do not edit. SCIM itself is RFC 7644: docs/scim.md.',
     },
     servers: [{ url: 'https://scim.example.com' }],
-    tags: [{ name: 'admin' }, { name: 'sessions' }, { name: 'oauth' }, { name: 'service' }],
+    tags: [{ name: 'admin' }, { name: 'sessions' }, { name: 'oauth' }, { name: 'ssf' }, { name: 'service' }],
     paths: pathsOf(module),
     components: {
       securitySchemes: {
         adminToken: { type: 'http', scheme: 'bearer', description: 'ADMIN_TOKEN' },
         hostToken: { type: 'http', scheme: 'bearer', description: 'HOST_TOKEN' },
         oauthClient: { type: 'http', scheme: 'basic', description: 'Client id and secret; or both in the form' },
+        receiverToken: { type: 'http', scheme: 'bearer', description: 'An access token of POST /ssf/token' },
       },
       schemas: SCHEMAS,
     },
   };
 }
 
-const TAGS = { admin: 'adminToken', sessions: 'hostToken', oauth: 'oauthClient', service: undefined };
-const tagOf = (path) => /^\/(admin|sessions|oauth)\//.exec(path)?.[1] ?? (path === '/health' ? 'service' : 'oauth');
+const TAGS = {
+  admin: 'adminToken',
+  sessions: 'hostToken',
+  oauth: 'oauthClient',
+  ssf: 'receiverToken',
+  service: undefined,
+};
+/** Where it is another one than the rest of the tag has. */
+const SECURITY = { '/ssf/token': 'oauthClient', '/ssf/jwks.json': undefined };
+const tagOf = (path) =>
+  /^\/(admin|sessions|oauth|ssf)\//.exec(path)?.[1] ??
+  (path === '/health' ? 'service' : path.endsWith('ssf-configuration') ? 'ssf' : 'oauth');
 
 function pathsOf(module) {
   const read = readBy(module);
   const paths = {};
   for (const { method, path } of module.app.routes) {
-    const isCovered = /^\/(?:admin|sessions)\/v1\/|^\/oauth\/|^\/\.well-known\/|^\/health$/.test(path);
+    const isCovered = /^\/(?:admin|sessions)\/v1\/|^\/(?:oauth|ssf)\/|^\/\.well-known\/|^\/health$/.test(path);
     const isFormerName = /\/(?:brake|exit)(?:\/|$)/.test(path);
     if (!isCovered || isFormerName || method === 'ALL') continue;
     const at = path.replace(/:(\w+)/g, '{$1}');
@@ -110,11 +121,12 @@ function operationOf(method, path, { query, body }, { toJSONSchema }) {
     ? { 'application/json': { schema: schemaOf(body, toJSONSchema, 'input') } }
     : FORMS[key] && { 'application/x-www-form-urlencoded': { schema: FORMS[key] } };
   const isPage = path === '/oauth/authorize';
+  const scheme = path in SECURITY ? SECURITY[path] : TAGS[tag];
   return {
     tags: [tag],
     summary,
     operationId: `${method.toLowerCase()}${path.replace(/[^A-Za-z0-9]+(\w?)/g, (_, letter) => letter.toUpperCase())}`,
-    ...(TAGS[tag] && !isPage && !path.startsWith('/.') ? { security: [{ [TAGS[tag]]: [] }] } : {}),
+    ...(scheme && !isPage && !path.startsWith('/.') ? { security: [{ [scheme]: [] }] } : {}),
     ...(parameters.length > 0 && { parameters }),
     ...(content && { requestBody: { required: true, content } }),
     responses: {

@@ -33,6 +33,7 @@ import { refusalCommands } from './refusals.mjs';
 import { schemaCommands } from './schemas.mjs';
 import { sessionCommands } from './sessions.mjs';
 import { shardCommands } from './shards.mjs';
+import { receiverCommands } from './signal-receivers.mjs';
 import { signalCommands } from './signals.mjs';
 import { userCommands } from './users.mjs';
 import { webhookCommands } from './webhooks.mjs';
@@ -61,6 +62,7 @@ export const commands = [
   ...heldCommands,
   ...sessionCommands,
   ...signalCommands,
+  ...receiverCommands,
   ...portalCommands,
   ...webhookCommands,
 ].map((command) => (command.quiet ? { ...command, options: { ...command.options, quiet: QUIET } } : command));

@@ -32,7 +32,7 @@ export const NOUN_GROUPS = [
       token: 'the bearer token: generate, rotate, revoke',
       basic: 'user name and password, the same verbs',
       oauth: 'OAuth 2 clients, their secrets and approval codes',
-      signals: 'Universal Logout and shared signals, which end sessions',
+      signals: 'Universal Logout and shared signals: in, and out to receivers',
     },
   ],
   [

@@ -107,6 +107,35 @@ export const OPERATIONS = {
     'Users and groups that have changed since `after`, as they are now.',
     ref('Changes'),
   ),
+  'GET /admin/v1/signals/receivers': says('List the programs that receive signals.'),
+  'POST /admin/v1/signals/receivers': says(
+    'Let a program receive signals. Its client secret is shown once.',
+    undefined,
+    201,
+  ),
+  'GET /admin/v1/signals/receivers/{name}': says('Show a receiver of signals, and how its streams go.'),
+  'DELETE /admin/v1/signals/receivers/{name}': says('Remove a receiver of signals with its streams.'),
+  'POST /admin/v1/signals/receivers/{name}/rotate-secret': says(
+    'Replace the client secret. The old one keeps working for a while.',
+  ),
+  'POST /admin/v1/signals/receivers/{name}/disable': says('Refuse a receiver, and send it nothing for now.'),
+  'POST /admin/v1/signals/receivers/{name}/enable': says('Serve a receiver again.'),
+  'GET /admin/v1/signals/keys': says('List the keys that sign signals.'),
+  'POST /admin/v1/signals/keys/rotate': says('Sign with the next key from now on.'),
+  'GET /.well-known/ssf-configuration': says('What this transmitter of signals is (SSF 1.0).'),
+  'GET /ssf/jwks.json': says('The keys that check what this service signs.'),
+  'POST /ssf/token': says('Client credentials of a receiver for an access token.'),
+  'POST /ssf/streams': says('Create a stream.', undefined, 201),
+  'GET /ssf/streams': says('Read a stream, or all of the receiver.'),
+  'PATCH /ssf/streams': says('Change a stream.'),
+  'PUT /ssf/streams': says('Replace the configuration of a stream.'),
+  'DELETE /ssf/streams': says('Delete a stream.', undefined, 204),
+  'GET /ssf/status': says('Read the status of a stream.'),
+  'POST /ssf/status': says('Enable, pause or disable a stream.'),
+  'POST /ssf/verification': says('Ask for the event of verification.', undefined, 204),
+  'POST /ssf/subjects/add': says('Take a user into a stream again.'),
+  'POST /ssf/subjects/remove': says('Leave a user out of a stream.', undefined, 204),
+  'POST /ssf/poll/{stream}': says('Take tokens, and acknowledge earlier ones (RFC 8936).'),
   'GET /admin/v1/hosts': says('List the tokens of your applications, masked.'),
   'POST /admin/v1/hosts': says('Make a token for an application. It is shown once.', undefined, 201),
   'POST /admin/v1/hosts/{name}/rotate': says('Replace the token of an application.', undefined, 201),
@@ -145,6 +174,10 @@ const text = { type: 'string' };
 
 /** Bodies of forms, which have no zod schema. */
 export const FORMS = {
+  'POST /ssf/token': form(
+    { grant_type: { const: 'client_credentials' }, client_id: text, client_secret: text, scope: text },
+    ['grant_type'],
+  ),
   'POST /oauth/token': form(
     {
       grant_type: { type: 'string', enum: ['client_credentials', 'authorization_code', 'refresh_token'] },

@@ -28,6 +28,7 @@ import {
   type TestTransmitter,
   tell,
 } from './support/signals';
+import { newReceiver, type TestReceiver } from './support/ssf';
 
 const BOUNDS = parseBounds(`
 operation                        | trips | statements | SQL bytes | rows read | rows written | object calls | KV reads | KV writes | after
@@ -57,6 +58,7 @@ session: changes, 500 users      |     1 |          7 |     12000 |      5500 | 
 session: discover                |     1 |          1 |       250 |         5 |            0 |            0 |        0 |         0 |     0
 signal: Universal Logout         |     2 |         15 |      2650 |        45 |           14 |            1 |        0 |         1 |     0
 signal: account-disabled         |     2 |         15 |      2650 |        45 |           14 |            1 |        0 |         1 |     0
+signal out: poll of 20 tokens    |     4 |         18 |      6500 |       200 |            4 |            0 |        0 |         0 |     0
 signal: forged                   |     1 |          2 |       200 |         5 |            0 |            0 |        0 |         0 |     2
 webhook: a delivery              |     3 |         10 |      4450 |        40 |            1 |            0 |        0 |         0 |     0
 webhook: ten deliveries          |    12 |         19 |      9450 |       170 |            1 |            0 |        0 |         0 |     0
@@ -72,6 +74,8 @@ let forger: Pair;
 /** An org with a webhook. */
 let hooked: Idp;
 let receiver: Receiver;
+let security: TestReceiver;
+let polled: string;
 const measured = new Map<string, Cost>();
 
 beforeAll(async () => {
@@ -85,6 +89,12 @@ beforeAll(async () => {
   await check({});
   okta = await newSender(idp);
   transmitter = await newTransmitter(idp);
+  // Of another org: nothing is told of this one.
+  const told = await newIdp('metered-out');
+  receiver = await newReceiver([told.slug]);
+  polled = (await receiver.api('POST', '/streams', { body: {} })).body.stream_id;
+  for (let i = 0; i < 30; i++) await told.user(`told-${i}@example.com`);
+  await receiver.api('POST', `/poll/${polled}`, { body: { returnImmediately: true, maxEvents: 0 } });
   forger = await newPair('RS256', okta.pair.publicJwk.kid);
   await logout(okta, issSub(okta, 'hr-18'));
   await tell(transmitter, `${RISC}account-disabled`, 'hr-18');
@@ -169,6 +179,10 @@ const OPERATIONS: Record<string, [status: number, run: (idp: Idp, metered: Ask) 
   'signal: account-disabled': [
     202,
     (_, metered) => tell(transmitter, `${RISC}account-disabled`, 'hr-17', {}, {}, metered),
+  ],
+  'signal out: poll of 20 tokens': [
+    200,
+    (_, metered) => security.api('POST', `/poll/${polled}`, { ...metered, body: { returnImmediately: true } }),
   ],
   'signal: forged': [
     401,

@@ -44,8 +44,8 @@ const wholesale = (plans: string[]) =>
   plans.filter(
     (line) =>
       /^SCAN (users|user_emails|credentials|orgs|events|outbox|refusals|traffic|m)\b/.test(line) ||
-      // An org has at most 20 webhooks.
-      (line.endsWith('(org_id=?)') && !/^SEARCH (webhook_lines|l) /.test(line)),
+      // An org has at most 20 webhooks and 250 streams of signals.
+      (line.endsWith('(org_id=?)') && !/^SEARCH (webhook_lines|signal_lines|l) /.test(line)),
   );
 
 describe('rows read in an org of 20,000', () => {

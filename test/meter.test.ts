@@ -91,10 +91,10 @@ beforeAll(async () => {
   transmitter = await newTransmitter(idp);
   // Of another org: nothing is told of this one.
   const told = await newIdp('metered-out');
-  receiver = await newReceiver([told.slug]);
-  polled = (await receiver.api('POST', '/streams', { body: {} })).body.stream_id;
+  security = await newReceiver([told.slug]);
+  polled = (await security.api('POST', '/streams', { body: {} })).body.stream_id;
   for (let i = 0; i < 30; i++) await told.user(`told-${i}@example.com`);
-  await receiver.api('POST', `/poll/${polled}`, { body: { returnImmediately: true, maxEvents: 0 } });
+  await security.api('POST', `/poll/${polled}`, { body: { returnImmediately: true, maxEvents: 0 } });
   forger = await newPair('RS256', okta.pair.publicJwk.kid);
   await logout(okta, issSub(okta, 'hr-18'));
   await tell(transmitter, `${RISC}account-disabled`, 'hr-18');

@@ -61,7 +61,7 @@ signal: account-disabled         |     2 |         15 |      2650 |        45 | 
 signal out: poll of 20 tokens    |     4 |         18 |      6500 |       200 |            4 |            0 |        0 |         0 |     0
 signal: forged                   |     1 |          2 |       200 |         5 |            0 |            0 |        0 |         0 |     2
 webhook: a delivery              |     3 |         10 |      4450 |        40 |            1 |            0 |        0 |         0 |     0
-webhook: ten deliveries          |    12 |         19 |      9450 |       170 |            1 |            0 |        0 |         0 |     0
+webhook: ten deliveries          |    13 |         20 |      9500 |       180 |            3 |            0 |        0 |         0 |     0
 `);
 
 const SIZE = 2_000;

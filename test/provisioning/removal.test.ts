@@ -21,11 +21,14 @@ import { Meter } from '../support/meter';
 const cron = () =>
   worker.scheduled(createScheduledController({ cron: '* * * * *', scheduledTime: new Date() }), env as Env);
 
+/** What is known of where orgs are, not rows of orgs (store/directory/removal.ts). */
+const OF_PLACES = new Set(['catalogue', 'moves', 'frozen_orgs', 'moved_orgs']);
+
 /** Every table that has an org, asked of the schema and not of the service. */
 const TABLES_OF_ORG = Object.values(tables).flatMap((table) => {
   if (!(table instanceof SQLiteTable)) return [];
   const { name, columns } = getTableConfig(table);
-  return columns.some((column) => column.name === 'org_id') ? [{ name, columns }] : [];
+  return columns.some((column) => column.name === 'org_id') && !OF_PLACES.has(name) ? [{ name, columns }] : [];
 });
 
 async function rowsOf(orgId: string): Promise<Record<string, number>> {
@@ -38,24 +41,21 @@ async function rowsOf(orgId: string): Promise<Record<string, number>> {
   return Object.fromEntries(counts.filter(([, n]) => n > 0));
 }
 
-/** What is known of where orgs are, not rows of orgs (store/directory/removal.ts). */
-const OF_PLACES = new Set(['catalogue', 'moves', 'frozen_orgs', 'moved_orgs']);
-
 /** A row of the org in each table, whatever it says. */
 async function fillTables(orgId: string): Promise<void> {
-  const statements = TABLES_OF_ORG.filter(
-    ({ name }) => name !== 'deleted_orgs' && name !== 'removals' && !OF_PLACES.has(name),
-  ).map(({ name, columns }) => {
-    const some = columns.filter((column) => column.notNull && !column.hasDefault && column.name !== 'seq');
-    const names = [
-      ...some.map((column) => column.name),
-      ...(name === 'events' || name === 'webhook_lines' ? ['seq'] : []),
-    ];
-    const values = names.map((column) => (column === 'org_id' ? orgId : column === 'seq' ? 999_999 : '7'));
-    return env.DB.prepare(`INSERT INTO ${name} (${names.join()}) VALUES (${names.map(() => '?').join()})`).bind(
-      ...values,
-    );
-  });
+  const statements = TABLES_OF_ORG.filter(({ name }) => name !== 'deleted_orgs' && name !== 'removals').map(
+    ({ name, columns }) => {
+      const some = columns.filter((column) => column.notNull && !column.hasDefault && column.name !== 'seq');
+      const names = [
+        ...some.map((column) => column.name),
+        ...(name === 'events' || name === 'webhook_lines' ? ['seq'] : []),
+      ];
+      const values = names.map((column) => (column === 'org_id' ? orgId : column === 'seq' ? 999_999 : '7'));
+      return env.DB.prepare(`INSERT INTO ${name} (${names.join()}) VALUES (${names.map(() => '?').join()})`).bind(
+        ...values,
+      );
+    },
+  );
   await env.DB.batch(statements);
 }
 

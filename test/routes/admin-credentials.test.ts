@@ -291,7 +291,7 @@ describe.each(kinds)('$name of an org', ({ line, secret, noun, kind }) => {
   const grace = /^grace: a duration of at most 24h was expected: 0, 90s, 15m, 24h$/;
   const expires = /^expires: a duration of at most 3650d was expected: 90d, 12h$/;
   const generation = /^expectGeneration: the number of a generation was expected: 1, 2, …$/;
-  const by = /^by: .* expected, at most 100 characters$/;
+  const by = /^by: .* expected, at most 100 characters, no control characters$/;
   it.each<[string, unknown, RegExp]>([
     ['/rotate', { grace: '25h' }, grace],
     ['/rotate', { grace: '86401s' }, grace],

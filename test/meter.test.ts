@@ -44,11 +44,11 @@ user: PATCH active false         |     2 |          8 |      5500 |        35 | 
 user: PATCH active true          |     3 |         11 |      5700 |        45 |           18 |            1 |        0 |         1 |     1
 user: DELETE                     |     1 |         10 |      3900 |        45 |           25 |            1 |        0 |         1 |     1
 group: POST                      |     1 |          9 |      5700 |        50 |           20 |            0 |        0 |         0 |     0
-group: GET, no members           |     1 |          1 |      1350 |         5 |            0 |            0 |        0 |         0 |     0
-group: GET, 1,000 members        |     1 |          3 |      3100 |      3010 |            0 |            0 |        0 |         0 |     0
+group: GET, no members           |     1 |          1 |      1450 |         5 |            0 |            0 |        0 |         0 |     0
+group: GET, 1,000 members        |     1 |          3 |      3150 |      3010 |            0 |            0 |        0 |         0 |     0
 group: add 100                   |     1 |          8 |      4850 |       630 |          209 |            0 |        0 |         0 |     0
 group: remove 100                |     1 |          7 |      4150 |       925 |          109 |            0 |        0 |         0 |     0
-ServiceProviderConfig            |     1 |          2 |      1600 |        10 |            0 |            0 |        0 |         0 |     0
+ServiceProviderConfig            |     1 |          2 |      2250 |        10 |            0 |            0 |        0 |         0 |     0
 session: check                   |     1 |          2 |       400 |        15 |            0 |            0 |        0 |         0 |     0
 session: resolve                 |     1 |          3 |      1850 |        25 |            0 |            0 |        0 |         0 |     0
 session: users, page of 500      |     1 |          5 |      2900 |      7000 |            0 |            0 |        0 |         0 |     0
@@ -56,12 +56,12 @@ session: groups, page of 500     |     1 |          3 |       800 |       550 | 
 session: memberships, 1,000      |     1 |          3 |       950 |      3200 |            0 |            0 |        0 |         0 |     0
 session: changes, 500 users      |     1 |          7 |     12000 |      5500 |            0 |            0 |        0 |         0 |     0
 session: discover                |     1 |          1 |       250 |         5 |            0 |            0 |        0 |         0 |     0
-signal: Universal Logout         |     2 |         15 |      2650 |        45 |           14 |            1 |        0 |         1 |     0
-signal: account-disabled         |     2 |         15 |      2650 |        45 |           14 |            1 |        0 |         1 |     0
-signal out: poll of 20 tokens    |     4 |         18 |      6500 |       200 |            4 |            0 |        0 |         0 |     0
+signal: Universal Logout         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
+signal: account-disabled         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
+signal out: poll of 20 tokens    |     4 |         18 |      6500 |       330 |            4 |            0 |        0 |         0 |     0
 signal: forged                   |     1 |          2 |       200 |         5 |            0 |            0 |        0 |         0 |     2
-webhook: a delivery              |     3 |         10 |      4450 |        40 |            1 |            0 |        0 |         0 |     0
-webhook: ten deliveries          |    13 |         20 |      9500 |       180 |            3 |            0 |        0 |         0 |     0
+webhook: a delivery              |     4 |         11 |      4700 |        40 |            1 |            0 |        0 |         0 |     0
+webhook: ten deliveries          |    13 |         20 |      9700 |       180 |            3 |            0 |        0 |         0 |     0
 `);
 
 const SIZE = 2_000;

@@ -70,7 +70,7 @@ export const signalCommands = [
     example: [
       'signals add acme --issuer https://acme.okta.com',
       'signals add acme --transmitter https://acme.okta.com',
-      'signals add acme --transmitter https://ssf.example.com --delivery poll --auth "$TOKEN"',
+      'signals add acme --transmitter https://x.com --auth "$TOKEN"',
     ],
     run: (callAdmin, { slug, issuer, transmitter, delivery, audience, subject, by, ...input }) => {
       const type = input.type ?? (transmitter === undefined ? 'global-token-revocation' : 'ssf');

@@ -860,8 +860,9 @@ describe('what it costs', () => {
     expect(meter.rowsRead).toBeLessThan(100);
     expect(
       (await meter.plans(sentBeforeAnswer)).filter(
-        // l: the org's webhooks, twenty at most.
-        (line) => /^SCAN (?!CONSTANT|1)/.test(line) || /^SEARCH (?!l\b).*\(org_id=\?\)$/.test(line),
+        // The org's webhooks and streams of signals, twenty at most each.
+        (line) =>
+          /^SCAN (?!CONSTANT|1)/.test(line) || /^SEARCH (?!l\b|webhook_lines|signal_lines).*\(org_id=\?\)$/.test(line),
       ),
     ).toEqual([]);
   });

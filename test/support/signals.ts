@@ -106,6 +106,9 @@ export async function newTransmitter(
   return Object.assign(made, { id: added.body.id, endpoint: added.body.endpoint, audience: added.body.audience });
 }
 
+/** All that were started, by their origin. */
+const transmitters = new Map<string, (url: URL, init?: RequestInit) => Promise<Response>>();
+
 /** The transmitter alone. */
 export async function startTransmitter(
   answer: (request: string) => Response | undefined = () => undefined,
@@ -116,16 +119,19 @@ export async function startTransmitter(
   const transmitter: TestTransmitter = {
     ...{ issuer, pair, keys, id: '', endpoint: '', audience: '', heard: [], answer },
   };
-  const others = vi.mocked(globalThis.fetch).getMockImplementation()!;
-  vi.mocked(globalThis.fetch).mockImplementation(async (input, init) => {
-    const url = new URL(String(input));
-    if (url.origin !== issuer) return others(input, init);
+  transmitters.set(issuer, async (url, init) => {
     const request = `${init?.method ?? 'GET'} ${url.pathname}${url.search}`;
     const headers = new Headers(init?.headers);
     const isJson = headers.get('Content-Type') === 'application/json';
     const sent = isJson && typeof init?.body === 'string' ? JSON.parse(init.body) : init?.body;
     transmitter.heard.push({ request, authorization: headers.get('Authorization'), body: sent });
     return (await transmitter.answer(request, init)) ?? usual(request, issuer, keys.jwksUrl);
+  });
+  // The keys' own fetch, which was put in the place of the one before with each issuer.
+  const others = vi.mocked(globalThis.fetch).getMockImplementation()!;
+  vi.mocked(globalThis.fetch).mockImplementation(async (input, init) => {
+    const url = new URL(String(input));
+    return transmitters.get(url.origin)?.(url, init) ?? others(input, init);
   });
   return transmitter;
 }

@@ -153,13 +153,15 @@ async function keysOf(c: Context<App>, issuer: string): Promise<string> {
   );
 }
 
+const oneOfBoth = () => invalidValue('auth, client: one of both was expected');
+
 /** What opens the API of a transmitter, if it is said. @throws ScimError 400, 409. */
 async function credentialsOf(
   c: Context<App>,
   issuer: string,
   { auth: accessToken, client: asked }: { auth?: string | undefined; client?: z.output<typeof client> },
 ): Promise<TransmitterCredentials | undefined> {
-  if (accessToken !== undefined && asked !== undefined) throw invalidValue('auth, client: one of both was expected');
+  if (accessToken !== undefined && asked !== undefined) throw oneOfBoth();
   if (asked === undefined) return accessToken === undefined ? undefined : { token: accessToken };
   const { allowsLoopbackJwks } = settings(c.env);
   const tokenUrl = asked.tokenUrl ?? (await discoverIssuer(issuer, allowsLoopbackJwks))?.tokenUrl;
@@ -190,6 +192,7 @@ async function streamOf(c: Context<App>, orgId: string, asked: SourceBody<'ssf'>
   if (isPolled && asked.auth === undefined && asked.client === undefined) {
     throw invalidValue('auth, client: a stream is polled with a token or a client of the transmitter');
   }
+  if (asked.auth !== undefined && asked.client !== undefined) throw oneOfBoth();
   const { allowsLoopbackJwks } = settings(c.env);
   if (pollUrl !== undefined && !isJwksAddress(pollUrl, allowsLoopbackJwks)) {
     throw invalidValue('pollUrl: an https address with a public host name was expected');

@@ -120,7 +120,8 @@ describe('attributes', () => {
 
 describe('activity', () => {
   it('names what you did with signals, OAuth clients and attributes in words, never by the type of its event', async () => {
-    const source = { type: 'global-token-revocation', issuer: 'https://acme.okta.com' };
+    const issuer = 'https://acme.okta.com';
+    const source = { type: 'global-token-revocation', issuer, jwksUrl: `${issuer}/oauth2/v1/keys` };
     expect((await admin('POST', '/orgs/acme/signals', { body: source })).status).toBe(201);
     expect((await admin('POST', '/orgs/acme/oauth/clients', { body: {} })).status).toBe(201);
     const page = await show('/activity');

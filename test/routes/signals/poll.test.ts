@@ -240,12 +240,10 @@ describe('a transmitter that', () => {
     const other = await newIdp(`poll-other-${n}`);
     const { waiting: theirs, transmitter: their } = await newPolled(other);
     const grace = (await other.user('grace', { externalId: '00uGrace' })).id;
-    let release = () => {};
-    const hang = new Promise<void>((resolve) => {
-      release = resolve;
-    });
+    let isReleased = false;
     waiting.answer = async () => {
-      await hang;
+      // Not a promise of the test's: it would go on in the test's own context.
+      while (!isReleased) await new Promise((resolve) => setTimeout(resolve, 20));
       return new Response(null, { status: 500 });
     };
     const before = waiting.polls.length;
@@ -260,7 +258,7 @@ describe('a transmitter that', () => {
     await until(() => theirs.acked.length === 1);
     expect(Date.now() - begun).toBeLessThan(5_000);
     expect((await journal(other.orgId)).at(-1)).toMatchObject({ type: 'user.signed_out', target_id: grace });
-    release();
+    isReleased = true;
     await until(async () => (await stored())['poll_failures'] === 1);
   });
 });

@@ -1,6 +1,6 @@
 /** The Worker's bindings, and its variables checked and typed once. */
 import type { Region } from './region';
-import type { Databases } from './store/d1/databases';
+import { BINDING, type Databases } from './store/d1/databases';
 import type { CountedQueries } from './store/d1/query-budget';
 import { REGION_LABEL } from './store/org/settings';
 
@@ -82,6 +82,8 @@ export interface Settings {
   readonly documentationUrl: string | undefined;
   /** Absent: orgs of every region are served. */
   readonly region: Region | undefined;
+  /** Where databases are that are not in `region`: labels by the names of their bindings. */
+  readonly databaseRegions: ReadonlyMap<string, string>;
   /** Absent: the API does not exist. */
   readonly adminToken: ApiToken | undefined;
   readonly hostToken: ApiToken | undefined;
@@ -136,6 +138,9 @@ function settingsOf(env: Env): Settings {
     allowsLoopbackWebhooks: isAllowed(env, 'ALLOW_LOOPBACK_WEBHOOKS'),
     countedQueries: countedQueriesOf(env),
     // Read only where it is needed: a wrong colour of the portal is no reason to refuse identity providers.
+    get databaseRegions() {
+      return databaseRegionsOf(env);
+    },
     get portal() {
       return portalOf(env);
     },
@@ -186,8 +191,10 @@ export const isLoopback = (host: string): boolean => /^(?:localhost|127(?:\.\d+)
 /** What is wrong with the variables; empty when nothing is. */
 export function misconfigurations(env: Env): Misconfigured[] {
   try {
-    // `portal` and `dnsResolver` are read to see whether they can be.
-    const { adminToken, hostToken, encryptionKeys, portal: _portal, dnsResolver: _resolver } = settings(env);
+    const checked = settings(env);
+    // These are read to see whether they can be.
+    const { portal: _portal, dnsResolver: _resolver, databaseRegions: _regions } = checked;
+    const { adminToken, hostToken, encryptionKeys } = checked;
     return [adminToken, hostToken, encryptionKeys].flatMap((one) => (one && 'fault' in one ? [one.fault] : []));
   } catch (error) {
     if (error instanceof Misconfigured) return [error];
@@ -267,4 +274,22 @@ function regionOf({ REGION: label, REGION_URLS: urls }: Env): Region | undefined
   } catch {
     throw new Misconfigured('REGION_URLS', 'JSON was expected, {"us": "https://us.scim.example.com"}');
   }
+}
+
+/** @throws Misconfigured. A wrong name would leave a database where nobody expects it: each is checked. */
+function databaseRegionsOf({ DATABASE_RESIDENCY: text }: Env): ReadonlyMap<string, string> {
+  const fault = () =>
+    new Misconfigured('DATABASE_RESIDENCY', 'JSON of databases and labels of regions was expected, {"DB_3": "eu"}');
+  let read: unknown;
+  try {
+    read = JSON.parse(text || '{}');
+  } catch {
+    throw fault();
+  }
+  if (typeof read !== 'object' || read === null || Array.isArray(read)) throw fault();
+  const pairs = Object.entries(read as Record<string, unknown>);
+  const isGood = (pair: [string, unknown]): pair is [string, string] =>
+    BINDING.test(pair[0]) && typeof pair[1] === 'string' && REGION_LABEL.test(pair[1]);
+  if (!pairs.every(isGood)) throw fault();
+  return new Map(pairs);
 }

@@ -18,9 +18,10 @@ import {
   type Size,
   sizeOfOrg,
 } from '../store/operations/moves';
-import { adopt, openShard, residencyOf, Unplaceable } from '../store/operations/shards';
+import { adopt, openShard, Unplaceable } from '../store/operations/shards';
 import type { OrgStore } from '../store/org/open';
 import type { Tenant } from '../store/org/tenant';
+import { mayBeIn, regionOfDatabase } from './residency';
 
 /** What a move would take. */
 export interface Plan extends Size {
@@ -45,9 +46,9 @@ export async function planMove(env: Env, tenant: Tenant, to: string, now: number
   } catch (error) {
     throw error instanceof Unplaceable ? invalidValue(`to: ${error.message}`) : error;
   }
-  const there = residencyOf(env, to);
   const { residency = settings(env).region?.label } = tenant.settings;
-  if (residency !== undefined && there !== undefined && there !== residency) {
+  if (!mayBeIn(env, to, residency)) {
+    const there = regionOfDatabase(env, to) ?? 'no region that DATABASE_RESIDENCY names';
     throw conflict(`The org's residency is ${residency}, and ${to} is in ${there}`);
   }
   const source = databaseNamed(env)(from);

@@ -4,6 +4,7 @@ import * as z from 'zod/mini';
 import { newOrgId } from '../../credentials/secret';
 import { settings as settingsOf } from '../../env';
 import type { Actor } from '../../events';
+import { mayBeIn, suits } from '../../operator/residency';
 import { detailsOf } from '../../provisioning/lifecycle';
 import { removeWaiting } from '../../provisioning/removal';
 import { invalidValue, ScimError } from '../../scim/error';
@@ -49,7 +50,9 @@ orgs.post('/', body(orgBody), async (c) => {
   try {
     const org = { id: newOrgId(), slug: asked.slug, name: asked.name ?? asked.slug };
     const actor = actorOf(c, `admin:${c.var.by}`);
-    const tenant = await insertOrg(c.env, org, actor, Date.now(), asked.shard);
+    if (asked.shard && !mayBeIn(c.env, asked.shard, undefined))
+      throw new Unplaceable(`${asked.shard} is in another region than new orgs`);
+    const tenant = await insertOrg(c.env, org, actor, Date.now(), asked.shard ?? suits(c.env, undefined));
     await publishOrg(c, tenant.id, actor);
     return c.json(shownOrg(c, tenant), 201);
   } catch (error) {

@@ -14,10 +14,10 @@ import { count, record, recordAs } from '../journal/record';
 import { OrgStore } from '../org/open';
 import type { SettingsChange } from '../org/settings';
 import { type Tenant, tenantOf } from '../org/tenant';
-import { expectFreeSlug, placeFor } from './shards';
+import { type Asked, expectFreeSlug, placeFor } from './shards';
 
 /**
- * @param asked the database that it goes to; absent: the one with most room.
+ * @param asked the database that it goes to, or which ones will do.
  * @throws Taken: the slug is another org's. Unplaceable.
  */
 export async function insertOrg(
@@ -25,7 +25,7 @@ export async function insertOrg(
   org: { readonly id: string; readonly slug: string; readonly name: string },
   actor: Actor,
   now: number,
-  asked?: string,
+  asked: Asked,
 ): Promise<Tenant> {
   const db = await placeFor(databases, org, asked, now);
   const store = new OrgStore(db, { kind: 'id', id: org.id }, now);

@@ -130,41 +130,41 @@ export function roomiest(shards: readonly Shard[]): Shard | undefined {
   return best[Math.floor(Math.random() * best.length)];
 }
 
-/** Where a database is, by the label of a region; undefined: where the Worker's region is. */
-export const residencyOf = ({ DATABASE_RESIDENCY: text }: { readonly DATABASE_RESIDENCY?: string }, name: string) =>
-  (JSON.parse(text || '{}') as Record<string, string>)[name];
-
 /** An org cannot be there. The message says what was expected. */
 export class Unplaceable extends Error {}
+
+/** The name of the database that is asked for; or which databases will do, of which the one with most room is taken. */
+export type Asked = string | ((database: string) => boolean);
 
 /**
  * Where a new org goes, with its slug kept for it there. Nothing is asked where there is one database.
  *
- * @param asked the name of a database; absent: the one with most room. What is left of a deleted org with this id decides first.
+ * @param asked what is left of a deleted org with this id decides first.
  * @throws Unplaceable. Taken: the slug is another org's.
  */
 export async function placeFor(
   databases: Databases,
   org: { readonly id: string; readonly slug: string },
-  asked: string | undefined,
+  asked: Asked,
   now: number,
 ): Promise<D1Database> {
   if (!isSpread(databases)) {
-    if (asked !== undefined && asked !== 'DB') throw new Unplaceable('the only database is DB');
+    if (typeof asked === 'string' && asked !== 'DB') throw new Unplaceable('the only database is DB');
     return mainDatabase(databases);
   }
   const [[before]] = await runBatch(mainDatabase(databases), [
     sql<{ binding: string }>`SELECT binding FROM catalogue WHERE org_id = ${org.id}`,
   ]);
-  const name = before?.binding ?? (asked ? await openShard(databases, asked, now) : await anyShard(databases, now));
+  const chosen = () => (typeof asked === 'string' ? openShard(databases, asked, now) : anyShard(databases, asked, now));
+  const name = before?.binding ?? (await chosen());
   await adopt(databases, name, now);
   if (name !== 'DB' && !(await reserveSlug(databases, org, name, now))) throw new Taken('orgs.slug');
   return databaseNamed(databases)(name)!;
 }
 
-async function anyShard(databases: Databases, now: number): Promise<string> {
-  const found = roomiest(await listShards(databases, now));
-  if (found === undefined) throw new Unplaceable('no database has room: bind another one');
+async function anyShard(databases: Databases, suits: (database: string) => boolean, now: number): Promise<string> {
+  const found = roomiest((await listShards(databases, now)).filter(({ name }) => suits(name)));
+  if (found === undefined) throw new Unplaceable("no database of the org's region has room: bind another one");
   return found.name;
 }
 

@@ -3,6 +3,7 @@ import { type Context, Hono } from 'hono';
 import * as z from 'zod/mini';
 import { newOrgId } from '../../../credentials/secret';
 import { atLine, checkEnd, checkLines, importLines, namedBy } from '../../../operator/archive-import';
+import { suits } from '../../../operator/residency';
 import { underTypes } from '../../../provisioning/schemas';
 import { conflict, invalidValue } from '../../../scim/error';
 import { isSame, type Json } from '../../../scim/resource';
@@ -13,7 +14,7 @@ import { finishImport, type Importing, insertImport, readImport, whatIsThere } f
 import { Taken, Unmet } from '../../../store/d1/batch';
 import { databaseOf, databaseOfName, isSpread } from '../../../store/d1/databases';
 import { WHOLE_ORG } from '../../../store/journal/outbox';
-import { expectFreeSlug, placeFor } from '../../../store/operations/shards';
+import { expectFreeSlug, placeFor, Unplaceable } from '../../../store/operations/shards';
 import { notUnderWay } from '../../../store/org/refusals';
 import type { App } from '../../context';
 import { iso } from '../../instants';
@@ -106,13 +107,14 @@ imports.post(
       const now = Date.now();
       const otherId = newOrgId();
       const ids = { id: id ?? otherId, otherId };
-      const db = await placeFor(c.env, { id: ids.id, slug }, undefined, now);
+      const db = await placeFor(c.env, { id: ids.id, slug }, suits(c.env, line.settings.residency), now);
       // Where the catalogue has the id already, an org that takes it meanwhile ends the import.
       if (isSpread(c.env)) ids.otherId = ids.id;
       const tenant = await insertImport(db, slug, line, ids, now, expectFreeSlug(c.env, db, slug));
       return c.json(begun(slug, tenant.id, line, 1), 201);
     } catch (error) {
       if (error instanceof Taken) throw conflict(`Another import was quicker: try again`);
+      if (error instanceof Unplaceable) throw conflict(`The org cannot be imported: ${error.message}`);
       if (error instanceof Unmet && error.expectation === 'slug')
         throw conflict(`Another import was quicker: try again`);
       if (error instanceof Unmet && error.expectation === 'removal') throw beingRemoved();

@@ -1,6 +1,8 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Databases } from '../../src/store/d1/databases';
 import { homes } from '../../src/store/d1/homes';
+import { adopt } from '../../src/store/operations/shards';
 import { type Answer, type Ask, admin, host, idpOf } from '../support/client';
 import { count, databaseNamed, NAMES, newIdpIn, whereIs, without } from './databases';
 
@@ -59,6 +61,16 @@ describe('a new org', () => {
     expect(answer.status).toBe(400);
     expect(answer.body.detail).toContain(detail);
     expect((await admin('GET', '/orgs/nowhere')).status).toBe(404);
+  });
+});
+
+describe('a database that is bound for the first time', () => {
+  it('is taken into use once when several do so at a time', async () => {
+    await databaseNamed('DB_3').prepare('DELETE FROM shards').run();
+    const bound = env as unknown as Databases;
+    await Promise.all(Array.from({ length: 5 }, () => adopt(bound, 'DB_3', 1)));
+    const { results } = await databaseNamed('DB_3').prepare('SELECT binding FROM shards').all();
+    expect(results).toEqual([{ binding: 'DB_3' }]);
   });
 });
 

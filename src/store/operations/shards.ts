@@ -3,7 +3,7 @@
  * the first time is taken into use. The catalogue in `DB` (store/d1/homes.ts) says which holds what.
  */
 import { type SQL, sql } from 'drizzle-orm';
-import { Behind, Busy, runBatch, Taken } from '../d1/batch';
+import { Behind, Busy, runBatch, Taken, Unmet } from '../d1/batch';
 import { bindingsOf, type Databases, databaseNamed, isSpread, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { isBehind, schemaVersionOf } from '../d1/schema-version';
@@ -99,11 +99,17 @@ export async function adopt(databases: Databases, name: string, now: number): Pr
     mainDatabase(databases),
     EVERYWHERE.map(({ table, where }) => sql`SELECT * FROM ${sql.raw(table)} WHERE ${sql.raw(where)}`),
   );
-  await runBatch(db, [
-    expect('found', sql`NOT EXISTS (SELECT 1 FROM shards)`),
-    ...(name === 'DB' ? [] : EVERYWHERE.flatMap(({ table }, i) => insertions(table, found[i]!, 0))),
-    sql`INSERT INTO shards (binding, adopted_at) VALUES (${name}, ${now})`,
-  ]);
+  try {
+    await runBatch(db, [
+      expect('found', sql`NOT EXISTS (SELECT 1 FROM shards)`),
+      ...(name === 'DB' ? [] : EVERYWHERE.flatMap(({ table }, i) => insertions(table, found[i]!, 0))),
+      sql`INSERT INTO shards (binding, adopted_at) VALUES (${name}, ${now})`,
+    ]);
+  } catch (error) {
+    if (!(error instanceof Unmet) || error.expectation !== 'found') throw error;
+    // Another request, or the cron, was quicker: whose it is now is asked anew.
+    await adopt(databases, name, now);
+  }
 }
 
 /** Takes every database into use that is bound for the first time. @throws AggregateError of those that could not be, after all others were. */

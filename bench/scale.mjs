@@ -71,7 +71,9 @@ async function call(path, { method = 'GET', body, token = secrets.ADMIN_TOKEN } 
   return text ? JSON.parse(text) : undefined;
 }
 
-const admin = (path, body, method = body ? 'POST' : 'GET') => call(`/admin/v1${path}`, { method, body });
+function admin(path, body, method = body ? 'POST' : 'GET') {
+  return call(`/admin/v1${path}`, { method, body });
+}
 
 async function newOrg(slug, shard) {
   await admin('/orgs', { slug, ...(shard && { shard }) });
@@ -88,15 +90,17 @@ async function inLines(count, work) {
   await Promise.all(Array.from({ length: LINES }, line));
 }
 
-const person = (i) => ({
-  schemas: [`${CORE}User`],
-  userName: `person-${i}@example.com`,
-  externalId: `00u${i}`,
-  displayName: `Person ${i}`,
-  name: { givenName: 'Person', familyName: String(i) },
-  emails: [{ value: `person-${i}@example.com`, type: 'work', primary: true }],
-  active: true,
-});
+function person(i) {
+  return {
+    schemas: [`${CORE}User`],
+    userName: `person-${i}@example.com`,
+    externalId: `00u${i}`,
+    displayName: `Person ${i}`,
+    name: { givenName: 'Person', familyName: String(i) },
+    emails: [{ value: `person-${i}@example.com`, type: 'work', primary: true }],
+    active: true,
+  };
+}
 
 /** Milliseconds of each request. */
 async function timed(count, work) {

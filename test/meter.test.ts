@@ -61,7 +61,7 @@ signal: account-disabled         |     2 |         15 |      2800 |        45 | 
 signal out: poll of 20 tokens    |     4 |         18 |      6500 |       330 |            4 |            0 |        0 |         0 |     0
 signal: forged                   |     1 |          2 |       200 |         5 |            0 |            0 |        0 |         0 |     2
 webhook: a delivery              |     4 |         11 |      4700 |        40 |            1 |            0 |        0 |         0 |     0
-webhook: ten deliveries          |    13 |         20 |      9700 |       180 |            3 |            0 |        0 |         0 |     0
+webhook: ten deliveries          |    16 |         24 |     11000 |       230 |            4 |            0 |        0 |         0 |     0
 `);
 
 const SIZE = 2_000;

@@ -26,12 +26,31 @@ const NOTHING = Object.fromEntries(COLUMNS.map((name) => [name, 0])) as Cost;
 /** They run when their time has come, whichever operation is measured then. */
 const LATER = ['alarm', 'scheduled'];
 
+/** Milliseconds without a call to D1, after which what followed from the operation before is over. */
+const QUIET = 150;
+
+/** Waits until nothing follows any more from what was done before: it would be counted with the next operation. */
+async function quiet(): Promise<void> {
+  let since = performance.now();
+  const observer = {
+    queried: () => {
+      since = performance.now();
+    },
+    keptInKv: () => undefined,
+    objectCalled: () => undefined,
+  };
+  observers.add(observer);
+  while (performance.now() - since < QUIET) await new Promise((resolve) => setTimeout(resolve, 20));
+  observers.delete(observer);
+}
+
 /**
  * Runs an operation and counts its calls.
  *
  * @param run sends one request, with what it is given beside its own.
  */
 export async function costOf(run: (metered: Ask) => Promise<Answer>): Promise<{ answer: Answer; cost: Cost }> {
+  await quiet();
   const cost = { ...NOTHING };
   let isAnswered = false;
   const count = (name: keyof Cost, by = 1) => {

@@ -5,6 +5,7 @@ import { settings } from '../env';
 import type { Actor } from '../events';
 import { conflict, invalidValue, notFound } from '../scim/error';
 import { bindingsOf, databaseNamed, isSpread, mainDatabase } from '../store/d1/databases';
+import { Moving } from '../store/d1/homes';
 import { noteMove } from '../store/operations/move-events';
 import {
   advanceMove,
@@ -17,6 +18,7 @@ import {
   obstaclesOf,
   type Size,
   sizeOfOrg,
+  thaw,
 } from '../store/operations/moves';
 import { adopt, openShard, Unplaceable } from '../store/operations/shards';
 import type { OrgStore } from '../store/org/open';
@@ -96,6 +98,9 @@ export async function statusOf(env: Env, tenant: Tenant) {
   return { org: tenant.slug, shard, move: move ? describeMove(move) : null };
 }
 
+/** What is still to be removed of an earlier move. */
+const leftOf = ({ place: { old } }: Move) => (old === undefined ? {} : { old });
+
 /**
  * Before the switch the copy is removed. After it the org is taken back, as long as nothing was written to it.
  *
@@ -110,10 +115,18 @@ export async function cancelMove(env: Env, store: OrgStore, actor: Actor, by: st
   if (move.state === 'cancelling') return move;
   if (move.state !== 'done') {
     if (move.isReturn) throw conflict('The org is being taken back already: org move --status');
-    if (!(await advanceMove(main, move, 'cancelling', {}, store.now))) {
+    if (!(await advanceMove(main, move, 'cancelling', leftOf(move), store.now))) {
       throw conflict('The move has gone on meanwhile: look at org move --status');
     }
-    await noteMove(store, actor, 'org.move_cancelled', { from: move.source, to: move.target, by });
+    const note = () => noteMove(store, actor, 'org.move_cancelled', { from: move.source, to: move.target, by });
+    try {
+      await note();
+    } catch (error) {
+      if (!(error instanceof Moving)) throw error;
+      // The org was frozen for the last part of the move, which does not come any more.
+      await thaw(databaseNamed(env)(move.source)!, orgId);
+      await note();
+    }
   } else {
     const home = databaseNamed(env)(move.target);
     const { eventSeq } = home ? await obstaclesOf(home, orgId) : { eventSeq: -1 };

@@ -213,6 +213,31 @@ describe('a move is cancelled', () => {
     expect((await idp.delete(`/Users/${users[0]}`)).status).toBe(204);
   });
 
+  it('before its switch, after an earlier move: the old copy goes too', async () => {
+    const { idp } = await filled('DB_1', 'stop-again');
+    await moveTo('DB_2', 'stop-again');
+    const again = { orgId: idp.orgId, slug: 'stop-again', source: 'DB_2', target: 'DB_3', by: 'test' };
+    await adopt(env as unknown as Databases, 'DB_3', Date.now());
+    await insertMove(env.DB, again, Date.now());
+    expect((await admin('DELETE', '/orgs/stop-again/move', { body: {} })).status).toBe(202);
+    for (let i = 0; i < 50 && (await statusOf('stop-again')).move !== null; i++) await goOn(idp.orgId);
+    expect(await count('DB_1', 'users', idp.orgId)).toBe(0);
+    expect(await whereIs(idp.orgId)).toEqual(['DB_2']);
+  });
+
+  it('while it is frozen: writes are allowed again at once', async () => {
+    const { idp, users } = await filled('DB_1', 'stop-frozen');
+    await insertMove(
+      env.DB,
+      { orgId: idp.orgId, slug: 'stop-frozen', source: 'DB_1', target: 'DB_2', by: 'test' },
+      Date.now(),
+    );
+    await env.DB.prepare("UPDATE moves SET state = 'finishing' WHERE org_id = ?").bind(idp.orgId).run();
+    await databaseNamed('DB_1').prepare('INSERT INTO frozen_orgs (org_id, since) VALUES (?, 0)').bind(idp.orgId).run();
+    expect((await admin('DELETE', '/orgs/stop-frozen/move', { body: {} })).status).toBe(202);
+    expect((await idp.delete(`/Users/${users[0]}`)).status).toBe(204);
+  });
+
   it('after its switch: the org is taken back while nothing was written to it', async () => {
     const { idp, users } = await filled('DB_1', 'back');
     const before = told(await exported('back'));

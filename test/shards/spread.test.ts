@@ -183,6 +183,17 @@ describe('a database that cannot be had', () => {
     expect((await idp.get('/Users')).status).toBe(200);
   });
 
+  it('is bound under the name of another: its orgs are 503, and nobody is signed out', async () => {
+    const idp = await newIdpIn('DB_1', 'swapped');
+    const { id } = await idp.user('ada@example.com');
+    for (const name of NAMES) await adopt(env as unknown as Databases, name, Date.now());
+    const swapped = { DB_1: databaseNamed('DB_2'), DB_2: databaseNamed('DB_1') };
+    expect((await idp.get('/Users', { env: swapped })).status).toBe(503);
+    const body = { org: 'swapped', user: id, issuedAt: new Date().toISOString() };
+    expect((await host('POST', '/check', { body, env: swapped })).status).toBe(503);
+    expect((await idp.get('/Users')).status).toBe(200);
+  });
+
   it('keeps known orgs served while the catalogue does not answer', async () => {
     const idp = await newIdpIn('DB_1', 'known');
     expect((await idp.get('/Users')).status).toBe(200);

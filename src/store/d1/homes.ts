@@ -96,14 +96,25 @@ export class OrgDatabase implements Located {
         const before = entry.binding;
         entry = await this.#look();
         // It is nobody's any more: what is asked is answered as for an org that never was.
-        if (!entry.isSwitching && entry.binding === before) return attempt(this.#bound(before), []);
+        if (!entry.isSwitching && entry.binding === before) return this.#ask(before, attempt);
       } else if (!entry.isSwitching) {
-        return attempt(this.#bound('DB'), []);
+        return this.#ask('DB', attempt);
       }
       if (!entry.isSwitching) continue;
       if (++pauses > PAUSES) throw new Moving('the org is being moved to another database');
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
       entry = await this.#look();
+    }
+  }
+
+  /** Of an org that is nowhere. A database that is bound under another name than before cannot know. */
+  async #ask<T>(binding: string, attempt: Attempt<T>): Promise<T> {
+    const isForeign = sql`EXISTS (SELECT 1 FROM shards WHERE binding <> ${binding})`;
+    try {
+      return await attempt(this.#bound(binding), [expect('here', sql`NOT ${isForeign}`)]);
+    } catch (error) {
+      if (!(error instanceof Unmet) || error.expectation !== 'here') throw error;
+      throw new Busy(`the database that is bound as ${binding} is another one`);
     }
   }
 

@@ -8,7 +8,7 @@ import { bindingsOf, databaseNamed, isSpread, mainDatabase } from '../store/d1/d
 import { Moving } from '../store/d1/homes';
 import { noteMove } from '../store/operations/move-events';
 import {
-  advanceMove,
+  beginCancelling,
   beginReturn,
   findMove,
   homeOf,
@@ -98,9 +98,6 @@ export async function statusOf(env: Env, tenant: Tenant) {
   return { org: tenant.slug, shard, move: move ? describeMove(move) : null };
 }
 
-/** What is still to be removed of an earlier move. */
-const leftOf = ({ place: { old } }: Move) => (old === undefined ? {} : { old });
-
 /**
  * Before the switch the copy is removed. After it the org is taken back, as long as nothing was written to it.
  *
@@ -115,7 +112,7 @@ export async function cancelMove(env: Env, store: OrgStore, actor: Actor, by: st
   if (move.state === 'cancelling') return move;
   if (move.state !== 'done') {
     if (move.isReturn) throw conflict('The org is being taken back already: org move --status');
-    if (!(await advanceMove(main, move, 'cancelling', leftOf(move), store.now))) {
+    if (!(await beginCancelling(main, orgId, store.now))) {
       throw conflict('The move has gone on meanwhile: look at org move --status');
     }
     const note = () => noteMove(store, actor, 'org.move_cancelled', { from: move.source, to: move.target, by });
@@ -135,7 +132,7 @@ export async function cancelMove(env: Env, store: OrgStore, actor: Actor, by: st
       throw conflict('The org has been written to since it was moved. Move it back instead: org move --to');
     }
     if (!(await beginReturn(main, move, by, store.now)))
-      throw conflict('The move has gone on meanwhile: look at org move --status');
+      throw conflict('The old copy is being removed. Move the org back instead: org move --to');
   }
   return (await findMove(main, orgId)) ?? move;
 }

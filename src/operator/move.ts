@@ -5,14 +5,12 @@
  */
 import type { Actor } from '../events';
 import { type Databases, databaseNamed, mainDatabase } from '../store/d1/databases';
+import { QueryBudget } from '../store/d1/query-budget';
 import {
   type Copying,
-  changedSince,
   copyEvents,
-  copyGroup,
   copyPage,
   copySmallTables,
-  copyUsers,
   PARTS,
   removeChunk,
   reserve,
@@ -27,23 +25,35 @@ import {
   findMove,
   forgetMovedOrg,
   freeze,
+  holdRetention,
   leave,
   type Move,
   type MoveState,
   obstaclesOf,
   type Place,
   readLeft,
+  release,
   removeMove,
   switchCatalogue,
   thaw,
 } from '../store/operations/moves';
+import { catchUp } from './move-changes';
 
-/** Milliseconds, and chunks, of one run: D1 allows 1,000 queries in an invocation. */
+/** Milliseconds of one run. */
 const RUN = 20_000;
-const CHUNKS = 150;
 
-/** So few changed users and groups are left for the time in which writes are refused. */
-const FEW = 50;
+/** Of the queries that D1 allows in an invocation, those of the largest step: what comes last while writes are refused. */
+const LARGEST_STEP = 400;
+
+/** Milliseconds. All that has changed is copied in so little time: writes are refused, and the rest is copied. */
+const QUICK = 2_000;
+/** After so many rounds that took longer, a longer one will do. */
+const PATIENT_ROUNDS = 10;
+const LONG = 10_000;
+/** After so many, the operator is told. */
+const MANY_ROUNDS = 30;
+/** Milliseconds for which writes are refused at most. A run that was cut off gives way, and tries again. */
+const FROZEN = 30_000;
 
 /** After so many copies that did not match their original, an operator has to look. */
 const MAX_ATTEMPTS = 5;
@@ -71,21 +81,34 @@ const copyingOf = ({ move, source, target }: Work): Copying => ({
  * @returns whether there is more to do at once.
  */
 export async function workOnMove(databases: Databases, orgId: string, doneSince: number): Promise<boolean> {
-  const main = mainDatabase(databases);
+  const budget = new QueryBudget('statements');
+  const main = counted(mainDatabase(databases), budget);
   const end = Date.now() + RUN;
-  for (let chunk = 0; chunk < CHUNKS && Date.now() < end; chunk++) {
-    const move = await findMove(main, orgId);
-    if (move === undefined) return false;
-    if (move.state === 'done' && (move.switchedAt ?? 0) > doneSince) return false;
+  let move: Move | undefined;
+  while (budget.hasRoomFor(LARGEST_STEP) && Date.now() < end) {
     try {
-      const work = { move, main, source: bound(databases, move.source), target: bound(databases, move.target) };
-      await STEPS[move.state](work, databases);
+      move = await findMove(main, orgId);
+      if (move === undefined) return false;
+      if (move.state === 'done' && (move.switchedAt ?? 0) > doneSince) return false;
+      const bind = (binding: string) => counted(bound(databases, binding), budget);
+      const work = { move, main, source: bind(move.source), target: bind(move.target) };
+      await STEPS[move.state](work, bind);
     } catch (error) {
-      await fail(databases, move, error);
+      if (move) await fail(databases, move, error);
+      else throw error;
       return false;
     }
   }
   return true;
+}
+
+/** The same database, whose statements are counted. */
+function counted(db: D1Database, budget: QueryBudget): D1Database {
+  const batch = (statements: D1PreparedStatement[]) => {
+    budget.spend(statements.length);
+    return db.batch(statements);
+  };
+  return { prepare: (text: string) => db.prepare(text), batch } as D1Database;
 }
 
 function bound(databases: Databases, binding: string): D1Database {
@@ -102,32 +125,42 @@ async function fail(databases: Databases, move: Move, error: unknown): Promise<v
       JSON.stringify({ message: 'a move waits', org: move.orgId, state: move.state, error: String(error) }),
     );
   }
-  const isFrozen = move.state === 'finishing';
-  if (isFrozen) await thaw(bound(databases, move.source), move.orgId).catch(() => undefined);
-  await advanceMove(mainDatabase(databases), move, move.state, move.place, Date.now(), why);
+  const state = await stateAfter(databases, move).catch(() => move.state);
+  const isNowhere =
+    state === 'switching' ? `. The org is on its way to ${move.target}, and gets 503 until it is there` : '';
+  await advanceMove(mainDatabase(databases), move, state, move.place, Date.now(), `${why}${isNowhere}`);
 }
 
-const advance = ({ main, move }: Work, next: MoveState, place: Place = move.place) =>
-  advanceMove(main, move, next, place, Date.now());
+/** Before the org has left, writes to it are allowed again. @returns where the move goes on. */
+async function stateAfter(databases: Databases, { orgId, source, state }: Move): Promise<MoveState> {
+  if (state !== 'finishing' && state !== 'switching') return state;
+  const db = bound(databases, source);
+  if (state === 'switching' && !(await obstaclesOf(db, orgId)).isThere) return state;
+  await thaw(db, orgId);
+  return 'finishing';
+}
 
-const STEPS: Readonly<Record<MoveState, (work: Work, databases: Databases) => Promise<unknown>>> = {
+const advance = ({ main, move }: Work, next: MoveState, place: Place = move.place, error?: string) =>
+  advanceMove(main, move, next, place, Date.now(), error);
+
+const STEPS: Readonly<Record<MoveState, (work: Work, bind: (binding: string) => D1Database) => Promise<unknown>>> = {
   clearing: clear,
   copying: copy,
   finishing: finish,
   switching: switchOver,
   done: removeOldCopy,
-  cancelling: async (work, databases) => {
-    await thaw(work.source, work.move.orgId);
-    await clear(work, databases);
+  cancelling: async (work, bind) => {
+    await release(work.source, work.move.orgId);
+    await clear(work, bind);
   },
 };
 
 /** Removes what an earlier copy has left in the target, and in the place of the latest move. */
-async function clear(work: Work, databases: Databases): Promise<void> {
+async function clear(work: Work, bind: (binding: string) => D1Database): Promise<void> {
   const { move, main, target } = work;
   const { old, removal = 0 } = move.place;
   const isElsewhere = old !== undefined && old !== move.target && old !== move.source;
-  const db = isElsewhere ? bound(databases, old) : target;
+  const db = isElsewhere ? bind(old) : target;
   const next = await removeChunk(db, move.orgId, removal);
   if (next !== undefined) {
     await advance(work, move.state, { ...move.place, removal: next });
@@ -139,10 +172,18 @@ async function clear(work: Work, databases: Databases): Promise<void> {
   else await begin(work);
 }
 
-/** @throws Waiting. @returns the number of the org's latest event; undefined: the org was deleted. */
-async function obstacles({ source, move }: Work): Promise<number | undefined> {
-  const { isThere, isImporting, isRemoving, eventSeq } = await obstaclesOf(source, move.orgId);
-  if (!isThere) return undefined;
+/**
+ * @returns the number of the org's latest event; undefined: the org was deleted, or has left already, and the move goes on
+ *   with that.
+ * @throws Waiting.
+ */
+async function obstacles(work: Work): Promise<number | undefined> {
+  const { source, move } = work;
+  const { isThere, hasLeft, isImporting, isRemoving, eventSeq } = await obstaclesOf(source, move.orgId);
+  if (!isThere) {
+    await advance(work, hasLeft ? 'switching' : 'cancelling', hasLeft ? move.place : {});
+    return undefined;
+  }
   if (isImporting) throw new Waiting('The org is being imported');
   if (isRemoving)
     throw new Waiting('Values of a removed schema, or members of a deleted group, are still being removed');
@@ -151,11 +192,9 @@ async function obstacles({ source, move }: Work): Promise<number | undefined> {
 
 async function begin(work: Work): Promise<void> {
   const { move, source, target } = work;
+  await holdRetention(source, move.orgId);
   const seq = await obstacles(work);
-  if (seq === undefined) {
-    await advance(work, 'cancelling', {});
-    return;
-  }
+  if (seq === undefined) return;
   const offset = await reserve(source, target, move.orgId);
   await advance(work, 'copying', { offset, part: 0, seq, attempts: move.place.attempts ?? 0 });
 }
@@ -167,35 +206,21 @@ async function copy(work: Work): Promise<void> {
     await advance(work, 'copying', next ? { ...rest, part, key: next } : { ...rest, part: part + 1 });
     return;
   }
-  if ((await obstacles(work)) === undefined) {
-    await advance(work, 'cancelling', {});
+  if ((await obstacles(work)) === undefined) return;
+  const found = await catchUp(copyingOf(work), work.move.place);
+  if (found.kind === 'too_much') {
+    await startAgain(work);
     return;
   }
-  const { changed, place } = await catchUp(work);
-  if (place === undefined) await startAgain(work);
-  else await advance(work, changed > FEW ? 'copying' : 'finishing', place);
-}
-
-/** Copies what has changed since. @returns how much that was; `place` undefined: more than can be caught up with. */
-async function catchUp(work: Work): Promise<{ readonly changed: number; readonly place: Place | undefined }> {
-  const copying = copyingOf(work);
-  const { users, groups, through, hasMore, isTooMuch } = await changedSince(copying, work.move.place.seq ?? 0);
-  if (isTooMuch) return { changed: 0, place: undefined };
-  await copyUsers(copying, users);
-  for (const id of groups) await copyGroup(copying, id);
-  await copyEvents(copying);
-  const changed = hasMore ? Number.POSITIVE_INFINITY : users.length + groups.length;
-  return { changed, place: { ...work.move.place, seq: through } };
-}
-
-/** All of it: nobody writes any more. @returns whether it could be. */
-async function catchUpWith(work: Work): Promise<boolean> {
-  for (let place: Place | undefined = work.move.place; ; ) {
-    const caught: Awaited<ReturnType<typeof catchUp>> = await catchUp({ ...work, move: { ...work.move, place } });
-    if (caught.place === undefined) return false;
-    if (caught.changed === 0) return true;
-    place = caught.place;
+  if (found.kind !== 'round') {
+    await advance(work, found.kind === 'caught_up' ? 'finishing' : 'copying', found.place, work.move.error);
+    return;
   }
+  const rounds = (found.place.rounds ?? 0) + 1;
+  const isNear = found.took <= QUICK || (rounds >= PATIENT_ROUNDS && found.took <= LONG);
+  const slow =
+    rounds >= MANY_ROUNDS ? 'The org changes as fast as it is copied. Move it when less is changed' : undefined;
+  await advance(work, isNear ? 'finishing' : 'copying', { ...found.place, rounds }, isNear ? undefined : slow);
 }
 
 async function startAgain(work: Work): Promise<void> {
@@ -208,12 +233,9 @@ async function startAgain(work: Work): Promise<void> {
 async function finish(work: Work): Promise<void> {
   const { move, source, target } = work;
   const copying = copyingOf(work);
-  await freeze(source, move.orgId, Date.now());
+  const frozenAt = await freeze(source, move.orgId, Date.now());
   const seq = await obstacles(work);
-  if (seq === undefined) {
-    await advance(work, 'cancelling', {});
-    return;
-  }
+  if (seq === undefined) return;
   if (move.isReturn) {
     if (seq !== move.switchedSeq) {
       await thaw(source, move.orgId);
@@ -222,10 +244,19 @@ async function finish(work: Work): Promise<void> {
     }
     await copyEvents(copying);
   } else {
-    const isCaught = await catchUpWith(work);
-    if (!isCaught) {
+    if (Date.now() - frozenAt > FROZEN) {
+      await thaw(source, move.orgId);
+      await advance(work, 'copying');
+      return;
+    }
+    const found = await catchUp(copying, move.place);
+    if (found.kind === 'too_much') {
       await thaw(source, move.orgId);
       await startAgain(work);
+      return;
+    }
+    if (found.kind !== 'caught_up') {
+      await advance(work, 'finishing', found.place);
       return;
     }
   }
@@ -245,15 +276,16 @@ async function switchOver(work: Work): Promise<void> {
   const { move, main, source, target } = work;
   const actor: Actor = { name: 'service', requestId: crypto.randomUUID() };
   const now = Date.now();
+  // Asked first: while the target does not answer, the org stays where it is.
+  const there = await obstaclesOf(target, move.orgId);
   if ((await obstaclesOf(source, move.orgId)).isThere) await leave(source, move.orgId, now);
   const left = await readLeft(source, move.orgId);
-  const there = await obstaclesOf(target, move.orgId);
   let seq = there.eventSeq;
   if (!there.isThere) {
     // The cron may have written an event in the last moment.
     await copyEvents(copyingOf(work));
     const details = { from: move.source, to: move.target, by: move.by };
-    seq = await arrive(target, left, actor, details);
+    seq = await arrive(target, left, actor, details, move.isReturn);
   }
   await cleanUpAfterLeaving(source, move.orgId);
   await switchCatalogue(main, move, left.org['slug'] as string, seq, now);

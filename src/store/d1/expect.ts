@@ -52,7 +52,10 @@ export type Expectation =
   // Of an org among several databases (homes.ts).
   | 'slug'
   | 'here'
-  | 'unmoved';
+  | 'unmoved'
+  // Of a move (operations/moves.ts).
+  | 'copy'
+  | 'frozen';
 
 /** @param condition an expression that is 1 when the batch may go on. */
 export function expect(expectation: Expectation, condition: SQL): SQL {

@@ -5,14 +5,36 @@ import { DAY } from '../../duration';
 import type { Actor, Details } from '../../events';
 import { runBatch } from '../d1/batch';
 import { expect } from '../d1/expect';
+import { jsonChunks } from '../d1/json-parameters';
 import { orAbsent, type Row, rowOf } from '../d1/rows';
-import { moves, orgs, webhookLines } from '../d1/tables';
+import { moves, orgs, signalLines, signalReceiverOrgs, webhookLines } from '../d1/tables';
 import { count, record } from '../journal/record';
 import { OrgStore } from '../org/open';
-import { countSmallTables, insertions, type Key, type RemovalPlace, removeSmallTables } from './move-rows';
+import { countSmallTables, insertions, type Key, LINES, type RemovalPlace, removeSmallTables } from './move-rows';
+import { HELD } from './retention';
 
 /** Milliseconds. So long the old copy of an org stays, and the org can be taken back while nothing is written to it. */
 export const OLD_COPY = DAY;
+
+/** Changes that are being copied: those of some events. Each part is taken away when it is copied. */
+export interface Changes {
+  /** The latest of these events. */
+  readonly through: number;
+  /** There are later ones already. */
+  readonly hasMore: boolean;
+  /** When they were looked for; epoch milliseconds. */
+  readonly begunAt: number;
+  readonly users: readonly string[];
+  readonly groups: readonly string[];
+  /** The last member of the first group that is copied. */
+  readonly member?: Key;
+  /** Versions of groups behind this number are still to be compared. */
+  readonly versionsAfter?: number;
+  readonly hasEvents?: boolean;
+  readonly erased: readonly string[];
+  /** The last event of the first erased user that is copied. */
+  readonly event?: number;
+}
 
 /** How far a copy is. */
 export interface Place {
@@ -26,6 +48,9 @@ export interface Place {
   readonly key?: Key;
   /** Changes up to this event are in the copy. */
   readonly seq?: number;
+  readonly changes?: Changes;
+  /** How often all that had changed was copied. */
+  readonly rounds?: number;
   /** How often the copy was begun again. */
   readonly attempts?: number;
 }
@@ -93,28 +118,44 @@ export async function insertMove(
   return rows!.length > 0;
 }
 
-/** It goes from one state to another, or on in the same, unless it is in another one. @returns whether it was. */
+/**
+ * It goes from one state to another, or on in the same.
+ *
+ * @param move as it was read: of two that work on it, the second one does nothing. @returns whether it was still so.
+ */
 export async function advanceMove(
   main: D1Database,
-  { orgId, state }: Move,
+  { orgId, state, workedAt }: Move,
   next: MoveState,
   place: Place,
   now: number,
   error?: string,
 ): Promise<boolean> {
   const [rows] = await runBatch(main, [
-    sql`UPDATE moves SET state = ${next}, place = ${JSON.stringify(place)}, worked_at = ${now}, error = ${error ?? null}
-      WHERE org_id = ${orgId} AND state = ${state} RETURNING org_id`,
+    sql`UPDATE moves SET state = ${next}, place = ${JSON.stringify(place)}, worked_at = max(${now}, worked_at + 1),
+        error = ${error ?? null}
+      WHERE org_id = ${orgId} AND state = ${state} AND worked_at = ${workedAt} RETURNING org_id`,
   ]);
   return rows!.length > 0;
 }
 
-/** Begins to take the org back. @returns whether the move was done. */
+/** Before the switch: its copy is to go, and what is left of an earlier one. @returns whether it was before the switch. */
+export async function beginCancelling(main: D1Database, orgId: string, now: number): Promise<boolean> {
+  const [rows] = await runBatch(main, [
+    sql`UPDATE moves SET state = 'cancelling', worked_at = max(${now}, worked_at + 1), error = NULL,
+        place = json_patch('{}', json_object('old', place ->> '$.old'))
+      WHERE org_id = ${orgId} AND state IN ('clearing', 'copying', 'finishing') AND is_return = 0 RETURNING org_id`,
+  ]);
+  return rows!.length > 0;
+}
+
+/** Begins to take the org back. @returns whether the move was done, and its old copy is whole. */
 export async function beginReturn(main: D1Database, { orgId }: Move, by: string, now: number): Promise<boolean> {
   const [rows] = await runBatch(main, [
     sql`UPDATE moves SET source = target, target = source, state = 'finishing', is_return = 1, by = ${by},
-        started_at = ${now}, worked_at = ${now}, place = '{}', error = NULL
-      WHERE org_id = ${orgId} AND state = 'done' AND is_return = 0 RETURNING org_id`,
+        started_at = ${now}, worked_at = max(${now}, worked_at + 1), place = '{}', error = NULL
+      WHERE org_id = ${orgId} AND state = 'done' AND is_return = 0 AND place = '{}' AND switched_at > ${now - OLD_COPY}
+      RETURNING org_id`,
   ]);
   return rows!.length > 0;
 }
@@ -175,6 +216,8 @@ export async function sizeOfOrg(db: D1Database, orgId: string): Promise<Size> {
 /** What stands in the way of a move in the database that the org is in. */
 export interface Obstacles {
   readonly isThere: boolean;
+  /** It has left the database by the switch. */
+  readonly hasLeft: boolean;
   readonly isImporting: boolean;
   readonly isRemoving: boolean;
   /** The number of its latest event. */
@@ -182,24 +225,49 @@ export interface Obstacles {
 }
 
 export async function obstaclesOf(db: D1Database, orgId: string): Promise<Obstacles> {
-  const [[org], [removing]] = await runBatch(db, [
+  const [[org], [removing], left] = await runBatch(db, [
     sql<{ importing: string | null; event_seq: number }>`SELECT importing, event_seq FROM orgs WHERE id = ${orgId}`,
     sql<{ n: number }>`SELECT count(*) AS n FROM removals WHERE org_id = ${orgId}`,
+    sql`SELECT 1 FROM moved_orgs WHERE org_id = ${orgId}`,
   ]);
   return {
     isThere: org !== undefined,
+    hasLeft: left!.length > 0,
     isImporting: org !== undefined && org.importing !== null,
     isRemoving: removing!.n > 0,
     eventSeq: org?.event_seq ?? 0,
   };
 }
 
-/** From now on every write to the org is refused (homes.ts). */
-export const freeze = (db: D1Database, orgId: string, now: number): Promise<unknown> =>
-  runBatch(db, [sql`INSERT INTO frozen_orgs (org_id, since) VALUES (${orgId}, ${now}) ON CONFLICT DO NOTHING`]);
+/**
+ * From now on every write to the org is refused (homes.ts).
+ *
+ * @returns since when that is so; epoch milliseconds.
+ */
+export async function freeze(db: D1Database, orgId: string, now: number): Promise<number> {
+  const [, rows] = await runBatch(db, [
+    sql`INSERT INTO frozen_orgs (org_id, since) VALUES (${orgId}, ${now}) ON CONFLICT DO NOTHING`,
+    sql<{ since: number }>`SELECT since FROM frozen_orgs WHERE org_id = ${orgId}`,
+  ]);
+  return rows[0]!.since;
+}
 
 export const thaw = (db: D1Database, orgId: string): Promise<unknown> =>
   runBatch(db, [sql`DELETE FROM frozen_orgs WHERE org_id = ${orgId}`]);
+
+/**
+ * Retention leaves the org alone, from the next statement on: what it removes has no event, so that a copy would keep it.
+ * It goes on where the org arrives.
+ */
+export const holdRetention = (db: D1Database, orgId: string): Promise<unknown> =>
+  runBatch(db, [sql`UPDATE orgs SET retained_at = ${HELD} WHERE id = ${orgId}`]);
+
+/** Retention goes on where the org has stayed, and writes are allowed. */
+export const release = (db: D1Database, orgId: string): Promise<unknown> =>
+  runBatch(db, [
+    sql`DELETE FROM frozen_orgs WHERE org_id = ${orgId}`,
+    sql`UPDATE orgs SET retained_at = 0 WHERE id = ${orgId} AND retained_at = ${HELD}`,
+  ]);
 
 /** What waits to be published goes behind everything of both databases, so that a late message of the old one never counts as newer. */
 export async function copyOutbox(source: D1Database, target: D1Database, orgId: string): Promise<void> {
@@ -211,12 +279,17 @@ export async function copyOutbox(source: D1Database, target: D1Database, orgId: 
       requested_at: number;
     }>`SELECT user_id, requested_at FROM outbox WHERE org_id = ${orgId} ORDER BY seq`,
   ]);
-  const rows = JSON.stringify([{ user_id: '', requested_at: 0 }, ...waiting]);
   const first = sql`max((${latest}), CAST(${last!.n} AS INTEGER))`;
+  const rows = jsonChunks([{ user_id: '', requested_at: 0 }, ...waiting]);
   await runBatch(target, [
+    expect('copy', sql`NOT EXISTS (SELECT 1 FROM orgs WHERE id = ${orgId})`),
     sql`DELETE FROM outbox WHERE org_id = ${orgId}`,
-    sql`INSERT INTO outbox (seq, org_id, user_id, requested_at)
-      SELECT ${first} + 1 + row.key, ${orgId}, row.value ->> '$.user_id', row.value ->> '$.requested_at' FROM json_each(${rows}) AS row`,
+    // Each chunk goes behind the one before.
+    ...rows.map(
+      ({ json }) => sql`INSERT INTO outbox (seq, org_id, user_id, requested_at)
+        SELECT ${first} + 1 + row.key, ${orgId}, row.value ->> '$.user_id', row.value ->> '$.requested_at'
+        FROM json_each(${json}) AS row`,
+    ),
     // The first one only holds a number.
     sql`DELETE FROM outbox WHERE org_id = ${orgId} AND user_id = '' AND requested_at = 0`,
   ]);
@@ -226,6 +299,8 @@ export async function copyOutbox(source: D1Database, target: D1Database, orgId: 
 interface Left {
   readonly org: Row;
   readonly lines: readonly Row[];
+  readonly signal_receiver_orgs?: readonly Row[];
+  readonly signal_lines?: readonly Row[];
 }
 
 const asJson = (table: SQLiteTable): SQL => {
@@ -233,12 +308,22 @@ const asJson = (table: SQLiteTable): SQL => {
   return sql.raw(`json_object(${names.join(', ')})`);
 };
 
-/** The org is not in this database any more: every batch for it is aborted, and asks the catalogue. */
+const allOf = (table: SQLiteTable, name: string, orgId: string): SQL =>
+  sql`(SELECT json_group_array(${asJson(table)}) FROM ${sql.raw(name)} WHERE org_id = ${orgId})`;
+
+/**
+ * The org is not in this database any more: every batch for it is aborted, and asks the catalogue.
+ *
+ * @throws Unmet `frozen`: writes are allowed again.
+ */
 export async function leave(db: D1Database, orgId: string, now: number): Promise<void> {
   await runBatch(db, [
-    // A trigger removes the lines with the org.
-    sql`INSERT OR REPLACE INTO moved_orgs (org_id, org, moved_at) SELECT id, json_object('org', ${asJson(orgs)}, 'lines',
-        (SELECT json_group_array(${asJson(webhookLines)}) FROM webhook_lines WHERE org_id = ${orgId})), ${now}
+    expect('frozen', sql`EXISTS (SELECT 1 FROM frozen_orgs WHERE org_id = ${orgId})`),
+    // Triggers remove the lines with the org.
+    sql`INSERT OR REPLACE INTO moved_orgs (org_id, org, moved_at) SELECT id, json_object('org', ${asJson(orgs)},
+        'lines', ${allOf(webhookLines, 'webhook_lines', orgId)},
+        'signal_receiver_orgs', ${allOf(signalReceiverOrgs, 'signal_receiver_orgs', orgId)},
+        'signal_lines', ${allOf(signalLines, 'signal_lines', orgId)}), ${now}
       FROM orgs WHERE id = ${orgId}`,
     sql`DELETE FROM orgs WHERE id = ${orgId}`,
   ]);
@@ -251,14 +336,44 @@ export async function readLeft(db: D1Database, orgId: string): Promise<Left> {
   return JSON.parse(rows[0].org) as Left;
 }
 
-/** The org is in this database from now on, and its journal says so. @returns the number of that event. */
+/**
+ * The lines of streams and endpoints are those that this database has by now: some were removed, added or switched while
+ * the org was on its way.
+ */
+const settleLines = (orgId: string): SQL[] => {
+  const isOpen = sql.raw(`s.status = 'enabled' AND r.disabled_at IS NULL`);
+  return [
+    sql`DELETE FROM webhook_lines WHERE org_id = ${orgId} AND webhook_id NOT IN (SELECT id FROM webhooks)`,
+    sql`UPDATE webhook_lines SET disabled_at = w.disabled_at, disabled_why = 'operator', due_at = NULL FROM webhooks AS w
+      WHERE webhook_lines.org_id = ${orgId} AND w.id = webhook_id AND w.org_id = '' AND w.disabled_at IS NOT NULL
+        AND webhook_lines.disabled_at IS NULL`,
+    sql`DELETE FROM signal_receiver_orgs WHERE org_id = ${orgId} AND receiver_id NOT IN (SELECT id FROM signal_receivers)`,
+    sql`DELETE FROM signal_lines WHERE org_id = ${orgId} AND stream_id NOT IN (SELECT id FROM signal_streams)`,
+    sql`UPDATE signal_lines SET pushes = s.method = 'push', is_open = ${isOpen}, due_at = iif(${isOpen}, due_at, NULL)
+      FROM signal_streams AS s JOIN signal_receivers AS r ON r.id = s.receiver_id
+      WHERE org_id = ${orgId} AND s.id = stream_id`,
+    sql`INSERT OR IGNORE INTO signal_lines (org_id, stream_id, place, pushes, is_open)
+      SELECT o.id, s.id, 4096 * o.event_seq + 4095, s.method = 'push', ${isOpen}
+      FROM orgs AS o JOIN signal_receiver_orgs AS ro ON ro.org_id = o.id JOIN signal_receivers AS r ON r.id = ro.receiver_id
+        JOIN signal_streams AS s ON s.receiver_id = r.id WHERE o.id = ${orgId}`,
+  ];
+};
+
+/**
+ * The org is in this database from now on, and its journal says so.
+ *
+ * @param isReturn its old copy is here, with events that retention has removed elsewhere since: it goes through all again.
+ * @returns the number of that event.
+ */
 export async function arrive(
   target: D1Database,
-  { org, lines }: Left,
+  left: Left,
   actor: Actor,
   details: Details,
+  isReturn: boolean,
 ): Promise<number> {
-  const orgId = org['id'] as string;
+  const org = { ...left.org, retained_at: 0, ...(isReturn && { pruned_through: 0 }) };
+  const orgId = left.org['id'] as string;
   const store = new OrgStore(target, { kind: 'id', id: orgId }, Date.now());
   const results = await runBatch(
     target,
@@ -266,9 +381,12 @@ export async function arrive(
       expect('found', sql`NOT EXISTS (SELECT 1 FROM orgs WHERE id = ${orgId})`),
       sql`DELETE FROM moved_orgs WHERE org_id = ${orgId}`,
       sql`DELETE FROM org_domains WHERE org_id = ${orgId}`,
-      sql`DELETE FROM webhook_lines WHERE org_id = ${orgId}`,
+      ...LINES.map((table) => sql`DELETE FROM ${sql.raw(table)} WHERE org_id = ${orgId}`),
       ...insertions('orgs', [org], 0),
-      ...insertions('webhook_lines', lines, 0),
+      ...insertions('webhook_lines', left.lines, 0),
+      ...insertions('signal_receiver_orgs', left.signal_receiver_orgs ?? [], 0),
+      ...insertions('signal_lines', left.signal_lines ?? [], 0),
+      ...settleLines(orgId),
       count(store),
       record(store, actor, { type: 'org.moved', details }),
       sql`SELECT event_seq FROM orgs WHERE id = ${orgId}`,
@@ -289,7 +407,7 @@ export async function switchCatalogue(
   await runBatch(main, [
     sql`INSERT INTO catalogue (org_id, slug, binding, since) VALUES (${move.orgId}, ${slug}, ${move.target}, ${now})
       ON CONFLICT (org_id) DO UPDATE SET slug = excluded.slug, binding = excluded.binding, since = excluded.since`,
-    sql`UPDATE moves SET state = 'done', switched_at = ${now}, switched_seq = ${seq}, worked_at = ${now}, place = '{}', error = NULL
+    sql`UPDATE moves SET state = 'done', switched_at = ${now}, switched_seq = ${seq}, worked_at = max(${now}, worked_at + 1), place = '{}', error = NULL
       WHERE org_id = ${move.orgId} AND state = 'switching'`,
   ]);
 }

@@ -14,6 +14,7 @@ import { count, record, recordAs } from '../journal/record';
 import { OrgStore } from '../org/open';
 import type { SettingsChange } from '../org/settings';
 import { type Tenant, tenantOf } from '../org/tenant';
+import { HELD } from './retention';
 import { type Asked, expectFreeSlug, placeFor } from './shards';
 
 /**
@@ -95,9 +96,9 @@ export async function changeOrg(
     // Merged in the database: two operators who set different things at once both have their way.
     const merged = sql`json_patch(settings, ${JSON.stringify(change.settings)})`;
     sets.push(sql`settings = ${withGroups(merged, '$')}`);
-    // By another age something may be due at once.
+    // By another age something may be due at once, but not while the org is moved.
     if (change.settings.retainDeleted !== undefined || change.settings.retainEvents !== undefined)
-      sets.push(sql`retained_at = 0`);
+      sets.push(sql`retained_at = iif(retained_at < ${HELD}, 0, retained_at)`);
   }
   if (change.isScimEnabled !== undefined) sets.push(sql`scim_enabled = ${change.isScimEnabled ? 1 : 0}`);
   const results = await store.write(

@@ -39,6 +39,9 @@ const asSet = (setting: Limit['setting']): SQL =>
     ? sql.raw(`ifnull(settings ->> '$.retainEvents', '${DEFAULT_RETAIN_EVENTS}')`)
     : sql.raw(`settings ->> '$.retainDeleted'`);
 
+/** The `retained_at` of an org that is being moved: it is left alone, whatever has begun before (moves.ts). */
+export const HELD = 9_000_000_000_000_000;
+
 interface DueRow {
   readonly id: string;
   readonly pruned_through: number;
@@ -70,12 +73,14 @@ export async function takeDue(db: Database, before: number, limit: number): Prom
  * at all the same.
  */
 export async function rest(db: Database, orgId: string, at: number): Promise<void> {
-  await runBatch(db, [sql`UPDATE orgs SET retained_at = ${at} WHERE id = ${orgId} AND retained_at > 0`]);
+  await runBatch(db, [
+    sql`UPDATE orgs SET retained_at = ${at} WHERE id = ${orgId} AND retained_at > 0 AND retained_at < ${HELD}`,
+  ]);
 }
 
-/** NULL, which nothing is older than, when the setting is another one by now. */
+/** NULL, which nothing is older than, when the setting is another one by now, or the org is being moved. */
 const still = (store: OrgStore, { setting, text, until }: Limit): SQL =>
-  sql`(SELECT iif(${asSet(setting)} IS ${text}, ${until}, NULL) FROM orgs WHERE id = ${store.org})`;
+  sql`(SELECT iif(${asSet(setting)} IS ${text} AND retained_at < ${HELD}, ${until}, NULL) FROM orgs WHERE id = ${store.org})`;
 
 /**
  * Erases tombstones, the oldest first, each with its event. One who is restored at the same moment is a tombstone or is

@@ -7,7 +7,10 @@
  * different ones in a second those that come are counted without what tells them apart, and beyond twice as many that
  * differ even so, which takes made-up orgs, not at all.
  */
-import { type Databases, located } from './databases';
+import { sql } from 'drizzle-orm';
+import { runBatch } from './batch';
+import { type Databases, isSpread, located } from './databases';
+import { forgetHome, Moving } from './homes';
 
 /** Different ones that wait: of one org, so that a flood of its is not another's, and of all. */
 const MAX_OF_ORG = 100;
@@ -72,10 +75,14 @@ export abstract class BufferedCounter<T> {
           if (ones) ones.push(one);
           else byDatabase.set(db, [one]);
         }
-        for (const [db, ones] of byDatabase) {
+        let isMoving = false;
+        for (const [db, all] of byDatabase) {
+          const ones = isSpread(databases) ? await this.#settled(db, all) : all;
           await this.write(db, ones);
           for (const one of ones) left.delete(one);
+          isMoving ||= ones.length < all.length;
         }
+        if (isMoving) throw new Moving('orgs are being moved: their counts wait');
         return;
       } catch (error) {
         for (const one of left) this.#put(one);
@@ -83,6 +90,20 @@ export abstract class BufferedCounter<T> {
         if (this.#isRelied) return;
       }
     }
+  }
+
+  /** Without those of orgs that are being moved, or were since this isolate last asked where they are. */
+  async #settled(db: D1Database, all: readonly T[]): Promise<T[]> {
+    const names = JSON.stringify([...new Set(all.map((one) => this.orgOf(one)))]);
+    const [rows] = await runBatch(db, [
+      sql<{ name: string }>`SELECT value AS name FROM json_each(${names}) AS asked
+        WHERE EXISTS (SELECT 1 FROM frozen_orgs WHERE org_id IN (SELECT id FROM orgs WHERE id = value OR slug = value))
+          OR (EXISTS (SELECT 1 FROM moved_orgs WHERE org_id = value OR org ->> '$.org.slug' = value)
+            AND NOT EXISTS (SELECT 1 FROM orgs WHERE id = value OR slug = value))`,
+    ]);
+    const moving = new Set(rows.map(({ name }) => name));
+    for (const name of moving) forgetHome(name);
+    return all.filter((one) => !moving.has(this.orgOf(one)));
   }
 
   /** Whether another request is about to write. One that is overdue may have died. */

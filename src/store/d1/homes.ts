@@ -63,6 +63,12 @@ class Homes {
 /** What this isolate remembers. */
 export const homes = new Homes();
 
+/** The catalogue is asked again for the org of this id or slug. */
+export function forgetHome(name: string): void {
+  homes.forget(`id:${name}`);
+  homes.forget(`name:${name}`);
+}
+
 /** The database of one org among several. */
 export class OrgDatabase implements Located {
   readonly #memory: string;

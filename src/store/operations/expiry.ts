@@ -24,14 +24,16 @@ const KEEP_ASSERTION = HOUR;
  */
 export async function warnOfExpiry(db: D1Database, actor: Actor, now: number, limit: number): Promise<number> {
   const days = sql`CASE WHEN valid_until <= ${now + DAY} THEN 1 WHEN valid_until <= ${now + 7 * DAY} THEN 7 ELSE 20 END`;
-  // The numbers of a half imported journal are those of its file.
-  const isNoImport = sql`NOT EXISTS (SELECT 1 FROM orgs WHERE orgs.id = credentials.org_id AND importing IS NOT NULL)`;
+  // The numbers of a half imported journal are those of its file. Of an org that is moved just now, the credentials are in
+  // two databases: where it arrives it is told.
+  const hasJournal = sql`EXISTS (SELECT 1 FROM orgs WHERE orgs.id = credentials.org_id AND importing IS NULL
+    AND NOT EXISTS (SELECT 1 FROM frozen_orgs WHERE frozen_orgs.org_id = orgs.id))`;
   // The same ones in each statement, for only the last one changes what this asks for.
   const due = sql`SELECT id, org_id, kind, subject, mask, generation, valid_until, ${days} AS days,
       row_number() OVER (PARTITION BY org_id ORDER BY valid_until, id) AS place
     FROM (SELECT * FROM credentials WHERE kind IN ('token', 'basic', 'oauth_client')
       AND valid_until > ${now} AND valid_until <= ${now + 20 * DAY} AND generation > 0
-      AND revoked_at IS NULL AND replaced_at IS NULL AND ${isNoImport} AND (warned_days IS NULL OR warned_days > ${days})
+      AND revoked_at IS NULL AND replaced_at IS NULL AND ${hasJournal} AND (warned_days IS NULL OR warned_days > ${days})
       ORDER BY valid_until, id LIMIT ${limit})`;
   const [, , marked] = await runBatch(db, [
     sql`INSERT INTO events (org_id, seq, at, type, actor, target_id, request_id, details)

@@ -11,6 +11,7 @@ import {
   beginCancelling,
   beginReturn,
   findMove,
+  findMoveOf,
   homeOf,
   insertMove,
   type Move,
@@ -55,6 +56,9 @@ export async function planMove(env: Env, tenant: Tenant, to: string, now: number
   }
   const source = databaseNamed(env)(from);
   if (source === undefined) throw conflict(`The database ${from}, which holds the org, is not bound`);
+  const { hasStreams } = await obstaclesOf(source, tenant.id);
+  if (hasStreams)
+    throw conflict('The org has streams of signals, which are supported in DB alone: remove their receivers first');
   const size = await sizeOfOrg(source, tenant.id);
   return {
     ...{ org: tenant.slug, from, to },
@@ -96,6 +100,19 @@ export async function statusOf(env: Env, tenant: Tenant) {
   const move = isSpread(env) ? await findMove(main, tenant.id) : undefined;
   const shard = isSpread(env) ? await homeOf(main, tenant.id) : bindingsOf(env)[0]!;
   return { org: tenant.slug, shard, move: move ? describeMove(move) : null };
+}
+
+/**
+ * The same of an org that cannot be asked now: its database is missing, or it is on its way between two.
+ *
+ * @param name its id or slug. @returns undefined: it is not being moved.
+ */
+export async function statusOfMoving(env: Env, name: string) {
+  if (!isSpread(env)) return undefined;
+  const main = mainDatabase(env);
+  const move = await findMoveOf(main, name);
+  if (move === undefined || move.state === 'done') return undefined;
+  return { org: move.slug, shard: await homeOf(main, move.orgId), move: describeMove(move) };
 }
 
 /**

@@ -2,7 +2,8 @@
 import { Hono } from 'hono';
 import * as z from 'zod/mini';
 import { coordinatorOf } from '../../coordinator-stub';
-import { cancelMove, describeMove, planMove, startMove, statusOf } from '../../operator/move-commands';
+import { cancelMove, describeMove, planMove, startMove, statusOf, statusOfMoving } from '../../operator/move-commands';
+import { Busy } from '../../store/d1/batch';
 import { BINDING } from '../../store/d1/databases';
 import { listShards, MAX_BYTES, type Shard } from '../../store/operations/shards';
 import type { App } from '../context';
@@ -48,7 +49,16 @@ move.post('/', body(moveBody), async (c) => {
   return c.json(describeMove(started), 202);
 });
 
-move.get('/', async (c) => c.json(await statusOf(c.env, await orgOf(c).store.verify())));
+move.get('/', async (c) => {
+  try {
+    return c.json(await statusOf(c.env, await orgOf(c).store.verify()));
+  } catch (error) {
+    if (!(error instanceof Busy)) throw error;
+    const status = await statusOfMoving(c.env, c.req.param('slug') ?? '');
+    if (status === undefined) throw error;
+    return c.json(status);
+  }
+});
 
 move.delete('/', body(z.strictObject({ by })), async (c) => {
   const { store, actor } = orgOf(c);

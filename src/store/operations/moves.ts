@@ -95,6 +95,14 @@ export async function findMove(main: D1Database, orgId: string): Promise<Move | 
   return rows![0] && moveOf(rows![0]);
 }
 
+/** The latest move of an org by its id or slug: the org itself may be on its way, where no database answers for it. */
+export async function findMoveOf(main: D1Database, name: string): Promise<Move | undefined> {
+  const [rows] = await runBatch(main, [
+    sql`SELECT * FROM moves WHERE org_id = ${name} OR slug = ${name} ORDER BY org_id <> ${name}, started_at DESC LIMIT 1`,
+  ]);
+  return rows![0] && moveOf(rows![0]);
+}
+
 /**
  * Begins a move. Of an earlier one that is done, the old copy is removed first.
  *
@@ -220,21 +228,25 @@ export interface Obstacles {
   readonly hasLeft: boolean;
   readonly isImporting: boolean;
   readonly isRemoving: boolean;
+  /** Streams of signals follow it, which are supported in `DB` alone. */
+  readonly hasStreams: boolean;
   /** The number of its latest event. */
   readonly eventSeq: number;
 }
 
 export async function obstaclesOf(db: D1Database, orgId: string): Promise<Obstacles> {
-  const [[org], [removing], left] = await runBatch(db, [
+  const [[org], [removing], left, streams] = await runBatch(db, [
     sql<{ importing: string | null; event_seq: number }>`SELECT importing, event_seq FROM orgs WHERE id = ${orgId}`,
     sql<{ n: number }>`SELECT count(*) AS n FROM removals WHERE org_id = ${orgId}`,
     sql`SELECT 1 FROM moved_orgs WHERE org_id = ${orgId}`,
+    sql`SELECT 1 FROM signal_lines WHERE org_id = ${orgId} LIMIT 1`,
   ]);
   return {
     isThere: org !== undefined,
     hasLeft: left!.length > 0,
     isImporting: org !== undefined && org.importing !== null,
     isRemoving: removing!.n > 0,
+    hasStreams: streams!.length > 0,
     eventSeq: org?.event_seq ?? 0,
   };
 }

@@ -2,6 +2,8 @@
 import { env } from 'cloudflare:workers';
 import { workOnMove } from '../../src/operator/move';
 import type { Databases } from '../../src/store/d1/databases';
+import { findMove, insertMove } from '../../src/store/operations/moves';
+import { adopt } from '../../src/store/operations/shards';
 import { type Ask, admin, type Idp, idpOf } from '../support/client';
 
 const bound = env as unknown as Databases;
@@ -59,3 +61,46 @@ export const goOn = (orgId: string, doneSince = 0, bindings: Partial<Databases> 
 
 export const without = (...names: Name[]): NonNullable<Ask['env']> =>
   Object.fromEntries(names.map((name) => [name, undefined]));
+
+/**
+ * The bindings, of which one batch is interrupted: before the first statement like this is sent anywhere, something else
+ * happens. A batch in which it throws is not sent.
+ */
+export function before(meant: RegExp, happens: () => Promise<unknown>): Partial<Databases> {
+  let isOver = false;
+  const texts = new WeakMap<object, string>();
+  const bindings = NAMES.map((name) => {
+    const real = databaseNamed(name);
+    const prepare = (text: string) => ({
+      bind: (...values: unknown[]) => {
+        const statement = real.prepare(text).bind(...values);
+        texts.set(statement, text);
+        return statement;
+      },
+    });
+    const batch = async (statements: D1PreparedStatement[]) => {
+      if (!isOver && statements.some((one) => meant.test(texts.get(one) ?? ''))) {
+        isOver = true;
+        await happens();
+      }
+      return real.batch(statements);
+    };
+    return [name, { prepare, batch }];
+  });
+  return Object.fromEntries(bindings) as Partial<Databases>;
+}
+
+/** Begins a move that nothing works on yet. */
+export async function begin(orgId: string, slug: string, source: Name, target: Name): Promise<void> {
+  await adopt(bound, target, Date.now());
+  await insertMove(bound.DB, { orgId, slug, source, target, by: 'test' }, Date.now());
+}
+
+/** Until the org is there. */
+export async function workUntilThere(orgId: string, to: Name): Promise<void> {
+  for (let i = 0; i < 100; i++) {
+    if ((await findMove(bound.DB, orgId))?.state === 'done' && (await whereIs(orgId)).includes(to)) return;
+    await goOn(orgId);
+  }
+  throw new Error(`the org is not there: ${JSON.stringify(await findMove(bound.DB, orgId))}`);
+}

@@ -3,6 +3,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { newSecret } from '../src/credentials/secret';
 import { traffic } from '../src/routes/access/outcome';
 import { ENTERPRISE_USER, SEARCH_REQUEST } from '../src/scim/urns';
+import { homes } from '../src/store/d1/homes';
 import { type Answer, type Ask, admin, ask, BASE, type Idp, newIdp } from './support/client';
 import { fillDirectory, idOf } from './support/directory';
 import { Meter } from './support/meter';
@@ -317,6 +318,7 @@ describe('D1 round trips', () => {
       () => send('/Users', `Bearer ${beside.token}`, `${BASE}/orgs/big/scim/v2`),
     ],
   ])('%s takes %i (%i)', async (_, trips, status, run) => {
+    homes.emptyAt = Date.now(); // once a minute an isolate asks whether orgs are elsewhere (test/store/one-database.test.ts)
     const answer = await run();
     expect(answer.status, answer.text).toBe(status);
     expect(beforeAnswer).toBe(trips);

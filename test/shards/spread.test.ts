@@ -1,7 +1,8 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Databases } from '../../src/store/d1/databases';
-import { homes } from '../../src/store/d1/homes';
+import { type Databases, databaseOf } from '../../src/store/d1/databases';
+import { homes, Unbound } from '../../src/store/d1/homes';
+import { readPublication } from '../../src/store/journal/outbox';
 import { adopt } from '../../src/store/operations/shards';
 import { type Answer, type Ask, admin, host, idpOf } from '../support/client';
 import { count, databaseNamed, NAMES, newIdpIn, whereIs, without } from './databases';
@@ -159,6 +160,41 @@ describe('a database that cannot be had', () => {
     expect((await other.get('/Users', { env: without('DB_3') })).status).toBe(200);
     const { body } = await admin('GET', '/shards', { env: without('DB_3') });
     expect(body.find(({ name }: Listed) => name === 'DB_3')).toMatchObject({ state: 'missing', bytes: null });
+  });
+
+  it('leaves its orgs 503, and never unknown, when no other database is bound any more', async () => {
+    const [idp, other] = [await newIdpIn('DB_2', 'unbound'), await newIdpIn('DB', 'bound')];
+    const { id } = await idp.user('ada@example.com');
+    const gone = without('DB_1', 'DB_2', 'DB_3');
+    for (const ask of [
+      () => idp.get('/Users', { env: gone }),
+      () => idp.get(`/Users/${id}`, { env: gone }),
+      () => idp.patch(`/Users/${id}`, [{ op: 'replace', path: 'displayName', value: 'Ada' }], { env: gone }),
+      () => idp.delete(`/Users/${id}`, { env: gone }),
+      () => admin('GET', '/orgs/unbound', { env: gone }),
+      () =>
+        host('POST', '/check', { env: gone, body: { org: 'unbound', user: id, issuedAt: new Date().toISOString() } }),
+    ]) {
+      homes.clear();
+      const answer = await ask();
+      expect([answer.status, answer.headers.get('Retry-After')]).toEqual([503, '60']);
+      expect(answer.body.detail).toContain('The database that holds the organization is not available');
+    }
+    expect((await other.get('/Users', { env: gone })).status).toBe(200);
+    const stranger = await newIdpIn('DB', 'stranger');
+    await admin('DELETE', '/orgs/stranger?confirm=stranger');
+    expect((await stranger.get('/Users', { env: gone })).status).toBe(401);
+    const { body } = await admin('GET', '/shards', { env: gone });
+    expect(body.find(({ name }: Listed) => name === 'DB_2')).toMatchObject({ state: 'missing' });
+    expect((await admin('POST', '/orgs', { env: gone, body: { slug: 'unbound' } })).status).toBe(409);
+    expect((await idp.get(`/Users/${id}`)).status).toBe(200);
+  });
+
+  it('does not make its users look deleted to the coordinator', async () => {
+    const idp = await newIdpIn('DB_3', 'no-flag');
+    const { id } = await idp.user('ada@example.com');
+    const alone = databaseOf({ DB: env.DB }, idp.orgId);
+    await expect(readPublication(alone, idp.orgId, id)).rejects.toThrow(Unbound);
   });
 
   it('lacks migrations: its orgs are 503, and no new org goes there', async () => {

@@ -112,7 +112,7 @@ export async function runBatch<const S extends readonly SQL[]>(
       throw await meaning(error, db);
     }
   };
-  return isLocated(database) ? database.send(statements.some(changes), attempt) : attempt(database, []);
+  return isLocated(database) ? database.send(() => statements.some(changes), attempt) : attempt(database, []);
 }
 
 /** Whether the statement may change something. */

@@ -4,7 +4,7 @@
  * orgs takes all of them.
  */
 import type { Database } from './database';
-import { type BindingOf, OrgDatabase, type OrgKey } from './homes';
+import { type BindingOf, OnlyDatabase, OrgDatabase, type OrgKey } from './homes';
 
 /** What a Worker is bound to. */
 export interface Databases {
@@ -21,7 +21,8 @@ const named = new WeakMap<object, readonly string[]>();
 export function bindingsOf(databases: Databases): readonly string[] {
   const known = named.get(databases);
   if (known) return known;
-  const numbers = Object.keys(databases).flatMap((name) => BINDING.exec(name)?.[1] ?? []);
+  const bound = Object.entries(databases).flatMap(([name, db]) => (db === undefined ? [] : name));
+  const numbers = bound.flatMap((name) => BINDING.exec(name)?.[1] ?? []);
   const names = ['DB', ...numbers.sort((a, b) => Number(a) - Number(b)).map((number) => `DB_${number}`)];
   named.set(databases, names);
   return names;
@@ -39,7 +40,7 @@ export const databaseNamed =
 export const mainDatabase = ({ DB }: Databases): D1Database => DB;
 
 const homeOf = (databases: Databases, org: OrgKey): Database =>
-  isSpread(databases) ? new OrgDatabase(databaseNamed(databases), org) : databases.DB;
+  isSpread(databases) ? new OrgDatabase(databaseNamed(databases), org) : new OnlyDatabase(databases.DB, org);
 
 /** Holds every row of this org. */
 export const databaseOf = (databases: Databases, orgId: string): Database =>

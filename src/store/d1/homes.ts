@@ -35,8 +35,23 @@ export class Moving extends Busy {
   override readonly retryAfter = 5;
 }
 
+/** Its database is not bound. Nothing has happened. */
+export class Unbound extends Busy {
+  override readonly told = 'The database that holds the organization is not available: try again in a minute';
+  override readonly retryAfter = 60;
+
+  constructor(binding: string) {
+    super(`the database ${binding} holds the org, and is not bound`);
+  }
+}
+
+/** Milliseconds for which an isolate that is bound to `DB` alone believes that no org is elsewhere. */
+const BELIEVED = 60_000;
+
 class Homes {
   readonly #known = new Map<string, string>();
+  /** When the catalogue was last seen without an org in another database; epoch milliseconds. */
+  emptyAt = Number.NEGATIVE_INFINITY;
 
   get(key: string): string | undefined {
     return this.#known.get(key);
@@ -57,6 +72,7 @@ class Homes {
 
   clear(): void {
     this.#known.clear();
+    this.emptyAt = Number.NEGATIVE_INFINITY;
   }
 }
 
@@ -67,6 +83,40 @@ export const homes = new Homes();
 export function forgetHome(name: string): void {
   homes.forget(`id:${name}`);
   homes.forget(`name:${name}`);
+}
+
+/**
+ * `DB`, where no other database is bound. Once there may have been others: before an org that is not found is taken for one that
+ * does not exist, the catalogue is asked. Where it is empty it is asked once a minute at most.
+ */
+export class OnlyDatabase implements Located {
+  constructor(
+    private readonly db: D1Database,
+    private readonly org: OrgKey,
+  ) {}
+
+  send<T>(_writes: () => boolean, attempt: Attempt<T>): Promise<T> {
+    return attempt(this.db, []);
+  }
+
+  /** @throws Unbound: it is in a database that is not bound any more. */
+  async confirmAbsence(): Promise<void> {
+    const now = Date.now();
+    if (Math.abs(now - homes.emptyAt) < BELIEVED) return;
+    const isElsewhere = sql`binding <> 'DB' AND slug IS NOT NULL`;
+    const binding = (column: string, text: string) =>
+      sql`(SELECT binding FROM catalogue WHERE ${sql.raw(column)} = ${text} AND ${isElsewhere})`;
+    const found =
+      'id' in this.org
+        ? binding('org_id', this.org.id)
+        : sql`coalesce(${binding('org_id', this.org.name)}, ${binding('slug', this.org.name)})`;
+    const [[row]] = await runBatch(this.db, [
+      sql<{ binding: string | null; is_spread: number }>`SELECT ${found} AS binding,
+        EXISTS (SELECT 1 FROM catalogue WHERE ${isElsewhere}) AS is_spread`,
+    ]);
+    if (row?.is_spread === 0) homes.emptyAt = now;
+    if (typeof row?.binding === 'string') throw new Unbound(row.binding);
+  }
 }
 
 /** The database of one org among several. */
@@ -84,13 +134,13 @@ export class OrgDatabase implements Located {
   }
 
   /** @throws Moving: it is a write, and the org is being moved. Busy: the database is not bound, or the catalogue does not answer. */
-  async send<T>(writes: boolean, attempt: Attempt<T>): Promise<T> {
+  async send<T>(writes: () => boolean, attempt: Attempt<T>): Promise<T> {
     const remembered = homes.get(this.#memory);
     let entry: Entry = remembered === undefined ? await this.#look() : { binding: remembered, isSwitching: false };
     for (let pauses = 0; ; ) {
       if (entry.binding !== undefined) {
         try {
-          const answer = await attempt(this.#bound(entry.binding), this.#guards(writes));
+          const answer = await attempt(this.#bound(entry.binding), this.#guards(writes()));
           homes.keep(this.#memory, entry.binding);
           return answer;
         } catch (error) {
@@ -124,6 +174,9 @@ export class OrgDatabase implements Located {
     }
   }
 
+  /** An org that was not found where the catalogue says was asked for in `#ask`: nothing is left to ask. */
+  async confirmAbsence(): Promise<void> {}
+
   /** The database that holds the org now, as far as is known without asking it. */
   async locate(): Promise<D1Database> {
     const remembered = homes.get(this.#memory);
@@ -140,7 +193,7 @@ export class OrgDatabase implements Located {
 
   #bound(binding: string): D1Database {
     const database = this.bindingOf(binding);
-    if (database === undefined) throw new Busy(`the database ${binding} holds the org, and is not bound`);
+    if (database === undefined) throw new Unbound(binding);
     return database;
   }
 

@@ -2,7 +2,7 @@
 
 import { type SQL, sql } from 'drizzle-orm';
 import { runBatch } from '../d1/batch';
-import type { Database } from '../d1/database';
+import { confirmAbsence, type Database } from '../d1/database';
 import type { Row } from '../d1/rows';
 import { orAbsent } from '../d1/rows';
 import type { OrgStore } from '../org/open';
@@ -107,6 +107,7 @@ export async function readPublication(db: Database, orgId: string, userId: strin
   const through = pending[0]?.through ?? 0;
   const row = found[0];
   if (row === undefined) {
+    if (pending[0]?.through == null) await confirmAbsence(db); // a user of an org elsewhere is not gone
     const requestedAt = pending[0]?.requested_at ?? undefined;
     return { userId, isActive: false, notBefore: requestedAt, isGone: userId !== WHOLE_ORG, through };
   }

@@ -34,7 +34,7 @@ export async function insertOrg(
     const results = await runBatch(
       db,
       [
-        ...expectFreeSlug(databases, db, org.slug),
+        ...expectFreeSlug(databases, db, org),
         sql`INSERT INTO orgs (id, slug, name, created_at) VALUES (${org.id}, ${org.slug}, ${org.name}, ${now})`,
         count(store),
         record(store, actor, { type: 'org.created', details: {} }),

@@ -242,8 +242,20 @@ export async function forgetOrg(databases: Databases, orgId: string): Promise<vo
   await hastenMove(mainDatabase(databases), orgId);
 }
 
-/** Aborts a batch in `DB` that adds an org whose slug is that of an org in another database. */
-export const expectFreeSlug = (databases: Databases, db: D1Database, slug: string): SQL[] =>
-  isSpread(databases) && db === mainDatabase(databases)
-    ? [expect('slug', sql`NOT EXISTS (SELECT 1 FROM catalogue WHERE slug = ${slug})`)]
+/**
+ * Aborts a batch in `DB` that adds an org whose slug or id is that of an org in another database, whether that is bound now or
+ * not.
+ */
+export const expectFreeSlug = (
+  databases: Databases,
+  db: D1Database,
+  { id, slug }: { readonly id: string; readonly slug: string },
+): SQL[] =>
+  db === mainDatabase(databases)
+    ? [
+        expect(
+          'slug',
+          sql`NOT EXISTS (SELECT 1 FROM catalogue WHERE slug = ${slug} OR (org_id = ${id} AND binding <> 'DB'))`,
+        ),
+      ]
     : [];

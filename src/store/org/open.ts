@@ -9,7 +9,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Region } from '../../region';
 import { forbidden, notFound, type ScimError, unauthorized } from '../../scim/error';
 import { Busy, ORG, runBatch, Taken, Unmet } from '../d1/batch';
-import type { Database } from '../d1/database';
+import { confirmAbsence, type Database } from '../d1/database';
 import type { Databases } from '../d1/databases';
 import { expect } from '../d1/expect';
 import type { Row, Rows } from '../d1/rows';
@@ -276,6 +276,7 @@ export class OrgStore {
     if (this.variant.ask) return (await this.variant.ask('read', [...statements])) as Rows<S>;
     if (this.#overtaken) throw this.#overtaken;
     const [found, ...rows] = await runBatch(this.db, [this.#lookup, ...statements], this.#inReads);
+    if (typeof found![0]?.id !== 'string') await confirmAbsence(this.db);
     this.#admit(found![0]);
     return rows as Rows<S>;
   }
@@ -304,6 +305,7 @@ export class OrgStore {
     const from = presented.from(sql` LEFT JOIN ${name} ON ${condition}`);
     const [rows] = await runBatch(this.db, [this.#find(sql`, ${columns}`, from)], sql`orgs.id`);
     const row = rows![0];
+    if (row === undefined) await confirmAbsence(this.db);
     this.#admit(row && { ...row, id: presented.orgId });
     return row?.['seq'] === null ? undefined : row;
   }

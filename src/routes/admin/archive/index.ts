@@ -110,7 +110,7 @@ imports.post(
       const db = await placeFor(c.env, { id: ids.id, slug }, suits(c.env, line.settings.residency), now);
       // Where the catalogue has the id already, an org that takes it meanwhile ends the import.
       if (isSpread(c.env)) ids.otherId = ids.id;
-      const tenant = await insertImport(db, slug, line, ids, now, expectFreeSlug(c.env, db, slug));
+      const tenant = await insertImport(db, slug, line, ids, now, expectFreeSlug(c.env, db, { id: ids.id, slug }));
       return c.json(begun(slug, tenant.id, line, 1), 201);
     } catch (error) {
       if (error instanceof Taken) throw conflict(`Another import was quicker: try again`);

@@ -215,6 +215,11 @@ export class OrgCoordinator extends DurableObject<Env> {
     this.#deliver();
   }
 
+  /** A webhook of the org was switched off, begun again or got another secret: it holds from the next message on. */
+  webhooksChanged(): void {
+    this.#webhooks.changed();
+  }
+
   #deliver(): void {
     this.#webhooks.pump();
     this.#signals.pump();

@@ -64,6 +64,7 @@ export function signalKind(
     }));
   return {
     name: 'signals',
+    goodFor: 0,
     due,
     async next(line) {
       const { due, place } = line;

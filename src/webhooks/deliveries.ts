@@ -16,6 +16,9 @@ const RUN_TIME = 60_000;
 /** Milliseconds after which states that were read are read again, rather than sent. */
 const FRESH = 2_000;
 
+/** Milliseconds between two looks for lines while one of them sends: that one sees by itself what is committed meanwhile. */
+const LOOKS_APART = 50;
+
 /**
  * Lines of one org that send at once. An invocation waits for six answers at most, those of KV included: what is left is for
  * the revocations, however slow all receivers are.
@@ -62,8 +65,10 @@ export interface Kind<L extends Line, M extends { readonly place: number }> {
   due(): Promise<L[]>;
   /** What comes next, and the line as `reread` reads it; once all of it is delivered, everything up to `through` is. */
   next(line: L): Promise<{ readonly line: L | undefined; readonly messages: readonly M[]; readonly through: number }>;
-  /** The line as it is now, before each further message. undefined: nothing more may be sent on it. */
+  /** The line as it is now, before a further message. undefined: nothing more may be sent on it. */
   reread(line: L): Promise<L | undefined>;
+  /** Milliseconds for which a line that was read may be sent on, unless `changed` is called. */
+  readonly goodFor: number;
   /** Never throws. */
   send(line: L, message: M): Promise<Attempt>;
   /** What an operator is told that a message is. */
@@ -84,6 +89,8 @@ export interface Kind<L extends Line, M extends { readonly place: number }> {
 export class Deliveries<L extends Line, M extends { readonly place: number }> {
   #isAsked = false;
   #isLooking = false;
+  /** Moves when an operator has changed a line: what was read before is read again. */
+  #changes = 0;
   readonly #running = new Set<string>();
   /** Lines that were due while they ran. */
   readonly #again = new Set<string>();
@@ -103,6 +110,11 @@ export class Deliveries<L extends Line, M extends { readonly place: number }> {
     this.holder.later(this.#lookAround());
   }
 
+  /** An endpoint was switched off, or is another one now: it holds from the next message on. */
+  changed(): void {
+    this.#changes++;
+  }
+
   async #lookAround(): Promise<void> {
     const { later, wakeAt } = this.holder;
     try {
@@ -120,6 +132,7 @@ export class Deliveries<L extends Line, M extends { readonly place: number }> {
         }
         const waiting = lines.map(({ dueAt }) => dueAt!).filter((at) => at > now);
         if (waiting.length > 0) await wakeAt(Math.min(...waiting));
+        if (this.#running.size > 0) await new Promise((resolve) => setTimeout(resolve, LOOKS_APART));
       }
     } catch (error) {
       await this.#tryLater(`${this.kind.name} could not be looked for`, error);
@@ -162,13 +175,17 @@ export class Deliveries<L extends Line, M extends { readonly place: number }> {
   /** Sends what comes next on the line, as far as it is fresh. @param room messages at most. */
   async #sendSome(line: L, room: number): Promise<Sent<M>> {
     const readAt = Date.now();
+    let known = { at: readAt, changes: this.#changes };
     const next = await this.kind.next(line);
     let through = line.place;
     let sent = 0;
     let present = next.line;
     for (const message of next.messages) {
       if (sent === room || (sent > 0 && Date.now() - readAt > FRESH)) return { sent, through };
-      if (sent > 0) present = await this.kind.reread(line);
+      if (known.changes !== this.#changes || (sent > 0 && Date.now() - known.at >= this.kind.goodFor)) {
+        known = { at: Date.now(), changes: this.#changes };
+        present = await this.kind.reread(line);
+      }
       if (present === undefined) return { sent, through };
       const attempt = await this.kind.send(present, message);
       if (!attempt.ok) return { sent, through, failed: { message, attempt } };

@@ -33,6 +33,9 @@ const dueLineOf = ({ due, place, failures, failingSince }: WebhookLine): DueLine
 const withWebhook = (line: WebhookLine, webhook: Webhook | undefined): WebhookLine | undefined =>
   webhook && { ...line, due: { ...line.due, webhook } };
 
+/** Milliseconds. A webhook of all orgs is switched off for an org's coordinator within this time, at the latest. */
+const GOOD_FOR = 100;
+
 /** @param sender asked for each message: a variable may have changed. */
 export const webhookKind = (
   databases: Databases,
@@ -40,6 +43,7 @@ export const webhookKind = (
   sender: () => Sender,
 ): Kind<WebhookLine, Placed> => ({
   name: 'webhooks',
+  goodFor: GOOD_FOR,
   due: async () =>
     (await readDueLines(databases, orgId())).map((due) => ({
       ...{ id: due.webhook.id, place: due.seq, dueAt: due.dueAt },

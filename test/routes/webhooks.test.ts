@@ -337,8 +337,11 @@ describe('the commands', () => {
   });
 
   /** Six messages wait, and the receiver holds the first one until the operator has done something. */
-  async function inTheMiddle(act: (id: string, receiver: Receiver) => Promise<unknown>, status = 204) {
-    const { receiver, id } = await add({ types: ['user.*'] });
+  async function inTheMiddle(
+    act: (id: string, receiver: Receiver) => Promise<unknown>,
+    { status = 204, ofAllOrgs = false } = {},
+  ) {
+    const { receiver, id } = await add({ types: ['user.*'], ...(ofAllOrgs && { org: undefined }) });
     await admin('POST', `/webhooks/${id}/disable`, { body: {} });
     for (let i = 0; i < 6; i++) await idp.user(`user-${i}`);
     let release = () => {};
@@ -350,6 +353,7 @@ describe('the commands', () => {
       return new Response(null, { status });
     };
     await admin('POST', `/webhooks/${id}/enable`, { body: {} });
+    if (ofAllOrgs) await coordinatorOf(idp.orgId).deliverSoon();
     await until(() => expect(receiver.attempts).toBe(1));
     await act(id, receiver);
     release();
@@ -364,6 +368,18 @@ describe('the commands', () => {
     await admin('POST', `/webhooks/${id}/enable`, { body: {} });
     await until(() => expect(receiver.got).toHaveLength(6));
     expect(names(receiver)).toEqual(Array.from({ length: 6 }, (_, i) => `user-${i}`));
+  });
+
+  it('disable a webhook of all orgs while messages are sent: nothing more is sent a tenth of a second later', async () => {
+    const { receiver, id } = await inTheMiddle(
+      async (id) => {
+        await admin('POST', `/webhooks/${id}/disable`, { body: {} });
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      },
+      { ofAllOrgs: true },
+    );
+    await until(async () => expect((await lineOf(id))!['delivered_at']).not.toBeNull());
+    expect(receiver.attempts).toBe(1);
   });
 
   it('remove while messages are sent: nothing more is sent', async () => {
@@ -387,7 +403,7 @@ describe('the commands', () => {
   });
 
   it('disable while an answer is awaited that turns out to be 410: the journal does not say it a second time', async () => {
-    await inTheMiddle((id) => admin('POST', `/webhooks/${id}/disable`, { body: {} }), 410);
+    await inTheMiddle((id) => admin('POST', `/webhooks/${id}/disable`, { body: {} }), { status: 410 });
     const other = await add({ types: ['user.*'] });
     await idp.user('later');
     await until(() => expect(other.receiver.got).toHaveLength(1));

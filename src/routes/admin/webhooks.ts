@@ -140,6 +140,7 @@ webhooks.post('/:id/rotate-secret', body(rotateBody), async (c) => {
   const webhook = await found(c);
   const made = await newSecret(c, webhook.id);
   await rotateWebhook(reach(c), webhook, made.kept, Date.now() + grace, actor(c), by);
+  await tellCoordinator(c, webhook.org?.id);
   return c.json({ ...shownWebhook(await found(c)), secret: made.secret });
 });
 
@@ -148,6 +149,7 @@ for (const verb of ['disable', 'enable'] as const) {
     const { by = c.var.by } = c.req.valid('json');
     const webhook = await found(c);
     await switchWebhook(reach(c), webhook, verb === 'enable', actor(c), by, Date.now());
+    await tellCoordinator(c, webhook.org?.id);
     // Those of an endpoint of all orgs are found by the cron.
     if (verb === 'enable' && webhook.org) inBackground(c, coordinatorOf(c.env, webhook.org.id).deliverSoon());
     return c.json(shownWebhook(await found(c)));
@@ -167,6 +169,7 @@ webhooks.post('/:id/replay', body(replayBody), async (c) => {
   if (from > events.current) throw invalidValue(`from: the latest event is ${events.current}`);
   if (from <= events.pruned) throw invalidValue(`from: events up to ${events.pruned} are gone by their age`);
   await replayWebhook(store, webhook.id, from, actor(c), by);
+  await tellCoordinator(c, tenant.id);
   return c.json({ id: webhook.id, org: tenant.slug, from, through: events.current });
 });
 
@@ -174,8 +177,22 @@ webhooks.delete('/:id', query(z.object({ by })), async (c) => {
   const { by = c.var.by } = c.req.valid('query');
   const webhook = await found(c);
   await removeWebhook(reach(c), webhook, actor(c), by);
+  await tellCoordinator(c, webhook.org?.id);
   return c.json({ removed: webhook.id });
 });
+
+/**
+ * What an operator has changed holds from the next message on. The coordinators of other orgs are not told: they read a
+ * webhook of all orgs again after a moment, and so does this one if it cannot be told.
+ */
+async function tellCoordinator(c: Context<App>, orgId: string | undefined): Promise<void> {
+  if (orgId === undefined) return;
+  try {
+    await coordinatorOf(c.env, orgId).webhooksChanged();
+  } catch (error) {
+    console.error(JSON.stringify({ message: 'a coordinator was not told of its webhooks', error: String(error) }));
+  }
+}
 
 const reach = (c: Context<App>): Reach => ({ databases: c.env, storeOf: (id) => storeFor(c, { kind: 'id', id }) });
 const actor = (c: Context<App>) => actorOf(c, `admin:${c.var.by}`);

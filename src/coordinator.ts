@@ -95,7 +95,7 @@ export class OrgCoordinator extends DurableObject<Env> {
       const right = hostToken && 'secret' in hostToken ? await hashOf(hostToken.secret) : undefined;
       const others = tokens.filter((hash) => hash !== right);
       // Only streams of applications with a token of their own cost a look.
-      const good = others.length > 0 ? await tokensThatMayCheck(this.#db, this.#orgId, others, Date.now()) : [];
+      const good = others.length > 0 ? await tokensThatMayCheck(this.env, this.#orgId, others, Date.now()) : [];
       return new Set([...good, ...(right === undefined ? [] : [right])]);
     },
     tryLater: () => this.#retryLater(),

@@ -3,6 +3,7 @@ import type { Env } from '../env';
 import { checkDueDomains } from '../provisioning/domains';
 import { removeWaiting } from '../provisioning/removal';
 import { writeKvProbe } from '../sessions/kv-lag';
+import { repairCopies } from '../store/operations/copies';
 import { adoptAll } from '../store/operations/shards';
 import { cleanUp, warn } from './credentials';
 import { remindOfMoves } from './moves';
@@ -25,6 +26,7 @@ export async function runCron(env: Env): Promise<void> {
     remindOfWebhooks(env),
     remindOfMoves(env),
     adoptAll(env),
+    repairCopies(env),
     remindOfPolls(env),
     pushControlEvents(env),
   ]);

@@ -5,7 +5,6 @@ import { hashOf, maskOf, newSecret, randomText } from '../../credentials/secret'
 import { parseDuration } from '../../duration';
 import { conflict, invalidValue, notFound } from '../../scim/error';
 import { Taken, Unmet } from '../../store/d1/batch';
-import { isSpread } from '../../store/d1/databases';
 import { listStreamsOfReceiver, type WatchedStream } from '../../store/operations/signal-lines';
 import {
   type Algorithm,
@@ -75,9 +74,6 @@ signalReceivers.get('/', async (c) => c.json((await listReceivers(c.env)).map((o
 
 signalReceivers.post('/', body(addBody), async (c) => {
   const { name, orgs, audience, algorithm, by = c.var.by } = c.req.valid('json');
-  // A stream would be told of the orgs of one database only.
-  if (isSpread(c.env))
-    throw conflict('Receivers of signals are not supported while orgs are spread over several databases');
   await ensureKeys(c, algorithm, by);
   const id = `rcv_${randomText(16)}`;
   const { secret, kept } = await newReceiverSecret();

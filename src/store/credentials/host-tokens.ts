@@ -1,11 +1,11 @@
 /**
- * Tokens of the vendor's applications for the sessions API, each with a name and limited to orgs and questions. The check
- * rides in the batch of the question (store/org/open.ts). Here they are made, replaced, listed and removed.
+ * Tokens of the vendor's applications for the sessions API, each with a name and limited to orgs and questions. They are in `DB`
+ * alone. The check rides in the batch of the question (store/org/open.ts), or beside it, where the org is in another database
+ * (store/org/host-permission.ts). Here they are made, replaced, listed and removed.
  */
-import { getTableColumns, sql } from 'drizzle-orm';
+import { sql } from 'drizzle-orm';
 import { runBatch } from '../d1/batch';
-import type { Database } from '../d1/database';
-import { allDatabases, type Databases, mainDatabase } from '../d1/databases';
+import { type Databases, isSpread, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { orAbsent, type Row, selected } from '../d1/rows';
 import { hostTokens } from '../d1/tables';
@@ -49,25 +49,6 @@ function tokenOf(row: Row): HostToken {
   };
 }
 
-/**
- * Every database has them, because a token is found by its hash, whichever org is asked about. `DB` decides. The others get
- * the tokens of this name as `DB` has them.
- */
-async function replicate(databases: Databases, name: string): Promise<void> {
-  const others = allDatabases(databases).slice(1);
-  if (others.length === 0) return;
-  const [rows] = await runBatch(mainDatabase(databases), [sql`SELECT * FROM host_tokens WHERE name = ${name}`]);
-  const columns = Object.values(getTableColumns(hostTokens)).map((column) => column.name);
-  const values = columns.map((column) => `value ->> '$.${column}'`);
-  const statements = [
-    sql`DELETE FROM host_tokens WHERE name = ${name}`,
-    sql`INSERT INTO host_tokens (${sql.raw(columns.join(', '))}) SELECT ${sql.raw(values.join(', '))}
-      FROM json_each(${JSON.stringify(rows)})`,
-  ];
-  const done = await Promise.allSettled(others.map((db) => runBatch(db, statements)));
-  for (const one of done) if (one.status === 'rejected') throw one.reason;
-}
-
 /** By name; of one name the current token first. */
 export async function listHostTokens(databases: Databases): Promise<HostToken[]> {
   const [rows] = await runBatch(mainDatabase(databases), [sql`${SELECT} ORDER BY name, replaced_at IS NOT NULL`]);
@@ -94,7 +75,6 @@ export async function insertHostToken(
       ${orgs ? sql`(SELECT json_group_array(DISTINCT id) FROM (${ids}))` : sql`NULL`}, ${JSON.stringify(scopes)}, ${now}, ${by})`,
     sql`${SELECT} WHERE hash = ${hash}`,
   ]);
-  await replicate(databases, name);
   return tokenOf(results[2]![0]!);
 }
 
@@ -117,17 +97,15 @@ export async function rotateHostToken(
       SELECT ${hash}, name, ${mask}, orgs, scopes, ${now}, ${by} FROM host_tokens WHERE name = ${name}`,
     sql`${SELECT} WHERE hash = ${hash}`,
   ]);
-  await replicate(databases, name);
   return tokenOf(results[4]![0]!);
 }
 
 /** The next request with it is refused. @returns whether there was one. */
 export async function removeHostToken(databases: Databases, name: string): Promise<boolean> {
-  const removal = sql`DELETE FROM host_tokens WHERE name = ${name} RETURNING name`;
-  const done = await Promise.allSettled(allDatabases(databases).map((db) => runBatch(db, [removal])));
-  // Where it is gone it is gone. To repeat the removal is right for the rest.
-  for (const one of done) if (one.status === 'rejected') throw one.reason;
-  return done.some((one) => one.status === 'fulfilled' && one.value[0]!.length > 0);
+  const [rows] = await runBatch(mainDatabase(databases), [
+    sql`DELETE FROM host_tokens WHERE name = ${name} RETURNING name`,
+  ]);
+  return rows!.length > 0;
 }
 
 /** Whether the token is good now, whatever it may ask. One round trip: for requests that ask nothing of an org. */
@@ -140,15 +118,17 @@ export async function isHostTokenGood(databases: Databases, hash: string, now: n
 
 /** Those of these tokens, by their hashes, that may be told who is out in the org: streams are open for long. */
 export async function tokensThatMayCheck(
-  db: Database,
+  databases: Databases,
   orgId: string,
   hashes: readonly string[],
   now: number,
 ): Promise<ReadonlySet<string>> {
-  const [rows] = await runBatch(db, [
+  // With several databases the org may be in another one.
+  const org = isSpread(databases) ? sql`(SELECT ${orgId} AS id) AS orgs` : sql`orgs`;
+  const [rows] = await runBatch(mainDatabase(databases), [
     sql`SELECT asked.value AS hash FROM json_each(${JSON.stringify(hashes)}) AS asked
       JOIN host_tokens ON ${isGoodHostToken(sql`asked.value`, now)} AND ${mayAsk('check')}
-      JOIN orgs ON orgs.id = ${orgId} AND ${isOrgOfHostToken}`,
+      JOIN ${org} ON orgs.id = ${orgId} AND ${isOrgOfHostToken}`,
   ]);
   return new Set(rows!.map((row) => row['hash'] as string));
 }

@@ -3,6 +3,7 @@
  * org is in one of them (homes.ts). Whatever works for one org takes its database from here, and whatever works across
  * orgs takes all of them.
  */
+import { Busy } from './batch';
 import type { Database } from './database';
 import { type BindingOf, OnlyDatabase, OrgDatabase, type OrgKey } from './homes';
 
@@ -61,7 +62,7 @@ export const allDatabases = (databases: Databases): readonly D1Database[] =>
  * Work on all of them, one after the other. One that fails does not stop the others.
  *
  * @returns what each has answered.
- * @throws AggregateError of what failed, after all others were done.
+ * @throws what failed, after all others were done: Busy where all of it is, or an AggregateError.
  */
 export async function eachDatabase<T>(databases: Databases, work: (db: D1Database) => Promise<T>): Promise<T[]> {
   const answers: T[] = [];
@@ -74,8 +75,10 @@ export async function eachDatabase<T>(databases: Databases, work: (db: D1Databas
     }
   }
   if (failed.length === 1) throw failed[0];
-  if (failed.length > 1)
-    throw new AggregateError(failed, `${failed.length} databases failed: ${failed.map(String).join('; ')}`);
+  if (failed.length > 1) {
+    const why = `${failed.length} databases failed: ${failed.map(String).join('; ')}`;
+    throw failed.every((error) => error instanceof Busy) ? new Busy(why) : new AggregateError(failed, why);
+  }
   return answers;
 }
 

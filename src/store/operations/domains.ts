@@ -4,9 +4,10 @@ import { domainKey } from '../../scim/address';
 import { unauthorized } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
 import { Busy, runBatch } from '../d1/batch';
-import { askEach, type Databases } from '../d1/databases';
+import { askEach, type Databases, isSpread, mainDatabase } from '../d1/databases';
 import type { Row } from '../d1/rows';
 import { isGoodHostToken, isOrgOfHostToken, mayAsk } from '../org/caller';
+import { readHostPermission } from '../org/host-permission';
 import { outOfScope } from '../org/refusals';
 import { type Tenant, tenantOf } from '../org/tenant';
 
@@ -24,23 +25,36 @@ export async function findOrgsOfDomain(
   token?: string,
 ): Promise<Tenant[]> {
   const now = Date.now();
-  const isMeant = token
-    ? sql` AND EXISTS (SELECT 1 FROM host_tokens WHERE ${isGoodHostToken(token, now)} AND ${mayAsk('resolve')} AND ${isOrgOfHostToken})`
-    : sql``;
-  const check = token
-    ? [sql`SELECT ${mayAsk('resolve')} AS may_ask FROM host_tokens WHERE ${isGoodHostToken(token, now)}`]
+  // Where there are several databases, only `DB` knows the token.
+  const isSplit = isSpread(databases) && token !== undefined;
+  const named = isSplit ? await orgsOf(mainDatabase(databases), token, now) : undefined;
+  const isNamed = named ? sql` AND orgs.id IN (SELECT value FROM json_each(${JSON.stringify(named)}))` : sql``;
+  const inBatch = isSplit ? undefined : token;
+  const isMeant = inBatch
+    ? sql` AND EXISTS (SELECT 1 FROM host_tokens WHERE ${isGoodHostToken(inBatch, now)} AND ${mayAsk('resolve')} AND ${isOrgOfHostToken})`
+    : isNamed;
+  const check = inBatch
+    ? [sql`SELECT ${mayAsk('resolve')} AS may_ask FROM host_tokens WHERE ${isGoodHostToken(inBatch, now)}`]
     : [];
   const statement = sql`SELECT orgs.* FROM org_domains CROSS JOIN orgs ON orgs.id = org_domains.org_id
     WHERE org_domains.domain = ${foldCase(domain ?? '')} AND orgs.disabled_at IS NULL AND orgs.importing IS NULL${isMeant}
     ORDER BY orgs.slug LIMIT ${limit}`;
   const found = await askEach(databases, (db) => runBatch(db, [statement, ...check]));
   if (found.length === 0) throw new Busy('no database answers');
-  if (token) expectMayAsk(found[0]![1]!);
+  if (inBatch) expectMayAsk(found[0]![1]!);
   return found
     .flatMap(([rows]) => rows!.map(tenantOf))
     .filter(({ settings }) => settings.verifiedDomains?.some((one) => domainKey(one) === domain))
     .sort((a, b) => (a.slug < b.slug ? -1 : 1))
     .slice(0, limit);
+}
+
+/** @returns the ids of the orgs that the token may ask about; undefined: every org. @throws ScimError 401, 403. */
+async function orgsOf(main: D1Database, token: string, now: number): Promise<readonly string[] | undefined> {
+  const permission = await readHostPermission(main, { hash: token, scope: 'resolve' }, now);
+  if (permission === undefined) throw unauthorized();
+  if (!permission.mayAsk) throw outOfScope('resolve');
+  return permission.orgs;
 }
 
 function expectMayAsk([row]: readonly Row[]): void {

@@ -7,7 +7,7 @@ import { Behind, Busy, runBatch, Taken, Unmet } from '../d1/batch';
 import { bindingsOf, type Databases, databaseNamed, isSpread, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { isBehind, schemaVersionOf } from '../d1/schema-version';
-import { insertions } from './move-rows';
+import { firstCopies } from './copies';
 import { hastenMove } from './moves';
 
 /** Bytes that D1 lets a database have, and the share of them from which on no org is added. */
@@ -78,12 +78,6 @@ async function bytesOf(db: D1Database): Promise<number> {
   return meta.size_after;
 }
 
-/** What every database holds, whichever orgs are in it. */
-const EVERYWHERE = [
-  { table: 'host_tokens', where: 'true' },
-  { table: 'webhooks', where: "org_id = ''" },
-];
-
 /**
  * Takes a database into use: it gets what every database holds, and its name. Done once; to repeat it does no harm.
  *
@@ -95,14 +89,11 @@ export async function adopt(databases: Databases, name: string, now: number): Pr
   const [[shard]] = await runBatch(db, [sql<{ binding: string }>`SELECT binding FROM shards`]);
   if (shard?.binding === name) return;
   if (shard !== undefined) throw new Busy(`the database that is bound as ${name} is the database ${shard.binding}`);
-  const found = await runBatch(
-    mainDatabase(databases),
-    EVERYWHERE.map(({ table, where }) => sql`SELECT * FROM ${sql.raw(table)} WHERE ${sql.raw(where)}`),
-  );
+  const copies = name === 'DB' ? [] : await firstCopies(mainDatabase(databases), db);
   try {
     await runBatch(db, [
       expect('found', sql`NOT EXISTS (SELECT 1 FROM shards)`),
-      ...(name === 'DB' ? [] : EVERYWHERE.flatMap(({ table }, i) => insertions(table, found[i]!, 0))),
+      ...copies,
       sql`INSERT INTO shards (binding, adopted_at) VALUES (${name}, ${now})`,
     ]);
   } catch (error) {

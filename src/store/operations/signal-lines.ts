@@ -2,14 +2,15 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import type { Resource } from '../../scim/resource';
-import { runBatch } from '../d1/batch';
-import { allDatabases, type Databases, databaseOf } from '../d1/databases';
+import { runBatch, Unmet } from '../d1/batch';
+import { askEach, type Databases, databaseOf, eachDatabase, isSpread, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { orAbsent, type Row } from '../d1/rows';
 import { type Person, selectPeople } from '../directory/people';
 import { count, record } from '../journal/record';
 import { openStore } from '../org/open';
 import type { Tenant } from '../org/tenant';
+import { copyChanges } from './copies';
 import {
   type ControlEvent,
   type PushedStream,
@@ -19,7 +20,7 @@ import {
   type SignalStream,
   streamOf,
 } from './signal-streams';
-import { type SigningKey, selectSigner, signingKeyOf } from './signing-keys';
+import { currentKey, type SigningKey, selectSigner, signingKeyOf } from './signing-keys';
 
 /**
  * A place on a line: the number of the event, and which of its tokens. An event has fewer of them, for it names at most
@@ -67,12 +68,26 @@ const lineOf = (row: Row): SignalLine => ({
 const SELECT = sql`SELECT s.*, r.audience, r.algorithm, ${LINE} FROM signal_lines AS l
   JOIN signal_streams AS s ON s.id = l.stream_id JOIN signal_receivers AS r ON r.id = s.receiver_id`;
 
-/** All of the org that are pushed, those whose time has not come included. One round trip. */
+/**
+ * All of the org that are pushed, those whose time has not come included. One round trip; two where there are several
+ * databases, for `DB` decides about streams.
+ */
 export async function readDueSignalLines(databases: Databases, orgId: string): Promise<DueSignalLine[]> {
   const [rows] = await runBatch(databaseOf(databases, orgId), [
     sql`${SELECT} WHERE l.org_id = ${orgId} AND l.due_at IS NOT NULL AND l.is_open = 1 AND l.pushes = 1`,
   ]);
-  return rows!.map((row) => ({ ...lineOf(row), stream: pushedStreamOf(row) }));
+  const lines = rows!.map((row) => ({ ...lineOf(row), stream: pushedStreamOf(row) }));
+  if (lines.length === 0 || !isSpread(databases)) return lines;
+  const [originals] = await runBatch(mainDatabase(databases), [
+    sql`SELECT s.*, r.audience, r.algorithm FROM json_each(${JSON.stringify(lines.map(({ stream }) => stream.id))}) AS it
+      CROSS JOIN signal_streams AS s ON s.id = it.value JOIN signal_receivers AS r ON r.id = s.receiver_id
+      WHERE s.method = 'push' AND s.status = 'enabled' AND r.disabled_at IS NULL`,
+  ]);
+  const streams = new Map(originals!.map((row) => [row['id'] as string, pushedStreamOf(row)]));
+  return lines.flatMap((line) => {
+    const stream = streams.get(line.stream.id);
+    return stream === undefined ? [] : [{ ...line, stream }];
+  });
 }
 
 /** An event of the journal, as signals are made of it. */
@@ -168,18 +183,23 @@ export async function readSubjects(
   const store = openStore(databases, { kind: 'id', id: orgId }, Date.now());
   const asked = sql`SELECT value FROM json_each(${JSON.stringify(users)})`;
   const people = selectPeople(store, sql`SELECT seq FROM users WHERE org_id = ${store.org} AND id IN (${asked})`);
-  const [signers, left, found, ...rows] = await store.read(
-    selectSigner(algorithm),
+  const isSplit = isSpread(databases);
+  const reading = store.read(
+    isSplit ? sql`SELECT 1 WHERE false` : selectSigner(algorithm),
     sql`SELECT user_id AS id FROM signal_exclusions WHERE org_id = ${store.org} AND stream_id = ${streamId} AND user_id IN (${asked})`,
     sql`SELECT id, external_id FROM groups WHERE org_id = ${store.org}
       AND id IN (SELECT value FROM json_each(${JSON.stringify(groups)}))`,
     ...people.statements,
   );
+  const [[signers, left, found, ...rows], key] = await Promise.all([
+    reading,
+    isSplit ? currentKey(databases, algorithm) : undefined,
+  ]);
   return {
     users: new Map(people.read(rows).map(({ person }) => [person.id, person])),
     groups: new Map(found!.map((row) => [row['id'] as string, orAbsent(row['external_id'] as string | null)])),
     excluded: new Set(left!.map((row) => row['id'] as string)),
-    signer: signers![0] && signingKeyOf(signers![0]),
+    signer: key ?? (signers![0] && signingKeyOf(signers![0])),
   };
 }
 
@@ -264,13 +284,19 @@ export async function pauseStream(
   const { id, endpointUrl } = line.stream;
   const actor: Actor = { name: 'service', requestId: crypto.randomUUID() };
   const details = { why: 'failing', error, ...(endpointUrl !== undefined && { host: new URL(endpointUrl).host }) };
+  const pausing = [
+    sql`UPDATE signal_streams SET reason = ${reason}, ${queued(event)} WHERE id = ${id} AND status = 'enabled'`,
+    sql`UPDATE signal_streams SET status = 'paused' WHERE id = ${id} AND status = 'enabled'`,
+  ];
+  const isSplit = isSpread(databases);
+  if (isSplit) await runBatch(mainDatabase(databases), pausing);
   await store.write(
     sql`UPDATE signal_lines SET place = ${through}, last_error = ${error} WHERE ${isSame(line)}`,
     count(store),
     record(store, actor, { type: 'signals.stream_paused', targetId: id, details }),
-    sql`UPDATE signal_streams SET reason = ${reason}, ${queued(event)} WHERE id = ${id} AND status = 'enabled'`,
-    sql`UPDATE signal_streams SET status = 'paused' WHERE id = ${id} AND status = 'enabled'`,
+    ...(isSplit ? [] : pausing),
   );
+  if (isSplit) await copyChanges(databases);
 }
 
 /** A stream with how its delivery goes, in all orgs together or in one. */
@@ -296,13 +322,43 @@ const WATCHED =
   sql.raw(`count(l.due_at) AS behind, total(l.failures > 0) AS failing, min(l.failing_since) AS failing_since,
   max(l.last_error) AS last_error, max(l.delivered_at) AS delivered_at`);
 
-/** The oldest first. */
+/** The oldest first. How delivery goes is told by those databases that answer. */
 export async function listStreamsOfReceiver(databases: Databases, receiverId: string): Promise<WatchedStream[]> {
-  const [rows] = await runBatch(allDatabases(databases)[0]!, [
-    sql`SELECT s.*, ${WATCHED} FROM signal_streams AS s LEFT JOIN signal_lines AS l ON l.stream_id = s.id
-      WHERE s.receiver_id = ${receiverId} GROUP BY s.id ORDER BY s.created_at, s.id`,
+  const query = sql`SELECT s.*, ${WATCHED} FROM signal_streams AS s LEFT JOIN signal_lines AS l ON l.stream_id = s.id
+    WHERE s.receiver_id = ${receiverId} GROUP BY s.id ORDER BY s.created_at, s.id`;
+  if (!isSpread(databases)) {
+    const [rows] = await runBatch(mainDatabase(databases), [query]);
+    return rows!.map(watchedOf);
+  }
+  const [[decided], answers] = await Promise.all([
+    runBatch(mainDatabase(databases), [sql`SELECT id, refused FROM signal_streams WHERE receiver_id = ${receiverId}`]),
+    askEach(databases, async (db) => ({ db, rows: (await runBatch(db, [query]))[0]! })),
   ]);
-  return rows!.map(watchedOf);
+  const isThere = new Set(decided!.map((row) => row['id']));
+  const found = new Map<string, WatchedStream>();
+  for (const { db, rows } of answers) {
+    for (const stream of rows.filter(({ id }) => isThere.has(id)).map(watchedOf)) {
+      const other = found.get(stream.id);
+      found.set(stream.id, other ? together(stream, other, db === mainDatabase(databases)) : stream);
+    }
+  }
+  return [...found.values()].sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+}
+
+/** @param isDecided the first is what `DB` says. */
+function together(one: WatchedStream, other: WatchedStream, isDecided: boolean): WatchedStream {
+  const latest = (a: number | undefined, b: number | undefined) => (a === undefined || (b ?? 0) > a ? b : a);
+  const earliest = (a: number | undefined, b: number | undefined) => (a === undefined || (b ?? a) < a ? b : a);
+  return {
+    ...(isDecided ? one : other),
+    refused: one.refused + other.refused,
+    lastRefusal: one.lastRefusal ?? other.lastRefusal,
+    behind: one.behind + other.behind,
+    failing: one.failing + other.failing,
+    failingSince: earliest(one.failingSince, other.failingSince),
+    lastError: one.lastError ?? other.lastError,
+    deliveredAt: latest(one.deliveredAt, other.deliveredAt),
+  };
 }
 
 /** What a poll reads first: its stream, the lines of what it acknowledges, and those with something to hand out. */
@@ -315,7 +371,11 @@ export interface Polled {
 /** Orgs of which one poll is handed out something. */
 export const LINES_PER_POLL = 10;
 
-/** One round trip. @returns undefined: the receiver has no such stream that is polled. */
+/**
+ * One round trip; where there are several databases, one to `DB` and then one to each, side by side.
+ *
+ * @returns undefined: the receiver has no such stream that is polled.
+ */
 export async function readPolled(
   store: ReceiverStore,
   streamId: string,
@@ -323,22 +383,36 @@ export async function readPolled(
 ): Promise<Polled | undefined> {
   const its = sql`SELECT s.id FROM signal_streams AS s
     WHERE s.id = ${streamId} AND s.receiver_id = ${store.receiver} AND s.method = 'poll'`;
-  const [streams, acknowledged, due] = await store.read(
-    sql`SELECT s.*, r.audience, r.algorithm FROM signal_streams AS s JOIN signal_receivers AS r ON r.id = s.receiver_id
-      WHERE s.id = (${its})`,
+  const stream = sql`SELECT s.*, r.audience, r.algorithm FROM signal_streams AS s JOIN signal_receivers AS r ON r.id = s.receiver_id
+    WHERE s.id = (${its})`;
+  const linesOf = (id: SQL) => [
     orgs.length === 0
       ? sql`SELECT 1 WHERE false`
       : sql`SELECT ${LINE} FROM json_each(${JSON.stringify(orgs)}) AS it
-          CROSS JOIN signal_lines AS l ON l.org_id = it.value AND l.stream_id = (${its}) WHERE l.handed_out IS NOT NULL`,
+          CROSS JOIN signal_lines AS l ON l.org_id = it.value AND l.stream_id = ${id} WHERE l.handed_out IS NOT NULL`,
     // Who was handed something out last comes last.
-    sql`SELECT ${LINE} FROM signal_lines AS l WHERE l.stream_id = (${its}) AND l.due_at IS NOT NULL AND l.is_open = 1
+    sql`SELECT ${LINE} FROM signal_lines AS l WHERE l.stream_id = ${id} AND l.due_at IS NOT NULL AND l.is_open = 1
       ORDER BY l.due_at, l.org_id LIMIT CAST(${LINES_PER_POLL + 1} AS INTEGER)`,
-  );
+  ];
+  if (!isSpread(store.databases)) {
+    const [streams, acknowledged, due] = await store.read(stream, ...linesOf(sql`(${its})`));
+    if (streams![0] === undefined) return undefined;
+    return {
+      stream: pushedStreamOf(streams![0]),
+      acknowledged: acknowledged!.map(lineOf),
+      due: due!.map(lineOf),
+    };
+  }
+  const [streams] = await store.read(stream);
   if (streams![0] === undefined) return undefined;
+  const found = pushedStreamOf(streams![0]);
+  const answers = await askEach(store.databases, (db) => runBatch(db, linesOf(sql`${streamId}`)));
+  // A copy of the stream may not know yet that it is paused.
+  const due = found.status === 'enabled' ? answers.flatMap(([, rows]) => rows!.map(lineOf)) : [];
   return {
-    stream: pushedStreamOf(streams![0]),
-    acknowledged: acknowledged!.map(lineOf),
-    due: due!.map(lineOf),
+    stream: found,
+    acknowledged: answers.flatMap(([rows]) => rows!.map(lineOf)),
+    due: due.sort((a, b) => a.dueAt! - b.dueAt!).slice(0, LINES_PER_POLL + 1),
   };
 }
 
@@ -353,7 +427,8 @@ export interface PolledLine {
 }
 
 /**
- * Moves lines, each unless somebody else has moved it. One round trip.
+ * Moves lines, each unless somebody else has moved it. One round trip; where there are several databases, one more to each of
+ * those that hold the lines.
  *
  * @param settled events of the stream itself that were acknowledged.
  */
@@ -373,23 +448,32 @@ export async function moveLines(
       WHERE org_id = ${line.orgId} AND stream_id = ${id} AND place = ${line.place}
         AND handed_out IS ${line.handedOut ? JSON.stringify(line.handedOut) : null}`,
   );
+  const isSplit = isSpread(store.databases);
   await store.write(
-    ...statements,
+    ...(isSplit ? [] : statements),
     sql`UPDATE signal_streams SET polled_at = ${store.now}, verified_at = iif(${isVerified ? 1 : 0}, ${store.now}, verified_at),
       control = (SELECT json_group_array(json(value)) FROM json_each(control)
         WHERE value ->> '$.n' NOT IN (SELECT value FROM json_each(${JSON.stringify(settled)}))) WHERE id = ${id}`,
     ...refusedIn(id, refusals),
   );
+  if (isSplit)
+    await Promise.all(lines.map(({ line }, i) => runBatch(databaseOf(store.databases, line.orgId), [statements[i]!])));
 }
 
-/** Whether a poll of the stream may have something to hand out. One round trip. */
+/** Whether a poll of the stream may have something to hand out. One round trip; two where there are several databases. */
 export async function hasTokens(store: ReceiverStore, streamId: string): Promise<boolean> {
   const [rows] = await store.read(
     sql`SELECT s.control <> '[]' OR EXISTS (SELECT 1 FROM signal_lines AS l
         WHERE l.stream_id = s.id AND l.due_at IS NOT NULL AND l.is_open = 1) AS has
       FROM signal_streams AS s WHERE s.id = ${streamId} AND s.receiver_id = ${store.receiver}`,
   );
-  return rows![0]?.['has'] !== 0;
+  if (rows![0]?.['has'] !== 0 || !isSpread(store.databases)) return rows![0]?.['has'] !== 0;
+  const others = await askEach(store.databases, (db) =>
+    runBatch(db, [
+      sql`SELECT 1 FROM signal_lines WHERE stream_id = ${streamId} AND due_at IS NOT NULL AND is_open = 1 LIMIT 1`,
+    ]),
+  );
+  return others.some(([found]) => found!.length > 0);
 }
 
 /** Users of one stream that it leaves out. */
@@ -423,9 +507,9 @@ export async function includeSubject(
   const isAll = sql`(SELECT all_orgs FROM signal_receivers WHERE id = ${store.receiver})`;
   const { org } = wanted;
   // Of a receiver of all orgs only one org is looked into: it costs no more where there are more orgs.
-  const orgs =
+  const orgsOf = (receiver: SQL) =>
     org === undefined
-      ? sql`SELECT org_id AS id FROM signal_receiver_orgs WHERE receiver_id = ${store.receiver}`
+      ? sql`SELECT org_id AS id FROM signal_receiver_orgs WHERE receiver_id = ${receiver}`
       : sql`SELECT o.id FROM orgs AS o WHERE o.id = ifnull((SELECT id FROM orgs WHERE id = ${org}), (SELECT id FROM orgs WHERE slug = ${org}))
           AND EXISTS (SELECT 1 FROM signal_lines AS l WHERE l.org_id = o.id AND l.stream_id = ${streamId})`;
   const isWanted =
@@ -434,34 +518,44 @@ export async function includeSubject(
       : wanted.externalId !== undefined
         ? sql`u.external_id = ${wanted.externalId} AND u.deleted_at IS NULL`
         : sql`u.seq IN (SELECT e.user_seq FROM user_emails AS e WHERE e.org_id = o.id AND e.value_key = ${wanted.email ?? ''})`;
-  const users = sql`SELECT u.org_id, u.id FROM (${orgs}) AS o CROSS JOIN users AS u ON u.org_id = o.id AND ${isWanted}
-    LIMIT CAST(${MAX_FOUND} AS INTEGER)`;
+  const users = (receiver: SQL) => sql`SELECT u.org_id, u.id FROM (${orgsOf(receiver)}) AS o
+    CROSS JOIN users AS u ON u.org_id = o.id AND ${isWanted} LIMIT CAST(${MAX_FOUND} AS INTEGER)`;
   const [[found]] = (await store.read(
     sql`SELECT ${isIts} AS its, ${org === undefined ? isAll : sql`0`} AS is_all`,
   )) as [[{ its: number; is_all: number }]];
   if (found.its === 1 && found.is_all === 1) return false;
-  await store.write(
-    expect('signal_stream', isIts),
-    expect('found', sql`EXISTS (${users})`),
-    ...(isIncluded
-      ? [sql`DELETE FROM signal_exclusions WHERE stream_id = ${streamId} AND (org_id, user_id) IN (${users})`]
-      : [
-          expect(
-            'signal_streams',
-            sql`(SELECT count(*) FROM signal_exclusions WHERE stream_id = ${streamId}) < CAST(${MAX_EXCLUSIONS} AS INTEGER)`,
-          ),
-          sql`INSERT OR IGNORE INTO signal_exclusions (org_id, stream_id, user_id) SELECT org_id, ${streamId}, id FROM (${users})`,
-        ]),
+  // Where there are several databases, `DB` alone knows the token, and has just checked it.
+  const receiver = isSpread(store.databases) ? sql`${store.caller.id}` : store.receiver;
+  const hasRoom = expect(
+    'signal_streams',
+    sql`(SELECT count(*) FROM signal_exclusions WHERE stream_id = ${streamId}) < CAST(${MAX_EXCLUSIONS} AS INTEGER)`,
   );
+  const change = isIncluded
+    ? [sql`DELETE FROM signal_exclusions WHERE stream_id = ${streamId} AND (org_id, user_id) IN (${users(receiver)})`]
+    : [
+        hasRoom,
+        sql`INSERT OR IGNORE INTO signal_exclusions (org_id, stream_id, user_id) SELECT org_id, ${streamId}, id FROM (${users(receiver)})`,
+      ];
+  if (!isSpread(store.databases)) {
+    await store.write(expect('signal_stream', isIts), expect('found', sql`EXISTS (${users(receiver)})`), ...change);
+    return true;
+  }
+  if (found.its !== 1) throw new Unmet('signal_stream');
+  const done = await eachDatabase(store.databases, (db) =>
+    runBatch(db, [sql`SELECT 1 FROM (${users(receiver)}) LIMIT 1`, ...change]),
+  );
+  if (!done.some(([rows]) => rows!.length > 0)) throw new Unmet('found');
   return true;
 }
 
 /** Orgs of which something is to be pushed to streams of this receiver, at most so many. */
 export async function orgsToPush(databases: Databases, receiverId: string, limit: number): Promise<string[]> {
-  const [rows] = await runBatch(allDatabases(databases)[0]!, [
-    sql`SELECT DISTINCT l.org_id FROM signal_streams AS s CROSS JOIN signal_lines AS l
+  const found = await askEach(databases, (db) =>
+    runBatch(db, [
+      sql`SELECT DISTINCT l.org_id FROM signal_streams AS s CROSS JOIN signal_lines AS l
         ON l.stream_id = s.id AND l.due_at IS NOT NULL AND l.pushes = 1
       WHERE s.receiver_id = ${receiverId} LIMIT CAST(${limit} AS INTEGER)`,
-  ]);
-  return rows!.map((row) => row['org_id'] as string);
+    ]),
+  );
+  return found.flatMap(([rows]) => rows!.map((row) => row['org_id'] as string)).slice(0, limit);
 }

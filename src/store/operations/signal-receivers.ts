@@ -1,14 +1,15 @@
 /**
- * Who receives our signals, as operators see them: added, listed, switched, removed. A receiver is of no org, so every database
- * has it, with what it says for the orgs there.
+ * Who receives our signals, as operators see them: added, listed, switched, removed. A receiver is of no org. `DB` has it, and
+ * checks its secret. Where there are several databases, the others have a copy (copies.ts), and say which of their orgs it is of.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, ReceiverEvent } from '../../events';
-import { runBatch } from '../d1/batch';
-import { allDatabases, type Databases } from '../d1/databases';
+import { runBatch, Unmet } from '../d1/batch';
+import { allDatabases, askEach, type Databases, eachDatabase, isSpread, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { orAbsent, type Row } from '../d1/rows';
 import { recordInOrgs } from '../journal/record';
+import { copyChanges } from './copies';
 
 export const MAX_RECEIVERS = 50;
 /** Access tokens of one receiver that are good at a time: the oldest make room. */
@@ -60,28 +61,31 @@ const SELECT = sql`SELECT r.*, (SELECT json_group_array(slug) FROM (SELECT slug 
 export const orgsOfReceiver = (id: string | SQL): SQL =>
   sql`SELECT org_id AS id FROM signal_receiver_orgs WHERE receiver_id = ${id}`;
 
-/** @returns the rows of the first database. */
-async function everywhere(databases: Databases, statements: readonly SQL[]): Promise<Row[][]> {
-  let first: Row[][] | undefined;
-  for (const db of allDatabases(databases)) {
-    const results = await runBatch(db, statements);
-    first ??= results;
+/** The receivers of `DB`, with the orgs of those databases that answer. */
+async function select(databases: Databases, which: SQL): Promise<SignalReceiver[]> {
+  const query = sql`${SELECT} ${which}`;
+  if (!isSpread(databases)) {
+    const [rows] = await runBatch(mainDatabase(databases), [query]);
+    return rows!.map(receiverOf);
   }
-  return first!;
+  const main = mainDatabase(databases);
+  const answers = await askEach(databases, async (db) => ({ db, rows: (await runBatch(db, [query]))[0]! }));
+  const decided = answers.find(({ db }) => db === main)?.rows ?? (await runBatch(main, [query]))[0]!;
+  return decided.map((row) => {
+    const all = answers.flatMap(({ rows }) => rows.filter(({ id }) => id === row['id']).map(receiverOf));
+    const receiver = receiverOf(row);
+    return receiver.orgs === undefined
+      ? receiver
+      : { ...receiver, orgs: [...new Set(all.flatMap(({ orgs = [] }) => orgs))].sort() };
+  });
 }
 
 /** By name. */
-export async function listReceivers(databases: Databases): Promise<SignalReceiver[]> {
-  const [rows] = await runBatch(allDatabases(databases)[0]!, [
-    sql`${SELECT} ORDER BY r.name LIMIT CAST(${MAX_RECEIVERS} AS INTEGER)`,
-  ]);
-  return rows!.map(receiverOf);
-}
+export const listReceivers = (databases: Databases): Promise<SignalReceiver[]> =>
+  select(databases, sql`ORDER BY r.name LIMIT CAST(${MAX_RECEIVERS} AS INTEGER)`);
 
-export async function findReceiver(databases: Databases, name: string): Promise<SignalReceiver | undefined> {
-  const [rows] = await runBatch(allDatabases(databases)[0]!, [sql`${SELECT} WHERE r.name = ${name}`]);
-  return rows![0] && receiverOf(rows![0]);
-}
+export const findReceiver = async (databases: Databases, name: string): Promise<SignalReceiver | undefined> =>
+  (await select(databases, sql`WHERE r.name = ${name}`))[0];
 
 /**
  * @param orgs ids or slugs; undefined: every org, those to come as well.
@@ -94,20 +98,74 @@ export async function insertReceiver(
   actor: Actor,
   now: number,
 ): Promise<void> {
+  const all = orgs && isSpread(databases) ? await idsOf(databases, orgs) : orgs;
   const one = (column: string) => sql`(SELECT id FROM orgs WHERE ${sql.raw(column)} = it.value)`;
-  const ids = sql`SELECT ifnull(${one('id')}, ${one('slug')}) AS id FROM json_each(${JSON.stringify(orgs ?? [])}) AS it`;
-  await everywhere(databases, [
-    expect('found', sql`NOT EXISTS (SELECT 1 FROM (${ids}) WHERE id IS NULL)`),
+  const ids = sql`SELECT ifnull(${one('id')}, ${one('slug')}) AS id FROM json_each(${JSON.stringify(all ?? [])}) AS it`;
+  const its = sql`INSERT OR IGNORE INTO signal_receiver_orgs (org_id, receiver_id) SELECT id, ${id} FROM (${ids}) WHERE id IS NOT NULL`;
+  const noted = recordInOrgs(orgsOfReceiver(id), actor, now, {
+    type: 'signals.receiver_added',
+    targetId: id,
+    details: { by: createdBy, name },
+  });
+  await runBatch(mainDatabase(databases), [
+    ...(isSpread(databases) ? [] : [expect('found', sql`NOT EXISTS (SELECT 1 FROM (${ids}) WHERE id IS NULL)`)]),
     expect('signal_receivers', sql`(SELECT count(*) FROM signal_receivers) < CAST(${MAX_RECEIVERS} AS INTEGER)`),
     sql`INSERT INTO signal_receivers (id, name, all_orgs, audience, algorithm, hash, mask, created_at, created_by)
       VALUES (${id}, ${name}, ${orgs ? 0 : 1}, ${audience}, ${algorithm}, ${hash}, ${mask}, ${now}, ${createdBy})`,
-    sql`INSERT OR IGNORE INTO signal_receiver_orgs (org_id, receiver_id) SELECT id, ${id} FROM (${ids})`,
-    ...recordInOrgs(orgsOfReceiver(id), actor, now, {
-      type: 'signals.receiver_added',
-      targetId: id,
-      details: { by: createdBy, name },
-    }),
+    its,
+    ...noted,
   ]);
+  if (!isSpread(databases)) return;
+  try {
+    await copyChanges(databases);
+    if (orgs) await inOthers(databases, [its, ...noted]);
+  } catch (error) {
+    // Nobody knows its secret. The operator tries again.
+    await runBatch(mainDatabase(databases), [sql`DELETE FROM signal_receivers WHERE id = ${id}`]);
+    await copyChanges(databases);
+    throw error;
+  }
+}
+
+/** @returns the ids of these orgs, which are named by ids or slugs. @throws Unmet `found`: there is no such org. */
+async function idsOf(databases: Databases, names: readonly string[]): Promise<string[]> {
+  const found = await eachDatabase(databases, async (db) => {
+    const [rows] = await runBatch(db, [
+      sql<{ name: string; id: string; is_id: number }>`SELECT it.value AS name, orgs.id, orgs.id = it.value AS is_id
+        FROM json_each(${JSON.stringify(names)}) AS it CROSS JOIN orgs ON orgs.id = it.value OR orgs.slug = it.value`,
+    ]);
+    return rows;
+  });
+  const all = found.flat();
+  // An id before a slug, as in a single database.
+  return names.map((name) => {
+    const named = all.filter((row) => row.name === name).sort((a, b) => b.is_id - a.is_id)[0];
+    if (named === undefined) throw new Unmet('found');
+    return named.id;
+  });
+}
+
+/** For the orgs of the other databases. */
+async function inOthers(databases: Databases, statements: readonly SQL[]): Promise<void> {
+  for (const db of allDatabases(databases).slice(1)) await runBatch(db, statements);
+}
+
+/**
+ * After a change in `DB`: its event in the orgs of the other databases, and the change in their copies. A database that does
+ * not answer lacks the event; its copy is repaired by the cron.
+ */
+export async function tellOthers(databases: Databases, events: readonly SQL[]): Promise<void> {
+  if (!isSpread(databases)) return;
+  const told = await Promise.allSettled(
+    allDatabases(databases)
+      .slice(1)
+      .map((db) => runBatch(db, events)),
+  );
+  for (const one of told) {
+    if (one.status === 'rejected')
+      console.error(JSON.stringify({ message: 'an event is not in every database', error: String(one.reason) }));
+  }
+  await copyChanges(databases);
 }
 
 /** A change of one that is there, with its event in the orgs that it is limited to. */
@@ -121,7 +179,9 @@ async function change(
   ...statements: SQL[]
 ): Promise<void> {
   const event = { type, targetId: id, details: { by, name } };
-  await everywhere(databases, [...recordInOrgs(orgsOfReceiver(id), actor, now, event), ...statements]);
+  const noted = recordInOrgs(orgsOfReceiver(id), actor, now, event);
+  await runBatch(mainDatabase(databases), [...noted, ...statements]);
+  await tellOthers(databases, noted);
 }
 
 /** The old secret stays good until then; one that was in its grace is dead. */
@@ -198,7 +258,7 @@ export async function giveToken(
 ): Promise<boolean> {
   const isGood = sql`id = ${client.id} AND disabled_at IS NULL
     AND (hash = ${client.hash} OR (previous_hash = ${client.hash} AND previous_until > ${now}))`;
-  const [found] = await everywhere(databases, [
+  const [found] = await runBatch(mainDatabase(databases), [
     sql`SELECT id FROM signal_receivers WHERE ${isGood}`,
     sql`DELETE FROM signal_receiver_tokens WHERE receiver_id IN (SELECT id FROM signal_receivers WHERE ${isGood})
       AND (valid_until <= ${now} OR hash NOT IN (SELECT hash FROM signal_receiver_tokens WHERE receiver_id = ${client.id}

@@ -6,11 +6,11 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, EventDraft } from '../../events';
 import { forbidden, unauthorized } from '../../scim/error';
 import { runBatch, Unmet } from '../d1/batch';
-import { allDatabases, type Databases } from '../d1/databases';
+import { type Databases, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { orAbsent, type Row } from '../d1/rows';
 import { recordInOrgs } from '../journal/record';
-import { type Algorithm, orgsOfReceiver } from './signal-receivers';
+import { type Algorithm, orgsOfReceiver, tellOthers } from './signal-receivers';
 
 /** Streams of one receiver. */
 export const MAX_STREAMS = 5;
@@ -137,24 +137,20 @@ export class ReceiverStore {
     this.#caller = { id, name, audience, algorithm };
   }
 
-  /** One round trip. @throws ScimError 401, 403. */
+  /** One round trip, to `DB`. @throws ScimError 401, 403. */
   async read(...statements: readonly SQL[]): Promise<Row[][]> {
-    const [found, ...rows] = await runBatch(allDatabases(this.databases)[0]!, [this.#lookup, ...statements]);
+    const [found, ...rows] = await runBatch(mainDatabase(this.databases), [this.#lookup, ...statements]);
     this.#admit(found![0]);
     return rows;
   }
 
-  /** One round trip, atomic; of each database, where there are several. @throws ScimError 401, 403. Unmet. */
+  /** One round trip to `DB`, atomic. @throws ScimError 401, 403. Unmet. */
   async write(...statements: readonly SQL[]): Promise<Row[][]> {
-    let first: Row[][] | undefined;
     try {
-      for (const db of allDatabases(this.databases)) {
-        const guard = expect('receiver', sql`${this.receiver} IS NOT NULL`);
-        const [found, , ...rows] = await runBatch(db, [this.#lookup, guard, ...statements]);
-        this.#admit(found![0]);
-        first ??= rows;
-      }
-      return first!;
+      const guard = expect('receiver', sql`${this.receiver} IS NOT NULL`);
+      const [found, , ...rows] = await runBatch(mainDatabase(this.databases), [this.#lookup, guard, ...statements]);
+      this.#admit(found![0]);
+      return rows;
     } catch (error) {
       // What was refused after the guard was refused to a good caller.
       if (error instanceof Unmet && error.expectation !== 'receiver') this.#isChecked = true;
@@ -172,6 +168,10 @@ const isThere = (store: ReceiverStore, id: string): SQL =>
 
 const noted = (store: ReceiverStore, actor: Actor, event: EventDraft): SQL[] =>
   recordInOrgs(orgsOfReceiver(store.receiver), actor, store.now, event);
+
+/** The same in the orgs of the other databases, with the change of the stream. */
+const tell = (store: ReceiverStore, actor: Actor, event: EventDraft): Promise<void> =>
+  tellOthers(store.databases, recordInOrgs(orgsOfReceiver(store.caller.id), actor, store.now, event));
 
 /** The oldest first. One round trip. */
 export async function listStreams(store: ReceiverStore): Promise<SignalStream[]> {
@@ -197,18 +197,20 @@ export async function insertStream(
   actor: Actor,
 ): Promise<SignalStream> {
   const { method, endpointUrl, authorization, eventsRequested, description } = draft;
+  const event: EventDraft = { type: 'signals.stream_created', targetId: id, details: hostOf(draft) };
   const results = await store.write(
     expect(
       'signal_streams',
       sql`(SELECT count(*) FROM signal_streams WHERE receiver_id = ${store.receiver}) < CAST(${MAX_STREAMS} AS INTEGER)`,
     ),
-    ...noted(store, actor, { type: 'signals.stream_created', targetId: id, details: hostOf(draft) }),
+    ...noted(store, actor, event),
     sql`INSERT INTO signal_streams (id, receiver_id, issuer, method, endpoint_url, authorization, events_requested, description,
         status, created_at)
       SELECT ${id}, ${store.receiver}, ${issuer}, ${method}, ${endpointUrl ?? null}, ${authorization ?? null},
         ${eventsRequested ? JSON.stringify(eventsRequested) : null}, ${description ?? null}, 'enabled', ${store.now}`,
     sql`SELECT * FROM signal_streams WHERE ${one(store, id)}`,
   );
+  await tell(store, actor, event);
   return streamOf(results.at(-1)![0]!);
 }
 
@@ -226,9 +228,10 @@ export async function changeStream(
   actor: Actor,
 ): Promise<SignalStream> {
   const { method, endpointUrl, authorization, eventsRequested, description } = draft;
+  const event: EventDraft = { type: 'signals.stream_changed', targetId: id, details: hostOf(draft) };
   const results = await store.write(
     isThere(store, id),
-    ...noted(store, actor, { type: 'signals.stream_changed', targetId: id, details: hostOf(draft) }),
+    ...noted(store, actor, event),
     // What is under way is made anew by each poll: of other events it would not be the same.
     sql`UPDATE signal_lines SET handed_out = NULL WHERE stream_id IN (SELECT id FROM signal_streams WHERE ${one(store, id)}
       AND events_requested IS NOT ${eventsRequested ? JSON.stringify(eventsRequested) : null})`,
@@ -240,16 +243,19 @@ export async function changeStream(
       WHERE ${one(store, id)} AND (method <> ${method} OR endpoint_url IS NOT ${endpointUrl ?? null})`,
     sql`SELECT * FROM signal_streams WHERE ${one(store, id)}`,
   );
+  await tell(store, actor, event);
   return streamOf(results.at(-1)![0]!);
 }
 
 /** With what was still to be sent. @throws Unmet `signal_stream`. */
 export async function deleteStream(store: ReceiverStore, id: string, actor: Actor): Promise<void> {
+  const event: EventDraft = { type: 'signals.stream_deleted', targetId: id, details: {} };
   await store.write(
     isThere(store, id),
-    ...noted(store, actor, { type: 'signals.stream_deleted', targetId: id, details: {} }),
+    ...noted(store, actor, event),
     sql`DELETE FROM signal_streams WHERE ${one(store, id)}`,
   );
+  await tell(store, actor, event);
 }
 
 /** What an UPDATE of `signal_streams` sets to have this sent; it takes the place of one of its type. */
@@ -273,6 +279,7 @@ export async function setStatus(
     sql`UPDATE signal_streams SET status = ${status} WHERE ${one(store, id)} AND status <> ${status}`,
     sql`SELECT * FROM signal_streams WHERE ${one(store, id)}`,
   );
+  await tell(store, actor, { type: 'signals.stream_changed', targetId: id, details: { status } });
   return streamOf(results.at(-1)![0]!);
 }
 
@@ -310,7 +317,7 @@ export const pushedStreamOf = (row: Row): PushedStream => ({
 
 /** Streams whose own events are to be pushed now. */
 export async function streamsWithControl(databases: Databases, now: number, limit: number): Promise<string[]> {
-  const [rows] = await runBatch(allDatabases(databases)[0]!, [
+  const [rows] = await runBatch(mainDatabase(databases), [
     sql`SELECT id FROM signal_streams WHERE control_due_at IS NOT NULL AND control_due_at <= ${now}
       ORDER BY control_due_at LIMIT CAST(${limit} AS INTEGER)`,
   ]);
@@ -318,7 +325,7 @@ export async function streamsWithControl(databases: Databases, now: number, limi
 }
 
 export async function readPushedStream(databases: Databases, id: string): Promise<PushedStream | undefined> {
-  const [rows] = await runBatch(allDatabases(databases)[0]!, [
+  const [rows] = await runBatch(mainDatabase(databases), [
     sql`SELECT s.*, r.audience, r.algorithm FROM signal_streams AS s JOIN signal_receivers AS r ON r.id = s.receiver_id
       WHERE s.id = ${id} AND s.method = 'push'`,
   ]);
@@ -334,11 +341,9 @@ export async function settleControl(
 ): Promise<void> {
   const rest = sql`(SELECT json_group_array(json(value)) FROM json_each(control)
     WHERE value ->> '$.n' NOT IN (SELECT value FROM json_each(${JSON.stringify(done)})))`;
-  for (const db of allDatabases(databases)) {
-    await runBatch(db, [
-      sql`UPDATE signal_streams SET control = ${rest}, verified_at = ifnull(${verifiedAt ?? null}, verified_at),
+  await runBatch(mainDatabase(databases), [
+    sql`UPDATE signal_streams SET control = ${rest}, verified_at = ifnull(${verifiedAt ?? null}, verified_at),
         last_refusal = ifnull(${refusal ?? null}, last_refusal),
         control_due_at = iif(method = 'push' AND ${rest} <> '[]', ${dueAt}, NULL) WHERE id = ${id}`,
-    ]);
-  }
+  ]);
 }

@@ -1,7 +1,7 @@
-/** The keys that sign what this service transmits: of no org, so every database has them. */
+/** The keys that sign what this service transmits: of no org, and in `DB` alone. */
 import { type SQL, sql } from 'drizzle-orm';
 import { runBatch } from '../d1/batch';
-import { allDatabases, type Databases } from '../d1/databases';
+import { type Databases, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { orAbsent, type Row } from '../d1/rows';
 import type { Algorithm } from './signal-receivers';
@@ -41,13 +41,13 @@ export const selectSigner = (algorithm: Algorithm): SQL =>
   sql`SELECT * FROM signing_keys WHERE algorithm = ${algorithm} AND state = 'current'`;
 
 export async function currentKey(databases: Databases, algorithm: Algorithm): Promise<SigningKey | undefined> {
-  const [rows] = await runBatch(allDatabases(databases)[0]!, [selectSigner(algorithm)]);
+  const [rows] = await runBatch(mainDatabase(databases), [selectSigner(algorithm)]);
   return rows![0] && signingKeyOf(rows![0]);
 }
 
 /** Those that are published: at most three of each algorithm. */
 export async function publishedKeys(databases: Databases, now: number): Promise<SigningKey[]> {
-  const [rows] = await runBatch(allDatabases(databases)[0]!, [
+  const [rows] = await runBatch(mainDatabase(databases), [
     sql`SELECT * FROM signing_keys WHERE retired_until IS NULL OR retired_until > ${now} ORDER BY algorithm, state, kid`,
   ]);
   return rows!.map(signingKeyOf);
@@ -65,9 +65,7 @@ export async function insertFirstKeys(
   by: string,
   now: number,
 ): Promise<void> {
-  for (const db of allDatabases(databases)) {
-    await runBatch(db, [insert(current, 'current', by, now), insert(next, 'next', by, now)]);
-  }
+  await runBatch(mainDatabase(databases), [insert(current, 'current', by, now), insert(next, 'next', by, now)]);
 }
 
 /**
@@ -85,13 +83,11 @@ export async function rotateKeys(
   now: number,
 ): Promise<void> {
   const of = (state: KeyState) => sql`algorithm = ${next.algorithm} AND state = ${state}`;
-  for (const db of allDatabases(databases)) {
-    await runBatch(db, [
-      expect('signing_key', sql`EXISTS (SELECT 1 FROM signing_keys WHERE ${of('current')} AND kid = ${expected.kid})`),
-      sql`DELETE FROM signing_keys WHERE ${of('previous')}`,
-      sql`UPDATE signing_keys SET state = 'previous', retired_until = ${until} WHERE ${of('current')}`,
-      sql`UPDATE signing_keys SET state = 'current' WHERE ${of('next')}`,
-      insert(next, 'next', by, now),
-    ]);
-  }
+  await runBatch(mainDatabase(databases), [
+    expect('signing_key', sql`EXISTS (SELECT 1 FROM signing_keys WHERE ${of('current')} AND kid = ${expected.kid})`),
+    sql`DELETE FROM signing_keys WHERE ${of('previous')}`,
+    sql`UPDATE signing_keys SET state = 'previous', retired_until = ${until} WHERE ${of('current')}`,
+    sql`UPDATE signing_keys SET state = 'current' WHERE ${of('next')}`,
+    insert(next, 'next', by, now),
+  ]);
 }

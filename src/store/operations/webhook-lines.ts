@@ -2,7 +2,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import { runBatch, Unmet } from '../d1/batch';
-import { askEach, type Databases, databaseOf } from '../d1/databases';
+import { askEach, type Databases, databaseOf, isSpread, mainDatabase } from '../d1/databases';
 import { expectOneChange } from '../d1/expect';
 import type { Row } from '../d1/rows';
 import { type Person, type Role, rolesIn, selectPeople, selectRoles } from '../directory/people';
@@ -42,8 +42,33 @@ export async function readPresentWebhook(
   orgId: string,
   line: DueLine,
 ): Promise<Webhook | undefined> {
-  const [rows] = await runBatch(databaseOf(databases, orgId), [selectPresent(orgId, line)]);
-  return linesIn(rows!)[0]?.webhook;
+  const [[rows], original] = await Promise.all([
+    runBatch(databaseOf(databases, orgId), [selectPresent(orgId, line)]),
+    readOriginal(databases, line),
+  ]);
+  return presentOf(rows!, original);
+}
+
+/** Stands for an endpoint that each database has for itself. */
+const OWN = 'own';
+
+/**
+ * An endpoint of all orgs as `DB` has it: where there are several databases, the org's may have an old copy.
+ *
+ * @returns undefined: it is removed or switched off.
+ */
+async function readOriginal(databases: Databases, { webhook }: DueLine): Promise<Webhook | undefined | typeof OWN> {
+  if (webhook.org !== undefined || !isSpread(databases)) return OWN;
+  const [rows] = await runBatch(mainDatabase(databases), [
+    sql`SELECT w.*, NULL AS slug FROM webhooks AS w WHERE w.id = ${webhook.id} AND w.disabled_at IS NULL`,
+  ]);
+  return rows![0] && webhookOf(rows![0]);
+}
+
+/** @param rows of `selectPresent`. */
+function presentOf(rows: readonly Row[], original: Webhook | undefined | typeof OWN): Webhook | undefined {
+  const present = linesIn(rows)[0]?.webhook;
+  return original === OWN || present === undefined ? present : original;
 }
 
 /** Orgs with something to deliver: messages of webhooks or tokens of signals. Those that have waited longest. */
@@ -104,7 +129,8 @@ export async function readChunk(databases: Databases, orgId: string, line: DueLi
     store,
     sql`SELECT seq FROM users WHERE org_id = ${store.org} AND id IN (SELECT target_id FROM (${told(TOLD)}))`,
   );
-  const [heads, present, ends, events, roles, ...found] = await store.read(
+  const asked = readOriginal(databases, line);
+  const reading = store.read(
     sql`SELECT pruned_through, event_seq FROM orgs WHERE id = ${store.org}`,
     selectPresent(orgId, line),
     sql`SELECT max(seq) AS through FROM (${recent})`,
@@ -112,6 +138,7 @@ export async function readChunk(databases: Databases, orgId: string, line: DueLi
     selectRoles(store, sql`SELECT DISTINCT target_id AS id FROM (${told(TOLD)}) WHERE type GLOB 'group.*'`),
     ...people.statements,
   );
+  const [[heads, present, ends, events, roles, ...found], original] = await Promise.all([reading, asked]);
   const pruned = heads![0]!['pruned_through'] as number;
   const users = new Map(people.read(found).map((one) => [one.person.id, one]));
   const groups = new Map(rolesIn(roles as Row[]).map(({ id, role }) => [id, role]));
@@ -127,7 +154,7 @@ export async function readChunk(databases: Databases, orgId: string, line: DueLi
   const isCut = events!.length > TOLD;
   return {
     tenant: store.tenant,
-    webhook: linesIn(present as Row[])[0]?.webhook,
+    webhook: presentOf(present as Row[], original),
     told: page,
     // Where nothing is left, the journal ends: at a number whose event may be gone by its age.
     through: isCut

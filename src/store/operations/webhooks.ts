@@ -2,12 +2,13 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { Actor, WebhookEvent } from '../../events';
 import { runBatch } from '../d1/batch';
-import { allDatabases, type Databases, eachDatabase } from '../d1/databases';
+import { allDatabases, askEach, type Databases, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { orAbsent, type Row, rowOf } from '../d1/rows';
 import { webhookLines, webhooks } from '../d1/tables';
 import { count, record } from '../journal/record';
 import type { OrgStore } from '../org/open';
+import { copyChanges } from './copies';
 
 /** Endpoints of one org, and endpoints of all orgs. */
 export const MAX_WEBHOOKS = 10;
@@ -121,13 +122,12 @@ export async function addWebhook(store: OrgStore, draft: NewWebhook, actor: Acto
 
 /** The same for all orgs, those to come as well. No journal has room for it: each is of one org. */
 export async function addWebhookOfAll(databases: Databases, draft: NewWebhook, now: number): Promise<void> {
-  for (const db of allDatabases(databases)) {
-    await runBatch(db, [
-      hasRoom(sql`${ALL_ORGS}`),
-      insert(sql`${ALL_ORGS}`, draft, now),
-      sql`INSERT INTO webhook_lines (org_id, webhook_id, seq) SELECT id, ${draft.id}, event_seq FROM orgs`,
-    ]);
-  }
+  await runBatch(mainDatabase(databases), [
+    hasRoom(sql`${ALL_ORGS}`),
+    insert(sql`${ALL_ORGS}`, draft, now),
+    sql`INSERT INTO webhook_lines (org_id, webhook_id, seq) SELECT id, ${draft.id}, event_seq FROM orgs`,
+  ]);
+  await copyChanges(databases);
 }
 
 /** Of the endpoint, or of all lines of one. */
@@ -151,36 +151,46 @@ export async function listWebhooksOf(store: OrgStore): Promise<ListedWebhook[]> 
   return rows!.map(listedOf);
 }
 
-/** A page of them all, by id. @param after the last one of the page before, or ''. */
+/** A page of them all, by id; without those of a database that does not answer. @param after the last one of the page before, or ''. */
 export async function listWebhooks(databases: Databases, after: string, limit: number): Promise<ListedWebhook[]> {
-  const found = new Map<string, ListedWebhook>();
-  for (const db of allDatabases(databases)) {
-    const [rows] = await runBatch(db, [listed(sql`w.id > ${after}`, sql`w.org_id`, limit)]);
-    for (const one of rows!.map(listedOf)) found.set(one.id, withLines(one, found.get(one.id)));
-  }
-  return [...found.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit);
+  const found = await askEach(databases, (db) =>
+    listedIn(databases, db, listed(sql`w.id > ${after}`, sql`w.org_id`, limit)),
+  );
+  return together(found).slice(0, limit);
 }
 
+/** @throws Busy: it may be in a database that does not answer. */
 export async function findWebhook(databases: Databases, id: string): Promise<ListedWebhook | undefined> {
-  let found: ListedWebhook | undefined;
-  for (const db of allDatabases(databases)) {
-    const [rows] = await runBatch(db, [listed(sql`w.id = ${id}`, sql`w.org_id`, 1)]);
-    if (rows!.length > 0) found = withLines(listedOf(rows![0]!), found);
-  }
-  return found;
+  const ask = (db: D1Database) => listedIn(databases, db, listed(sql`w.id = ${id}`, sql`w.org_id`, 1));
+  const answers = await Promise.allSettled(allDatabases(databases).map(ask));
+  const [webhook] = together(answers.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])));
+  for (const one of answers) if (webhook === undefined && one.status === 'rejected') throw one.reason;
+  return webhook;
 }
 
-/** An endpoint of all orgs has lines in each database. */
-const withLines = (one: ListedWebhook, other: ListedWebhook | undefined): ListedWebhook =>
-  other
-    ? {
-        ...one,
-        lines: {
-          disabled: one.lines.disabled + other.lines.disabled,
-          failing: one.lines.failing + other.lines.failing,
-        },
-      }
-    : one;
+interface ListedIn {
+  readonly isMain: boolean;
+  readonly webhooks: readonly ListedWebhook[];
+}
+
+async function listedIn(databases: Databases, db: D1Database, query: SQL): Promise<ListedIn> {
+  const [rows] = await runBatch(db, [query]);
+  return { isMain: db === mainDatabase(databases), webhooks: rows!.map(listedOf) };
+}
+
+/** By id. An endpoint of all orgs has lines in each database; what it is, `DB` says. */
+function together(found: readonly ListedIn[]): ListedWebhook[] {
+  const all = found.flatMap(({ isMain, webhooks }) => webhooks.map((webhook) => ({ isMain, webhook })));
+  const decided = all.filter(({ isMain, webhook }) => isMain || webhook.org !== undefined);
+  const sum = (id: string, kind: keyof ListedWebhook['lines']) =>
+    all.reduce((n, { webhook }) => n + (webhook.id === id ? webhook.lines[kind] : 0), 0);
+  return decided
+    .map(({ webhook }) => ({
+      ...webhook,
+      lines: { disabled: sum(webhook.id, 'disabled'), failing: sum(webhook.id, 'failing') },
+    }))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
 
 /** Where endpoints are kept. */
 export interface Reach {
@@ -202,7 +212,8 @@ async function change(
     await store.write(...statements, ...noted(store, actor, type, id, details));
     return;
   }
-  await eachDatabase(databases, (db) => runBatch(db, statements));
+  await runBatch(mainDatabase(databases), statements);
+  await copyChanges(databases);
 }
 
 /** @param secret encrypted. @param until the secret before it signs as well until then. */

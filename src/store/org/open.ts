@@ -10,7 +10,7 @@ import type { Region } from '../../region';
 import { forbidden, notFound, type ScimError, unauthorized } from '../../scim/error';
 import { Busy, ORG, runBatch, Taken, Unmet } from '../d1/batch';
 import { confirmAbsence, type Database } from '../d1/database';
-import type { Databases } from '../d1/databases';
+import { type Databases, isSpread, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import type { Row, Rows } from '../d1/rows';
 import {
@@ -24,6 +24,7 @@ import {
   meantBy,
   type PresentedHostToken,
 } from './caller';
+import { type HostPermission, readHostPermission } from './host-permission';
 import { IS_IN_PLAN, isInPlan, outOfPlan } from './plan';
 import { GUESS, isAsGuessed, knownProfiles, otherProfile, type Profile, ProfileChanged, profileOf } from './profile';
 import { disabled, elsewhere, halfImported, notUnderWay, outOfScope } from './refusals';
@@ -62,11 +63,18 @@ interface Variant {
   readonly imports?: 'only' | 'too';
   /** Called after each batch that has written to an org whose events are posted to an endpoint. */
   readonly written?: (orgId: string) => void;
+  /** Of an application's own token that another database checks than the org's. */
+  readonly permission?: { readonly scope: PresentedHostToken['scope']; read(): Promise<HostPermission | undefined> };
 }
 
 /** The store of this caller's org, in the database that holds the org. */
-export const openStore = (databases: Databases, caller: Caller, now: number, variant?: Variant): OrgStore =>
-  new OrgStore(databaseFor(databases, caller), caller, now, variant);
+export function openStore(databases: Databases, caller: Caller, now: number, variant?: Variant): OrgStore {
+  const db = databaseFor(databases, caller);
+  const token = caller.kind === 'host' && isSpread(databases) ? caller.token : undefined;
+  if (caller.kind !== 'host' || token === undefined) return new OrgStore(db, caller, now, variant);
+  const permission = { scope: token.scope, read: () => readHostPermission(mainDatabase(databases), token, now) };
+  return new OrgStore(db, { kind: 'host', org: caller.org }, now, { ...variant, permission });
+}
 
 const FOLLOWERS = `EXISTS (SELECT 1 FROM webhook_lines WHERE org_id = orgs.id AND disabled_at IS NULL
   UNION ALL SELECT 1 FROM signal_lines WHERE org_id = orgs.id AND is_open AND pushes)`;
@@ -275,7 +283,12 @@ export class OrgStore {
   async read<S extends readonly SQL[]>(...statements: S): Promise<Rows<S>> {
     if (this.variant.ask) return (await this.variant.ask('read', [...statements])) as Rows<S>;
     if (this.#overtaken) throw this.#overtaken;
-    const [found, ...rows] = await runBatch(this.db, [this.#lookup, ...statements], this.#inReads);
+    const { permission } = this.variant;
+    const [[found, ...rows], permitted] = await Promise.all([
+      runBatch(this.db, [this.#lookup, ...statements], this.#inReads),
+      permission?.read(),
+    ]);
+    if (permission) this.#permit(permission.scope, permitted, found![0]);
     if (typeof found![0]?.id !== 'string') await confirmAbsence(this.db);
     this.#admit(found![0]);
     return rows as Rows<S>;
@@ -319,6 +332,7 @@ export class OrgStore {
   async write<S extends readonly SQL[]>(...statements: S): Promise<Rows<S>> {
     if (this.variant.ask) return (await this.variant.ask('write', [...statements])) as Rows<S>;
     if (this.#overtaken) throw this.#overtaken;
+    if (this.variant.permission) await this.verify();
     // No org is at the revision of a guess: the batch would only be aborted.
     if (this.#assumed !== undefined && this.#assumed.revision === undefined) await this.verify();
     try {
@@ -341,6 +355,14 @@ export class OrgStore {
       if (this.#assumed !== undefined) throw new Busy('the profile of the org is being changed');
       throw this.#unauthorized();
     }
+  }
+
+  /** @throws ScimError as `#admit` does for a token that the org's own database checks. */
+  #permit(scope: PresentedHostToken['scope'], permitted: HostPermission | undefined, row: FoundRow | undefined): void {
+    this.latest.isChecked = true;
+    if (permitted === undefined) throw this.#unauthorized();
+    if (!permitted.mayAsk) throw outOfScope(scope);
+    if (permitted.orgs !== undefined && !permitted.orgs.includes(row?.['id'] as string)) throw notFound('Org');
   }
 
   #admit(row: FoundRow | undefined): void {

@@ -56,9 +56,6 @@ export async function planMove(env: Env, tenant: Tenant, to: string, now: number
   }
   const source = databaseNamed(env)(from);
   if (source === undefined) throw conflict(`The database ${from}, which holds the org, is not bound`);
-  const { hasStreams } = await obstaclesOf(source, tenant.id);
-  if (hasStreams)
-    throw conflict('The org has streams of signals, which are supported in DB alone: remove their receivers first');
   const size = await sizeOfOrg(source, tenant.id);
   return {
     ...{ org: tenant.slug, from, to },

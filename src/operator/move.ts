@@ -6,6 +6,7 @@
 import type { Actor } from '../events';
 import { type Databases, databaseNamed, mainDatabase } from '../store/d1/databases';
 import { QueryBudget } from '../store/d1/query-budget';
+import { repairCopyIn } from '../store/operations/copies';
 import {
   type Copying,
   copyEvents,
@@ -92,7 +93,7 @@ export async function workOnMove(databases: Databases, orgId: string, doneSince:
       if (move.state === 'done' && (move.switchedAt ?? 0) > doneSince) return false;
       const bind = (binding: string) => counted(bound(databases, binding), budget);
       const work = { move, main, source: bind(move.source), target: bind(move.target) };
-      await STEPS[move.state](work, bind);
+      await STEPS[move.state](work, bind, databases);
     } catch (error) {
       if (move) await fail(databases, move, error);
       else throw error;
@@ -143,7 +144,9 @@ async function stateAfter(databases: Databases, { orgId, source, state }: Move):
 const advance = ({ main, move }: Work, next: MoveState, place: Place = move.place, error?: string) =>
   advanceMove(main, move, next, place, Date.now(), error);
 
-const STEPS: Readonly<Record<MoveState, (work: Work, bind: (binding: string) => D1Database) => Promise<unknown>>> = {
+type Step = (work: Work, bind: (binding: string) => D1Database, databases: Databases) => Promise<unknown>;
+
+const STEPS: Readonly<Record<MoveState, Step>> = {
   clearing: clear,
   copying: copy,
   finishing: finish,
@@ -272,13 +275,17 @@ async function finish(work: Work): Promise<void> {
 }
 
 /** The org is in neither database for some round trips; requests wait (homes.ts). */
-async function switchOver(work: Work): Promise<void> {
+async function switchOver(work: Work, _bind: unknown, databases: Databases): Promise<void> {
   const { move, main, source, target } = work;
   const actor: Actor = { name: 'service', requestId: crypto.randomUUID() };
   const now = Date.now();
   // Asked first: while the target does not answer, the org stays where it is.
   const there = await obstaclesOf(target, move.orgId);
-  if ((await obstaclesOf(source, move.orgId)).isThere) await leave(source, move.orgId, now);
+  if ((await obstaclesOf(source, move.orgId)).isThere) {
+    // A webhook or stream that the target lacked would begin there anew.
+    await repairCopyIn(databases, move.target);
+    await leave(source, move.orgId, now);
+  }
   const left = await readLeft(source, move.orgId);
   let seq = there.eventSeq;
   if (!there.isThere) {

@@ -8,6 +8,7 @@ import type { Databases } from '../../src/store/d1/databases';
 import { findMove } from '../../src/store/operations/moves';
 import { Traffic } from '../../src/store/operations/traffic';
 import { admin } from '../support/client';
+import { newReceiver, POLL, removeReceivers } from '../support/ssf';
 import { before, begin, databaseNamed, goOn, moveTo, type Name, newIdpIn, workUntilThere } from './databases';
 
 vi.spyOn(console, 'error').mockImplementation(() => undefined);
@@ -187,35 +188,22 @@ describe('a group', () => {
 describe('what the cron and other isolates write', () => {
   it('lines of signals go on from their place, switched as their streams are there', async () => {
     const idp = await newIdpIn('DB_1', 'signalled');
-    const stream = `INSERT INTO signal_streams (id, receiver_id, issuer, method, status, created_at) VALUES (?1, 'r', 'i', 'poll', ?2, 1)`;
-    for (const name of ['DB_1', 'DB_2'] as const) {
-      const db = databaseNamed(name);
-      await db.batch([
-        db.prepare(`INSERT INTO signal_receivers (id, name, all_orgs, audience, algorithm, hash, mask, created_at, created_by)
-          VALUES ('r', 'r', 1, 'a', 'ES256', 'h', 'm', 1, 'test')`),
-        db.prepare(stream).bind('s', 'enabled'),
-        db.prepare(stream).bind('paused', name === 'DB_1' ? 'enabled' : 'paused'),
-      ]);
-    }
+    const receiver = await newReceiver();
+    for (let i = 0; i < 2; i++) await receiver.api('POST', '/streams', { body: { delivery: { method: POLL } } });
     const linesIn = (name: Name) =>
-      rows(
-        name,
-        'SELECT stream_id, place, is_open FROM signal_lines WHERE org_id = ? ORDER BY stream_id DESC',
-        idp.orgId,
-      );
-    const [{ place }] = (await linesIn('DB_1')) as [{ place: number }];
+      rows(name, 'SELECT stream_id, place, is_open FROM signal_lines WHERE org_id = ? ORDER BY stream_id', idp.orgId);
+    const [one, other] = (await linesIn('DB_1')) as [Record<string, unknown>, Record<string, unknown>];
     await idp.user('ada@example.com');
     await begin(idp.orgId, 'signalled', 'DB_1', 'DB_2');
+    // The copy of one stream is lost in the new database, and the other one is paused while the org is on its way.
+    await databaseNamed('DB_2').prepare('DELETE FROM signal_streams WHERE id = ?').bind(one['stream_id']).run();
+    await goOnWith(idp.orgId, /INSERT OR REPLACE INTO orgs/, async () => {
+      const body = { stream_id: other['stream_id'], status: 'paused' };
+      expect((await receiver.api('POST', '/status', { body })).status).toBe(200);
+    });
     await workUntilThere(idp.orgId, 'DB_2');
-    expect(await linesIn('DB_2')).toEqual([
-      { stream_id: 's', place, is_open: 1 },
-      { stream_id: 'paused', place, is_open: 0 },
-    ]);
-    // Streams are supported in DB alone: where an operator asks, such an org is not moved.
-    const refused = await admin('POST', '/orgs/signalled/move', { body: { to: 'DB_3' } });
-    expect([refused.status, refused.body.detail]).toEqual([409, expect.stringContaining('signals')]);
-    for (const name of ['DB_1', 'DB_2'] as const)
-      await databaseNamed(name).prepare('DELETE FROM signal_receivers').run();
+    expect(await linesIn('DB_2')).toEqual([one, { ...other, is_open: 0 }]);
+    await removeReceivers();
   });
 
   it('warnings before an expiry come once, and not from a copy that has no journal', async () => {

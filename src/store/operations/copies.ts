@@ -42,6 +42,12 @@ export async function copyChanges(databases: Databases): Promise<void> {
   }
 }
 
+/** The same of one database, before an org arrives there with its place in streams and webhooks. */
+export async function repairCopyIn(databases: Databases, name: string): Promise<void> {
+  if (name === 'DB') return;
+  await repairIn(databases, name, await runBatch(mainDatabase(databases), selectCopied));
+}
+
 async function repairIn(databases: Databases, name: string, wanted: readonly Row[][]): Promise<void> {
   const db = databaseNamed(databases)(name)!;
   const [[shard], ...found] = await runBatch(db, [sql`SELECT binding FROM shards`, ...selectCopied]);

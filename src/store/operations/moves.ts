@@ -228,25 +228,21 @@ export interface Obstacles {
   readonly hasLeft: boolean;
   readonly isImporting: boolean;
   readonly isRemoving: boolean;
-  /** Streams of signals follow it, which are supported in `DB` alone. */
-  readonly hasStreams: boolean;
   /** The number of its latest event. */
   readonly eventSeq: number;
 }
 
 export async function obstaclesOf(db: D1Database, orgId: string): Promise<Obstacles> {
-  const [[org], [removing], left, streams] = await runBatch(db, [
+  const [[org], [removing], left] = await runBatch(db, [
     sql<{ importing: string | null; event_seq: number }>`SELECT importing, event_seq FROM orgs WHERE id = ${orgId}`,
     sql<{ n: number }>`SELECT count(*) AS n FROM removals WHERE org_id = ${orgId}`,
     sql`SELECT 1 FROM moved_orgs WHERE org_id = ${orgId}`,
-    sql`SELECT 1 FROM signal_lines WHERE org_id = ${orgId} LIMIT 1`,
   ]);
   return {
     isThere: org !== undefined,
     hasLeft: left!.length > 0,
     isImporting: org !== undefined && org.importing !== null,
     isRemoving: removing!.n > 0,
-    hasStreams: streams!.length > 0,
     eventSeq: org?.event_seq ?? 0,
   };
 }

@@ -34,8 +34,13 @@ export type Reason =
   | 'revoked'
   /** A flag that this version cannot read: refused, to be safe. */
   | 'unreadable'
+  /** It was issued in the future: until then, no revocation would end it. */
+  | 'future'
   /** There is no such org, as far as the source can say. Strict checks only: or no such user. */
   | 'unknown';
+
+/** How far ahead of the clock that checks a session may have been issued: a day, which no clock is wrong by. Milliseconds. */
+const FUTURE = 24 * 3_600_000;
 
 export interface Verdict<R = Reason> {
   readonly valid: boolean;
@@ -86,7 +91,7 @@ export async function checkSession(
   const heard = await readFlags(flags, org, user);
   if (heard === 'unreadable') return { valid: false, reason: 'unreadable' };
   return heard.org || onMissingOrgFlag === 'allow'
-    ? decide(statesOf(heard), issuedAt)
+    ? decideNow(statesOf(heard), issuedAt, Date.now())
     : decideWithoutOrg(heard, issuedAt);
 }
 
@@ -123,10 +128,9 @@ export const statesOf = ({ user, org }: Heard): State[] => [user, org].filter((s
  *
  * - A host whose clock is behind, or that keeps whole seconds (a JWT's `iat`), errs on the safe side: who signs in within
  *   that time after a revocation has to do so again.
- * - A session from the future is good until a revocation overtakes it, so one issued by a clock that is ahead by S
- *   outlives the revocations of the next S, unless its user (or org) is inactive. A host that may be ahead by S passes
- *   `issuedAt - S`. It takes the time from its own synchronised clock, never from a client, and ends by itself a session
- *   that is issued later than its own now.
+ * - A session that was issued by a clock that is ahead by S outlives the revocations of the next S, unless its user (or org)
+ *   is inactive. A host that may be ahead by S passes `issuedAt - S`. It takes the time from its own synchronised clock, never
+ *   from a client. What is ahead by more than a day is refused: see `decideNow`.
  *
  * @param issuedAt epoch milliseconds.
  */
@@ -134,6 +138,17 @@ export function decide(states: readonly State[], issuedAt: number): Verdict {
   if (states.some((state) => !state.active)) return { valid: false, reason: 'inactive' };
   if (states.some((state) => issuedAt <= state.validAfter)) return { valid: false, reason: 'revoked' };
   return { valid: true, reason: 'good' };
+}
+
+/**
+ * The same, with a third clock: a session that was issued more than a day from now is refused as `future`, for no sign-out
+ * until then would end it. The checker compares with the application's own clock, and so allows it a minute only.
+ *
+ * @param issuedAt epoch milliseconds, as is `now`.
+ */
+export function decideNow(states: readonly State[], issuedAt: number, now: number): Verdict {
+  const verdict = decide(states, issuedAt);
+  return verdict.valid && issuedAt > now + FUTURE ? { valid: false, reason: 'future' } : verdict;
 }
 
 /**

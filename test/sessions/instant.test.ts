@@ -5,20 +5,20 @@ import { instant } from '../../src/sessions/check';
 import { parseStrict } from '../../src/sessions/client/sources';
 import { admin, host, type Idp, newIdp } from '../support/client';
 
-const AT = Date.UTC(2027, 0, 12, 10);
+const AT = Date.UTC(2025, 0, 12, 10);
 
 const INSTANTS: readonly [string | number | Date, number][] = [
-  ['2027-01-12T10:00:00Z', AT],
-  ['2027-01-12T10:00Z', AT],
-  ['2027-01-12t10:00:00z', AT],
-  ['2027-01-12T10:00:00.000Z', AT],
-  ['2027-01-12T10:00:00.1Z', AT + 100],
-  ['2027-01-12T10:00:00.123999999Z', AT + 123],
-  ['2027-01-12T11:00:00+01:00', AT],
-  ['2027-01-12T00:00:00-10:00', AT],
-  ['2027-01-13T00:00:00+14:00', AT],
-  ['2027-01-12T10:00:00-00:00', AT],
-  ['2028-02-29T00:00:00Z', Date.UTC(2028, 1, 29)],
+  ['2025-01-12T10:00:00Z', AT],
+  ['2025-01-12T10:00Z', AT],
+  ['2025-01-12t10:00:00z', AT],
+  ['2025-01-12T10:00:00.000Z', AT],
+  ['2025-01-12T10:00:00.1Z', AT + 100],
+  ['2025-01-12T10:00:00.123999999Z', AT + 123],
+  ['2025-01-12T11:00:00+01:00', AT],
+  ['2025-01-12T00:00:00-10:00', AT],
+  ['2025-01-13T00:00:00+14:00', AT],
+  ['2025-01-12T10:00:00-00:00', AT],
+  ['2024-02-29T00:00:00Z', Date.UTC(2024, 1, 29)],
   [AT, AT],
   [new Date(AT), AT],
 ];
@@ -119,6 +119,21 @@ describe('the service', () => {
       issuedAt: value instanceof Date ? value.toISOString() : String(value),
     });
     expect((await admin('GET', `/orgs/${idp.slug}/sessions/check?${query}`)).body).toMatchObject(good);
+  });
+
+  it('refuses a session of more than a day ahead, which no sign-out would end, over HTTP, by RPC and in a query', async () => {
+    const ahead = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString();
+    const future = { valid: false, reason: 'future' };
+    for (const issuedAt of [ahead(25), '2099-01-01T00:00:00Z']) {
+      expect(await checkOverHttp(issuedAt)).toMatchObject(future);
+      expect(await exports.Sessions.check({ org: idp.orgId, user, issuedAt })).toMatchObject(future);
+      const query = new URLSearchParams({ user, issuedAt });
+      expect((await admin('GET', `/orgs/${idp.slug}/sessions/check?${query}`)).body).toMatchObject({
+        ...future,
+        fromKv: future,
+      });
+    }
+    expect(await checkOverHttp(ahead(23))).toMatchObject({ valid: true });
   });
 
   it('is checked for a user by userName, too', async () => {

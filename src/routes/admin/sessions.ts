@@ -9,7 +9,7 @@
 import { type Context, Hono } from 'hono';
 import * as z from 'zod/mini';
 import { notFound } from '../../scim/error';
-import { checkSession, decide, type Verdict } from '../../sessions/check';
+import { checkSession, decideNow, type Verdict } from '../../sessions/check';
 import { type Mode, sessionChecker } from '../../sessions/client/checker';
 import { readSessionState, type SessionState } from '../../store/directory/sign-in';
 import { findSubject, namesOfUsers } from '../../store/directory/subjects';
@@ -24,7 +24,7 @@ export const sessions = new Hono<App>();
 
 const USER = 'the id or userName of a user was expected';
 const ID = /^[\w.-]{1,100}$/;
-const checkAsked = z.object({
+const checkAsked = z.strictObject({
   user: z.string(USER).check(z.minLength(1, USER), z.maxLength(1_000, 'at most 1,000 characters are accepted')),
   issuedAt: z.pipe(
     z.optional(z.string()),
@@ -103,6 +103,6 @@ interface SessionQuestion {
 
 function strictVerdict({ isKnown, isActive, validAfter }: SessionState, issuedAt: number): Verdict {
   return isKnown
-    ? decide([{ active: isActive, validAfter: validAfter ?? 0 }], issuedAt)
+    ? decideNow([{ active: isActive, validAfter: validAfter ?? 0 }], issuedAt, Date.now())
     : { valid: false, reason: 'unknown' };
 }

@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 import { type EndCause, latestEnd } from '../../end-cause';
 import { domainOf } from '../../scim/address';
 import { invalidValue, ScimError } from '../../scim/error';
-import { decide, type Verdict } from '../../sessions/check';
+import { decide, decideNow, type Verdict } from '../../sessions/check';
 import { type ShownPerson, shownPerson } from '../../sessions/person';
 import { findPeople, type Key, readSessionState } from '../../store/directory/sign-in';
 import { readCurrent, readEvents } from '../../store/journal/read';
@@ -60,7 +60,10 @@ export async function check(host: Host, asked: unknown): Promise<Checked> {
   const state = await ifThere(readSessionState(storeFor(host, question.org, 'check'), question.user));
   if (!state?.isKnown) return NOBODY;
   const { isActive, validAfter } = state;
-  return { ...decide([{ active: isActive, validAfter: validAfter ?? 0 }], issuedAt), ...shownValidAfter(validAfter) };
+  return {
+    ...decideNow([{ active: isActive, validAfter: validAfter ?? 0 }], issuedAt, Date.now()),
+    ...shownValidAfter(validAfter),
+  };
 }
 
 /** The answer of `mayAct` for someone who is not there, or whose org is not. */

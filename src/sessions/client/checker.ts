@@ -41,9 +41,7 @@ export type CheckReason =
   /** No source answered: `onUnavailable` decided. */
   | 'unavailable'
   /** The session is older than `sessionMaxAge`: flags that ended it may be gone. */
-  | 'expired'
-  /** It was issued in the future: until then, no revocation would end it. */
-  | 'future';
+  | 'expired';
 
 export interface CheckedVerdict extends Verdict<CheckReason> {
   /** Who said so. `policy`: no source was asked, or none answered. */
@@ -115,9 +113,10 @@ export interface SessionChecker<R = unknown> {
   mayAct(whom: Pick<Session, 'org' | 'user'>, request?: CheckRequest<R>): Promise<CheckedVerdict>;
 }
 
-const FUTURE = 60_000;
 /** Later than every sign-out: only whether somebody is active counts. */
 const NEVER_REVOKED = Number.POSITIVE_INFINITY;
+/** How far ahead of its own clock an application may have issued a session. Milliseconds. */
+const FUTURE = 60_000;
 const MODES: readonly Mode[] = ['fast', 'strict', 'auto'];
 const POLICIES: readonly OnUnavailable[] = ['deny', 'allow', 'last-known'];
 const ON_MISSING: readonly OnMissingOrgFlag[] = ['deny', 'allow'];
@@ -187,7 +186,7 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
       const question = { org, user, issuedAt: isKey ? Math.round(asOf) : issuedAt };
       const { valid, reason, validAfter } = parseStrict(await inTime(strict!.check(question), timeout));
       if (reason === 'unreadable') return { valid, reason, from: 'strict', asOf };
-      const isActive = valid || reason === 'revoked';
+      const isActive = valid || reason === 'revoked' || reason === 'future';
       const ended = reason === 'revoked' && !isKey ? Math.max(validAfter ?? 0, issuedAt) : validAfter;
       const known = memory.hearStrict(org, user, isActive, ended, moment);
       const isGood = isKey ? isActive : valid;

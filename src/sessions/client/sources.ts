@@ -65,7 +65,7 @@ export interface StrictReading {
   readonly validAfter: number | undefined;
 }
 
-const REASONS: readonly string[] = ['good', 'inactive', 'revoked', 'unknown'] satisfies Reason[];
+const REASONS: readonly string[] = ['good', 'inactive', 'revoked', 'future', 'unknown'] satisfies Reason[];
 
 /**
  * A refusal in words that this version does not know stays a refusal.

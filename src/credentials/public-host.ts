@@ -6,7 +6,9 @@
 /** Names of this machine and of private networks (RFC 6761, RFC 6762, RFC 8375, RFC 9476; `internal` is ICANN's). */
 const PRIVATE_NAMES = [
   'localhost',
+  'localdomain',
   'local',
+  'svc', // of Kubernetes: beside cluster.local, its search path
   'internal',
   'intranet',
   'private',
@@ -28,6 +30,7 @@ const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]']);
 function isPublicName({ hostname }: URL): boolean {
   const name = hostname.toLowerCase().replace(/\.+$/, '');
   if (name.startsWith('[') || !name.includes('.')) return false; // IPv6; a name of the local network
+  if (name.split('.').includes('')) return false; // RFC 1035 §3.1: only the root has an empty label
   // No domain ends in a label of digits alone (RFC 3696 §2), so this is a number, however it is written.
   if (/(?:^|\.)\d+$/.test(name)) return false;
   return !PRIVATE_NAMES.some((suffix) => name === suffix || name.endsWith(`.${suffix}`));

@@ -146,10 +146,10 @@ async function revocationOf(
 /** Where the issuer says that its keys are. @throws ScimError 409. */
 async function keysOf(c: Context<App>, issuer: string): Promise<string> {
   const found = await discoverIssuer(issuer, settings(c.env).allowsLoopbackJwks);
-  if (found?.jwksUrl !== undefined) return found.jwksUrl;
+  if ('jwksUrl' in found && found.jwksUrl !== undefined) return found.jwksUrl;
   throw conflict(
-    'issuer: it publishes no metadata with this issuer and a public jwks_uri (/.well-known/openid-configuration or' +
-      ' /.well-known/oauth-authorization-server): compare the address to the letter, or enter jwksUrl',
+    `issuer: ${'fault' in found ? found.fault : 'its metadata names no public jwks_uri'}` +
+      ' (/.well-known/openid-configuration and /.well-known/oauth-authorization-server were asked). Or enter jwksUrl',
   );
 }
 
@@ -164,7 +164,9 @@ async function credentialsOf(
   if (accessToken !== undefined && asked !== undefined) throw oneOfBoth();
   if (asked === undefined) return accessToken === undefined ? undefined : { token: accessToken };
   const { allowsLoopbackJwks } = settings(c.env);
-  const tokenUrl = asked.tokenUrl ?? (await discoverIssuer(issuer, allowsLoopbackJwks))?.tokenUrl;
+  const found = asked.tokenUrl === undefined ? await discoverIssuer(issuer, allowsLoopbackJwks) : asked;
+  if ('fault' in found) throw conflict(`client.tokenUrl: ${found.fault}. Enter the address`);
+  const { tokenUrl } = found;
   if (tokenUrl === undefined) {
     throw conflict('client.tokenUrl: the transmitter publishes no token_endpoint: enter its address');
   }

@@ -1,6 +1,5 @@
 /** Queries and bodies of the admin, OAuth and sessions APIs: read by a zod schema, or refused by the member that is wrong. */
 import type { MiddlewareHandler } from 'hono';
-import { en } from 'zod/locales';
 import * as z from 'zod/mini';
 import { MAX_BODY } from '../scim/discovery';
 import { invalidValue, printable, ScimError } from '../scim/error';
@@ -9,8 +8,30 @@ import { mediaTypesOf } from '../scim/quirks';
 import { JSON_TYPES, readBytes } from './body';
 import type { App } from './context';
 
-// What a schema says of a value where it has no words of its own.
-z.config(en());
+/** What a schema says of a value where it has no words of its own. */
+const KINDS: Readonly<Record<string, string>> = {
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  object: 'an object',
+  record: 'an object',
+  array: 'a list',
+  null: 'null',
+  date: 'a date',
+};
+z.config({
+  localeError: (issue) => {
+    if (issue.code === 'invalid_type') return `${KINDS[issue.expected] ?? 'a value'} was expected`;
+    if (issue.code === 'invalid_value')
+      return `${issue.values.map((value) => JSON.stringify(value)).join(' or ')} was expected`;
+    if (issue.code === 'too_big') return `at most ${issue.maximum}${unitOf(issue.origin)} was expected`;
+    if (issue.code === 'too_small') return `at least ${issue.minimum}${unitOf(issue.origin)} was expected`;
+    return 'another value was expected';
+  },
+});
+
+const unitOf = (origin: string) => (origin === 'string' ? ' characters' : origin === 'array' ? ' elements' : '');
 
 /** What a handler reads, by the handler: docs/openapi.yaml is made from it. */
 const described = new WeakMap<object, { readonly query?: z.ZodMiniType; readonly body?: z.ZodMiniType }>();
@@ -35,7 +56,7 @@ function fault({ issues: [issue] }: { readonly issues: readonly Issue[] }, whole
   const where = pathOf(issue!.path.slice(0, depth)) || whole;
   if (issue!.code !== 'unrecognized_keys') return invalidValue(`${where}: ${issue!.message}`);
   const key = printable(String((issue!.keys as string[])[0]));
-  return invalidValue(whole === 'body' ? `${where}: Unrecognized key: "${key}"` : `${key} is not part of the ${whole}`);
+  return invalidValue(`${key} is not part of ${where === whole ? `the ${whole}` : where}`);
 }
 
 /** A body may have members of any name. */

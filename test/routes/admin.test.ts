@@ -541,3 +541,26 @@ describe('a body', () => {
     expectError(await admin('POST', '/orgs', { body: { slug: 'large', name: 'x'.repeat(1_100_000) } }), 413);
   });
 });
+
+describe('a value of the wrong kind', () => {
+  beforeAll(async () => {
+    await newIdp('kinds');
+  });
+
+  it.each<[string, string, unknown, RegExp]>([
+    ['POST', '/orgs', null, /^body: an object was expected$/],
+    ['POST', '/orgs', [], /^body: an object was expected$/],
+    ['PATCH', '/orgs/kinds', { settings: { 'plan.seats': 50 } }, /^settings\.plan\.seats: text was expected$/],
+    ['PATCH', '/orgs/kinds', { name: '' }, /^settings: an object was expected$|^name is not part of the body$/],
+    ['POST', '/orgs/kinds/users/x/sign-out', { all: true }, /^all is not part of the body$/],
+  ])('%s %s %j says what was expected, in the words of people', async (method, path, body, detail) => {
+    expectError(await admin(method, path, { body }), 400, detail);
+  });
+
+  it.each(['/orgs/kinds/users?limit=1', '/orgs/kinds/groups?limit=1', '/orgs?limt=1', '/orgs/kinds/refusals?since=1'])(
+    'GET %s is refused: a parameter that is not known would change nothing',
+    async (path) => {
+      expectError(await admin('GET', path), 400, /^\w+ is not part of the question$/);
+    },
+  );
+});

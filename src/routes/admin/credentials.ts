@@ -122,7 +122,7 @@ export function credentials(kind: Kind): Hono<App> {
   }
 
   // In the query, for several clients cannot send a body with a DELETE.
-  routes.delete('/', query(z.object({ by })), async (c) => {
+  routes.delete('/', query(z.strictObject({ by })), async (c) => {
     const { by = c.var.by } = c.req.valid('query');
     const { actor, coordinator, line } = await lineOf(c);
     const revoked = await answered(c, coordinator.revoke(line, by, actor));

@@ -22,7 +22,7 @@ const USER = 'the id or userName of a user was expected';
 const user = z.optional(
   z.string(USER).check(z.minLength(1, USER), z.maxLength(1_000, 'at most 1,000 characters are accepted')),
 );
-const heldAsked = z.object({
+const heldAsked = z.strictObject({
   after: z._default(z.string().check(z.maxLength(100, 'the id at which the last page ended was expected')), ''),
 });
 const releaseBody = z.strictObject({ by, user, after: z.optional(z.string().check(z.maxLength(100))) });

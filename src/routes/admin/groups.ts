@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import * as z from 'zod/mini';
 import { underTypes } from '../../provisioning/schemas';
 import { notFound } from '../../scim/error';
-import { queryOf, searchFromUrl } from '../../scim/query';
+import { queryOf } from '../../scim/query';
 import { isSame } from '../../scim/resource';
 import { Unmet } from '../../store/d1/batch';
 import {
@@ -15,7 +15,7 @@ import {
 import type { App } from '../context';
 import { iso } from '../instants';
 import { body } from '../validator';
-import { orgOf } from './respond';
+import { orgOf, searchOf } from './respond';
 
 const MAX_PERMISSIONS = 100;
 /** Words that an application compares. A comma parts them on a command line, so none has one. */
@@ -35,7 +35,7 @@ const permissions = z.pipe(
 export const groups = new Hono<App>();
 
 groups.get('/', async (c) => {
-  const search = searchFromUrl(new URL(c.req.url).searchParams);
+  const search = searchOf(c);
   const { total, groups: found } = await underTypes(orgOf(c), ({ store, types, baseUrl }) =>
     listWithPermissions(store, queryOf(types.group, search, [], undefined, baseUrl), baseUrl),
   );

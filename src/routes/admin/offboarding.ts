@@ -42,7 +42,7 @@ offboarding.get('/', async (c) => {
   });
 });
 
-const attachedAsked = z.object({
+const attachedAsked = z.strictObject({
   after: z._default(z.pipe(digits, z.int('the cursor of the page before was expected')), 0),
 });
 

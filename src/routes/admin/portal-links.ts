@@ -64,7 +64,7 @@ portalLinks.post('/', body(linkBody), async (c) => {
   return c.json(answerOf(draft, url), 201);
 });
 
-portalLinks.delete('/:id', query(z.object({ by })), async (c) => {
+portalLinks.delete('/:id', query(z.strictObject({ by })), async (c) => {
   const { store, actor } = orgOf(c);
   const { by = c.var.by } = c.req.valid('query');
   const id = c.req.param('id');

@@ -10,7 +10,7 @@ import { orgOf } from './respond';
 
 export const refusals = new Hono<App>();
 
-const asked = z.object({
+const asked = z.strictObject({
   since: z.optional(
     z.pipe(
       z.string(),

@@ -4,6 +4,8 @@ import * as z from 'zod/mini';
 import { settings } from '../../env';
 import { PLAIN_TEXT, PLAIN_TEXT_EXPECTED } from '../../plain-text';
 import type { Org } from '../../provisioning/org';
+import { invalidValue, printable } from '../../scim/error';
+import { type Search, searchFromUrl } from '../../scim/query';
 import { storageOf } from '../../store/directory/policy';
 import { isInPlan } from '../../store/org/plan';
 import type { SettingsChange } from '../../store/org/settings';
@@ -94,7 +96,19 @@ function noticesOf({ slug, settings, isScimEnabled, isImporting, activeUserCount
 }
 
 /** What is to be confirmed, once more; the handler compares. */
-export const confirmation = z.object({ confirm: z.optional(z.string()) });
+export const confirmation = z.strictObject({ confirm: z.optional(z.string()) });
+
+/** What SCIM's lists are asked for (RFC 7644 §3.4.2, RFC 9865); what is shown of each is not the caller's choice here. */
+const SEARCHED = new Set(['filter', 'sortby', 'sortorder', 'startindex', 'count', 'cursor']);
+
+/** The query of a list of users or groups. @throws ScimError 400, also for a parameter that would change nothing. */
+export function searchOf(c: Context<App>): Search {
+  const parameters = new URL(c.req.url).searchParams;
+  for (const name of parameters.keys()) {
+    if (!SEARCHED.has(name.toLowerCase())) throw invalidValue(`${printable(name)} is not part of the question`);
+  }
+  return searchFromUrl(parameters);
+}
 
 /** Elements of a list that are answered at once, and as many as may be asked for. */
 const MAX_PAGE = 200;
@@ -108,7 +122,7 @@ export interface PageAsked {
 
 /** `?after=…&limit=…`. @param key of an element. */
 export const pageAsked = (key: z.ZodMiniType<string, string>) =>
-  z.object({
+  z.strictObject({
     after: z._default(z.union([z.literal(''), key], 'the last one of the last page was expected'), ''),
     limit: z._default(z.pipe(digits, pageSize(MAX_PAGE)), MAX_PAGE),
   });

@@ -15,7 +15,7 @@ export const schemas = new Hono<App>();
 
 schemas.get('/', (c) => underTypes(orgOf(c), ({ schemas: all }) => c.json(all.map(shownSchema))));
 
-schemas.post('/', query(z.object({ type: z.optional(z.string()) })), body(z.unknown()), async (c) => {
+schemas.post('/', query(z.strictObject({ type: z.optional(z.string()) })), body(z.unknown()), async (c) => {
   const extension = readExtension(c.req.valid('json'), c.req.valid('query').type);
   return c.json(shownSchema(await underTypes(orgOf(c), (org) => addSchema(org, extension))), 201);
 });

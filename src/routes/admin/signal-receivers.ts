@@ -115,7 +115,7 @@ for (const verb of ['disable', 'enable'] as const) {
   });
 }
 
-signalReceivers.delete('/:name', query(z.object({ by })), async (c) => {
+signalReceivers.delete('/:name', query(z.strictObject({ by })), async (c) => {
   const { by = c.var.by } = c.req.valid('query');
   const receiver = await found(c);
   await removeReceiver(c.env, receiver, actor(c), by, Date.now());

@@ -6,7 +6,6 @@ import { underTypes } from '../../provisioning/schemas';
 import { searchUsers } from '../../provisioning/search';
 import { notFound } from '../../scim/error';
 import { project } from '../../scim/projection';
-import { searchFromUrl } from '../../scim/query';
 import { represent } from '../../scim/representation';
 import { Unmet } from '../../store/d1/batch';
 import { signOutUser } from '../../store/directory/user-changes';
@@ -14,12 +13,12 @@ import { findUser, publicationOf, type StoredUser } from '../../store/directory/
 import type { App } from '../context';
 import { iso, shownValidAfter } from '../instants';
 import { body } from '../validator';
-import { by, orgOf } from './respond';
+import { by, orgOf, searchOf } from './respond';
 
 export const users = new Hono<App>();
 
 users.get('/', (c) => {
-  const search = searchFromUrl(new URL(c.req.url).searchParams);
+  const search = searchOf(c);
   return underTypes(orgOf(c), async (org) => {
     const { total, resources, paging } = await searchUsers(org, search);
     return c.json({

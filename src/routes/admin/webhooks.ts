@@ -173,7 +173,7 @@ webhooks.post('/:id/replay', body(replayBody), async (c) => {
   return c.json({ id: webhook.id, org: tenant.slug, from, through: events.current });
 });
 
-webhooks.delete('/:id', query(z.object({ by })), async (c) => {
+webhooks.delete('/:id', query(z.strictObject({ by })), async (c) => {
   const { by = c.var.by } = c.req.valid('query');
   const webhook = await found(c);
   await removeWebhook(reach(c), webhook, actor(c), by);

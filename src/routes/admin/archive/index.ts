@@ -37,13 +37,17 @@ exports.post(
   },
 );
 
-exports.get('/', query(z.object({ after: z.pipe(z._default(z.string(), ''), z.transform(opened)) })), async (c) => {
-  const { after: place } = c.req.valid('query');
-  const { lines, next } = await untilCleared(readPage(orgOf(c).store, place));
-  // They are JSON already, and many.
-  const text = `{"lines":[${lines.join(',')}],"next":${JSON.stringify(next ? sealed(next) : null)}}`;
-  return c.body(text, 200, { 'Content-Type': 'application/json' });
-});
+exports.get(
+  '/',
+  query(z.strictObject({ after: z.pipe(z._default(z.string(), ''), z.transform(opened)) })),
+  async (c) => {
+    const { after: place } = c.req.valid('query');
+    const { lines, next } = await untilCleared(readPage(orgOf(c).store, place));
+    // They are JSON already, and many.
+    const text = `{"lines":[${lines.join(',')}],"next":${JSON.stringify(next ? sealed(next) : null)}}`;
+    return c.body(text, 200, { 'Content-Type': 'application/json' });
+  },
+);
 
 /** @throws ScimError 409 while resources have values of a schema that was removed. */
 async function untilCleared<T>(work: Promise<T>): Promise<T> {

@@ -250,7 +250,7 @@ export const SCHEMAS = {
   }),
   Check: object({
     valid: boolean,
-    reason: { type: 'string', enum: ['good', 'inactive', 'revoked', 'unknown'] },
+    reason: { type: 'string', enum: ['good', 'inactive', 'revoked', 'future', 'unknown'] },
     ...validAfter,
   }),
   MayAct: object({ valid: boolean, reason: { type: 'string', enum: ['good', 'inactive', 'unknown'] } }),

@@ -7,7 +7,6 @@ import {
   copyNextEvents,
   copyOtherVersions,
   copyUsers,
-  type Since,
 } from '../store/operations/move-rows';
 import type { Changes, Place } from '../store/operations/moves';
 
@@ -23,11 +22,6 @@ export type CaughtUp =
   /** All that had changed `took` milliseconds ago is copied. */
   | { readonly kind: 'round'; readonly place: Place; readonly took: number };
 
-const changesOf = ({ through, hasMore, users, groups, erased, isJoining }: Since): Changes => ({
-  ...{ through, hasMore, users, groups, erased, begunAt: Date.now() },
-  ...(isJoining && { versionsAfter: 0 }),
-});
-
 /** Copies some of what has changed. */
 export async function catchUp(copying: Copying, from: Place): Promise<CaughtUp> {
   const end = Date.now() + TIME;
@@ -38,7 +32,7 @@ export async function catchUp(copying: Copying, from: Place): Promise<CaughtUp> 
       const since = await changedSince(copying, place.seq ?? 0);
       if (since.isTooMuch) return { kind: 'too_much' };
       if (since.through === (place.seq ?? 0)) return { kind: 'caught_up', place };
-      place = { ...place, changes: changesOf(since) };
+      place = { ...place, changes: { ...since, begunAt: Date.now(), versionsAfter: 0 } };
       continue;
     }
     const left = await copySome(copying, changes);
@@ -54,22 +48,17 @@ export async function catchUp(copying: Copying, from: Place): Promise<CaughtUp> 
 
 /** One portion. @returns what is left; undefined: nothing. */
 async function copySome(copying: Copying, changes: Changes): Promise<Changes | undefined> {
-  const { users, groups, erased, through, member, versionsAfter, event, ...rest } = changes;
+  const { users, groups, erased, through, member, versionsAfter, event = 0 } = changes;
+  const [group, user] = [groups[0], erased[0]];
   if (users.length > 0) return { ...changes, users: users.slice(await copyUsers(copying, users)) };
-  const [group] = groups;
   if (group !== undefined) {
     const last = await copyGroup(copying, group, member);
-    const left = { ...rest, users, erased, through, ...(versionsAfter !== undefined && { versionsAfter }) };
-    return last ? { ...left, groups, member: last } : { ...left, groups: groups.slice(1) };
+    return { ...changes, member: last, groups: last ? groups : groups.slice(1) };
   }
-  if (versionsAfter !== undefined) {
-    const next = await copyOtherVersions(copying, versionsAfter);
-    return { ...rest, users, groups, erased, through, ...(next !== undefined && { versionsAfter: next }) };
-  }
+  if (versionsAfter !== undefined)
+    return { ...changes, versionsAfter: await copyOtherVersions(copying, versionsAfter) };
   if (!changes.hasEvents) return { ...changes, hasEvents: !(await copyNextEvents(copying)) };
-  const [user] = erased;
   if (user === undefined) return undefined;
-  const next = await copyEventsOf(copying, user, through, event ?? 0);
-  const left = { ...rest, users, groups, through };
-  return next === undefined ? { ...left, erased: erased.slice(1) } : { ...left, erased, event: next };
+  const last = await copyEventsOf(copying, user, through, event);
+  return { ...changes, event: last, erased: last ? erased : erased.slice(1) };
 }

@@ -168,15 +168,12 @@ export interface Since {
   readonly groups: readonly string[];
   /** Users whose earlier events have changed too. */
   readonly erased: readonly string[];
-  /** Groups have changed without an event of their own: members came or went with their users. */
-  readonly isJoining: boolean;
   /** More than single users and groups has changed: the copy has to begin again. */
   readonly isTooMuch: boolean;
 }
 
 /** Changes of many rows that have one event. */
 const SWEEPING = /^(?:schema\.(?:removed|cleared)|org\.imported)$/;
-const JOINING = /^(?:user\.(?:created|deleted|erased|restored|imported)|group\.deleted)$/;
 
 /** Looks through the next events. */
 export async function changedSince({ source, orgId }: Copying, seq: number): Promise<Since> {
@@ -193,7 +190,6 @@ export async function changedSince({ source, orgId }: Copying, seq: number): Pro
     users: targetsOf((type) => type.startsWith('user.')),
     groups: targetsOf((type) => type.startsWith('group.')),
     erased: targetsOf((type) => type === 'user.erased'),
-    isJoining: rows.some(({ type }) => JOINING.test(type)),
     isTooMuch: rows.some(({ type }) => SWEEPING.test(type)),
   };
 }

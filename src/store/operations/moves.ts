@@ -27,13 +27,13 @@ export interface Changes {
   readonly users: readonly string[];
   readonly groups: readonly string[];
   /** The last member of the first group that is copied. */
-  readonly member?: Key;
+  readonly member?: Key | undefined;
   /** Versions of groups behind this number are still to be compared. */
-  readonly versionsAfter?: number;
+  readonly versionsAfter?: number | undefined;
   readonly hasEvents?: boolean;
   readonly erased: readonly string[];
   /** The last event of the first erased user that is copied. */
-  readonly event?: number;
+  readonly event?: number | undefined;
 }
 
 /** How far a copy is. */

@@ -29,7 +29,7 @@ export const presented: MiddlewareHandler<App> = async (c, next) => {
   const secret = await recognise(text);
   if (!secret.ok || secret.kind !== 'receiver_access') {
     const wait = c.req.header('Authorization') ? await failedTooOften(c) : undefined;
-    throw wait === undefined ? badToken() : tooMany(wait);
+    throw wait === undefined ? badToken(c) : tooMany(wait);
   }
   const hash = await hashOf(text);
   const isKnown = known.get(hash) !== undefined;
@@ -40,7 +40,7 @@ export const presented: MiddlewareHandler<App> = async (c, next) => {
   const store = stores.get(c.req.raw);
   const isRefused = c.res.status >= 400 && c.res.status < 500;
   if (isRefused && c.res.status !== 401 && !store?.isChecked) {
-    const error = await faultOf(storeOf(c, 'ssf.read'));
+    const error = await faultOf(c);
     if (error !== undefined) {
       // In the place of what there is already, headers included: an answer that is returned now would be passed over.
       c.res = undefined;
@@ -56,12 +56,12 @@ export const presented: MiddlewareHandler<App> = async (c, next) => {
   }
 };
 
-async function faultOf(store: ReceiverStore): Promise<Error | undefined> {
+async function faultOf(c: Context<App>): Promise<Error | undefined> {
   try {
-    await store.read();
+    await storeOf(c, 'ssf.read').read();
     return undefined;
   } catch (error) {
-    return error instanceof ScimError && error.status === 401 ? badToken() : undefined;
+    return error instanceof ScimError && error.status === 401 ? badToken(c) : undefined;
   }
 }
 
@@ -72,10 +72,14 @@ export function storeOf(c: Context<App>, scope: Scope): ReceiverStore {
   return store;
 }
 
-/** RFC 6750 §3. */
-export const badToken = () =>
+/** RFC 6750 §3.1: the challenge has an error code where the request had credentials. Which fault they have, it does not say. */
+export const badToken = (c: Context<App>) =>
   new ScimError(401, undefined, 'A valid access token is required as a bearer token', {
-    'WWW-Authenticate': 'Bearer realm="ssf"',
+    'WWW-Authenticate': `Bearer realm="ssf"${c.req.header('Authorization') ? ', error="invalid_token"' : ''}`,
   });
+
+/** RFC 6750 §3.1: the token is good, and its scope is too small. */
+export const insufficientScope = ({ detail }: ScimError) =>
+  new ScimError(403, undefined, detail, { 'WWW-Authenticate': 'Bearer realm="ssf", error="insufficient_scope"' });
 
 const tooMany = (seconds: number) => tooManyRequests('Too many requests: try again later', seconds);

@@ -5,7 +5,7 @@ import { notFound, ScimError } from '../../scim/error';
 import { refuse } from '../access/guard';
 import type { App } from '../context';
 import { allowOnly } from '../method';
-import { badToken, presented } from './authenticate';
+import { badToken, insufficientScope, presented } from './authenticate';
 import { jwks } from './jwks';
 import { poll } from './poll';
 import { status, verification } from './status';
@@ -36,4 +36,8 @@ ssf.all('/jwks.json', allowOnly('GET'));
 ssf.route('/token', token);
 ssf.route('/', api);
 // One challenge, whichever batch found that the token is not good.
-ssf.onError((error, c) => refuse(error instanceof ScimError && error.status === 401 ? badToken() : error, c));
+ssf.onError((error, c) => {
+  if (!(error instanceof ScimError)) return refuse(error, c);
+  if (error.status === 401) return refuse(badToken(c), c);
+  return refuse(error.status === 403 ? insufficientScope(error) : error, c);
+});

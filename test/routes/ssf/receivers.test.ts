@@ -66,7 +66,9 @@ describe('a receiver', () => {
     expect(read).toMatchObject({ scope: 'ssf.read', token_type: 'Bearer', expires_in: 900 });
     const api = withToken(read.access_token);
     expect((await api('GET', '/streams')).status).toBe(200);
-    expect((await api('POST', '/streams', { body: {} })).status).toBe(403);
+    const denied = await api('POST', '/streams', { body: {} });
+    expect(denied.status).toBe(403);
+    expect(denied.headers.get('WWW-Authenticate')).toBe('Bearer realm="ssf", error="insufficient_scope"');
     const other = await tokenFor(receiver.clientId, receiver.secret, { scope: 'scim' });
     expect(other).toMatchObject({ status: 400, body: { error: 'invalid_scope' } });
     const form = await ask('POST', `${BASE}/ssf/token`, {
@@ -119,6 +121,11 @@ describe('a receiver', () => {
   });
 });
 
+it('an access token in the query of an address opens nothing (RFC 6750, section 2.3)', async () => {
+  const { body } = await tokenFor(receiver.clientId, receiver.secret);
+  expect((await withToken('')('GET', `/streams?access_token=${body.access_token}`)).status).toBe(401);
+});
+
 describe('isolation', () => {
   const ROUTES: readonly [string, (id: string) => string, (id: string) => object | undefined][] = [
     ['GET', (id) => `/streams?stream_id=${id}`, () => undefined],
@@ -152,7 +159,9 @@ describe('isolation', () => {
     for (const token of ['', 'let-me-in', given.access_token, idp.token, 'test-admin-token-0123456789abcdef']) {
       const answer = await withToken(token)(method, path('x'), asked);
       expect(answer.status).toBe(401);
-      expect(answer.headers.get('WWW-Authenticate')).toBe('Bearer realm="ssf"');
+      // RFC 6750 §3.1: an error code, where there were credentials.
+      const code = token === '' ? '' : ', error="invalid_token"';
+      expect(answer.headers.get('WWW-Authenticate')).toBe(`Bearer realm="ssf"${code}`);
       texts.add(answer.text);
     }
     // A body that cannot be read makes no difference to a stranger.

@@ -9,7 +9,7 @@ import {
   type Refusals,
   readDueSignalLines,
 } from '../store/operations/signal-lines';
-import { type ControlEvent, readPushedStream, settleControl } from '../store/operations/signal-streams';
+import { type ControlEvent, readPushedStream, sendable, settleControl } from '../store/operations/signal-streams';
 import { currentKey, type SigningKey } from '../store/operations/signing-keys';
 import type { Kind, Line } from '../webhooks/deliveries';
 import type { Sender } from '../webhooks/send';
@@ -35,7 +35,7 @@ const dueLineOf = ({ due, place, failures, failingSince }: StreamLine): DueSigna
   ...{ place, failures, failingSince },
 });
 
-/** Asks for a change of the stream's status to be told. */
+/** Tells the receiver of a status that the service has given the stream (SSF 1.0 §8.1.5). */
 export const statusEvent = (status: string, reason: string | undefined, now: number): ControlEvent => ({
   n: `s${now.toString(36)}${crypto.randomUUID().slice(0, 8)}`,
   uri: STREAM_UPDATED,
@@ -104,13 +104,14 @@ const CONTROL_PAUSE = 60_000;
 /** Pushes the events of the stream itself: its verification, and what became of it. What fails is tried again by the cron. */
 export async function pushControl(databases: Databases, sender: Sender, streamId: string): Promise<void> {
   const stream = await readPushedStream(databases, streamId);
-  if (stream === undefined || stream.control.length === 0) return;
+  const events = stream ? sendable(stream) : [];
+  if (stream === undefined || events.length === 0) return;
   const key = await currentKey(databases, stream.algorithm);
   const done: string[] = [];
   const now = Date.now();
   let verifiedAt: number | undefined;
   let refusal: string | undefined;
-  for (const event of stream.control) {
+  for (const event of events) {
     const attempt = await push(sender, stream, key, controlTokenOf(stream, event));
     const name = event.uri.slice(event.uri.lastIndexOf('/') + 1);
     if (attempt.ok && attempt.refusal === undefined && event.uri === VERIFICATION) verifiedAt = now;

@@ -10,7 +10,7 @@ import {
   readPolled,
   type SignalLine,
 } from '../store/operations/signal-lines';
-import type { ReceiverStore, SignalStream } from '../store/operations/signal-streams';
+import { type ReceiverStore, type SignalStream, sendable } from '../store/operations/signal-streams';
 import { currentKey, type SigningKey } from '../store/operations/signing-keys';
 import { readPage } from './page';
 import { controlTokenOf, type Placed, placeIn, sign, type Unsigned } from './tokens';
@@ -54,7 +54,7 @@ export async function poll(
     await moveLines(store, stream, left, settled, refusalsOf(acknowledged));
   }
 
-  const tokens: Unsigned[] = stream.control
+  const tokens: Unsigned[] = sendable(stream)
     .filter(({ n }) => !settled.includes(n))
     .slice(0, most)
     .map((event) => controlTokenOf(stream, event));
@@ -63,7 +63,11 @@ export async function poll(
     .map((line) => ({ ...line, ...asMoved(byNow.get(line.orgId)) }));
   // What was acknowledged just now may have more behind it.
   for (const { line, ...moved } of left) {
-    if (lines.length < LINES_PER_POLL && !lines.some(({ orgId }) => orgId === line.orgId))
+    if (
+      stream.status === 'enabled' &&
+      lines.length < LINES_PER_POLL &&
+      !lines.some(({ orgId }) => orgId === line.orgId)
+    )
       lines.push({ ...line, ...asMoved({ line, ...moved }) });
   }
   const moved: PolledLine[] = [];

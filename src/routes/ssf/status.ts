@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { settings } from '../../env';
 import { tooManyRequests } from '../../scim/error';
 import { askVerification, type SignalStream, setStatus } from '../../store/operations/signal-streams';
-import { pushControl, statusEvent } from '../../transmitter/deliveries';
+import { pushControl } from '../../transmitter/deliveries';
 import { VERIFICATION } from '../../transmitter/events';
 import { type App, inBackground } from '../context';
 import { allowOnly } from '../method';
@@ -42,10 +42,11 @@ status.post('/', body(statusBody), async (c) => {
   const store = storeOf(c, 'ssf.manage');
   const before = await found(store, id);
   if (before.status === next && before.reason === reason) return c.json(shownStatus(before));
-  const event = statusEvent(next, reason, store.now);
-  const after = await meaning(setStatus(store, id, next, reason, event, actor(c, store)));
-  tellSoon(c, after);
-  if (next === 'enabled') pushSignalsSoon(c, after.receiverId);
+  const after = await meaning(setStatus(store, id, next, reason, actor(c, store)));
+  if (next === 'enabled') {
+    tellSoon(c, after); // of what was asked for while it was paused
+    pushSignalsSoon(c, after.receiverId);
+  }
   return c.json(shownStatus(after));
 });
 

@@ -13,6 +13,7 @@ import type { Tenant } from '../org/tenant';
 import { copyChanges } from './copies';
 import {
   type ControlEvent,
+  HAS_SENDABLE,
   type PushedStream,
   pushedStreamOf,
   queued,
@@ -463,7 +464,7 @@ export async function moveLines(
 /** Whether a poll of the stream may have something to hand out. One round trip; two where there are several databases. */
 export async function hasTokens(store: ReceiverStore, streamId: string): Promise<boolean> {
   const [rows] = await store.read(
-    sql`SELECT s.control <> '[]' OR EXISTS (SELECT 1 FROM signal_lines AS l
+    sql`SELECT ${HAS_SENDABLE} OR EXISTS (SELECT 1 FROM signal_lines AS l
         WHERE l.stream_id = s.id AND l.due_at IS NOT NULL AND l.is_open = 1) AS has
       FROM signal_streams AS s WHERE s.id = ${streamId} AND s.receiver_id = ${store.receiver}`,
   );

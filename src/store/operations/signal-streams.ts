@@ -263,19 +263,24 @@ export const queued = (event: ControlEvent): SQL => sql`control = (SELECT json_g
     SELECT value FROM json_each(control) WHERE value ->> '$.uri' <> ${event.uri} UNION ALL SELECT ${JSON.stringify(event)})),
   control_due_at = iif(method = 'push', 0, NULL)`;
 
-/** @param event tells the receiver of it. @throws Unmet `signal_stream`. */
+/**
+ * As the receiver asks, so that no event tells it (SSF 1.0 §8.1.2). A disabled stream holds nothing.
+ *
+ * @throws Unmet `signal_stream`.
+ */
 export async function setStatus(
   store: ReceiverStore,
   id: string,
   status: StreamStatus,
   reason: string | undefined,
-  event: ControlEvent,
   actor: Actor,
 ): Promise<SignalStream> {
   const results = await store.write(
     isThere(store, id),
     ...noted(store, actor, { type: 'signals.stream_changed', targetId: id, details: { status } }),
-    sql`UPDATE signal_streams SET reason = ${reason ?? null}, ${queued(event)} WHERE ${one(store, id)}`,
+    sql`UPDATE signal_streams SET reason = ${reason ?? null},
+        control = iif(${status} = 'disabled', '[]', control), control_due_at = iif(${status} = 'disabled', NULL, control_due_at)
+      WHERE ${one(store, id)}`,
     sql`UPDATE signal_streams SET status = ${status} WHERE ${one(store, id)} AND status <> ${status}`,
     sql`SELECT * FROM signal_streams WHERE ${one(store, id)}`,
   );
@@ -284,6 +289,8 @@ export async function setStatus(
 }
 
 /**
+ * Queues the event, except on a disabled stream, which drops what happens.
+ *
  * @param before it must have been asked for before this instant, or never.
  * @returns when it was asked for last, where that is not so; undefined: it will be sent.
  * @throws Unmet `signal_stream`.
@@ -294,10 +301,12 @@ export async function askVerification(
   event: ControlEvent,
   before: number,
 ): Promise<number | undefined> {
-  const [, rows, changed] = await store.write(
+  const [, rows, , changed] = await store.write(
     isThere(store, id),
     sql`SELECT verification_at AS at FROM signal_streams WHERE ${one(store, id)}`,
-    sql`UPDATE signal_streams SET verification_at = ${store.now}, ${queued(event)}
+    sql`UPDATE signal_streams SET ${queued(event)}
+      WHERE ${one(store, id)} AND ifnull(verification_at, 0) <= ${before} AND status <> 'disabled'`,
+    sql`UPDATE signal_streams SET verification_at = ${store.now}
       WHERE ${one(store, id)} AND ifnull(verification_at, 0) <= ${before} RETURNING id`,
   );
   return changed!.length > 0 ? undefined : (rows![0]!['at'] as number);
@@ -315,19 +324,32 @@ export const pushedStreamOf = (row: Row): PushedStream => ({
   algorithm: row['algorithm'] as Algorithm,
 });
 
+/** What the service itself has changed about a stream is told in any status (SSF 1.0 §8.1.5), all else while it is enabled. */
+const UPDATED = '/stream-updated';
+
+/** The stream's own events that may be sent now. */
+export const sendable = ({ control, status }: Pick<SignalStream, 'control' | 'status'>): readonly ControlEvent[] =>
+  status === 'enabled' ? control : control.filter(({ uri }) => uri.endsWith(UPDATED));
+
+/** Whether there is one, of the stream `s`. */
+export const HAS_SENDABLE: SQL = sql`(CASE WHEN s.status = 'enabled' THEN s.control <> '[]'
+  ELSE EXISTS (SELECT 1 FROM json_each(s.control) WHERE value ->> '$.uri' LIKE ${`%${UPDATED}`}) END)`;
+
 /** Streams whose own events are to be pushed now. */
 export async function streamsWithControl(databases: Databases, now: number, limit: number): Promise<string[]> {
   const [rows] = await runBatch(mainDatabase(databases), [
-    sql`SELECT id FROM signal_streams WHERE control_due_at IS NOT NULL AND control_due_at <= ${now}
-      ORDER BY control_due_at LIMIT CAST(${limit} AS INTEGER)`,
+    sql`SELECT s.id FROM signal_streams AS s JOIN signal_receivers AS r ON r.id = s.receiver_id AND r.disabled_at IS NULL
+      WHERE s.control_due_at IS NOT NULL AND s.control_due_at <= ${now} AND ${HAS_SENDABLE}
+      ORDER BY s.control_due_at LIMIT CAST(${limit} AS INTEGER)`,
   ]);
   return rows!.map((row) => row['id'] as string);
 }
 
+/** Undefined also while its receiver is switched off. */
 export async function readPushedStream(databases: Databases, id: string): Promise<PushedStream | undefined> {
   const [rows] = await runBatch(mainDatabase(databases), [
     sql`SELECT s.*, r.audience, r.algorithm FROM signal_streams AS s JOIN signal_receivers AS r ON r.id = s.receiver_id
-      WHERE s.id = ${id} AND s.method = 'push'`,
+      WHERE s.id = ${id} AND s.method = 'push' AND r.disabled_at IS NULL`,
   ]);
   return rows![0] && pushedStreamOf(rows![0]);
 }

@@ -115,9 +115,19 @@ describe('a poll', () => {
     await set('paused');
     await user('ada');
     const kinds = async () => (await told(await poll())).map(({ uri }) => shortOf(uri));
-    expect(await kinds()).toEqual(['stream-updated']);
+    expect(await kinds()).toEqual([]);
     await set('enabled');
-    expect(await kinds()).toEqual(['stream-updated', 'prov:create:notice']);
+    expect(await kinds()).toEqual(['prov:create:notice']);
+  });
+
+  it('that acknowledges tokens of a paused stream gets no others, and what follows once it is enabled', async () => {
+    const set = (status: string) => receiver.api('POST', '/status', { body: { stream_id: id, status } });
+    for (const name of ['ada', 'bob', 'eve']) await user(name);
+    const first = await poll({ maxEvents: 2 });
+    await set('paused');
+    expect(jtis(await poll({ ack: jtis(first) }))).toEqual([]);
+    await set('enabled');
+    expect(await users(await poll())).toEqual(['eve']);
   });
 
   it('of a receiver of several orgs has all of them, each in its order', async () => {

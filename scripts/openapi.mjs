@@ -67,7 +67,7 @@ const TAGS = {
 const SECURITY = { '/ssf/token': 'oauthClient', '/ssf/jwks.json': undefined };
 const tagOf = (path) =>
   /^\/(admin|sessions|oauth|ssf)\//.exec(path)?.[1] ??
-  (path === '/health' ? 'service' : path.endsWith('ssf-configuration') ? 'ssf' : 'oauth');
+  (path === '/health' ? 'service' : /ssf|protected-resource/.test(path) ? 'ssf' : 'oauth');
 
 function pathsOf(module) {
   const read = readBy(module);

@@ -17,7 +17,7 @@ import { sessions } from './routes/sessions';
 import { signals } from './routes/signals';
 import { signalMetadata } from './routes/signals/metadata';
 import { ssf } from './routes/ssf';
-import { transmitterMetadata } from './routes/ssf/addresses';
+import { authorizationMetadata, resourceMetadata, transmitterMetadata } from './routes/ssf/addresses';
 import { logUnexpected, SERVICE_FAILED } from './routes/unexpected';
 import { notFound, ScimError, unavailable } from './scim/error';
 import { Busy } from './store/d1/batch';
@@ -41,6 +41,9 @@ app.get('/.well-known/oauth-authorization-server/signals/:org', signalMetadata);
 app.route('/ssf', ssf);
 // SSF 1.0 §7.2: here, for our issuer has no path.
 app.get('/.well-known/ssf-configuration', transmitterMetadata);
+app.get('/.well-known/oauth-protected-resource', resourceMetadata);
+app.get('/.well-known/oauth-protected-resource/ssf', resourceMetadata);
+app.get('/.well-known/oauth-authorization-server/ssf', authorizationMetadata);
 
 app.notFound(async (c) => {
   await noteStray(c);

@@ -123,6 +123,11 @@ export const OPERATIONS = {
   'GET /admin/v1/signals/keys': says('List the keys that sign signals.'),
   'POST /admin/v1/signals/keys/rotate': says('Sign with the next key from now on.'),
   'GET /.well-known/ssf-configuration': says('What this transmitter of signals is (SSF 1.0).'),
+  'GET /.well-known/oauth-protected-resource': says(
+    'Where receivers get access tokens, and for which scopes (RFC 9728).',
+  ),
+  'GET /.well-known/oauth-protected-resource/ssf': says('The same, for the address of the API.'),
+  'GET /.well-known/oauth-authorization-server/ssf': says('The authorization server of receivers (RFC 8414).'),
   'GET /ssf/jwks.json': says('The keys that check what this service signs.'),
   'POST /ssf/token': says('Client credentials of a receiver for an access token.'),
   'POST /ssf/streams': says('Create a stream.', undefined, 201),

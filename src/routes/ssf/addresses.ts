@@ -2,6 +2,7 @@
 import type { Context } from 'hono';
 import { settings } from '../../env';
 import { notFound } from '../../scim/error';
+import { SCOPES } from '../../store/operations/signal-streams';
 import { publicUrl } from '../addresses';
 import type { App } from '../context';
 
@@ -14,6 +15,7 @@ export function ssfAddresses(c: Context<App>) {
   const at = (path: string) => `${issuer}/ssf${path}`;
   return {
     issuer,
+    authorizationServer: at(''),
     tokenUrl: at('/token'),
     jwksUrl: at('/jwks.json'),
     streams: at('/streams'),
@@ -25,10 +27,15 @@ export function ssfAddresses(c: Context<App>) {
   };
 }
 
+/** The addresses, if the deployment can sign. @throws ScimError 404. */
+function transmitterAddresses(c: Context<App>) {
+  if (settings(c.env).encryptionKeys === undefined) throw notFound('Endpoint');
+  return ssfAddresses(c);
+}
+
 /** SSF 1.0 §7.1. Says nothing of what is not there. */
 export function transmitterMetadata(c: Context<App>): Response {
-  if (settings(c.env).encryptionKeys === undefined) throw notFound('Endpoint');
-  const addresses = ssfAddresses(c);
+  const addresses = transmitterAddresses(c);
   return c.json({
     spec_version: '1_0',
     issuer: addresses.issuer,
@@ -41,5 +48,29 @@ export function transmitterMetadata(c: Context<App>): Response {
     verification_endpoint: addresses.verification,
     authorization_schemes: [{ spec_urn: 'urn:ietf:rfc:6749' }],
     default_subjects: 'ALL',
+  });
+}
+
+/** RFC 9728, which the CAEP interoperability profile asks for: where a receiver gets its access tokens, and for which scopes. */
+export function resourceMetadata(c: Context<App>): Response {
+  const { issuer, authorizationServer } = transmitterAddresses(c);
+  return c.json({
+    resource: new URL(c.req.url).pathname.endsWith('/ssf') ? authorizationServer : issuer,
+    authorization_servers: [authorizationServer],
+    scopes_supported: SCOPES,
+    bearer_methods_supported: ['header'],
+  });
+}
+
+/** RFC 8414, of the authorization server of receivers. */
+export function authorizationMetadata(c: Context<App>): Response {
+  const { authorizationServer, tokenUrl } = transmitterAddresses(c);
+  return c.json({
+    issuer: authorizationServer,
+    token_endpoint: tokenUrl,
+    scopes_supported: SCOPES,
+    response_types_supported: [],
+    grant_types_supported: ['client_credentials'],
+    token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
   });
 }

@@ -2,8 +2,11 @@
  * What the OpenID conformance suite asks of a transmitter, as far as it can be replayed: metadata, stream configuration, status,
  * verification, subjects. Named after its modules.
  */
+import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { ask, BASE, type Idp, newIdp } from '../../support/client';
+import { streamsWithControl } from '../../../src/store/operations/signal-streams';
+import { pushControl } from '../../../src/transmitter/deliveries';
+import { admin, ask, BASE, type Idp, newIdp } from '../../support/client';
 import { dump } from '../../support/database';
 import {
   CAEP,
@@ -13,7 +16,6 @@ import {
   POLL,
   PUSH,
   removeReceivers,
-  SSF,
   type TestReceiver,
   until,
 } from '../../support/ssf';
@@ -31,6 +33,11 @@ beforeEach(async () => {
 });
 
 const create = (body: object = {}) => receiver.api('POST', '/streams', { body });
+/** As the cron does, some time later. */
+async function pushDueControl() {
+  const due = await streamsWithControl(env, Date.now() + 3_600_000, 100);
+  for (const id of due) await pushControl(env, { keys: [env.WEBHOOK_KEY!], allowsLoopback: false }, id);
+}
 const read = (id: string) => receiver.api('GET', `/streams?stream_id=${id}`);
 
 describe('openid-ssf-transmitter-metadata', () => {
@@ -50,6 +57,27 @@ describe('openid-ssf-transmitter-metadata', () => {
       verification_endpoint: `${BASE}/ssf/verification`,
       authorization_schemes: [{ spec_urn: 'urn:ietf:rfc:6749' }],
       default_subjects: 'ALL',
+    });
+  });
+});
+
+describe('the metadata of OAuth', () => {
+  it.each([
+    ['/.well-known/oauth-protected-resource', BASE],
+    ['/.well-known/oauth-protected-resource/ssf', `${BASE}/ssf`],
+  ])('%s leads a receiver to the token endpoint (RFC 9728, RFC 8414)', async (path, resource) => {
+    const { body } = await ask('GET', BASE + path);
+    expect(body).toEqual({
+      resource,
+      authorization_servers: [`${BASE}/ssf`],
+      scopes_supported: ['ssf.read', 'ssf.manage'],
+      bearer_methods_supported: ['header'],
+    });
+    const server = await ask('GET', `${BASE}/.well-known/oauth-authorization-server/ssf`);
+    expect(server.body).toMatchObject({
+      issuer: body.authorization_servers[0],
+      token_endpoint: `${BASE}/ssf/token`,
+      grant_types_supported: ['client_credentials'],
     });
   });
 });
@@ -161,7 +189,7 @@ describe('openid-ssf-stream-control', () => {
 });
 
 describe('openid-ssf-stream-status', () => {
-  it('is enabled at first, and tells why it is paused; the receiver is told by stream-updated', async () => {
+  it('is enabled at first, and tells why it is paused; a change that the receiver asked for sends no event', async () => {
     const { endpoint, id } = await newPush(receiver);
     const status = () => receiver.api('GET', `/status?stream_id=${id}`);
     expect((await status()).body).toEqual({ stream_id: id, status: 'enabled' });
@@ -169,12 +197,44 @@ describe('openid-ssf-stream-status', () => {
     const answer = await receiver.api('POST', '/status', { body: paused });
     expect(answer).toMatchObject({ status: 200, body: paused });
     expect((await status()).body).toEqual(paused);
-    await until(() => expect(endpoint.told).toEqual(['stream-updated']));
-    expect(endpoint.got[0]).toMatchObject({
-      uri: `${SSF}stream-updated`,
-      event: { status: 'paused', reason: 'maintenance' },
-      claims: { sub_id: { format: 'opaque', id } },
-    });
+    await receiver.api('POST', '/status', { body: { stream_id: id, status: 'enabled' } });
+    await receiver.api('POST', '/verification', { body: { stream_id: id } });
+    await until(() => expect(endpoint.told).toEqual(['verification']));
+  });
+
+  it('a paused stream sends nothing, and its verification once it is enabled again', async () => {
+    const { endpoint, id } = await newPush(receiver);
+    const set = (status: string) => receiver.api('POST', '/status', { body: { stream_id: id, status } });
+    await set('paused');
+    expect((await receiver.api('POST', '/verification', { body: { stream_id: id, state: 'held' } })).status).toBe(204);
+    await pushDueControl();
+    expect(endpoint.attempts).toBe(0);
+    await set('enabled');
+    await until(() => expect(endpoint.got.map(({ event }) => event)).toEqual([{ state: 'held' }]));
+  });
+
+  it('a disabled stream drops its verification, too', async () => {
+    const { endpoint, id } = await newPush(receiver);
+    const { body: polled } = await create();
+    for (const stream_id of [id, polled.stream_id]) {
+      await receiver.api('POST', '/status', { body: { stream_id, status: 'disabled' } });
+      expect((await receiver.api('POST', '/verification', { body: { stream_id } })).status).toBe(204);
+      await receiver.api('POST', '/status', { body: { stream_id, status: 'enabled' } });
+    }
+    await pushDueControl();
+    expect(endpoint.attempts).toBe(0);
+    const poll = await receiver.api('POST', `/poll/${polled.stream_id}`, { body: { returnImmediately: true } });
+    expect(poll.body.sets).toEqual({});
+  });
+
+  it('a receiver that the operator has switched off is not pushed its verification', async () => {
+    const { endpoint, id } = await newPush(receiver);
+    endpoint.answer = () => new Response(null, { status: 503 });
+    await receiver.api('POST', '/verification', { body: { stream_id: id } });
+    await until(() => expect(endpoint.attempts).toBe(1));
+    await admin('POST', `/signals/receivers/${receiver.name}/disable`, { body: {} });
+    await pushDueControl();
+    expect(endpoint.attempts).toBe(1);
   });
 
   it('paused: what happens is kept; disabled: it is dropped', async () => {

@@ -94,6 +94,8 @@ export interface Details {
   readonly leftOut?: Record<string, number>;
   /** Where the client's message had to be read against the RFC's letter (scim/quirks.ts). */
   readonly quirks?: readonly string[];
+  /** By a PUT. */
+  readonly replaced?: boolean;
   readonly [more: string]: unknown;
 }
 

@@ -1,4 +1,5 @@
 /** Groups as the product sees them, and who is in them. */
+import type { Details } from '../events';
 import { invalidValue, notFound, preconditionFailed, type ScimError, tooMany, uniqueness } from '../scim/error';
 import { hasTag, type TagCondition } from '../scim/etag';
 import { foldObject } from '../scim/fold';
@@ -69,6 +70,7 @@ export function replaceGroup(
     changeGroup(org, await readBefore(org, id, members), members, ifMatch, wholly(projection), () => ({
       after: resource,
       quirks,
+      more: { replaced: true },
     })),
   );
 }
@@ -167,13 +169,13 @@ async function changeGroup(
   members: MembershipChange,
   ifMatch: TagCondition | undefined,
   answered: AnsweredMembers,
-  compute: (before: Resource) => { readonly after: Resource; readonly quirks: Quirks },
+  compute: (before: Resource) => { readonly after: Resource; readonly quirks: Quirks; readonly more?: Details },
 ): Promise<StoredGroup | undefined> {
   const { group, joining, leaving, unknown } = before;
   const { id } = group;
   if (ifMatch !== undefined && !hasTag(ifMatch, group.version)) throw preconditionFailed();
   if (unknown.length > 0 && org.store.profile.settings.unknownMembers === 'reject') throw unknownMembers();
-  const { after, quirks } = compute(group.resource);
+  const { after, quirks, more } = compute(group.resource);
   const isChanged = !isSame(group.resource, after);
   if (!isChanged && joining.length === 0 && leaving.length === 0) {
     if (unknown.length > 0) await changes.noteUnknown(org.store, org.actor, id, detailsOfChange(before, after, quirks));
@@ -193,7 +195,7 @@ async function changeGroup(
       ...(isChanged && { draft: { id, resource: after, createdAt: group.createdAt, modifiedAt: org.store.now } }),
     },
     org.actor,
-    { type: 'group.updated', targetId: id, details: detailsOfChange(before, after, quirks) },
+    { type: 'group.updated', targetId: id, details: { ...detailsOfChange(before, after, quirks), ...more } },
     answered === 'few' && isLarge ? 'none' : answered,
   );
   if ('done' in changed) {

@@ -141,9 +141,9 @@ export function replaceUser(
   body: unknown,
   ifMatch: TagCondition | undefined,
 ): Promise<Stored> {
-  return changeUser(org, id, ifMatch, (before, quirks) =>
-    withActive(readResource(org.types.user, body, quirks, org), before.isActive),
-  );
+  const compute: Compute = (before, quirks) =>
+    withActive(readResource(org.types.user, body, quirks, org), before.isActive);
+  return changeUser(org, id, ifMatch, compute, true);
 }
 
 /** @throws ScimError 400, 403, 404, 409, 412. */
@@ -163,12 +163,15 @@ export function patchUser(
   });
 }
 
+type Compute = (before: Pick<StoredUser, 'resource' | 'isActive'>, quirks: Quirks) => Resource;
+
 /** Reads, computes, writes where nothing has changed meanwhile; else from the read again, so that no update is lost. */
 function changeUser(
   org: TypedOrg,
   id: string,
   ifMatch: TagCondition | undefined,
-  compute: (before: Pick<StoredUser, 'resource' | 'isActive'>, quirks: Quirks) => Resource,
+  compute: Compute,
+  isReplaced = false,
 ): Promise<Stored> {
   return retried(async () => {
     const before = await getUser(org, id);
@@ -184,16 +187,14 @@ function changeUser(
     const isActive = (after['active'] as boolean | undefined) ?? before.isActive;
     return save(org, before, after, isActive, quirks, {
       withdraws,
+      isReplaced,
       ...(before.isUnlinked && { linked: { by: 'id' } }),
     });
   });
 }
 
 /** A held user counts as inactive for the identity provider. A message that activates the user ends the hold. */
-function wantsActive(
-  { resource }: StoredUser,
-  compute: (before: Pick<StoredUser, 'resource' | 'isActive'>, quirks: Quirks) => Resource,
-): boolean {
+function wantsActive({ resource }: StoredUser, compute: Compute): boolean {
   return compute({ resource: { ...resource, active: false }, isActive: false }, new Set())['active'] === true;
 }
 
@@ -219,6 +220,8 @@ interface Saving {
   readonly linked?: { readonly by: LinkedBy | 'id'; readonly keptEmails?: boolean };
   /** The identity provider sets a held user to active. */
   readonly withdraws?: boolean;
+  /** By a PUT, which the event says. */
+  readonly isReplaced?: boolean;
   /** That the userName was free has just been read: if it is not, another request was quicker. */
   readonly isFromRead?: boolean;
 }
@@ -230,7 +233,7 @@ async function save(
   after: Resource,
   isActive: boolean,
   quirks: Quirks,
-  { linked, withdraws = false, isFromRead = false }: Saving,
+  { linked, withdraws = false, isReplaced = false, isFromRead = false }: Saving,
 ): Promise<Stored | undefined> {
   const change = before.isDeleted ? restoration(isActive) : replacement(before.isActive, isActive);
   // To be taken over moves neither.
@@ -243,7 +246,11 @@ async function save(
     createdAt: before.createdAt,
     modifiedAt: isAnother ? Math.max(org.store.now, before.modifiedAt) : before.modifiedAt,
   };
-  const details = { ...detailsOf(before.resource, after, quirks), ...(linked && { linked }) };
+  const details = {
+    ...detailsOf(before.resource, after, quirks),
+    ...(isReplaced && { replaced: true }),
+    ...(linked && { linked }),
+  };
   const type = linked && change.type === 'user.updated' ? 'user.linked' : change.type;
   const happening = { type, targetId: before.id, details, publishes: change.isPublished };
   const { endsSessions } = change;

@@ -20,9 +20,9 @@ export const IDENTIFIER_CHANGED = `${RISC}identifier-changed`;
 export const VERIFICATION = `${SSF}verification`;
 export const STREAM_UPDATED = `${SSF}stream-updated`;
 
-/** RFC 9967. The journal does not tell a PUT from a PATCH: both are `patch:notice`. */
+/** RFC 9967. */
 export const SCIM_EVENTS = [
-  ...['create:notice', 'patch:notice', 'delete', 'activate', 'deactivate'].map((name) => PROV + name),
+  ...['create:notice', 'put:notice', 'patch:notice', 'delete', 'activate', 'deactivate'].map((name) => PROV + name),
 ];
 
 /** What a stream can ask for. */
@@ -85,7 +85,7 @@ function ofUser(event: SignalSource, id: string): Unnumbered[] {
   const attributes = attributesOf(event);
   const others = attributes.filter((name) => name !== 'active');
   const change =
-    others.length > 0 ? [prov('patch:notice', { attributes: others }), ...claims(event, about, others)] : [];
+    others.length > 0 ? [prov(noticeOf(event), { attributes: others }), ...claims(event, about, others)] : [];
   switch (event.type) {
     case 'user.created':
     case 'user.imported':
@@ -115,6 +115,9 @@ function ofUser(event: SignalSource, id: string): Unnumbered[] {
   }
 }
 
+/** A change by a PUT says so. */
+const noticeOf = ({ details }: SignalSource) => (details['replaced'] === true ? 'put:notice' : 'patch:notice');
+
 /** Everybody's sessions are over: the subject is the tenant (SSF 1.0, complex subjects). */
 const ofOrg = (event: SignalSource): Unnumbered[] => [revoked(event, { kind: 'org' })];
 
@@ -132,7 +135,7 @@ function ofGroup(event: SignalSource): Unnumbered[] {
       : type === 'group.deleted'
         ? [{ uri: `${PROV}delete`, about, members: {} }]
         : names.length > 0
-          ? [{ uri: `${PROV}patch:notice`, about, members: { attributes: names } }]
+          ? [{ uri: PROV + noticeOf(event), about, members: { attributes: names } }]
           : [];
   // Those of them who are groups are nobody's claims.
   return [...notice, ...moved.map((user) => claimsOf(event, { kind: 'user', id: user }))];

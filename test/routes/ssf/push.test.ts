@@ -64,6 +64,31 @@ describe('what happens to', () => {
     expect(endpoint.got.at(-1)!.claims.sub_id).toMatchObject({ uri: `/Users/${ada.id}` });
   });
 
+  it('a user or a group that is replaced (PUT) becomes put:notice', async () => {
+    const { endpoint } = await newPush(receiver);
+    const ada = await idp.user('ada@example.com', { externalId: 'e1' });
+    const team = await group('Team', ada.id);
+    const { body: user } = await idp.get(`/Users/${ada.id}`);
+    await idp.put(`/Users/${ada.id}`, { ...user, title: 'Countess' });
+    await idp.put(`/Users/${ada.id}`, { ...user, title: 'Countess' }); // changes nothing
+    await idp.put(`/Groups/${team}`, {
+      ...{ schemas: ['urn:ietf:params:scim:schemas:core:2.0:Group'], displayName: 'Crew', externalId: 'ext-Team' },
+      members: [{ value: ada.id }],
+    });
+    await set(ada.id, 'title', 'Lady');
+    await until(() =>
+      expect(endpoint.told).toEqual([
+        ...['prov:create:notice', 'prov:create:notice', 'token-claims-change'],
+        ...['prov:put:notice', 'prov:put:notice', 'prov:patch:notice'],
+      ]),
+    );
+    expect(endpoint.got[3]!.event).toEqual({ attributes: ['title'] });
+    expect(endpoint.got[4]).toMatchObject({
+      claims: { sub_id: { uri: `/Groups/${team}` } },
+      event: { attributes: ['displayName'] },
+    });
+  });
+
   it('a group becomes notices, and changed claims of those who joined and left', async () => {
     const ada = await idp.user('ada@example.com', { externalId: 'ada' });
     const bob = await idp.user('bob@example.com', { externalId: 'bob' });

@@ -39,6 +39,7 @@ export async function ask(method: string, url: string, asked: Asked = {}): Promi
         'User-Agent': 'scim-worker',
         Accept: 'application/json',
         ...(authorization !== undefined && { Authorization: authorization }),
+        ...(body && 'setErrs' in body && { 'Content-Language': 'en' }), // RFC 8936 §2.6: of the descriptions
         ...(body && { 'Content-Type': isForm ? 'application/x-www-form-urlencoded' : 'application/json' }),
       },
       ...(body && { body: isForm ? body.toString() : JSON.stringify(body) }),

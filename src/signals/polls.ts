@@ -226,7 +226,7 @@ export class Polls {
       await receiveEvents({ source, org: orgFor(issuer), claims, once, issuedAt: read.issuedAt }, note);
       return 'done';
     } catch (error) {
-      if (error instanceof Malformed) return { err: 'invalid_request', description: error.message };
+      if (error instanceof Malformed) return { err: error.err, description: error.message };
       if (error instanceof SourceGone) return error.message;
       console.error(JSON.stringify({ message: 'a polled event could not be carried out yet', error: String(error) }));
       return 'an event could not be carried out yet';

@@ -22,8 +22,16 @@ export interface SecurityEventToken {
   readonly once: Once;
 }
 
-/** The token tells of nothing that can be read. Nothing was changed. */
-export class Malformed extends Error {}
+/** The token tells of nothing that can be accepted. Nothing was changed. */
+export class Malformed extends Error {
+  /** @param err as the transmitter is told (RFC 8935, section 2.4; SSF 1.0, section 8.1.4.1). */
+  constructor(
+    message: string,
+    readonly err: 'invalid_request' | 'invalid_state' = 'invalid_request',
+  ) {
+    super(message);
+  }
+}
 
 /** The events of one token that name one person, and what follows from them. */
 interface Act {
@@ -92,6 +100,7 @@ function judge({ source, claims }: SecurityEventToken, events: readonly Security
   for (const event of events) {
     const consequence = consequenceOf(event, source.policy);
     if (consequence === 'own') hints.set(event, 'initiator');
+    if (consequence === 'verification' || consequence === 'stream-updated') checkStream(source, claims['sub_id'], note);
     if (consequence === 'verification') stream = { ...stream, verified: isVerifying(source, event, note) };
     if (consequence === 'stream-updated') stream = { ...stream, status: statusOf(event) };
     if (consequence !== 'end' && consequence !== 'note') continue;
@@ -135,12 +144,20 @@ function lateUntil({ issuedAt = 0, org }: SecurityEventToken): number | undefine
   return issuedAt < now - FRESH * 1_000 ? issuedAt + TOLERANCE * 1_000 : undefined;
 }
 
-/** Whether it is the answer to what was asked; one that nobody asked for says that the stream works, too. */
-function isVerifying({ stream }: SignalSource, { members }: SecurityEvent, note: (hint: string) => void): boolean {
+/** SSF 1.0 §8.1.4.1: the subject is the stream. Older transmitters name none, and of a stream made by hand we do not know the id. */
+function checkStream({ stream }: SignalSource, subject: unknown, note: (hint: string) => void): void {
+  const { format, id } = (subject ?? {}) as { format?: unknown; id?: unknown };
+  if (stream?.id === undefined || format !== 'opaque' || id === stream.id) return;
+  note('event');
+  throw new Malformed('sub_id: the id of the stream was expected');
+}
+
+/** One that nobody asked for has no state. It says that the stream works, too. @throws Malformed: it answers another request. */
+function isVerifying({ stream }: SignalSource, { members }: SecurityEvent, note: (hint: string) => void): true {
   const { state } = members;
   if (state === undefined || stream?.state === undefined || state === stream.state) return true;
   note('state');
-  return false;
+  throw new Malformed('state: it is not the one that was sent with the request', 'invalid_state');
 }
 
 const STATUSES = ['enabled', 'paused', 'disabled'];

@@ -77,20 +77,26 @@ export async function createStream(
   });
   if ((status !== 200 && status !== 201) || body === undefined) throw unusable(`${describe(status)} for a new stream`);
   const id = body['stream_id'];
-  const audience = [body['aud']].flat()[0];
   if (typeof id !== 'string' || id === '' || id.length > 500) throw unusable('it names no stream_id');
-  if (typeof audience !== 'string' || audience === '') throw unusable('it names no aud for the stream');
-  if (body['iss'] !== undefined && body['iss'] !== issuer) throw unusable('the iss of the stream is another one');
-  const made = { id, audience, configurationUrl, pollUrl: undefined };
-  const state = typeof body['status'] === 'string' ? body['status'] : 'enabled';
-  if (endpoint !== undefined) return { ...made, status: state };
+  const made = { id, configurationUrl, pollUrl: undefined };
+  const audience = [body['aud']].flat()[0];
   const { method, endpoint_url: url } = (body['delivery'] ?? {}) as { method?: unknown; endpoint_url?: unknown };
-  // The stream is there: it must not stay behind.
-  if (method !== POLL || typeof url !== 'string' || !isJwksAddress(url, allowsLoopback)) {
-    await deleteStream(made, auth);
-    throw unusable('it names no public address where the stream is polled');
+  const pollUrl = typeof url === 'string' && isJwksAddress(url, allowsLoopback) ? url : undefined;
+  const isPolled = endpoint === undefined;
+  const fault =
+    typeof audience !== 'string' || audience === ''
+      ? 'it names no aud for the stream'
+      : body['iss'] !== undefined && body['iss'] !== issuer
+        ? 'the iss of the stream is another one'
+        : isPolled && (method !== POLL || pollUrl === undefined)
+          ? 'it names no public address where the stream is polled'
+          : undefined;
+  if (fault !== undefined) {
+    await deleteStream(made, auth); // it must not stay behind
+    throw unusable(fault);
   }
-  return { ...made, status: state, pollUrl: url };
+  const state = typeof body['status'] === 'string' ? body['status'] : 'enabled';
+  return { ...made, audience: audience as string, status: state, pollUrl: isPolled ? pollUrl : undefined };
 }
 
 /** Asks for the event `verification` with this state. @returns whether the transmitter will send it. */

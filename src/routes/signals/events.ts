@@ -14,7 +14,7 @@ import { authenticateSignal, forgetSource, noteSignal, onceMoreIfGone, orgIdOf, 
 /** RFC 8935 §2.3. */
 class Refused extends Error {
   constructor(
-    readonly err: 'invalid_request' | 'invalid_audience' | 'authentication_failed',
+    readonly err: 'invalid_request' | 'invalid_audience' | 'invalid_state' | 'authentication_failed',
     readonly description: string,
   ) {
     super(description);
@@ -46,7 +46,7 @@ events.all('/', allowOnly('POST'));
 
 events.onError((error, c) => {
   if (!(error instanceof Refused)) return refuse(error, c);
-  return c.json({ err: error.err, description: error.description }, 400);
+  return c.json({ err: error.err, description: error.description }, 400, { 'Content-Language': 'en' });
 });
 
 async function readToken(c: Context<App>): Promise<string | undefined> {
@@ -87,6 +87,6 @@ async function received(c: Context<App>, signal: Signal): Promise<void> {
     await receiveEvents(signal, (hint) => noteSignal(c, hint));
   } catch (error) {
     if (error instanceof SourceGone) forgetSource(orgIdOf(c)!, signal.source);
-    throw error instanceof Malformed ? new Refused('invalid_request', error.message) : error;
+    throw error instanceof Malformed ? new Refused(error.err, error.message) : error;
   }
 }

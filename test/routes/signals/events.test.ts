@@ -412,7 +412,7 @@ describe('a stream', () => {
     const verification = (said: string) =>
       setOf(transmitter, `${SSF}verification`, { state: said }, { sub_id: { format: 'opaque', id: 'stream-1' } });
     expect(transmitter.audience).toBe('https://receiver.test');
-    expect((await push(transmitter.endpoint, await verification('wrong'))).status).toBe(202);
+    expect((await push(transmitter.endpoint, await verification('wrong'))).status).toBe(400);
     expect(await source()).toMatchObject({ streamId: 'stream-1', status: 'enabled', verifiedAt: null });
     expect((await push(transmitter.endpoint, await verification(state))).status).toBe(202);
     expect((await source()).verifiedAt).toEqual(expect.any(String));
@@ -426,6 +426,26 @@ describe('a stream', () => {
       authorization: `Bearer ${auth}`,
     });
     expect((await tell(transmitter, `${RISC}account-disabled`, '00uAda')).status).toBe(400);
+  });
+
+  it('refuses a verification with another state or of another stream, and is verified by the right one', async () => {
+    const stream = await newTransmitter(idp, { auth: 'token' });
+    const asked = stream.heard.find(({ request }) => request === 'POST /verify')!.body as { state: string };
+    const verify = async (members: object, id = 'stream-1') =>
+      push(stream.endpoint, await setOf(stream, `${SSF}verification`, members, { sub_id: { format: 'opaque', id } }));
+    const isVerified = async () =>
+      (await admin('GET', `/orgs/${idp.slug}/signals/${stream.id}`)).body.verifiedAt !== null;
+    const wrong = await verify({ state: 'made-up' });
+    expect(wrong).toMatchObject({ status: 400, body: { err: 'invalid_state' } });
+    expect(wrong.headers.get('Content-Language')).toBe('en');
+    expect(await verify({ state: asked.state }, 'stream-2')).toMatchObject({
+      status: 400,
+      body: { err: 'invalid_request' },
+    });
+    expect(await isVerified()).toBe(false);
+    expect(await refusedSignals(idp)).toMatchObject({ state: 1, event: 1 });
+    expect((await verify({ state: asked.state })).status).toBe(202);
+    expect(await isVerified()).toBe(true);
   });
 
   it('shows what the transmitter says of it', async () => {
@@ -467,13 +487,30 @@ describe('a stream', () => {
       409,
       (request) => (request === 'POST /streams' ? Response.json({ aud: 'x' }) : undefined),
     ],
-  ])('is not added where the transmitter %s', async (_, status, answer) => {
+    [
+      'makes a stream of another issuer',
+      409,
+      (request) =>
+        request === 'POST /streams'
+          ? Response.json({ stream_id: 'stream-1', aud: 'x', iss: 'https://evil.test' })
+          : undefined,
+    ],
+    [
+      'makes a stream without an audience',
+      409,
+      (request) => (request === 'POST /streams' ? Response.json({ stream_id: 'stream-1' }) : undefined),
+    ],
+  ])('is not added where the transmitter %s', async (what, status, answer) => {
     const made = await startTransmitter();
     made.answer = (request) => answer(request, made.issuer);
     const body = { type: 'ssf', transmitter: made.issuer, auth: 'token' };
     const added = await admin('POST', `/orgs/${idp.slug}/signals`, { body });
     expect([added.status, added.body.detail]).toEqual([status, expect.stringMatching(/\S.{8,}/)]);
     expect(await rows('SELECT id FROM signal_sources WHERE org_id = ?', idp.orgId)).toHaveLength(1);
+    // A stream that is not used does not stay behind.
+    const isLeft = /of another issuer|without an audience/.test(what);
+    const last = made.heard.at(-1)!.request;
+    if (isLeft) expect(last).toBe('DELETE /streams?stream_id=stream-1');
   });
 
   it.each(['https://127.0.0.1', 'https://db.internal', 'http://transmitter.test', 'transmitter.test'])(

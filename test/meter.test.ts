@@ -8,6 +8,7 @@
  */
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { TOKENS_PER_EVENT } from '../src/store/operations/signal-lines';
 import { type Answer, type Ask, admin, host, type Idp, newIdp } from './support/client';
 import { coordinatorOf } from './support/coordinator';
 import { COLUMNS, type Cost, costOf, meteredIdp, parseBounds, tableOf } from './support/cost-meter';
@@ -28,7 +29,7 @@ import {
   type TestTransmitter,
   tell,
 } from './support/signals';
-import { newReceiver, type TestReceiver } from './support/ssf';
+import { newReceiver, PUSH, type TestReceiver } from './support/ssf';
 
 const BOUNDS = parseBounds(`
 operation                        | trips | statements | SQL bytes | rows read | rows written | object calls | KV reads | KV writes | after
@@ -59,6 +60,8 @@ session: discover                |     1 |          1 |       250 |         5 | 
 signal: Universal Logout         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
 signal: account-disabled         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
 signal out: poll of 20 tokens    |     4 |         18 |      6500 |       330 |            4 |            0 |        0 |         0 |     0
+signal out: a push               |     5 |         13 |      3900 |        60 |            2 |            0 |        0 |         0 |     0
+signal out: ten pushes           |    16 |         24 |      8000 |       240 |            4 |            0 |        0 |         0 |     0
 signal: forged                   |     1 |          2 |       200 |         5 |            0 |            0 |        0 |         0 |     2
 webhook: a delivery              |     4 |         11 |      4700 |        40 |            1 |            0 |        0 |         0 |     0
 webhook: ten deliveries          |    16 |         24 |     11000 |       230 |            4 |            0 |        0 |         0 |     0
@@ -76,6 +79,10 @@ let hooked: Idp;
 let receiver: Receiver;
 let security: TestReceiver;
 let polled: string;
+/** An org whose signals are pushed, and to where. */
+let pushing: Idp;
+const SOC = 'https://soc.example.com/metered';
+let pushes = 0;
 const measured = new Map<string, Cost>();
 
 beforeAll(async () => {
@@ -109,14 +116,25 @@ beforeAll(async () => {
   receiver = new Receiver('https://hooks.example.com/metered');
   const others = vi.mocked(globalThis.fetch).getMockImplementation()!;
   vi.mocked(globalThis.fetch).mockImplementation(async (input, init = {}) =>
-    String(input) === receiver.url ? receiver.receive(init) : others(input, init),
+    String(input) === receiver.url ? receiver.receive(init) : String(input) === SOC ? taken() : others(input, init),
   );
   const hook = { url: receiver.url, org: hooked.slug, types: ['user.*'] };
   receiver.secret = (await admin('POST', '/webhooks', { body: hook })).body.secret;
   for (let i = 0; i < 10; i++) await hooked.user(`user-${i}`);
   await vi.waitFor(() => expect(receiver.got).toHaveLength(10), { timeout: 20_000 });
   await everythingSent();
+  pushing = await newIdp('metered-push');
+  const soc = await newReceiver([pushing.slug]);
+  await soc.api('POST', '/streams', { body: { delivery: { method: PUSH, endpoint_url: SOC } } });
+  for (let i = 0; i < 10; i++) await pushing.user(`pushed-${i}@example.com`);
+  await vi.waitFor(() => expect(pushes).toBe(10), { timeout: 20_000 });
+  await everythingPushed();
 });
+
+function taken(): Response {
+  pushes++;
+  return new Response(null, { status: 202 });
+}
 
 afterAll(() => {
   vi.restoreAllMocks();
@@ -184,6 +202,8 @@ const OPERATIONS: Record<string, [status: number, run: (idp: Idp, metered: Ask) 
     200,
     (_, metered) => security.api('POST', `/poll/${polled}`, { ...metered, body: { returnImmediately: true } }),
   ],
+  'signal out: a push': [204, () => pushOut(1)],
+  'signal out: ten pushes': [204, () => pushOut(10)],
   'signal: forged': [
     401,
     async (_, metered) => postLogout(okta.endpoint, await logoutToken({ ...okta, pair: forger }), {}, metered),
@@ -204,6 +224,25 @@ async function deliver(count: number): Promise<Answer> {
   await coordinatorOf(hooked.orgId).deliverSoon();
   await everythingSent();
   expect(receiver.got).toHaveLength(count);
+  return { status: 204, text: '', body: undefined, headers: new Headers() };
+}
+
+const everythingPushed = () =>
+  vi.waitFor(
+    async () =>
+      expect(await rows('SELECT due_at FROM signal_lines WHERE org_id = ?', pushing.orgId)).toEqual([{ due_at: null }]),
+    { timeout: 20_000, interval: 10 },
+  );
+
+/** The latest events of the org, which make one token each, are pushed to its receiver, as after a commit. */
+async function pushOut(count: number): Promise<Answer> {
+  await env.DB.prepare('UPDATE signal_lines SET place = place - ?, due_at = 0 WHERE org_id = ?')
+    .bind(count * TOKENS_PER_EVENT, pushing.orgId)
+    .run();
+  pushes = 0;
+  await coordinatorOf(pushing.orgId).deliverSoon();
+  await everythingPushed();
+  expect(pushes).toBe(count);
   return { status: 204, text: '', body: undefined, headers: new Headers() };
 }
 

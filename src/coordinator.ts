@@ -43,7 +43,9 @@ import { webhookKind } from './webhooks/lines';
 import type { Sender } from './webhooks/send';
 
 /** KV takes one write per second and key; a second one sooner may be refused (Cloudflare, «KV limits»). */
-const KEY_INTERVAL = 1_000;
+export const KV_SECOND = 1_000;
+/** Milliseconds between two writes of one key. Only tests change it: the local KV takes writes at any time. */
+export const keyWrites = { interval: KV_SECOND };
 const RETRY_FIRST = 2_000;
 const RETRY_LONGEST = 60_000;
 /** Users who are read from the outbox at once. */
@@ -363,7 +365,7 @@ export class OrgCoordinator extends DurableObject<Env> {
 
   async #takeTurn(userId: string, turn: Turn): Promise<void> {
     await this.#running.get(userId)?.catch(() => undefined); // its own caller is told of its failure
-    const pause = (this.#writtenAt.get(userId) ?? Number.NEGATIVE_INFINITY) + KEY_INTERVAL - performance.now();
+    const pause = (this.#writtenAt.get(userId) ?? Number.NEGATIVE_INFINITY) + keyWrites.interval - performance.now();
     if (pause > 0 && !this.#isWritten(turn.wanted)) await new Promise((resolve) => setTimeout(resolve, pause));
     this.#running.set(userId, turn.done);
     this.#waiting.delete(userId);
@@ -420,7 +422,7 @@ export class OrgCoordinator extends DurableObject<Env> {
     const now = performance.now();
     this.#writtenAt.set(userId, now);
     if (this.#writtenAt.size > 1_000) {
-      for (const [id, at] of this.#writtenAt) if (at + KEY_INTERVAL < now) this.#writtenAt.delete(id);
+      for (const [id, at] of this.#writtenAt) if (at + keyWrites.interval < now) this.#writtenAt.delete(id);
     }
   }
 

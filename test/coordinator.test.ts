@@ -2,7 +2,7 @@
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { OrgCoordinator } from '../src/coordinator';
+import { keyWrites, type OrgCoordinator } from '../src/coordinator';
 import { TOKENS } from '../src/store/credentials/credentials';
 import { pendingPublications } from '../src/store/journal/outbox';
 import { type Idp, newIdp } from './support/client';
@@ -14,6 +14,7 @@ import {
   NotedKv,
   rebind,
   settled,
+  useWholeSecond,
   waiting,
   writtenFlag,
 } from './support/coordinator';
@@ -77,6 +78,7 @@ describe('publications of one user', () => {
   });
 
   it('that are asked for while one is written share the next, and it tells what is true by then', async () => {
+    useWholeSecond();
     const id = await someone();
     const late: Promise<boolean>[] = [];
     noted.onPut = async () => {
@@ -188,6 +190,7 @@ describe('when KV or D1 fails,', () => {
   });
 
   it('a failed write counts as one of the key’s second: the next one waits for it', async () => {
+    useWholeSecond();
     const id = await someone();
     const begun: number[] = [];
     const failing = {
@@ -237,7 +240,7 @@ describe('when KV or D1 fails,', () => {
     expect(await waiting(idp.orgId)).toBe(1);
     expect(await alarmIn()).toBeLessThanOrEqual(2_000);
     await rebind(idp.orgId, { REVOCATIONS: noted.binding });
-    await scheduler.wait(1_000); // as the alarm would have: KV takes no second write before
+    await scheduler.wait(keyWrites.interval); // as the alarm would have: KV takes no second write before
     await runDurableObjectAlarm(coordinatorOf(idp.orgId));
     expect(await flagOf(idp.orgId, id)).toMatchObject({ active: false });
     await settled(idp.orgId);
@@ -333,7 +336,7 @@ describe('draining', () => {
   it('takes a hundred users, the org itself first, and leaves the rest to the alarm, at once', async () => {
     await fillOutbox(150);
     await ask('').run();
-    await scheduler.wait(1_000); // the flag of the org was written when it was made
+    await scheduler.wait(keyWrites.interval); // the flag of the org was written when it was made
     expect(await noting((coordinator) => coordinator.drain())).toEqual([0]);
     expect(keys()[0]).toBe(`rev:v1:${idp.orgId}`);
     expect(await waiting(idp.orgId)).toBe(51);

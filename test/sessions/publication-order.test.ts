@@ -2,6 +2,7 @@
 import { abortAllDurableObjects, runDurableObjectAlarm } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { keyWrites } from '../../src/coordinator';
 import { sweep } from '../../src/cron/publications';
 import type { Env } from '../../src/env';
 import { WrittenStates } from '../../src/sessions/written-states';
@@ -55,7 +56,7 @@ async function switched(times: number, first = false): Promise<Message[]> {
 async function end(kv: KVNamespace = noted.binding): Promise<void> {
   await abortAllDurableObjects();
   await rebind(idp.orgId, { REVOCATIONS: kv });
-  await scheduler.wait(1_000); // KV takes no second write of a key before
+  await scheduler.wait(keyWrites.interval); // KV takes no second write of a key before
 }
 
 const permutations = <T>(list: readonly T[]): T[][] =>
@@ -126,7 +127,7 @@ describe('messages in another order', () => {
     await rebind(idp.orgId, { REVOCATIONS: { put } as unknown as KVNamespace });
     expect(await deliver(on!)).toBe(false);
     await rebind(idp.orgId, { REVOCATIONS: noted.binding });
-    await scheduler.wait(1_000);
+    await scheduler.wait(keyWrites.interval);
     expect(await deliver(off!)).toBe(true);
     expect(flags()).toEqual([true, true]);
     await settled(idp.orgId);
@@ -203,7 +204,7 @@ describe('when the object ends', () => {
     const batch = () => Promise.reject(new Error('D1_ERROR: Network connection lost.'));
     const DB = { prepare: (text: string) => env.DB.prepare(text), batch } as unknown as D1Database;
     await rebind(idp.orgId, { DB, REVOCATIONS: noted.binding });
-    await scheduler.wait(1_000);
+    await scheduler.wait(keyWrites.interval);
     const [on] = await switched(1, true);
     expect(await deliver(on!)).toBe(true);
     expect(flags()).toEqual([false, true]);

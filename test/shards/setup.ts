@@ -2,10 +2,12 @@
 import { applyD1Migrations, reset } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import '../support/source-maps';
+import { keyWrites } from '../../src/coordinator';
 import { arrivals } from '../../src/routes/access/arrivals';
 import { traffic } from '../../src/routes/access/outcome';
 import { refusalCounter } from '../../src/routes/access/refusal';
 import { homes } from '../../src/store/d1/homes';
+import { SHORT_SECOND } from '../support/platform';
 import { databases } from './databases';
 
 for (let attempt = 0; ; attempt++) {
@@ -19,5 +21,6 @@ for (let attempt = 0; ; attempt++) {
 for (const db of databases) await applyD1Migrations(db, env.TEST_MIGRATIONS);
 homes.clear();
 refusalCounter.interval = 0;
+keyWrites.interval = SHORT_SECOND;
 traffic.interval = Number.POSITIVE_INFINITY;
 arrivals.interval = Number.POSITIVE_INFINITY;

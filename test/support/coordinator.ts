@@ -1,7 +1,8 @@
 /** An org's coordinator with other bindings than its own, and what it leaves behind in D1 and KV. */
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { expect, vi } from 'vitest';
+import { expect, onTestFinished, vi } from 'vitest';
+import { KV_SECOND, keyWrites } from '../../src/coordinator';
 import type { Env } from '../../src/env';
 import type { Flag } from '../../src/sessions/flag';
 
@@ -12,6 +13,15 @@ export const rebind = (orgId: string, bindings: Partial<Env>): Promise<void> =>
   runInDurableObject(coordinatorOf(orgId), (instance) => {
     (instance as unknown as { env: Env }).env = { ...env, ...bindings };
   });
+
+/** For one test, which runs alone, a key is written as often as in production. In all others the second is shorter. */
+export function useWholeSecond(): void {
+  const { interval } = keyWrites;
+  keyWrites.interval = KV_SECOND;
+  onTestFinished(() => {
+    keyWrites.interval = interval;
+  });
+}
 
 /** Ends the object in memory, as soon as nothing of an earlier request is under way in it. */
 export const evict = (orgId: string, options?: Parameters<typeof evictDurableObject>[1]): Promise<void> =>

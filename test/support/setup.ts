@@ -2,16 +2,19 @@
 import { reset } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import './source-maps';
+import { keyWrites } from '../../src/coordinator';
 import { arrivals } from '../../src/routes/access/arrivals';
 import { traffic } from '../../src/routes/access/outcome';
 import { refusalCounter } from '../../src/routes/access/refusal';
-import { enforceLimits } from './platform';
+import { enforceLimits, SHORT_SECOND } from './platform';
 
 await emptyStorage();
 await migrate();
 enforceLimits();
 // Each request of a test is waited for with all that follows from it: not for its turn to write, too.
 refusalCounter.interval = 0;
+// KV's second between two writes of a key is this long here (platform.ts enforces it): most of the tests would wait for it.
+keyWrites.interval = SHORT_SECOND;
 // Requests of good credentials, and their refusals, are counted only where a test is about them: it would take a write for each.
 traffic.interval = Number.POSITIVE_INFINITY;
 arrivals.interval = Number.POSITIVE_INFINITY;

@@ -65,7 +65,7 @@ const provision = (slug: string, baseUrl: string, token: string) =>
   });
 
 describe('Entra ID', { timeout: 60_000 }, () => {
-  it('finds its way by the metadata, has a token for its client secret, and provisions with it', async () => {
+  it.concurrent('finds its way by the metadata, has a token for its client secret, and provisions with it', async () => {
     const org = await server.newOrg('entra-secret');
     const { clientId, clientSecret, scimBaseUrl } = await newClient(org, { name: 'Entra ID' });
     const found = await fetch(`${server.url}/.well-known/oauth-authorization-server`);
@@ -81,7 +81,7 @@ describe('Entra ID', { timeout: 60_000 }, () => {
     await provision(org.slug, scimBaseUrl, token);
   });
 
-  it('has a token for its own assertion, without any secret, and provisions with it', async () => {
+  it.concurrent('has a token for its own assertion, without any secret, and provisions with it', async () => {
     const org = await server.newOrg('entra-federation');
     const client = await federated(org, `${host.url}/keys`);
     const first = await askByAssertion(client, await assertion());
@@ -112,7 +112,7 @@ describe('Entra ID', { timeout: 60_000 }, () => {
   });
 
   // Not one that redirects: the harness follows for the Worker, whatever it asks (test/credentials/assertion.test.ts).
-  it.each(['slow', 'stuck', 'page', 'endless', 'missing'])(
+  it.concurrent.each(['slow', 'stuck', 'page', 'endless', 'missing'])(
     'is asked to come back, within seconds and without a token, while the host of its keys is %s',
     async (how) => {
       const org = await server.newOrg(`entra-${how}`);

@@ -39,7 +39,7 @@ const lineOf = async (id: string) =>
   (await server.admin<{ delivery: Record<string, unknown> }>('GET', `/webhooks/${id}`)).delivery;
 const userNameIn = ({ body }: Taken) => JSON.parse(body).data.user.userName;
 
-it('our package and the reference library read the same message', async () => {
+it.concurrent('our package and the reference library read the same message', async () => {
   const org = await server.newOrg('agreed');
   const { secret, taken } = await add(org, '/good');
   await user(org, 'zoë@example.com');
@@ -50,7 +50,7 @@ it('our package and the reference library read the same message', async () => {
   expect(ours.data.user).toMatchObject({ userName: 'zoë@example.com' });
 });
 
-it('99 of 100 messages arrive within two seconds of their commit', async () => {
+it.concurrent('99 of 100 messages arrive within two seconds of their commit', async () => {
   const org = await server.newOrg('quick');
   const { taken } = await add(org, '/good');
   const answered: number[] = [];
@@ -67,7 +67,7 @@ it('99 of 100 messages arrive within two seconds of their commit', async () => {
   expect(delays[98]).toBeLessThan(2_000);
 });
 
-it('a redirect, an error, a closed connection and silence are failures, and only their own endpoint waits', async () => {
+it.concurrent('a redirect, an error, a closed connection and silence are failures, and only their own endpoint waits', async () => {
   const org = await server.newOrg('failing');
   const bad = await Promise.all(['/redirect', '/broken', '/nothing', '/silent'].map((path) => add(org, path)));
   const good = await add(org, '/good');
@@ -91,7 +91,7 @@ it('a redirect, an error, a closed connection and silence are failures, and only
   expect(new Set(bad[1]!.taken().map(({ headers }) => headers['webhook-id'])).size).toBe(1);
 });
 
-it('an answer after 9.9 seconds is an answer; a megabyte and a body without an end do no harm', async () => {
+it.concurrent('an answer after 9.9 seconds is an answer; a megabyte and a body without an end do no harm', async () => {
   const org = await server.newOrg('strange');
   const late = await add(org, '/late');
   const large = [await add(org, '/megabyte'), await add(org, '/endless')];

@@ -17,7 +17,7 @@ const bench = script('revocation');
 const trial = script('mirror-trial');
 const compare = script('bench');
 
-describe('bench:revocation', () => {
+describe.concurrent('bench:revocation', () => {
   it('finds everybody denied by the strict check, the stream and KV, and counts nobody twice', async () => {
     const { stdout } = await bench('--users', '5', '--parallel', '3', '--json');
     const found = JSON.parse(stdout);
@@ -42,7 +42,7 @@ describe('bench:revocation', () => {
   });
 });
 
-describe('bench', () => {
+describe.concurrent('bench', () => {
   it('measures our Worker beside the floor, and checks the answers of both', { timeout: 240_000 }, async () => {
     const args = ['--only', 'delete,group-change', '--users', '400', '--rounds', '1', '--no-peer', '--json'];
     const found = JSON.parse((await compare(...args)).stdout);
@@ -82,7 +82,7 @@ describe('bench', () => {
   });
 });
 
-describe('figures', () => {
+describe.concurrent('figures', () => {
   it('are nearest ranks, of numbers and not of words', () => {
     expect(figuresOf([10, 9, 100, 1])).toEqual({ n: 4, p50: 9, p99: 100, max: 100 });
     expect(figuresOf(Array.from({ length: 200 }, (_, i) => 200 - i))).toEqual({ n: 200, p50: 100, p99: 198, max: 200 });
@@ -102,7 +102,7 @@ describe('figures', () => {
   });
 });
 
-describe('trial:mirror', () => {
+describe.concurrent('trial:mirror', () => {
   it('fills and follows a copy through a cycle of Entra, with both sides killed, and every row is equal', async () => {
     const { stdout } = await trial('--users', '300', '--groups', '12', '--json');
     const found = JSON.parse(stdout);

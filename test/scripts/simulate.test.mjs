@@ -14,7 +14,7 @@ const run = (args, env = {}) =>
     );
   });
 
-it('without an address starts the service itself, and prints one JSON value', async () => {
+it.concurrent('without an address starts the service itself, and prints one JSON value', async () => {
   const { code, stdout, stderr } = await run(['--idp', 'keycloak', '--users', '3', '--groups', '1', '--json']);
   expect(code, stderr).toBe(0);
   const report = JSON.parse(stdout);
@@ -23,7 +23,7 @@ it('without an address starts the service itself, and prints one JSON value', as
   expect(stderr).toMatch(/^No --url: starting the service in memory, with an empty org.\nprobe /);
 });
 
-it('a server that is wrong ends it with exit code 1, and the request and the answer on standard error', async () => {
+it.concurrent('a server that is wrong ends it with exit code 1, and the request and the answer on standard error', async () => {
   const server = createServer((_request, response) =>
     response.writeHead(200, { 'Content-Type': 'text/html' }).end('<\u001b[2J>'),
   );
@@ -37,7 +37,7 @@ it('a server that is wrong ends it with exit code 1, and the request and the ans
   for (const unwanted of ['\u001b', 'the-token']) expect(stderr).not.toContain(unwanted);
 });
 
-it.each([
+it.concurrent.each([
   [['--idp', 'octa'], '--idp must be one of okta'],
   [['--idp', 'okta', '--user', '5'], "Unknown option '--user'"],
   [['--idp', 'okta', '--users', 'many'], '--users must be a whole number'],
@@ -51,7 +51,7 @@ it.each([
   expect(stderr.trim()).toMatch(/See: npm run simulate -- --help$/);
 });
 
-it('--help names every identity provider and every phase', async () => {
+it.concurrent('--help names every identity provider and every phase', async () => {
   const { code, stdout, stderr } = await run(['--help']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   for (const name of ['entra-flag', 'authentik', 'change-groups', 'remove']) expect(stdout).toContain(name);

@@ -81,6 +81,21 @@ describe('a path of the code', () => {
   });
 });
 
+describe('test/README.md', () => {
+  it('has one row for each promise, and names tests that exist', () => {
+    const rows = read('test/README.md')
+      .split('\n')
+      .filter((line) => line.startsWith('| '));
+    const promises = rows.map((row) => row.split('|')[1].trim());
+    expect(promises.filter((promise, i) => promises.indexOf(promise) !== i)).toEqual([]);
+    const named = rows.flatMap((row) => [...row.matchAll(/`([\w./-]+\.(?:test\.ts|test\.mjs|json))`/g)]);
+    // A name without a folder is in the folder that stands before it.
+    const tests = readdirSync(join(root, 'test'), { recursive: true }).map((path) => `/${path}`);
+    const isThere = (name) => tests.some((path) => path.endsWith(`/${name}`));
+    expect(named.map(([, name]) => name).filter((name) => !isThere(name))).toEqual([]);
+  });
+});
+
 describe('a sample', () => {
   const SAMPLE = /<!-- sample: (\S+) -->\n```ts\n([\s\S]*?)```/g;
   const samples = DOCS.flatMap((path) =>

@@ -1,5 +1,6 @@
 /** The tables as they are: for "nothing has changed", and for what no answer shows. */
 import { env } from 'cloudflare:workers';
+import { keyWrites } from '../../src/coordinator';
 
 export type Row = Record<string, unknown>;
 
@@ -55,7 +56,7 @@ async function published(): Promise<void> {
     if (now === 0 || newest === stuck) return;
     if (now !== left) [left, since] = [now, performance.now()];
     // While it gets less, it is being published.
-    else if (performance.now() - since > 1_500) {
+    else if (performance.now() - since > keyWrites.interval + 500) {
       stuck = newest;
       return;
     }

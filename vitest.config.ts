@@ -95,7 +95,7 @@ export default defineConfig(async () => ({
           // wrangler, which many of these files start the service with, is loaded once in a process, and not once in a file.
           isolate: false,
           // Tests that are concurrent mostly wait: for the second between two writes of a flag, and for hosts that are slow.
-          maxConcurrency: 20,
+          maxConcurrency: 12,
           testTimeout: 180_000,
           hookTimeout: 180_000,
         },

@@ -43,7 +43,7 @@ async function stageFor(slug: string) {
 }
 
 // At once: an org each, and much of a conversation is waiting for the second that lies between two writes of one flag.
-describe('conversations', { timeout: 60_000, concurrent: true }, () => {
+describe('conversations', { timeout: 180_000, concurrent: true }, () => {
   for (const { slug, conversation } of conversations) {
     it(conversation.promise, async () => {
       await play(conversation, await stageFor(slug));

@@ -64,7 +64,7 @@ const provision = (slug: string, baseUrl: string, token: string) =>
     checkSession: (userId, issuedAt) => server.checkSession(slug, userId, issuedAt),
   });
 
-describe('Entra ID', { timeout: 60_000 }, () => {
+describe('Entra ID', { timeout: 180_000 }, () => {
   it.concurrent('finds its way by the metadata, has a token for its client secret, and provisions with it', async () => {
     const org = await server.newOrg('entra-secret');
     const { clientId, clientSecret, scimBaseUrl } = await newClient(org, { name: 'Entra ID' });

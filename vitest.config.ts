@@ -62,8 +62,8 @@ const patience = { testTimeout: 90_000, hookTimeout: 90_000 };
 
 export default defineConfig(async () => ({
   test: {
-    // Each runs a Worker, with storage, of its own: two for the cores that a build has, and one for the time that they wait.
-    maxWorkers: 3,
+    // Each runs a Worker, with storage, of its own: two for the cores that a build has, and two for the time that they wait.
+    maxWorkers: 4,
     projects: [
       {
         plugins: [await worker()],

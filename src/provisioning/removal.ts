@@ -1,7 +1,7 @@
 /** The work on what was deleted at once: right after the answer, and by the cron until nothing is left. */
 import { ScimError } from '../scim/error';
 import { Unmet } from '../store/d1/batch';
-import { type Databases, eachDatabase } from '../store/d1/databases';
+import { bindingsOf, type Databases, eachDatabase } from '../store/d1/databases';
 import {
   CHUNK,
   clearSchema,
@@ -35,9 +35,13 @@ const isUsedUp = (budget: Budget) => budget.chunks <= 0 || Date.now() >= budget.
  * @throws AggregateError of what failed, after all the rest was done.
  */
 export async function removeWaiting(databases: Databases, chunks = MAX_CHUNKS): Promise<void> {
-  const budget = { chunks, end: Date.now() + MAX_TIME };
   const failed: unknown[] = [];
-  const work = async (db: D1Database) => failed.push(...(await removeWaitingIn(databases, db, budget)));
+  // Each database has its share: one with much to remove leaves the others theirs.
+  const share = 1 / bindingsOf(databases).length;
+  const work = async (db: D1Database) => {
+    const budget = { chunks: Math.ceil(chunks * share), end: Date.now() + MAX_TIME * share };
+    failed.push(...(await removeWaitingIn(databases, db, budget)));
+  };
   await eachDatabase(databases, work).catch((error: unknown) => failed.push(error));
   if (failed.length > 0) throw new AggregateError(failed, 'removals were left behind');
 }

@@ -1,7 +1,7 @@
 /** Streams that are polled, and how that goes. The org's coordinator alone polls. */
 import { sql } from 'drizzle-orm';
 import { runBatch } from '../d1/batch';
-import { allDatabases, type Databases, databaseOf } from '../d1/databases';
+import { askEach, type Databases, databaseOf } from '../d1/databases';
 import { type Polling, type SignalSource, sourceOf } from './signal-sources';
 
 export type PolledSource = SignalSource & { readonly poll: Polling };
@@ -17,15 +17,13 @@ export async function readPolledSources(databases: Databases, orgId: string): Pr
 
 /** Orgs whose coordinator is to be reminded, the longest wait first. */
 export async function orgsWithDuePolls(databases: Databases, now: number, limit: number): Promise<string[]> {
-  const orgs: string[] = [];
-  for (const db of allDatabases(databases)) {
-    const [rows] = await runBatch(db, [
+  const found = await askEach(databases, (db) =>
+    runBatch(db, [
       sql`SELECT DISTINCT org_id FROM (SELECT org_id FROM signal_sources
         WHERE poll_due_at IS NOT NULL AND poll_due_at <= ${now} ORDER BY poll_due_at LIMIT ${limit})`,
-    ]);
-    orgs.push(...rows!.map((row) => row['org_id'] as string));
-  }
-  return orgs;
+    ]),
+  );
+  return found.flatMap(([rows]) => rows!.map((row) => row['org_id'] as string));
 }
 
 /** It was asked for under these credentials: the operator has neither paused it nor entered others. */

@@ -66,30 +66,43 @@ export abstract class BufferedCounter<T> {
       const waiting = [...this.#waiting.values()];
       this.#waiting.clear();
       this.#ofOrg.clear();
-      const left = new Set(waiting);
+      const { left, failed } = await this.#writeAll(databases, waiting);
+      if (left.length === 0) return;
+      for (const one of left) this.#put(one);
+      if (attempt === ATTEMPTS) throw failed[0];
+      if (this.#isRelied) return;
+    }
+  }
+
+  /** A database that fails holds up no count of another. @returns what is not written, and why. */
+  async #writeAll(databases: Databases, waiting: readonly T[]): Promise<{ left: T[]; failed: unknown[] }> {
+    const left: T[] = [];
+    const failed: unknown[] = [];
+    const byDatabase = new Map<D1Database, T[]>();
+    for (const one of waiting) {
       try {
-        const byDatabase = new Map<D1Database, T[]>();
-        for (const one of waiting) {
-          const db = await located(databases, this.orgOf(one));
-          const ones = byDatabase.get(db);
-          if (ones) ones.push(one);
-          else byDatabase.set(db, [one]);
-        }
-        let isMoving = false;
-        for (const [db, all] of byDatabase) {
-          const ones = isSpread(databases) ? await this.#settled(db, all) : all;
-          await this.write(db, ones);
-          for (const one of ones) left.delete(one);
-          isMoving ||= ones.length < all.length;
-        }
-        if (isMoving) throw new Moving('orgs are being moved: their counts wait');
-        return;
+        const db = await located(databases, this.orgOf(one));
+        const ones = byDatabase.get(db);
+        if (ones) ones.push(one);
+        else byDatabase.set(db, [one]);
       } catch (error) {
-        for (const one of left) this.#put(one);
-        if (attempt === ATTEMPTS) throw error;
-        if (this.#isRelied) return;
+        left.push(one);
+        failed.push(error);
       }
     }
+    for (const [db, all] of byDatabase) {
+      const waits = new Set(all);
+      try {
+        const ones = isSpread(databases) ? await this.#settled(db, all) : all;
+        await this.write(db, ones);
+        for (const one of ones) waits.delete(one);
+        if (waits.size > 0) failed.push(new Moving('orgs are being moved: their counts wait'));
+      } catch (error) {
+        failed.push(error);
+      }
+      left.push(...waits);
+    }
+    return { left, failed };
   }
 
   /** Without those of orgs that are being moved, or were since this isolate last asked where they are. */

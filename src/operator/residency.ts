@@ -1,5 +1,9 @@
 /** In which region a database is, and which orgs may be there. */
 import { type Env, settings } from '../env';
+import { bindingsOf, isSpread, mainDatabase } from '../store/d1/databases';
+import { homeOf } from '../store/operations/moves';
+import type { Tenant } from '../store/org/tenant';
+import type { Advice } from './advice';
 
 /** The label of the region that a database is in; undefined: it is not told. */
 export function regionOfDatabase(env: Env, database: string): string | undefined {
@@ -23,3 +27,20 @@ export const suits = (env: Env, residency: string | undefined) => (database: str
   const { databaseRegions, region } = settings(env);
   return databaseRegions.size === 0 || regionOfDatabase(env, database) === (residency ?? region?.label);
 };
+
+/** The bound databases that an org of this residency may be in. */
+export const databasesFor = (env: Env, residency: string): string[] =>
+  bindingsOf(env).filter((database) => mayBeIn(env, database, residency));
+
+/** What to do about an org whose database is in another region than its residency. One round trip to `DB`, if regions are told. */
+export async function adviseResidency(env: Env, { id, slug, settings: own }: Tenant): Promise<Advice[]> {
+  const { databaseRegions, region } = settings(env);
+  if (databaseRegions.size === 0 || !isSpread(env)) return [];
+  const home = await homeOf(mainDatabase(env), id);
+  const residency = own.residency ?? region?.label;
+  if (residency === undefined || mayBeIn(env, home, residency)) return [];
+  const [to = 'DB_1'] = databasesFor(env, residency);
+  const there = regionOfDatabase(env, home) ?? 'no region that DATABASE_RESIDENCY names';
+  const says = `The org's residency is ${residency}, and its database ${home} is in ${there}.`;
+  return [{ says, command: `org move ${slug} --to ${to}` }];
+}

@@ -5,6 +5,7 @@ import { admin, ask, BASE } from '../support/client';
 import { newIdpIn, whereIs } from './databases';
 
 const elsewhere = { DATABASE_RESIDENCY: '{"DB":"us","DB_1":"us","DB_3":"eu"}' };
+const ALL_NAMED = '{"DB":"us","DB_1":"us","DB_2":"us","DB_3":"eu"}';
 const inEu = { REGION: 'eu', DATABASE_RESIDENCY: '{"DB":"us","DB_1":"us","DB_3":"us"}' };
 
 describe('a new org', () => {
@@ -47,6 +48,28 @@ describe('a move', () => {
     await admin('PATCH', `/orgs/${slug}`, { body: { settings: { residency } } });
     const answer = await admin('POST', `/orgs/${slug}/move`, { body: { to, dryRun: true }, env: elsewhere });
     expect([answer.status, answer.body.detail ?? '']).toEqual([status, expect.any(String)]);
+  });
+});
+
+describe('the residency of an org', () => {
+  it('that no database is in is refused', async () => {
+    await newIdpIn('DB', 'to-asia');
+    const body = { settings: { residency: 'asia' } };
+    const answer = await admin('PATCH', '/orgs/to-asia', { body, env: { DATABASE_RESIDENCY: ALL_NAMED } });
+    expect([answer.status, answer.body.detail]).toEqual([
+      400,
+      expect.stringContaining('no database is in this region'),
+    ]);
+  });
+
+  it('that its database is not in is told by org health, with the move that helps', async () => {
+    await newIdpIn('DB_1', 'misplaced');
+    await admin('PATCH', '/orgs/misplaced', { body: { settings: { residency: 'eu' } }, env: elsewhere });
+    const { body } = await admin('GET', '/orgs/misplaced/health', { env: elsewhere });
+    expect(body.advice[0]).toEqual({
+      says: "The org's residency is eu, and its database DB_1 is in us.",
+      command: 'org move misplaced --to DB_3',
+    });
   });
 });
 

@@ -2,6 +2,7 @@
 import { Hono } from 'hono';
 import { DAY } from '../../duration';
 import { advise, silence } from '../../operator/advice';
+import { adviseResidency } from '../../operator/residency';
 import { DAYS, type Requests, readHealth } from '../../store/operations/health';
 import type { App } from '../context';
 import { iso } from '../instants';
@@ -109,6 +110,6 @@ health.get('/', async (c) => {
       refused: stream.refused,
       lastRefusal: stream.lastRefusal ?? null,
     })),
-    advice: advise(tenant, found, now),
+    advice: [...(await adviseResidency(c.env, tenant)), ...advise(tenant, found, now)],
   });
 });

@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { newOrgId } from '../../credentials/secret';
 import { settings as settingsOf } from '../../env';
 import type { Actor } from '../../events';
-import { mayBeIn, suits } from '../../operator/residency';
+import { databasesFor, mayBeIn, suits } from '../../operator/residency';
 import { detailsOf } from '../../provisioning/lifecycle';
 import { removeWaiting } from '../../provisioning/removal';
 import { invalidValue, ScimError } from '../../scim/error';
@@ -76,6 +76,8 @@ orgs.patch('/:slug', body(z.strictObject({ settings: z.record(z.string(), z.stri
   const change = settingsAsked(c.req.valid('json').settings);
   const { name, ...settings } = change;
   expectServed(c, settings.residency);
+  if (settings.residency && databasesFor(c.env, settings.residency).length === 0)
+    throw invalidValue('residency: no database is in this region. Bind one, and name it in DATABASE_RESIDENCY');
   const tenant = await store.verify();
   const was = { name: tenant.name, ...tenant.settings } as unknown as JsonObject;
   const is = Object.fromEntries(

@@ -16,6 +16,7 @@ import { rows } from './support/database';
 import { fillDirectory, idOf } from './support/directory';
 import { fillGroup } from './support/fill';
 import { newPair, type Pair } from './support/oauth';
+import { observers } from './support/platform';
 import { Receiver } from './support/receiver';
 import {
   issSub,
@@ -84,6 +85,14 @@ let pushing: Idp;
 const SOC = 'https://soc.example.com/metered';
 let pushes = 0;
 const measured = new Map<string, Cost>();
+/** All statements, for test/store/previous-worker.test.ts. */
+const sent = new Set<string>();
+const recorder = {
+  queried: (statements: readonly string[]) => statements.forEach((text) => void sent.add(text)),
+  keptInKv: () => undefined,
+  objectCalled: () => undefined,
+};
+if (env.METER === 'sql') observers.add(recorder);
 
 beforeAll(async () => {
   idp = await newIdp('metered');
@@ -139,6 +148,7 @@ function taken(): Response {
 afterAll(() => {
   vi.restoreAllMocks();
   if (env.METER === '1') console.log(tableOf(measured));
+  if (env.METER === 'sql') for (const text of [...sent].sort()) console.log(`SQL ${text}`);
 });
 
 const user = (n: number) => `/Users/${idOf(n)}`;

@@ -1,7 +1,7 @@
 /** The work on what was deleted at once: right after the answer, and by the cron until nothing is left. */
 import { ScimError } from '../scim/error';
 import { Unmet } from '../store/d1/batch';
-import { bindingsOf, type Databases, eachDatabase } from '../store/d1/databases';
+import { allDatabases, type Databases } from '../store/d1/databases';
 import {
   CHUNK,
   clearSchema,
@@ -20,6 +20,8 @@ import { openStore } from '../store/org/open';
  */
 const MAX_CHUNKS = 100;
 const MAX_TIME = 20_000;
+/** Of one database: enough to look into each table of an org, and some more. */
+const LEAST_CHUNKS = ROWS_OF_ORG.length + 10;
 
 /** What a run may still use. */
 interface Budget {
@@ -36,13 +38,22 @@ const isUsedUp = (budget: Budget) => budget.chunks <= 0 || Date.now() >= budget.
  */
 export async function removeWaiting(databases: Databases, chunks = MAX_CHUNKS): Promise<void> {
   const failed: unknown[] = [];
-  // Each database has its share: one with much to remove leaves the others theirs.
-  const share = 1 / bindingsOf(databases).length;
-  const work = async (db: D1Database) => {
-    const budget = { chunks: Math.ceil(chunks * share), end: Date.now() + MAX_TIME * share };
-    failed.push(...(await removeWaitingIn(databases, db, budget)));
-  };
-  await eachDatabase(databases, work).catch((error: unknown) => failed.push(error));
+  const all = allDatabases(databases);
+  const end = Date.now() + MAX_TIME;
+  // One with much to remove leaves something to the others, and each minute another one begins.
+  const most = all.length === 1 ? chunks : Math.max(Math.ceil(chunks / all.length), LEAST_CHUNKS);
+  const first = Math.floor(Date.now() / 60_000) % all.length;
+  let left = chunks;
+  for (const db of [...all.slice(first), ...all.slice(0, first)]) {
+    const share = Math.min(left, most);
+    const budget = { chunks: share, end };
+    try {
+      failed.push(...(await removeWaitingIn(databases, db, budget)));
+    } catch (error) {
+      failed.push(error);
+    }
+    left -= share - budget.chunks;
+  }
   if (failed.length > 0) throw new AggregateError(failed, 'removals were left behind');
 }
 

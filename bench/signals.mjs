@@ -1,8 +1,9 @@
 /**
  * `npm run bench:signals`: many signals at once for one org, by push and by poll, through restarts on both sides. How long
  * from a signal to a refused session, what another org notices, and whether each signal acted exactly once.
- * On the real Worker, with a transmitter on loopback and a state folder that is thrown away.
- * `--signals 10000` of each kind, `--users 100`, `--parallel 32` pushes at a time, `--json`.
+ * On the real Worker, with a transmitter on loopback and a state folder that is thrown away. Beside it a Worker that uses as
+ * much CPU as the pushes did, and no storage: what another org notices of that is the machine's, and the rest is ours.
+ * `--signals 10000` of each kind, `--users 100`, `--parallel 32` pushes at a time, `--push` without the polls, `--json`.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -11,23 +12,29 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { okta } from '../scripts/demo/idp.mjs';
 import { freePort, startService } from '../scripts/start/service.mjs';
 import { httpSource, sessionChecker } from '../src/sessions/client/index.ts';
 import { each, figuresOf } from './figures.mjs';
+import { cpuOf } from './processes.mjs';
 
 process.env.ALLOW_LOOPBACK_JWKS = 'true';
-/** Signals whose time until a refused session is taken, and deactivations beside the load. */
+/** Signals whose time until a refused session is taken, and deactivations in quiet. */
 const TIMED = 100;
+/** Deactivations beside each load, at most, and milliseconds from one to the next. */
+const BESIDE = 400;
+const APART = 50;
 const PATIENCE = 600_000;
 const EVENT = 'https://schemas.openid.net/secevent/risc/event-type/account-purged';
 
-const { signals, users, parallel, json } = options();
+const { signals, users, parallel, json, push: isPushOnly } = options();
 const stateDir = mkdtempSync(join(tmpdir(), 'scim-worker-bench-'));
 const secrets = { ADMIN_TOKEN: randomBytes(24).toString('hex'), HOST_TOKEN: randomBytes(24).toString('hex') };
 const port = await freePort();
+const burnerPort = await freePort();
 let service = await start();
 const transmitter = await newTransmitter();
 try {
@@ -40,7 +47,9 @@ try {
 }
 
 async function start() {
-  const started = startService({ port, stateDir, secrets, onLog: (text) => process.stderr.write(text) });
+  const burner = { configPath: fileURLToPath(new URL('./burner/wrangler.toml', import.meta.url)), port: burnerPort };
+  const onLog = (text) => process.stderr.write(text);
+  const started = startService({ port, stateDir, secrets, onLog, beside: [burner] });
   await started.ready;
   return started;
 }
@@ -49,7 +58,7 @@ async function measure() {
   const [pushed, polled, beside] = [
     await newOrg('pushed', users),
     await newOrg('polled', users),
-    await newOrg('beside', 2 * TIMED),
+    await newOrg('beside', TIMED + 2 * BESIDE),
   ];
   const push = await addStream('pushed', 'push');
   const quiet = await deactivations(beside, beside.ids.slice(0, TIMED));
@@ -76,12 +85,33 @@ async function measure() {
   }).finally(() => {
     isOver = true;
   });
-  const loaded = await deactivations(beside, beside.ids.slice(TIMED), () => isOver);
+  const cpuBefore = cpuOf(service.group());
+  const loaded = await deactivations(beside, beside.ids.slice(TIMED, TIMED + BESIDE), () => isOver);
   await load;
   const pushSeconds = (performance.now() - began) / 1_000;
+  const cpuPerPush = (cpuOf(service.group()) - cpuBefore) / signals;
   const acted = (await signedOut('pushed')) - before;
-
   note(`pushed in ${pushSeconds} s`);
+  await sleep(2_000);
+  const burning = await besideBurner(beside, beside.ids.slice(TIMED + BESIDE), {
+    milliseconds: cpuPerPush,
+    perSecond: signals / pushSeconds,
+  });
+  const found = {
+    unit: 'ms',
+    pushToAnswer: figuresOf(timed.map(([answered]) => answered)),
+    pushToRefusedSession: figuresOf(timed.map(([, refused]) => refused)),
+    push: {
+      signals,
+      seconds: Math.round(pushSeconds),
+      perSecond: Math.round(signals / pushSeconds),
+      cpu: Number(cpuPerPush.toFixed(2)),
+      repeatedAfter429: repeated,
+      acted,
+    },
+    deactivationInAnotherOrg: { quiet, besidePushes: loaded, besideTheSameCpu: burning },
+  };
+  if (isPushOnly) return found;
   const poll = await addStream('polled', 'poll');
   for (let n = 0; n < signals; n++) {
     const jti = randomUUID();
@@ -114,17 +144,7 @@ async function measure() {
     return performance.now() - sent;
   });
   return {
-    unit: 'ms',
-    pushToAnswer: figuresOf(timed.map(([answered]) => answered)),
-    pushToRefusedSession: figuresOf(timed.map(([, refused]) => refused)),
-    push: {
-      signals,
-      seconds: Math.round(pushSeconds),
-      perSecond: Math.round(signals / pushSeconds),
-      repeatedAfter429: repeated,
-      acted,
-    },
-    deactivationInAnotherOrg: { quiet, beside: loaded },
+    ...found,
     poll: {
       signals,
       seconds: Math.round(pollSeconds),
@@ -160,8 +180,37 @@ async function deactivations(org, ids, isOver = () => false) {
     const { status } = await org.idp.setActive(id, false);
     if (status !== 200) throw new Error(`a deactivation answered ${status}`);
     took.push(performance.now() - began);
+    await sleep(APART);
   }
   return figuresOf(took);
+}
+
+/** Deactivations while the other Worker uses as much CPU, in as many requests a second, with as many at a time. */
+async function besideBurner(org, ids, { milliseconds, perSecond }) {
+  const burn = async (rounds) => {
+    const answer = await fetch(`http://127.0.0.1:${burnerPort}/?rounds=${Math.round(rounds)}`);
+    await answer.text();
+  };
+  const [tries, rounds] = [20, 2_000_000];
+  await burn(rounds);
+  const before = cpuOf(service.group());
+  for (let n = 0; n < tries; n++) await burn(rounds);
+  const perMillisecond = (tries * rounds) / (cpuOf(service.group()) - before);
+  let isOver = false;
+  const until = performance.now() + 30_000;
+  const load = each([...Array(parallel).keys()], parallel, async (n) => {
+    const apart = (1_000 * parallel) / perSecond;
+    await sleep((n * apart) / parallel);
+    for (let next = performance.now(); !isOver && performance.now() < until; ) {
+      await burn(milliseconds * perMillisecond);
+      next += apart;
+      await sleep(Math.max(0, next - performance.now()));
+    }
+  });
+  const took = await deactivations(org, ids, () => performance.now() > until);
+  isOver = true;
+  await load;
+  return took;
 }
 
 async function newOrg(slug, people) {
@@ -303,11 +352,18 @@ function options() {
       users: { type: 'string', default: '100' },
       parallel: { type: 'string', default: '32' },
       json: { type: 'boolean', default: false },
+      push: { type: 'boolean', default: false },
     },
   });
   const count = (name) => {
     if (!/^[1-9]\d{0,5}$/.test(values[name])) throw new Error(`--${name}: a number from 1 to 999999 was expected`);
     return Number(values[name]);
   };
-  return { signals: count('signals'), users: count('users'), parallel: count('parallel'), json: values.json };
+  return {
+    signals: count('signals'),
+    users: count('users'),
+    parallel: count('parallel'),
+    json: values.json,
+    push: values.push,
+  };
 }

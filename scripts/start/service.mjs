@@ -133,7 +133,11 @@ export function startService({
     await stop(1);
     throw error;
   });
-  return { url, stateDir, adminToken, ready, ended, stop, runCron };
+  return {
+    ...{ url, stateDir, adminToken, ready, ended, stop, runCron },
+    /** The process group of the runtime. */
+    group: () => running?.child.pid,
+  };
 }
 
 /** The next message that is not about a stage. */

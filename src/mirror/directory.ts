@@ -1,6 +1,8 @@
 /** Where a mirror reads: the directory of one org, by a service binding or over HTTP. */
 import { bearer, type HttpAnswer, type HttpSourceOptions, serviceUrl } from '../sessions/client/http-source.ts';
+import { expectOptions, type OptionNames } from '../sessions/client/options.ts';
 import { openRevocationStream, type StreamOptions } from '../sessions/client/stream.ts';
+import { STREAM_OPTIONS } from '../sessions/client/stream-options.ts';
 
 /** A user as the directory resolves them; the sessions API documents the members. */
 export interface MirroredUser {
@@ -108,20 +110,21 @@ export interface HttpDirectoryOptions extends HttpSourceOptions {
   readonly stream?: Partial<StreamOptions>;
 }
 
+const OPTIONS: OptionNames<HttpDirectoryOptions> = {
+  ...{ url: true, token: true, org: true, timeout: true, stream: true, fetch: true },
+};
+
 /**
  * Over HTTP.
  *
- * @param options `timeout`: milliseconds until a page is given up; 30,000 unless told.
- * @throws TypeError when `url` is no http(s) address or the token is missing.
+ * @param options `timeout`: milliseconds until a page is given up; 30,000 unless told. The token is of `hosts add` with the scope
+ * `lists` (and `check` for `stream`), or HOST_TOKEN.
+ * @throws TypeError when `url` is no http(s) address, the token is missing, or there is no such option.
  */
-export function httpDirectory({
-  url,
-  token,
-  org,
-  timeout = 30_000,
-  stream,
-  ...more
-}: HttpDirectoryOptions): DirectorySource {
+export function httpDirectory(options: HttpDirectoryOptions): DirectorySource {
+  expectOptions('httpDirectory', options, OPTIONS);
+  if (options.stream) expectOptions('httpDirectory: stream', options.stream, STREAM_OPTIONS);
+  const { url, token, org, timeout = 30_000, stream, ...more } = options;
   const headers = bearer(token);
   serviceUrl(url, '');
   const send = more.fetch ?? ((to: string, init) => fetch(to, init) as Promise<HttpAnswer>);

@@ -1,4 +1,8 @@
 /** Keeps an application's database equal to the directory of one org. */
+
+import { clockOf } from '../sessions/client/clock.ts';
+import { expectOptions, type OptionNames } from '../sessions/client/options.ts';
+import { messageOf, warner } from '../sessions/client/warner.ts';
 import type { Changes, DirectorySource, MirroredGroup, MirroredUser, Removed } from './directory.ts';
 import { Refused } from './directory.ts';
 import { type Difference, differences } from './reconcile.ts';
@@ -7,7 +11,10 @@ import { type MirrorStore, parseState, type State, stateText } from './store.ts'
 export interface MirrorOptions {
   readonly source: DirectorySource;
   readonly store: MirrorStore;
-  /** Told of each failure, for the application's log: the source, the store, or a second mirror. What it throws is dropped. */
+  /**
+   * Told of each failure, for the application's log: the source, the store, or a second mirror. What it throws is dropped. Without
+   * it, console.error says the failure, at most once a minute.
+   */
   readonly onError?: (error: unknown) => void;
   /** Ends the mirror after the page that it is at. */
   readonly signal?: AbortSignal;
@@ -50,6 +57,7 @@ function newReady() {
  * tried again. Run one for each org and database.
  */
 export function mirror(options: FollowOptions): Mirror {
+  expectOptions('mirror', options, OPTIONS);
   const { source, signal, interval = 10_000, backoff = { base: 1_000, max: 60_000 } } = options;
   const tell = teller(options);
   const follower = new Follower(options, tell);
@@ -106,22 +114,33 @@ export function mirror(options: FollowOptions): Mirror {
  * @throws whatever source and store throw; to call it again goes on after what was saved.
  */
 export async function catchUp(options: MirrorOptions): Promise<void> {
+  expectOptions('catchUp', options, OPTIONS);
   await new Follower(options, teller(options)).catchUp(options.signal);
 }
 
 /** The same comparison for an application that uses `catchUp`; no mirror may run on the database meanwhile. */
-export const reconcile = (options: MirrorOptions & { readonly repair?: boolean }): Promise<Difference[]> =>
-  new Follower(options, teller(options)).reconcile(options.repair === true);
+export async function reconcile(options: MirrorOptions & { readonly repair?: boolean }): Promise<Difference[]> {
+  const { repair, ...more } = options;
+  expectOptions('reconcile', more, OPTIONS);
+  return new Follower(more, teller(more)).reconcile(repair === true);
+}
 
-const teller =
-  ({ onError }: MirrorOptions) =>
-  (error: unknown) => {
+/** `catchUp` and `reconcile` take those of `mirror`, too, so that an application may keep one object of options. */
+const OPTIONS: OptionNames<FollowOptions> = {
+  ...{ source: true, store: true, onError: true, signal: true, interval: true, backoff: true },
+};
+
+function teller({ onError }: MirrorOptions): (error: unknown) => void {
+  const warn = warner('scim-worker/mirror', clockOf({}));
+  return (error) => {
     try {
-      onError?.(error);
+      if (onError) onError(error);
+      else warn(messageOf(error), '');
     } catch {
       // A failing log must not end the mirror.
     }
   };
+}
 
 const isRemoved = (entry: object): entry is Removed => 'removed' in entry;
 

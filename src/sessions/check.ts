@@ -4,6 +4,7 @@
  */
 
 import { instant } from './client/instant.ts';
+import { expectOptions, type OptionNames } from './client/options.ts';
 import { flagKey, parseFlag } from './flag.ts';
 
 export { instant } from './client/instant.ts';
@@ -69,6 +70,8 @@ export interface CheckOptions {
 
 export type OnMissingOrgFlag = 'deny' | 'allow';
 
+const OPTIONS: OptionNames<CheckOptions> = { onMissingOrgFlag: true };
+
 /**
  * Fast, and nothing else: one bulk KV read of the user's and the org's flag. The service keeps a flag for each org, so a
  * session of an org without one is refused. A user's flag may be missing: then nothing was ever revoked, or it was longer ago
@@ -81,11 +84,9 @@ export type OnMissingOrgFlag = 'deny' | 'allow';
  * @throws Error when the session is not of that shape (an org's slug is not its id), and whatever KV throws, however long it takes: what then to do
  * is the host's decision (`sessionChecker` takes it as a setting).
  */
-export async function checkSession(
-  flags: FlagReader,
-  session: Session,
-  { onMissingOrgFlag = 'deny' }: CheckOptions = {},
-): Promise<Verdict> {
+export async function checkSession(flags: FlagReader, session: Session, options: CheckOptions = {}): Promise<Verdict> {
+  expectOptions('checkSession', options, OPTIONS);
+  const { onMissingOrgFlag = 'deny' } = options;
   const { org, user, issuedAt } = parseSession(session);
   expectOrgId(org);
   const heard = await readFlags(flags, org, user);
@@ -156,17 +157,22 @@ export function decideNow(states: readonly State[], issuedAt: number, now: numbe
  *
  * @throws Error that says which member is wrong. A session that cannot be read is never a good one.
  */
-export function parseSession({ org, user, issuedAt }: Session): Session & { readonly issuedAt: number } {
-  expectIds({ org, user });
-  return { org, user, issuedAt: instant(issuedAt) };
+export function parseSession(session: Session): Session & { readonly issuedAt: number } {
+  if (!isObject(session)) throw new TypeError('session: an object with org, user and issuedAt was expected');
+  return { ...expectIds(session), issuedAt: instant(session.issuedAt) };
 }
 
 /** @throws Error that says which of them is no id. */
-export function expectIds(ids: Pick<Session, 'org' | 'user'>): void {
-  for (const [name, id] of Object.entries(ids)) {
+export function expectIds(ids: Pick<Session, 'org' | 'user'>): Pick<Session, 'org' | 'user'> {
+  if (!isObject(ids)) throw new TypeError('an object with org and user was expected');
+  const { org, user } = ids;
+  for (const [name, id] of Object.entries({ org, user })) {
     if (typeof id !== 'string' || !/^[\w.-]{1,100}$/.test(id)) throw new Error(`${name}: an id was expected`);
   }
+  return { org, user };
 }
+
+const isObject = (value: unknown) => typeof value === 'object' && value !== null;
 
 /** As the service makes ids of orgs (credentials/secret.ts). A slug may look like one; then there is no flag of it. */
 const ORG_ID = /^[0-9A-Za-z]{12}$/;

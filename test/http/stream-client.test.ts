@@ -1,5 +1,5 @@
 // The client of the stream, in plain Node over real sockets, against a stand-in written from the contract.
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { StreamOptions } from '../../src/sessions/client/stream-options.ts';
 import { startHostDoor } from '../support/host-door.ts';
 import { moment, openStream, type Stage, scenarios, soon } from '../support/stream-scenarios.ts';
@@ -386,6 +386,24 @@ describe('with a service that does not keep to it', () => {
       await synced(slug);
     },
   );
+
+  it('a wrong token is no outage: allow lets nobody in, and console.error says it where there is no onStatus', async () => {
+    const org = begin();
+    const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    try {
+      const { stream } = open({ token: 'wrong', onUnavailable: 'allow', onStatus: undefined as never });
+      await soon(() => expect(log.mock.calls.flat().join()).toContain('HTTP 401'));
+      expect(log.mock.calls.flat().join()).not.toContain('wrong');
+      // By its slug, which is followed, and by its id, which is not known yet.
+      for (const name of [org.slug, org.id]) {
+        const verdict = await stream.check({ org: name, user: 'ada', issuedAt: Date.now() });
+        expect(verdict).toMatchObject({ valid: false, reason: 'unavailable' });
+      }
+      expect(log).toHaveBeenCalledTimes(1);
+    } finally {
+      log.mockRestore();
+    }
+  });
 
   it('nothing that handlers throw, or a class that is no WebSocket, comes out anywhere', async () => {
     const org = begin();

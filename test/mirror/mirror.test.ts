@@ -1,7 +1,15 @@
 /** An application's database is filled and followed, through every kind of failure, and ends equal to the directory. */
 import { env, exports } from 'cloudflare:workers';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { bindingDirectory, catchUp, type DirectorySource, httpDirectory, mirror, reconcile } from '../../src/mirror';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  bindingDirectory,
+  catchUp,
+  type DirectorySource,
+  httpDirectory,
+  mirror,
+  Refused,
+  reconcile,
+} from '../../src/mirror';
 import { admin, ask, BASE, type Idp, newIdp } from '../support/client';
 import { fillUsers, userId } from '../support/fill';
 import { Killed, MemoryStore } from '../support/memory-store';
@@ -44,6 +52,42 @@ async function expectEqual(it = store) {
   expect(it.userRows).toEqual(users);
   expect(it.groupRows).toEqual(groups);
 }
+
+describe('an option that there is not', () => {
+  it('is refused with a TypeError, by each of them', async () => {
+    const wrong = { source, store, onErorr: () => undefined };
+    expect(() => mirror(wrong)).toThrow('mirror: there is no option onErorr');
+    await expect(catchUp(wrong)).rejects.toThrow('catchUp: there is no option onErorr');
+    await expect(reconcile(wrong)).rejects.toThrow('reconcile: there is no option onErorr');
+    const http = { url: BASE, token: 'x', org: 'acme' };
+    expect(() => httpDirectory({ ...http, organisation: 'acme' } as never)).toThrow(
+      'httpDirectory: there is no option',
+    );
+    expect(() => httpDirectory({ ...http, stream: { onStat: () => undefined } } as never)).toThrow(
+      'httpDirectory: stream: there is no option onStat',
+    );
+  });
+});
+
+describe('without onError', () => {
+  it('a mirror writes to console.error that its token is refused, once a minute', async () => {
+    const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    try {
+      const refused = () => Promise.reject(new Refused('unauthorized', 'The host token is required as a bearer token'));
+      const it = mirror({
+        source: { users: refused, groups: refused, changes: refused },
+        ...{ store, backoff: { base: 1, max: 1 }, signal: ender.signal },
+      });
+      await until(() => log.mock.calls.length > 0);
+      await scheduler.wait(20);
+      expect(log.mock.calls).toEqual([['scim-worker/mirror: The host token is required as a bearer token']]);
+      ender.abort();
+      await it.done;
+    } finally {
+      log.mockRestore();
+    }
+  });
+});
 
 describe('a mirror', () => {
   it('fills an empty database, and follows what changes, poked or not', async () => {

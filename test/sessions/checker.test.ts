@@ -1,8 +1,9 @@
 /** The checker that hosts import, each mode against real local KV and against sources that fail in every way. */
 import { env } from 'cloudflare:workers';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   type CheckedVerdict,
+  checkSession,
   type FlagReader,
   flagKey,
   httpSource,
@@ -14,6 +15,10 @@ import {
   type StrictSource,
   sessionChecker,
 } from '../../src/sessions/client';
+import * as express from '../../src/sessions/client/express';
+import * as fastify from '../../src/sessions/client/fastify';
+import * as hono from '../../src/sessions/client/hono';
+import { openRevocationStream } from '../../src/sessions/client/stream';
 
 const NOW = Date.parse('2026-03-01T12:00:00.000Z');
 const ORG = 'checkedOrg12';
@@ -592,6 +597,108 @@ describe('a source that knows states', () => {
     expect(await check(sessionOf('in'))).toMatchObject({ valid: true, from: 'last-known', asOf: NOW - 50 });
     expect(await check(sessionOf('out'))).toMatchObject({ valid: false, from: 'last-known' });
     expect(errors).toHaveLength(2);
+  });
+});
+
+describe('a service that refuses the application', () => {
+  const refusing = (statuses: number[]) => {
+    const fetch = async () => Response.json({ valid: true, reason: 'good' }, { status: statuses.shift() ?? 200 });
+    return httpSource({ url: 'https://scim.example.com', token: 'wrong', fetch: fetch as never });
+  };
+  const denied = { valid: false, reason: 'unavailable', from: 'policy', asOf: null };
+
+  it.each([401, 403, 404])('with %d is no outage: allow lets nobody in, in any mode', async (status) => {
+    const user = newUser();
+    for (const mode of ['strict', 'auto'] as const) {
+      const { check, errors } = setUp({ mode, strict: refusing([status]), onUnavailable: 'allow' });
+      expect(await check(sessionOf(user), { isSensitive: true })).toEqual(denied);
+      expect(errors).toEqual([expect.stringContaining(`strict: the strict check was answered with HTTP ${status}: `)]);
+    }
+    const { check, kv } = setUp({ mode: 'auto', strict: refusing([status]), onUnavailable: 'allow' });
+    kv.answer = down;
+    expect(await check(sessionOf(user))).toEqual(denied);
+  });
+
+  it('stays refused while too many wrong tokens are answered with 429, until it is answered', async () => {
+    const { check } = setUp({ mode: 'strict', strict: refusing([429, 401, 429, 200, 429]), onUnavailable: 'allow' });
+    const answers = [];
+    for (let i = 0; i < 5; i++) answers.push(`${(await check(sessionOf(newUser()))).valid}`);
+    expect(answers).toEqual(['true', 'false', 'false', 'true', 'true']);
+  });
+
+  it('leaves in, with last-known, who was good a moment ago', async () => {
+    const { check, clock } = setUp({ mode: 'strict', strict: refusing([200, 401, 401]), onUnavailable: 'last-known' });
+    const session = sessionOf(newUser());
+    await check(session);
+    expect(await check(session)).toMatchObject({ valid: true, from: 'last-known' });
+    clock.now += 6 * MINUTE;
+    expect(await check(session)).toEqual({ ...denied });
+  });
+
+  it('is written to console.error without onError, once a minute for each source, and without the token', async () => {
+    const log = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    try {
+      const clock = { now: NOW };
+      const strict = refusing([401, 401, 401]);
+      const { check } = sessionChecker({ strict, mode: 'strict', onUnavailable: 'deny', now: () => clock.now });
+      await check(sessionOf('ada'));
+      await check(sessionOf('ada'));
+      expect(log.mock.calls).toEqual([
+        [
+          'scim-worker/sessions: strict: the strict check was answered with HTTP 401: the token is wrong, was removed or has expired',
+        ],
+      ]);
+      clock.now += MINUTE;
+      await check(sessionOf('ada'));
+      expect(log).toHaveBeenCalledTimes(2);
+    } finally {
+      log.mockRestore();
+    }
+  });
+});
+
+describe('an option that there is not', () => {
+  const flags = new Kv();
+  const options = { flags, mode: 'fast', onUnavailable: 'deny' } as const;
+
+  it('is refused with a TypeError that lists those that there are', async () => {
+    const session = sessionOf('ada');
+    const { check, mayAct } = sessionChecker(options);
+    expect(() => sessionChecker({ ...options, timout: 3 } as never)).toThrow(
+      /^sessionChecker: there is no option timout. Options are flags, strict, mode, /,
+    );
+    expect(() => sessionChecker({ ...options, lastKnown: { maxage: 3 } } as never)).toThrow(
+      'sessionChecker: lastKnown: there is no option maxage. Options are limit, maxAge',
+    );
+    expect(() => httpSource({ url: 'https://scim.example.com', token: 'x', timout: 3 } as never)).toThrow(
+      'httpSource: there is no option timout',
+    );
+    await expect(check(session, { isSensitve: true } as never)).rejects.toThrow('check: there is no option isSensitve');
+    await expect(mayAct(session, { moed: 'fast' } as never)).rejects.toThrow('mayAct: there is no option moed');
+    await expect(checkSession(flags, session, { onMissing: 'allow' } as never)).rejects.toThrow(
+      'checkSession: there is no option onMissing',
+    );
+    const stream = { url: 'https://scim.example.com', token: 'x', orgs: [], onUnavailable: 'deny', WebSocket };
+    expect(() => openRevocationStream({ ...stream, onRevoked: () => undefined } as never)).toThrow(
+      'openRevocationStream: there is no option onRevoked',
+    );
+    for (const guard of [hono.sessionGuard, express.sessionGuard, fastify.sessionGuard] as ((o: never) => unknown)[]) {
+      expect(() => guard({ checker: { check }, sessionOf: () => session, onDaed: () => undefined } as never)).toThrow(
+        'sessionGuard: there is no option onDaed',
+      );
+    }
+  });
+
+  it.each([undefined, null, 'fast'])('and so is %j in the place of all options', (nothing) => {
+    expect(() => sessionChecker(nothing as never)).toThrow('sessionChecker: an object of options was expected');
+  });
+
+  it.each([undefined, null, 'session'])('%j in the place of a session is a mistake of the host', async (nothing) => {
+    const { check, mayAct } = sessionChecker(options);
+    const expected = 'session: an object with org, user and issuedAt was expected';
+    await expect(check(nothing as never)).rejects.toThrow(new TypeError(expected));
+    await expect(checkSession(flags, nothing as never)).rejects.toThrow(new TypeError(expected));
+    await expect(mayAct(nothing as never)).rejects.toThrow(new TypeError('an object with org and user was expected'));
   });
 });
 

@@ -537,6 +537,16 @@ describe('before the upgrade', () => {
     expect([plain.status, plain.headers.get('Upgrade')]).toEqual([426, 'websocket']);
   });
 
+  it('without an upgrade the question has the same refusals: a client learns why its upgrade failed', async () => {
+    expect((await host('GET', '/stream?org=nowhere')).body.detail).toBe('Org not found');
+    expect((await host('GET', `/stream?org=${idp.slug}&after=4`)).status).toBe(400);
+    const { token } = (await admin('POST', '/hosts', { body: { name: idp.slug, scopes: ['lists'] } })).body;
+    const answer = await ask('GET', `${BASE}/sessions/v1/stream?org=${idp.slug}`, {
+      headers: { Authorization: `Bearer ${token}` },
+    });
+    expect(answer.status).toBe(403);
+  });
+
   it('a coordinator that cannot be reached is a 503 with Retry-After', async () => {
     const answer = await connect(idp.slug, { env: { ORG_COORDINATOR: unreachable } });
     expect([answer.status, answer.headers.get('Retry-After')]).toEqual([503, '2']);

@@ -67,7 +67,7 @@ export async function startHostDoor() {
     const { searchParams, pathname } = new URL(url, 'http://door');
     const error = (status: number, detail: string) => ({ status, json: { error: 'refused', detail } });
     if (headers['authorization'] !== `Bearer ${TOKEN}`) return error(401, 'the host token is required');
-    if (!/^\/sessions\/v1\/(stream|events)$/.test(pathname)) return error(404, 'Endpoint not found');
+    if (!/^\/sessions\/v1\/stream$/.test(pathname)) return error(404, 'Endpoint not found');
     const org = named(searchParams.get('org'));
     if (!org) return error(404, 'Org not found');
     const after = Number(searchParams.get('after') ?? org.seq);
@@ -97,7 +97,10 @@ export async function startHostDoor() {
 
   const server = await startWebSocketServer({
     onRequest: (request) =>
-      refusal(request) ?? (request.headers['upgrade'] ? undefined : { status: 200, json: { events: [] } }),
+      refusal(request) ??
+      (request.headers['upgrade']
+        ? undefined
+        : { status: 426, json: { error: 'upgrade_required', detail: 'no upgrade' } }),
     onSocket(socket, { url }) {
       const { searchParams } = new URL(url, 'http://door');
       const org = named(searchParams.get('org'))!;

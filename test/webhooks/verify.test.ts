@@ -88,6 +88,21 @@ describe('a message', () => {
       expect(await refused(withHeader('webhook-timestamp', time))).toBe('timestamp');
   });
 
+  it('is refused as a mistake of the application when an option is mistyped, missing or of another kind', async () => {
+    const good = await message();
+    for (const [options, told] of [
+      [{ ...good, bdy: 'x' }, 'verifyWebhook: there is no option bdy. Options are secret, headers, body, now'],
+      [undefined, 'verifyWebhook: an object of options was expected'],
+      [{ ...good, headers: undefined }, "headers: the request's headers were expected"],
+      [
+        { ...good, body: { type: 'user.created' } },
+        'body: the text or the bytes of the request were expected, not parsed',
+      ],
+    ]) {
+      await expect(verifyWebhook(options as never)).rejects.toThrow(new TypeError(told as string));
+    }
+  });
+
   it('is checked against no secret that is none', async () => {
     const good = await message();
     for (const bad of ['', 'whsec_', 'whsec_%%']) {

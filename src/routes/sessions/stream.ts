@@ -6,12 +6,17 @@ import type { App } from '../context';
 import type { Host } from './host';
 import { streamFrom } from './questions';
 
-/** @throws ScimError 426, 400, 404; 503 when the org has as many streams as it may have, or cannot be reached. */
+/**
+ * Without an upgrade it is refused for the same reasons, else with 426: a client whose upgrade was refused learns why, for a
+ * WebSocket does not say.
+ *
+ * @throws ScimError 400, 403, 404, 426; 503 when the org has as many streams as it may have, or cannot be reached.
+ */
 export async function stream(c: Context<App>, host: Host, asked: unknown): Promise<Response> {
+  const { orgId, after, current } = await streamFrom(host, asked);
   if (c.req.header('Upgrade')?.toLowerCase() !== 'websocket') {
     throw new ScimError(426, undefined, 'A WebSocket was expected (Upgrade: websocket)', { Upgrade: 'websocket' });
   }
-  const { orgId, after, current } = await streamFrom(host, asked);
   const beginning = { after: String(after), current: String(current), openedBy: c.var.openedBy ?? '' };
   const { webSocket } = await reached(
     coordinatorOf(c.env, orgId).fetch(`https://coordinator/?${new URLSearchParams(beginning)}`, {

@@ -13,7 +13,17 @@ import {
 } from '../check.ts';
 import { ageOf, type ClockOptions, clockOf, momentBefore, momentOf } from './clock.ts';
 import { LastKnown } from './memory.ts';
-import { inTime, kvSource, NotFollowed, parseStrict, type StateSource, type StrictSource } from './sources.ts';
+import { expectOptions, type OptionNames } from './options.ts';
+import {
+  inTime,
+  kvSource,
+  NotFollowed,
+  parseStrict,
+  SourceRefused,
+  type StateSource,
+  type StrictSource,
+} from './sources.ts';
+import { messageOf, warner } from './warner.ts';
 
 /**
  * How current a verdict is:
@@ -28,7 +38,8 @@ import { inTime, kvSource, NotFollowed, parseStrict, type StateSource, type Stri
 export type Mode = 'fast' | 'strict' | 'auto';
 
 /**
- * What holds when no source answers. Whoever was last heard to be out stays out under each of them.
+ * What holds when no source answers. Whoever was last heard to be out stays out under each of them. If the service refuses this
+ * application (a wrong token, see SourceRefused), that is no outage: `allow` holds as `deny`.
  *
  * - `deny`: nobody is let in.
  * - `allow`: everybody else is let in: availability before safety, for as long as the outage lasts.
@@ -38,7 +49,7 @@ export type OnUnavailable = 'deny' | 'allow' | 'last-known';
 
 export type CheckReason =
   | Reason
-  /** No source answered: `onUnavailable` decided. */
+  /** No source answered, and `onUnavailable` decided; or the service refuses this application (SourceRefused). */
   | 'unavailable'
   /** The session is older than `sessionMaxAge`: flags that ended it may be gone. */
   | 'expired';
@@ -51,7 +62,7 @@ export interface CheckedVerdict extends Verdict<CheckReason> {
 }
 
 export interface SessionCheckerOptions<R = unknown> extends ClockOptions {
-  /** For `fast` and `auto`: the KV namespace that the service publishes to, or `streamSource(stream)`. */
+  /** For `fast` and `auto`: the KV namespace that the service publishes to, or an open stream. */
   readonly flags?: FlagReader | StateSource;
   /** For `strict` and `auto`: the service binding to `Sessions`, or `httpSource`. */
   readonly strict?: StrictSource;
@@ -82,7 +93,11 @@ export interface SessionCheckerOptions<R = unknown> extends ClockOptions {
    * after it has to be made anew. Whatever it is, sessions from more than a minute ahead of it are refused as `future`.
    */
   readonly clockTolerance?: number;
-  /** Told of each question that was not answered, for the host's log. What it throws is not caught. */
+  /**
+   * Told of each question that was not answered, for the host's log. What it throws is not caught. A SourceRefused is a fault of
+   * the configuration, which stays until somebody repairs it. Without `onError`, console.error says it, at most once a minute
+   * for each source.
+   */
   readonly onError?: (error: unknown, from: 'kv' | 'stream' | 'strict') => void;
 }
 
@@ -113,6 +128,14 @@ export interface SessionChecker<R = unknown> {
   mayAct(whom: Pick<Session, 'org' | 'user'>, request?: CheckRequest<R>): Promise<CheckedVerdict>;
 }
 
+const OPTIONS: OptionNames<SessionCheckerOptions> = {
+  ...{ flags: true, strict: true, mode: true, isSensitive: true, onUnavailable: true, onMissingOrgFlag: true },
+  ...{ timeout: true, lastKnown: true, sessionMaxAge: true, clockTolerance: true, onError: true },
+  ...{ now: true, monotonic: true },
+};
+const LAST_KNOWN: OptionNames<NonNullable<SessionCheckerOptions['lastKnown']>> = { limit: true, maxAge: true };
+const REQUEST: OptionNames<CheckRequest> = { mode: true, request: true, isSensitive: true };
+
 /** Later than every sign-out: only whether somebody is active counts. */
 const NEVER_REVOKED = Number.POSITIVE_INFINITY;
 /** How far ahead of its own clock an application may have issued a session. Milliseconds. */
@@ -125,11 +148,15 @@ const ON_MISSING: readonly OnMissingOrgFlag[] = ['deny', 'allow'];
  * Make one and keep it: what it remembers is what `last-known` and the monotone answers rest on. In a Worker that is one
  * per isolate, made at the top of the module with `import { env } from 'cloudflare:workers'`.
  *
- * @throws TypeError when an option is missing or not of its kind.
+ * @throws TypeError when an option is missing or not of its kind, or there is no such option.
  */
 export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): SessionChecker<R> {
-  const { strict, isSensitive, onUnavailable, onMissingOrgFlag = 'deny', onError, lastKnown = {} } = options;
+  expectOptions('sessionChecker', options as SessionCheckerOptions, OPTIONS);
+  const { strict, isSensitive, onUnavailable, onMissingOrgFlag = 'deny', lastKnown = {} } = options;
+  expectOptions('sessionChecker: lastKnown', lastKnown, LAST_KNOWN);
   const clock = clockOf(options);
+  const warn = warner('scim-worker/sessions', clock);
+  const onError = options.onError ?? ((error, from) => warn(`${from}: ${messageOf(error)}`, from));
   const timeout = positive('timeout', options.timeout ?? 2_000);
   const maxAge = positive('lastKnown.maxAge', lastKnown.maxAge ?? 300_000);
   const sessionMaxAge = positive('sessionMaxAge', options.sessionMaxAge ?? 2_592_000_000);
@@ -150,16 +177,17 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
     if (mode !== 'fast' && !strict) throw new TypeError(`strict: mode ${mode} needs it`);
   }
 
-  /** undefined: no answer. `isFinal`: no other source could say better. */
+  /** `isFinal`: no other source could say better. */
   async function askFast({
     org,
     user,
     issuedAt,
-  }: SessionQuestion): Promise<(CheckedVerdict & { isFinal: boolean }) | undefined> {
+  }: SessionQuestion): Promise<(CheckedVerdict & { isFinal: boolean }) | NoAnswer> {
     const { from, read } = source!;
     try {
       const reading = read.call(source, org, user);
-      const { heard, asOf, age, isStale, isOrgUnknown } = 'then' in reading ? await inTime(reading, timeout) : reading;
+      const { heard, asOf, age, isStale, isOrgUnknown, refusal } =
+        'then' in reading ? await inTime(reading, timeout) : reading;
       if (heard === 'unreadable') return { valid: false, reason: 'unreadable', from, asOf, isFinal: false };
       if (isOrgUnknown) {
         // It is not remembered: a flag that is missing just now says nothing that could hold in an outage.
@@ -167,16 +195,17 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
         return { ...decideWithoutOrg(heard, issuedAt), from, asOf, isFinal };
       }
       const known = memory.hear(org, user, heard, momentBefore(clock, asOf, age ?? clock.now() - asOf));
+      if (isStale && refusal !== undefined) throw new SourceRefused('the stream', refusal);
       if (isStale) throw new Error('the stream has been out of touch for too long');
       const isFinal = known.some(({ validAfter }) => issuedAt <= validAfter);
       return { ...decide(known, issuedAt), from, asOf, isFinal };
     } catch (error) {
-      onError?.(error, from);
-      return error instanceof NotFollowed ? { ...refused('unavailable'), isFinal: false } : undefined;
+      onError(error, from);
+      return error instanceof NotFollowed ? { ...refused('unavailable'), isFinal: false } : noAnswer(error);
     }
   }
 
-  async function askStrict(asked: SessionQuestion): Promise<CheckedVerdict | undefined> {
+  async function askStrict(asked: SessionQuestion): Promise<CheckedVerdict | NoAnswer> {
     const { org, user, issuedAt } = asked;
     const moment = momentOf(clock);
     const { asOf } = moment;
@@ -192,12 +221,12 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
       const isGood = isKey ? isActive : valid;
       return { ...(isGood ? decide(known, issuedAt) : { valid, reason }), from: 'strict', asOf };
     } catch (error) {
-      onError?.(error, 'strict');
-      return undefined;
+      onError(error, 'strict');
+      return noAnswer(error);
     }
   }
 
-  function fallBack({ org, user, issuedAt }: SessionQuestion): CheckedVerdict {
+  function fallBack({ org, user, issuedAt }: SessionQuestion, ...why: NoAnswer[]): CheckedVerdict {
     const known = memory.recall(org, user);
     for (const state of [known.user, known.org]) {
       const verdict = state && decide([state], issuedAt);
@@ -206,7 +235,9 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
     if (onUnavailable === 'last-known' && known.user && ageOf(clock, known.user) <= maxAge) {
       return { valid: true, reason: 'good', from: 'last-known', asOf: known.user.asOf };
     }
-    return { valid: onUnavailable === 'allow', reason: 'unavailable', from: 'policy', asOf: null };
+    // A refused application is no outage, which `allow` is for: it would let everybody in for as long as the fault lasts.
+    const valid = onUnavailable === 'allow' && !why.includes('refused');
+    return { valid, reason: 'unavailable', from: 'policy', asOf: null };
   }
 
   /** A stream and the service know slugs, too. */
@@ -215,8 +246,8 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
   }
 
   return {
-    async check(session, { mode = options.mode, ...request } = {}) {
-      needSources(mode);
+    async check(session, asked = {}) {
+      const { mode, ...request } = readRequest('check', asked);
       const { org, user, issuedAt } = parseSession(session);
       needId(mode, org);
       const at = clock.now();
@@ -225,27 +256,37 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
       return ask({ org, user, issuedAt: issuedAt - clockTolerance }, mode, request);
     },
 
-    async mayAct({ org, user }, { mode = options.mode, ...request } = {}) {
-      needSources(mode);
-      expectIds({ org, user });
+    async mayAct(whom, asked = {}) {
+      const { mode, ...request } = readRequest('mayAct', asked);
+      const { org, user } = expectIds(whom);
       needId(mode, org);
       return ask({ org, user, issuedAt: NEVER_REVOKED }, mode, request);
     },
   };
+
+  function readRequest(what: string, asked: CheckRequest<R>): CheckRequest<R> & { readonly mode: Mode } {
+    expectOptions(what, asked as CheckRequest, REQUEST);
+    const request = { ...asked, mode: asked.mode ?? options.mode };
+    needSources(request.mode);
+    return request;
+  }
 
   async function ask(
     asked: SessionQuestion,
     mode: Mode,
     request: Omit<CheckRequest<R>, 'mode'>,
   ): Promise<CheckedVerdict> {
-    const fast = mode === 'strict' ? undefined : await askFast(asked);
-    if (fast) {
+    const fast = mode === 'strict' ? 'none' : await askFast(asked);
+    if (typeof fast !== 'string') {
       const { isFinal, ...verdict } = fast;
       if (mode === 'fast' || isFinal || !(isAbsence(verdict) || needsStrict(request))) return verdict;
+      const strict = await askStrict(asked);
+      if (typeof strict !== 'string') return strict;
       // The service is down: a refusal stands, and an approval counts for no more than what was last heard.
-      return (await askStrict(asked)) ?? (verdict.valid ? fallBack(asked) : verdict);
+      return verdict.valid ? fallBack(asked, strict) : verdict;
     }
-    return (mode === 'fast' ? undefined : await askStrict(asked)) ?? fallBack(asked);
+    const strict = mode === 'fast' ? 'none' : await askStrict(asked);
+    return typeof strict === 'string' ? fallBack(asked, fast, strict) : strict;
   }
 
   function needsStrict({ isSensitive: told, request }: CheckRequest<R>): boolean {
@@ -254,6 +295,11 @@ export function sessionChecker<R = unknown>(options: SessionCheckerOptions<R>): 
 }
 
 const refused = (reason: CheckReason): CheckedVerdict => ({ valid: false, reason, from: 'policy', asOf: null });
+
+/** Why a source has not answered. `refused`: the service refuses this application. */
+type NoAnswer = 'none' | 'refused';
+
+const noAnswer = (error: unknown): NoAnswer => (error instanceof SourceRefused ? 'refused' : 'none');
 
 /** The source knows nothing of the org, and another one may. */
 const isAbsence = ({ reason }: CheckedVerdict) => reason === 'unknown' || reason === 'unavailable';

@@ -4,6 +4,7 @@
  */
 import type { Session } from '../check.ts';
 import type { CheckedVerdict, SessionChecker } from './checker.ts';
+import { expectOptions, type OptionNames } from './options.ts';
 import { refusedAnswer } from './refused.ts';
 
 /** What is used of Express's Response. */
@@ -27,10 +28,15 @@ export interface SessionGuardOptions<Req, Res extends GuardResponse> {
   readonly challenge?: string;
 }
 
+const OPTIONS: OptionNames<SessionGuardOptions<unknown, GuardResponse>> = {
+  ...{ checker: true, sessionOf: true, isSensitive: true, onDead: true, challenge: true },
+};
+
 /** Lets a request through when its session is good. The verdict is in `res.locals.sessionVerdict`. */
 export function sessionGuard<Req, Res extends GuardResponse = GuardResponse>(
   options: SessionGuardOptions<Req, Res>,
 ): (req: Req, res: Res, next: (error?: unknown) => void) => Promise<void> {
+  expectOptions('sessionGuard', options, OPTIONS as OptionNames<SessionGuardOptions<Req, Res>>);
   const { checker, sessionOf, isSensitive, onDead, challenge = 'Bearer' } = options;
   return async (req, res, next) => {
     try {

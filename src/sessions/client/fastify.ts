@@ -4,6 +4,7 @@
  */
 import type { Session } from '../check.ts';
 import type { CheckedVerdict, SessionChecker } from './checker.ts';
+import { expectOptions, type OptionNames } from './options.ts';
 import { refusedAnswer } from './refused.ts';
 
 /** What is used of Fastify's Reply. */
@@ -26,10 +27,15 @@ export interface SessionGuardOptions<Req extends object, Reply extends GuardRepl
   readonly challenge?: string;
 }
 
+const OPTIONS: OptionNames<SessionGuardOptions<object, GuardReply>> = {
+  ...{ checker: true, sessionOf: true, isSensitive: true, onDead: true, challenge: true },
+};
+
 /** Lets a request through when its session is good. The verdict is in `request.sessionVerdict`. */
 export function sessionGuard<Req extends object, Reply extends GuardReply = GuardReply>(
   options: SessionGuardOptions<Req, Reply>,
 ): (request: Req, reply: Reply) => Promise<unknown> {
+  expectOptions('sessionGuard', options, OPTIONS as OptionNames<SessionGuardOptions<Req, Reply>>);
   const { checker, sessionOf, isSensitive, onDead, challenge = 'Bearer' } = options;
   return async (request, reply) => {
     const session = await sessionOf(request);

@@ -4,6 +4,7 @@
  */
 import type { Session } from '../check.ts';
 import type { CheckedVerdict, SessionChecker } from './checker.ts';
+import { expectOptions, type OptionNames } from './options.ts';
 import { refusedAnswer } from './refused.ts';
 
 /** What is used of Hono's Context. */
@@ -28,18 +29,20 @@ export interface SessionGuardOptions<C extends GuardContext> {
   readonly challenge?: string;
 }
 
+const OPTIONS: OptionNames<SessionGuardOptions<GuardContext>> = {
+  ...{ checker: true, sessionOf: true, isSensitive: true, onDead: true, challenge: true },
+};
+
 /**
  * Lets a request through when its session is good, as current as the checker's mode says. The verdict stands on the
  * context as `sessionVerdict`, for `onDead` too. It clears no cookie and deletes no session: that is the host's, in
  * `onDead`.
  */
-export function sessionGuard<C extends GuardContext>({
-  checker,
-  sessionOf,
-  isSensitive,
-  onDead,
-  challenge = 'Bearer',
-}: SessionGuardOptions<C>): (c: C, next: () => Promise<void>) => Promise<Response | undefined> {
+export function sessionGuard<C extends GuardContext>(
+  options: SessionGuardOptions<C>,
+): (c: C, next: () => Promise<void>) => Promise<Response | undefined> {
+  expectOptions('sessionGuard', options, OPTIONS as OptionNames<SessionGuardOptions<C>>);
+  const { checker, sessionOf, isSensitive, onDead, challenge = 'Bearer' } = options;
   return async (c, next) => {
     const session = await sessionOf(c);
     const verdict =

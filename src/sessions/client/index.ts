@@ -27,4 +27,4 @@ export {
   sessionChecker,
 } from './checker.ts';
 export { type HttpSourceOptions, httpSource } from './http-source.ts';
-export type { StateSource, StrictAnswer, StrictSource } from './sources.ts';
+export { SourceRefused, type StateSource, type StrictAnswer, type StrictSource } from './sources.ts';

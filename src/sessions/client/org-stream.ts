@@ -8,6 +8,7 @@ import { validAfterOf } from './ended.ts';
 import type { Hello } from './frames.ts';
 import { bearer, serviceUrl } from './http-source.ts';
 import { OrgStates, type Snapshot, type StateChange } from './org-states.ts';
+import { isRefusal } from './sources.ts';
 import type { StreamOptions, StreamStatus } from './stream-options.ts';
 
 export type OrgStreamOptions = Pick<
@@ -18,10 +19,14 @@ export type OrgStreamOptions = Pick<
     readonly clock: Clock;
     /** Where it enters itself under its id. One whose id is another by now: that org was deleted, its slug taken. */
     readonly byId: Map<string, OrgStream>;
+    /** Where the host has given no `onStatus`: what does not get better by itself. */
+    readonly warn: (message: string, kind: string) => void;
   };
 
-/** The detail of a 404 that is about the org, and not about the path: that one is there only where HOST_TOKEN is set. */
+/** The detail of a 404 that is about the org, and not about the path. */
 const NO_ORG = 'Org not found';
+/** Nothing stands in the way of an upgrade, says the service. */
+const UPGRADE_REQUIRED = 426;
 
 export class OrgStream {
   /** As the host names it: its id or its slug. */
@@ -38,6 +43,8 @@ export class OrgStream {
   isGone = false;
   /** There is no such org, says the service; it is asked again, now and then. */
   isUnknown = false;
+  /** The status with which the service refuses this application. */
+  refusal: number | undefined;
   readonly #options: OrgStreamOptions;
   /** Everything up to here is in `states`. */
   #seq: number;
@@ -84,7 +91,7 @@ export class OrgStream {
     const { url, token, WebSocket, heartbeat, clock } = this.#options;
     const address = serviceUrl(url, '/sessions/v1/stream');
     address.protocol = address.protocol.replace('http', 'ws');
-    address.search = this.#query({});
+    address.search = this.#query();
     this.#say({ is: 'connecting' });
     try {
       const socket = new WebSocket(address.href, { headers: bearer(token) });
@@ -120,6 +127,7 @@ export class OrgStream {
   #hello({ org, seq }: Hello) {
     const former = this.id;
     this.isUnknown = false;
+    this.refusal = undefined;
     this.#identify(org);
     if (former !== undefined && former !== org) {
       this.states = new OrgStates();
@@ -179,12 +187,12 @@ export class OrgStream {
     else void this.#diagnose(why);
   }
 
-  /** A WebSocket does not tell why its upgrade was refused; the feed beside it, asked the same, does. */
+  /** A WebSocket does not tell why its upgrade was refused; the same question without an upgrade does, or is a 426. */
   async #diagnose(why: string): Promise<void> {
     const turn = this.#turn;
     const { url, token, fetch, heartbeat } = this.#options;
-    const address = serviceUrl(url, '/sessions/v1/events');
-    address.search = this.#query({ limit: '1' });
+    const address = serviceUrl(url, '/sessions/v1/stream');
+    address.search = this.#query();
     let status = 0;
     let detail = why;
     let isUnknown = false;
@@ -193,13 +201,19 @@ export class OrgStream {
       const answer = await fetch(address.href, { method: 'GET', headers: bearer(token), signal, redirect: 'manual' });
       status = answer.status;
       const said = (await answer.json()) as { detail?: unknown } | null;
-      if (!answer.ok) detail = `HTTP ${status}${typeof said?.detail === 'string' ? `: ${said.detail}` : ''}`;
+      if (status !== UPGRADE_REQUIRED)
+        detail = `HTTP ${status}${typeof said?.detail === 'string' ? `: ${said.detail}` : ''}`;
       isUnknown = status === 404 && said?.detail === NO_ORG;
     } catch (error) {
       detail = status >= 400 ? `HTTP ${status}` : `${why} (${String(error)})`;
     }
     if (turn !== this.#turn) return;
-    if (status !== 0) this.isUnknown = isUnknown;
+    if (status !== 0) {
+      this.isUnknown = isUnknown;
+      if (isRefusal(status) && !isUnknown) this.refusal = status;
+      // What else fails (429 after many wrong tokens, 503) does not say that the token is right.
+      else if (isUnknown || status === 400 || status === UPGRADE_REQUIRED) this.refusal = undefined;
+    }
     if (status === 400 && this.#seq > 0) return this.#startOver(detail);
     // A wrong token or an org that is not there does not get better by asking often.
     this.#wait(detail, [400, 401, 403, 404].includes(status));
@@ -228,6 +242,7 @@ export class OrgStream {
       ? (max * (1 + Math.random())) / 2
       : Math.random() * Math.min(max, base * 2 ** Math.min(this.#failures++, 30));
     this.#say({ is: 'waiting', detail, retryIn: Math.round(retryIn) });
+    if (isLong && !this.#options.onStatus) this.#options.warn(`${this.name}: ${detail}`, this.name);
     this.#retry = setTimeout(() => this.connect(), retryIn);
   }
 
@@ -276,8 +291,8 @@ export class OrgStream {
     }
   }
 
-  #query(more: Record<string, string>): string {
-    return new URLSearchParams({ org: this.name, after: String(this.#seq), ...more }).toString();
+  #query(): string {
+    return new URLSearchParams({ org: this.name, after: String(this.#seq) }).toString();
   }
 
   #oldest(): number {

@@ -3,7 +3,7 @@ import { type FlagReader, type Heard, type OnMissingOrgFlag, type Reason, readFl
 import type { Clock } from './clock.ts';
 import { parseIso } from './instant.ts';
 
-/** Knows what was published of users and orgs, and as of when. KV is one, and so is a stream (`streamSource`). */
+/** Knows what was published of users and orgs, and as of when. KV is one, and so is an open stream. */
 export interface StateSource {
   /** What a verdict names as its origin. */
   readonly from: 'kv' | 'stream';
@@ -19,12 +19,39 @@ export interface Reading {
   readonly age?: number;
   /** It is too old to count as an answer, and is good for `last-known` only. */
   readonly isStale?: boolean;
+  /** The service refuses this application, with that status: why nothing newer comes. */
+  readonly refusal?: number | undefined;
   /** There is no such org, says the source: refused as `unknown`, unless a strict source knows better. */
   readonly isOrgUnknown?: boolean;
 }
 
 /** A source was asked about an org that it does not watch. That is no outage, so that no policy for outages lets anybody in. */
 export class NotFollowed extends Error {}
+
+/**
+ * The service refuses this application: its token, the token's scopes, or the address. No outage, for it does not pass by
+ * itself, so `onUnavailable: 'allow'` lets nobody in.
+ */
+export class SourceRefused extends Error {
+  override readonly name = 'SourceRefused';
+
+  /** 401, 403 or 404. */
+  readonly status: number;
+
+  constructor(asked: string, status: number) {
+    super(`${asked} was answered with HTTP ${status}: ${REFUSALS[status] ?? 'the service refuses this application'}`);
+    this.status = status;
+  }
+}
+
+const REFUSALS: Readonly<Record<number, string>> = {
+  401: 'the token is wrong, was removed or has expired',
+  403: 'the token may not ask this question: it needs the scope check',
+  404: 'url is not the address of the service, or the service has no HOST_TOKEN and this token is none of hosts add',
+};
+
+/** Whether an answer means that it is refused for good. What else fails may pass: 429, 5xx, a redirect of a proxy. */
+export const isRefusal = (status: number): boolean => status in REFUSALS;
 
 /**
  * Knows the verdict, with zero staleness after the commit: the service binding to the entrypoint `Sessions`, or

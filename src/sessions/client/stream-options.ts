@@ -4,12 +4,13 @@ import type { ClockOptions } from './clock.ts';
 import type { WebSocketClass } from './connection.ts';
 import type { SessionsEnded } from './ended.ts';
 import type { HttpSourceOptions } from './http-source.ts';
+import type { OptionNames } from './options.ts';
 import type { Snapshot, StateChange } from './org-states.ts';
 
 export interface StreamOptions extends ClockOptions {
   /** Where the service is, without `/sessions/v1`: `https://scim.example.com`. */
   readonly url: string;
-  /** The service's HOST_TOKEN. */
+  /** Of `hosts add`, with the scope `check`; or the service's HOST_TOKEN. */
   readonly token: string;
   /** Whom to hear of: ids or slugs. Each has a connection of its own; `follow` and `unfollow` change the list. */
   readonly orgs: readonly string[];
@@ -46,11 +47,14 @@ export interface StreamOptions extends ClockOptions {
   readonly onEnded?: (ended: SessionsEnded) => void | Promise<void>;
   /** Everything up to `seq` was told to the handlers, and came back without an error: the place to go on from (`after`). */
   readonly saveCursor?: (org: string, seq: number) => void | Promise<void>;
-  /** For the host's log. What it throws is dropped. */
+  /**
+   * For the host's log. What it throws is dropped. Without it, console.error says that the token is refused or an org is not
+   * there, at most once a minute for each org.
+   */
   readonly onStatus?: (status: StreamStatus) => void;
   /**
    * Instead of the global one: a class that takes `(url, { headers })`, for the token travels in a header. Node's does; a
-   * browser's does not, and a browser is no place for HOST_TOKEN.
+   * browser's does not, and a browser is no place for such a token.
    */
   readonly WebSocket?: WebSocketClass;
   /** Instead of the global one: asked why an upgrade was refused. */
@@ -60,6 +64,12 @@ export interface StreamOptions extends ClockOptions {
   /** Milliseconds: a reconnect waits for a random part of base × 2ⁿ, at most max; 500 and 30,000 unless told. */
   readonly backoff?: { readonly base: number; readonly max: number };
 }
+
+export const STREAM_OPTIONS: OptionNames<StreamOptions> = {
+  ...{ url: true, token: true, orgs: true, onUnavailable: true, maxSilence: true, lastKnownMaxAge: true },
+  ...{ sessionMaxAge: true, clockTolerance: true, after: true, onState: true, onEnded: true, saveCursor: true },
+  ...{ onStatus: true, WebSocket: true, fetch: true, heartbeat: true, backoff: true, now: true, monotonic: true },
+};
 
 export interface StreamStatus {
   /** As in `orgs`. */

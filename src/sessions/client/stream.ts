@@ -13,10 +13,12 @@ import { type CheckedVerdict, sessionChecker } from './checker.ts';
 import { ageOf, clockOf, NEVER } from './clock.ts';
 import type { WebSocketClass } from './connection.ts';
 import { bearer, type HttpAnswer, type HttpInit, serviceUrl } from './http-source.ts';
+import { expectOptions } from './options.ts';
 import { isSeq, parseSnapshot, type Snapshot } from './org-states.ts';
 import { OrgStream, type OrgStreamOptions } from './org-stream.ts';
-import { NotFollowed, type StateSource } from './sources.ts';
-import type { StreamOptions } from './stream-options.ts';
+import { NotFollowed, SourceRefused, type StateSource } from './sources.ts';
+import { STREAM_OPTIONS, type StreamOptions } from './stream-options.ts';
+import { warner } from './warner.ts';
 
 export type { WebSocketClass, WebSocketLike } from './connection.ts';
 export { isEnded, type SessionsEnded } from './ended.ts';
@@ -50,10 +52,11 @@ export interface RevocationStream extends StateSource {
 }
 
 /**
- * @throws TypeError when an option is missing or not of its kind; nothing else is ever thrown at the host: no service, a
+ * @throws TypeError when an option is missing or not of its kind, or there is no such option; nothing else is ever thrown at the host: no service, a
  * wrong token and an unknown org are `onStatus`.
  */
 export function openRevocationStream(options: StreamOptions): RevocationStream {
+  expectOptions('openRevocationStream', options, STREAM_OPTIONS);
   const { heartbeat = 20_000, maxSilence = 60_000, sessionMaxAge = 2_592_000_000 } = options;
   const clock = clockOf(options);
   serviceUrl(options.url, '');
@@ -74,6 +77,7 @@ export function openRevocationStream(options: StreamOptions): RevocationStream {
     sessionMaxAge,
     clock,
     byId,
+    warn: warner('scim-worker/sessions/stream', clock),
   };
   const orgs = new Map<string, OrgStream>();
   const streamOf = (org: string) => orgs.get(org) ?? byId.get(org);
@@ -83,9 +87,11 @@ export function openRevocationStream(options: StreamOptions): RevocationStream {
     read(org, user) {
       const it = streamOf(org);
       if (!it) {
-        // One that was never in touch may be it, under a slug: then this is an outage.
-        const isSure = [...orgs.values()].every(({ id }) => id !== undefined);
-        throw isSure
+        // One that was never in touch may be it, under a slug: then this is an outage, or a refusal.
+        const unnamed = [...orgs.values()].filter(({ id }) => id === undefined);
+        const refusal = unnamed.find((other) => other.refusal !== undefined)?.refusal;
+        if (refusal !== undefined) throw new SourceRefused('the stream', refusal);
+        throw unnamed.length === 0
           ? new NotFollowed(`the org ${org} is not followed`)
           : new Error(`the org ${org} is not followed, or it was never in touch`);
       }
@@ -96,7 +102,8 @@ export function openRevocationStream(options: StreamOptions): RevocationStream {
       }
       const wholeAt = it.isComplete ? it.wholeAt : NEVER;
       const age = ageOf(clock, wholeAt);
-      return { heard: it.states.heard(user), asOf: wholeAt.asOf, age, isStale: !it.isGone && age > maxSilence };
+      const isStale = !it.isGone && age > maxSilence;
+      return { heard: it.states.heard(user), asOf: wholeAt.asOf, age, isStale, refusal: it.refusal };
     },
     isSynced: (org) => streamOf(org)?.isSynced ?? false,
     silence: (org) => ageOf(clock, streamOf(org)?.wholeAt ?? NEVER),
@@ -127,6 +134,7 @@ export function openRevocationStream(options: StreamOptions): RevocationStream {
     lastKnown: { maxAge: options.lastKnownMaxAge ?? 300_000 },
     sessionMaxAge,
     clockTolerance: options.clockTolerance ?? 0,
+    onError: () => undefined, // `onStatus` has said it, once and not for each question
     ...clock,
   });
   for (const org of options.orgs) stream.follow(org, options.after?.[org]);

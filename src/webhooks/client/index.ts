@@ -2,6 +2,7 @@
  * `scim-worker/webhooks`: whether a webhook is from the service, and what it says. WebCrypto alone: for Workers, Node from 20
  * and others.
  */
+import { expectOptions, type OptionNames } from '../../sessions/client/options.ts';
 import { isSigned, signingKey } from './signature.ts';
 
 /** Seconds that the clocks of sender and receiver may differ, as Standard Webhooks has it. */
@@ -76,18 +77,21 @@ export interface VerifyOptions {
   readonly now?: Date;
 }
 
+const OPTIONS: OptionNames<VerifyOptions> = { secret: true, headers: true, body: true, now: true };
+
 /**
  * The message, if the service sent it within the last five minutes. The same message may come more than once: `webhook-id`
  * tells.
  *
- * @throws WebhookError otherwise. TypeError when a secret is none.
+ * @throws WebhookError otherwise. TypeError when a secret is none, an option is missing, or there is no such option.
  */
-export async function verifyWebhook({
-  secret,
-  headers,
-  body,
-  now = new Date(),
-}: VerifyOptions): Promise<WebhookMessage> {
+export async function verifyWebhook(options: VerifyOptions): Promise<WebhookMessage> {
+  expectOptions('verifyWebhook', options, OPTIONS);
+  const { secret, headers, body, now = new Date() } = options;
+  if (typeof headers !== 'object' || headers === null)
+    throw new TypeError("headers: the request's headers were expected");
+  if (typeof body !== 'string' && !(body instanceof Uint8Array))
+    throw new TypeError('body: the text or the bytes of the request were expected, not parsed');
   const keys = await Promise.all([secret].flat().map(signingKey));
   const [id, time, signatures] = ['webhook-id', 'webhook-timestamp', 'webhook-signature'].map((name) =>
     headerOf(headers, name),

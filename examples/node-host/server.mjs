@@ -1,6 +1,6 @@
 /**
- * A host app on Node: `node server.mjs`. Settings are environment variables: SCIM_URL, HOST_TOKEN, PORT (8080; 0 takes a
- * free one), ORIGIN (the address that people use), ON_UNAVAILABLE (deny, allow, last-known), MAX_SILENCE (60 seconds),
+ * A host app on Node: `node server.mjs`. Settings are environment variables: SCIM_URL, HOST_TOKEN (of `hosts add` with the scopes
+ * check and resolve, or the service's own; a mirror also needs lists), PORT (8080; 0 takes a free one), ORIGIN (the address that people use), ON_UNAVAILABLE (deny, allow, last-known), MAX_SILENCE (60 seconds),
  * MIRROR_DB (a file of SQLite that follows the directory; unset: none) and MIRROR_ORGS (`acme,globex`).
  */
 import { createServer } from 'node:http';
@@ -52,6 +52,7 @@ let origin = ORIGIN;
 server.listen(Number(PORT), '127.0.0.1', () => {
   origin ??= `http://localhost:${server.address().port}`;
   console.log(`node-host is ready on ${origin}`);
+  void sessions.configurationFault().then((fault) => fault && console.error(`nobody can sign in: ${fault}`));
 });
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, async () => {

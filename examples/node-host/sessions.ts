@@ -2,12 +2,20 @@
  * Who is signed in, in the memory of this process; each org that someone signs in from is followed by its stream, which says
  * who is out. Sensitive requests ask the service itself.
  */
-import { type CheckedVerdict, decide, httpSource, type OnUnavailable, sessionChecker } from 'scim-worker/sessions';
+import {
+  type CheckedVerdict,
+  decide,
+  httpSource,
+  type OnUnavailable,
+  SourceRefused,
+  sessionChecker,
+} from 'scim-worker/sessions';
 import { openRevocationStream, type StreamStatus } from 'scim-worker/sessions/stream';
 
 export interface Settings {
   /** Where the service is. */
   readonly scimUrl: string;
+  /** Of `hosts add`, with the scopes `check` and `resolve`; or the service's HOST_TOKEN. */
   readonly hostToken: string;
   readonly onUnavailable: OnUnavailable;
   /** Milliseconds for which what the stream said counts after its last sign of life. */
@@ -46,6 +54,7 @@ export class Sessions {
   readonly #ended = new Map<string, string>();
   readonly #stream;
   readonly #checker;
+  readonly #strict;
 
   constructor(settings: Settings) {
     this.#settings = settings;
@@ -62,10 +71,25 @@ export class Sessions {
         }
       },
     });
+    this.#strict = httpSource({ url, token });
     this.#checker = sessionChecker({
-      ...{ flags: this.#stream, strict: httpSource({ url, token }), mode: 'auto', onUnavailable },
+      ...{ flags: this.#stream, strict: this.#strict, mode: 'auto', onUnavailable },
       sessionMaxAge: SESSION_LIFE,
+      // A SourceRefused is a fault of the configuration: alert on it. Anything else is an outage, which passes.
+      onError: (error, from) => console.error(`session check (${from}): ${String(error)}`),
     });
+  }
+
+  /** Asks once what the server will ask. undefined: the service accepts the token, or does not answer just now. */
+  async configurationFault(): Promise<string | undefined> {
+    try {
+      await this.#strict.check({ org: 'none', user: 'none', issuedAt: Date.now() });
+      await this.#resolve({ org: 'none', userName: 'none' });
+      return undefined;
+    } catch (error) {
+      const cause = error instanceof Unavailable ? error.cause : error;
+      return cause instanceof SourceRefused ? cause.message : undefined;
+    }
   }
 
   /**
@@ -147,6 +171,7 @@ export class Sessions {
         signal: AbortSignal.timeout(5_000),
       });
       if (answer.status === 400) return { found: false };
+      if ([401, 403, 404].includes(answer.status)) throw new SourceRefused('resolve', answer.status);
       if (!answer.ok) throw new Error(`resolve was answered with HTTP ${answer.status}`);
       return (await answer.json()) as Resolved;
     } catch (error) {

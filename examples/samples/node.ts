@@ -6,9 +6,10 @@ export function openSessions(url: string, token: string, orgs: string[]) {
   const sessions = new Map<string, Session>(); // your session store
   const stream = openRevocationStream({
     url, // https://scim.example.com
-    token, // the service's HOST_TOKEN
+    token, // of `hosts add`, with the scope check; or HOST_TOKEN
     orgs,
     onUnavailable: 'deny',
+    onStatus: ({ org, is, detail }) => console.log(`stream of ${org}: ${is} ${detail ?? ''}`), // a wrong token, too
     onEnded: (ended) => {
       for (const [id, session] of sessions) if (isEnded(session, ended)) sessions.delete(id);
     },

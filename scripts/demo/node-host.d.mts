@@ -1,5 +1,7 @@
 export interface NodeHost {
   readonly url: string;
+  /** What it has written to its log of errors, by lines. */
+  readonly errors: readonly string[];
   browser(): Browser;
   close(): Promise<number | null>;
 }

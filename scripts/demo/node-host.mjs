@@ -14,7 +14,12 @@ export async function openNodeHost(settings) {
   const child = spawn(process.execPath, ['--import', exitWithParent, program], {
     detached: true,
     env: { PATH: process.env.PATH, LEASH_HOLDER: String(process.pid), PORT: '0', ...settings },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const errors = [];
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    errors.push(line);
+    process.stderr.write(`${line}\n`);
   });
   const ended = new Promise((resolve) => child.once('close', resolve));
   const url = await new Promise((resolve, reject) => {
@@ -24,6 +29,7 @@ export async function openNodeHost(settings) {
   });
   return {
     url,
+    errors,
     browser: () => openBrowser(url),
     /** Resolves with its exit code. */
     close() {

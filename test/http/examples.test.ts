@@ -371,6 +371,25 @@ describe('the Node server with the stream', () => {
     }
   });
 
+  it('says when it starts that the service refuses its token, and what the token lacks', async () => {
+    const { token } = (await server.admin('POST', '/hosts', { name: 'checks', scopes: ['check'] })) as {
+      token: string;
+    };
+    for (const [HOST_TOKEN, told] of [
+      ['not-the-token', 'nobody can sign in: the strict check was answered with HTTP 401: the token is wrong'],
+      [token, 'nobody can sign in: resolve was answered with HTTP 403: the token may not ask this question'],
+    ] as const) {
+      const refused = await openNodeHost({ ...settings(), HOST_TOKEN, ON_UNAVAILABLE: 'allow' });
+      try {
+        await soon(() => expect(refused.errors.join('\n')).toContain(told));
+        expect(refused.errors.join('\n')).not.toContain(HOST_TOKEN);
+      } finally {
+        await refused.close();
+      }
+    }
+    expect(host.errors).toEqual([]);
+  });
+
   it('ends when it is told to, with pages open', async () => {
     const { userName } = await newPerson();
     const browser = await signedIn(host.browser(), userName);

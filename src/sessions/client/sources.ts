@@ -46,7 +46,7 @@ export class SourceRefused extends Error {
 
 const REFUSALS: Readonly<Record<number, string>> = {
   401: 'the token is wrong, was removed or has expired',
-  403: 'the token may not ask this question: it needs the scope check',
+  403: 'the token may not ask this question: it lacks a scope of hosts add',
   404: 'url is not the address of the service, or the service has no HOST_TOKEN and this token is none of hosts add',
 };
 

@@ -7,7 +7,15 @@ import { createRemoteJWKSet, customFetch, type RemoteJWKSet } from 'jose';
 import { boundedText } from './bounded-text';
 
 /** The keys could not be had now; the same assertion may be good in a moment. */
-export class KeysUnavailable extends Error {}
+export class KeysUnavailable extends Error {
+  /** Seconds until they may be asked for again; undefined: PAUSE. */
+  readonly wait: number | undefined;
+
+  constructor(message: string, { wait, ...options }: ErrorOptions & { readonly wait?: number } = {}) {
+    super(message, options);
+    this.wait = wait;
+  }
+}
 
 /** Milliseconds, from the request to the last byte. */
 const PATIENCE = 5_000;
@@ -33,6 +41,19 @@ export function keysAt(url: string): RemoteJWKSet {
   return keys;
 }
 
+/**
+ * Seconds until an unknown key makes us fetch the set again; 0: the next one does. Until then nobody can say whether a key is made up,
+ * or so new that the issuer published it after our last fetch.
+ */
+export function secondsUntilRefetch(keys: RemoteJWKSet): number {
+  if (!keys.coolingDown) return 0;
+  const end = (fetchedAt.get(keys) ?? Date.now()) + UNKNOWN_KEY_PAUSE;
+  return Math.max(1, Math.ceil((end - Date.now()) / 1_000));
+}
+
+/** Epoch milliseconds. */
+const fetchedAt = new WeakMap<RemoteJWKSet, number>();
+
 function open(url: string): RemoteJWKSet {
   let pausedUntil = 0;
   let underWay: Promise<string> | undefined;
@@ -47,7 +68,7 @@ function open(url: string): RemoteJWKSet {
     waitUntil(begun.catch(() => undefined));
     return begun;
   };
-  return createRemoteJWKSet(new URL(url), {
+  const keys = createRemoteJWKSet(new URL(url), {
     timeoutDuration: PATIENCE,
     cooldownDuration: UNKNOWN_KEY_PAUSE,
     cacheMaxAge: MAX_AGE,
@@ -55,7 +76,9 @@ function open(url: string): RemoteJWKSet {
     async [customFetch](href, options) {
       if (Date.now() < pausedUntil) throw new KeysUnavailable('the keys could not be fetched a moment ago');
       try {
-        return new Response(await within(PATIENCE, shared(href, options)));
+        const text = await within(PATIENCE, shared(href, options));
+        fetchedAt.set(keys, Date.now());
+        return new Response(text);
       } catch (cause) {
         underWay = undefined;
         pausedUntil = Date.now() + PAUSE;
@@ -63,6 +86,7 @@ function open(url: string): RemoteJWKSet {
       }
     },
   });
+  return keys;
 }
 
 /** What another request has begun may never end, if the runtime has given that request up. */

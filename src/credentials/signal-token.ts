@@ -13,7 +13,7 @@ import {
 } from 'jose';
 import type { Once } from '../store/credentials/oauth-clients';
 import { type Fault, faultOf } from './assertion';
-import { KeysUnavailable, keysAt } from './jwks';
+import { KeysUnavailable, keysAt, secondsUntilRefetch } from './jwks';
 import { isJwksAddress } from './public-host';
 import { hashOf } from './secret';
 import { ALGORITHMS } from './signer';
@@ -102,7 +102,11 @@ export interface Expected {
 
 export type VerifiedSignal =
   | { readonly ok: true; readonly claims: JWTPayload; readonly once: Once }
-  | { readonly ok: false; readonly fault: SignalFault };
+  | {
+      readonly ok: false;
+      readonly fault: SignalFault /** Seconds, where it is known. */;
+      readonly wait?: number | undefined;
+    };
 
 /** @param text what `readSignal` has found to be good so far. */
 export async function verifySignal(text: string, kind: Kind, expected: Expected): Promise<VerifiedSignal> {
@@ -124,7 +128,8 @@ export async function verifySignal(text: string, kind: Kind, expected: Expected)
     const hash = await hashOf(`signal ${issuer} ${payload.jti}`);
     return { ok: true, claims: payload, once: { hash, validUntil: Math.ceil((seconds + TOLERANCE) * 1_000) } };
   } catch (error) {
-    if (error instanceof KeysUnavailable || error instanceof errors.JWKSInvalid) return no('unavailable');
+    if (error instanceof KeysUnavailable) return { ok: false, fault: 'unavailable', wait: error.wait };
+    if (error instanceof errors.JWKSInvalid) return no('unavailable');
     // jose says so of an RSA key of less than 2048 bits.
     return no(error instanceof TypeError ? 'key' : (faultOf(error) as SignalFault));
   }
@@ -133,7 +138,13 @@ export async function verifySignal(text: string, kind: Kind, expected: Expected)
 function keysOfFairSize(jwksUrl: string): JWTVerifyGetKey {
   const keys = keysAt(jwksUrl);
   return async (header, token) => {
-    const key = (await keys(header, token)) as CryptoKey;
+    const wait = secondsUntilRefetch(keys);
+    const key = (await keys(header, token).catch((error) => {
+      // A sender does not repeat what was refused for good: the first signal after a rotation of keys would be lost.
+      if (error instanceof errors.JWKSNoMatchingKey && wait > 0)
+        throw new KeysUnavailable('the key is not known yet', { wait });
+      throw error;
+    })) as CryptoKey;
     const { modulusLength = 0 } = key.algorithm as { modulusLength?: number };
     if (modulusLength > MAX_MODULUS) throw new TypeError('the key is too large');
     return key;

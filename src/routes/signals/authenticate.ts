@@ -85,10 +85,14 @@ async function refused(c: Context<App>, fault: SignalFault): Promise<Authenticat
   return refusedAlready(c, fault, seconds);
 }
 
-/** One that was counted. @param wait seconds, when too many have come from its address. */
-function refusedAlready(c: Context<App>, fault: SignalFault, wait?: number): Authentication {
+/**
+ * One that was counted.
+ *
+ * @param wait seconds, when too many have come from its address. @param keysIn seconds until its keys may be there.
+ */
+function refusedAlready(c: Context<App>, fault: SignalFault, wait?: number, keysIn = PAUSE / 1_000): Authentication {
   noteSignal(c, fault);
-  if (fault === 'unavailable') return { ok: false, fault, wait: PAUSE / 1_000 };
+  if (fault === 'unavailable') return { ok: false, fault, wait: keysIn };
   return wait === undefined ? { ok: false, fault } : { ok: false, fault: 'rate_limited', wait };
 }
 
@@ -126,7 +130,7 @@ export async function authenticateSignal(
     // An issuer's name is no secret: it takes nobody past the limit more than once in an isolate.
     const seconds = known === undefined ? await strangerTooOften(c, hash) : await failedTooOften(c);
     if (seconds !== undefined) {
-      if (verified?.ok === false) return refusedAlready(c, verified.fault, seconds);
+      if (verified?.ok === false) return refusedAlready(c, verified.fault, seconds, verified.wait);
       noteSignal(c, RATE_LIMITED);
       return { ok: false, fault: 'rate_limited', wait: seconds };
     }
@@ -142,7 +146,7 @@ export async function authenticateSignal(
       verified = await verify(found);
     }
   }
-  if (!verified?.ok) return refusedAlready(c, verified?.fault ?? 'issuer');
+  if (!verified?.ok) return refusedAlready(c, verified?.fault ?? 'issuer', undefined, verified?.wait);
   if (source.pausedAt !== undefined) {
     seen.forget(key); // it may go on at any moment
     noteSignal(c, 'paused');

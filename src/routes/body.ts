@@ -8,6 +8,18 @@ import { mediaTypesOf } from '../scim/quirks';
 /** RFC 7644 §3.8: scim+json; json is what several clients send. A body without a media type is taken for JSON. */
 export const JSON_TYPES = new Set(['application/scim+json', 'application/json']);
 
+/** RFC 8259 §8.1: JSON is UTF-8. ASCII is a part of it. */
+const CHARSETS = new Set(['utf-8', 'utf8', 'us-ascii', 'ascii']);
+
+/** @throws ScimError 415 when the media type names another charset: the text would be read as what it is not. */
+export function expectUtf8(contentType: string | undefined): void {
+  for (const [, quoted, plain] of (contentType ?? '').matchAll(/;\s*charset\s*=\s*(?:"([^"]*)"|([^;,\s]*))/gi)) {
+    if (!CHARSETS.has((quoted ?? plain ?? '').toLowerCase())) {
+      throw new ScimError(415, undefined, 'Content-Type: the charset utf-8 was expected, or none');
+    }
+  }
+}
+
 /**
  * @param whenEmpty what a body without a byte means; absent: it is refused.
  * @throws ScimError 413, 415, 400 invalidSyntax.
@@ -16,6 +28,7 @@ export async function readJson(c: Context, whenEmpty?: unknown): Promise<unknown
   if (!mediaTypesOf(c.req.header('Content-Type')).every((type) => JSON_TYPES.has(type))) {
     throw new ScimError(415, undefined, 'Content-Type: application/scim+json or application/json was expected');
   }
+  expectUtf8(c.req.header('Content-Type'));
   const bytes = await readBytes(c.req.raw);
   const json = bytes.length === 0 && whenEmpty !== undefined ? whenEmpty : parseJson(bytes);
   c.set('sent', json);

@@ -5,7 +5,7 @@ import { MAX_BODY } from '../scim/discovery';
 import { invalidValue, printable, ScimError } from '../scim/error';
 import { parseJson } from '../scim/json';
 import { mediaTypesOf } from '../scim/quirks';
-import { JSON_TYPES, readBytes } from './body';
+import { expectUtf8, JSON_TYPES, readBytes } from './body';
 import type { App } from './context';
 
 /** What a schema says of a value where it has no words of its own. */
@@ -104,9 +104,10 @@ export function body<T extends z.ZodMiniType>(
   const handler: ReturnType<typeof body<T>> = async (c, next) => {
     const types = mediaTypesOf(c.req.header('Content-Type'));
     if (!types.every((type) => JSON_TYPES.has(type))) throw notJson();
+    expectUtf8(c.req.header('Content-Type'));
     const bytes = await readBytes(c.req.raw, limit);
     if (types.length === 0 && bytes.length > 0) throw notJson();
-    const json = types.length === 0 ? {} : parseJson(bytes);
+    const json = bytes.length === 0 ? {} : parseJson(bytes);
     c.req.addValidatedData('json', readAs(schema, json, 'body') as object);
     await next();
   };

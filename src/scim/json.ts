@@ -79,7 +79,7 @@ function checkName(literal: string, names: Set<string> | undefined): void {
       return; // JSON.parse of the whole will say so
     }
   }
-  if (name === '__proto__') throw invalidSyntax('The body has a member __proto__, which is not a SCIM attribute');
+  if (name === '__proto__') throw invalidSyntax('The body has a member __proto__, which is not accepted');
   if (names?.has(name)) throw invalidSyntax(`The body has the member ${printable(name)} twice in one object`);
   names?.add(name);
 }

@@ -435,7 +435,7 @@ describe('bad input', () => {
     it(`of every kind at ${method} ${path} is a 400 that says what was expected, and changes nothing`, async () => {
       const before = await dump();
       const bodies = [
-        '',
+        ' ',
         '{',
         '[',
         'null',
@@ -528,6 +528,15 @@ describe('bad input', () => {
 });
 
 describe('a body', () => {
+  it('that is empty stands for an empty object, with a media type too', async () => {
+    const { slug } = await newIdp('empty-body');
+    for (const headers of [{ 'Content-Type': 'application/json' }, { 'Content-Type': '' }]) {
+      const answer = await admin('POST', `/orgs/${slug}/tokens/rotate`, { headers });
+      expect([headers, answer.status]).toEqual([headers, 201]);
+    }
+    expectError(await admin('POST', `/orgs/${slug}/tokens/rotate`, { raw: ' ' }), 400);
+  });
+
   it('of another media type, or of none, is refused, not read as an empty one', async () => {
     await admin('POST', '/orgs', { body: { slug: 'media' } });
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', '']) {

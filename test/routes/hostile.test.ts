@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Attribute } from '../../src/scim/attribute';
 import { userType } from '../../src/scim/schema/types';
 import { ENTERPRISE_USER, PATCH_OP, USER } from '../../src/scim/urns';
-import { type Answer, type Ask, ask, BASE, type Idp, newIdp } from '../support/client';
+import { type Answer, type Ask, admin, ask, BASE, host, type Idp, newIdp } from '../support/client';
 import { dump } from '../support/database';
 import { expectRefusal, expectScimError } from '../support/refusal';
 
@@ -916,6 +916,21 @@ describe('a body that is too large, or of another kind', () => {
     );
   });
 
+  it('is refused in another charset than UTF-8, by every API: it would be read as what it is not', async () => {
+    for (const charset of ['utf-16', '"UTF-16LE"', 'iso-8859-1', ' windows-1252 ', '']) {
+      const more = { raw: '{}', headers: { 'Content-Type': `application/json; charset=${charset}` } };
+      const answers = [
+        await idp.ask('POST', '/Users/.search', more),
+        await admin('POST', `/orgs/${idp.slug}/tokens`, { headers: more.headers, body: {} }),
+        await host('POST', '/check', { headers: more.headers, body: {} }),
+      ];
+      for (const { status, text } of answers) {
+        expect([charset, status]).toEqual([charset, 415]);
+        expect(text).toContain('the charset utf-8 was expected, or none');
+      }
+    }
+  });
+
   it('of JSON is taken under every name that clients give it', async () => {
     for (const type of [
       'application/scim+json',
@@ -924,6 +939,8 @@ describe('a body that is too large, or of another kind', () => {
       'application/scim+json;charset=UTF-8',
       'APPLICATION/JSON',
       ' application/json ; q=1',
+      'application/json; charset="utf-8"',
+      'application/json; q=1; charset=us-ascii',
     ]) {
       const answer = await idp.ask('POST', '/Users/.search', { raw: '{}', headers: { 'Content-Type': type } });
       expect(answer.status, type).toBe(200);

@@ -13,7 +13,7 @@ import { type Subject, subjectOf } from '../../signals/subject-identifier';
 import { receiving, SourceGone } from '../../store/credentials/signal-sources';
 import { Taken } from '../../store/d1/batch';
 import { findMeant } from '../../store/directory/signal-subjects';
-import { JSON_TYPES, readBytes } from '../body';
+import { expectUtf8, JSON_TYPES, readBytes } from '../body';
 import type { App } from '../context';
 import { allowOnly } from '../method';
 import { authenticateSignal, forgetSource, noteSignal, onceMoreIfGone, orgIdOf, type Signal } from './authenticate';
@@ -60,6 +60,7 @@ async function readBody(c: Context<App>): Promise<unknown> {
     if (!mediaTypesOf(c.req.header('Content-Type')).every((type) => JSON_TYPES.has(type))) {
       throw new ScimError(415, undefined, 'Content-Type: application/json was expected');
     }
+    expectUtf8(c.req.header('Content-Type'));
     const body = parseJson(await readBytes(c.req.raw, MAX_BODY));
     if (typeof body !== 'object' || body === null) throw invalidSyntax('The body: an object was expected');
     return body;

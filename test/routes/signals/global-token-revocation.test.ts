@@ -382,7 +382,8 @@ describe('a token that is not good', () => {
     await env.DB.prepare('DELETE FROM signal_sources WHERE id = ?').bind(okta.id).run();
     const renewed = await newSender(idp, { issuer: okta.issuer });
     expect((await logout(renewed, issSub(okta, '00uAda'))).status).toBe(204);
-    expect((await logout(okta, issSub(okta, '00uAda'))).status).toBe(401);
+    // A key that the new set lacks, just after it was fetched.
+    expect((await logout(okta, issSub(okta, '00uAda'))).status).toBe(503);
   });
 });
 
@@ -399,6 +400,28 @@ describe('the keys of the issuer', () => {
     expect([refused.status, refused.headers.get('Retry-After')]).toEqual([503, String(PAUSE / 1_000)]);
     expect(await notBefore(ada)).toBeNull();
     expect(await refusedSignals(idp)).toEqual({ unavailable: 1 });
+  });
+
+  it('that were just fetched and lack a key may be out of date: 503 until they are fetched again, then 401 or 204', async () => {
+    expect((await logout(okta, issSub(okta, '00uAda'))).status).toBe(204);
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const rotated = { ...okta, pair: await newPair('RS256', 'rotated') };
+    const forged = { ...okta, pair: await newPair('RS256', 'forged') };
+    for (let i = 0; i < 3; i++) {
+      const early = await logout(rotated, issSub(okta, '00uAda'));
+      expect(early.status).toBe(503);
+      expect(Number(early.headers.get('Retry-After'))).toBeGreaterThan(20);
+    }
+    expect(okta.keys.asked()).toBe(1);
+    okta.keys.answer = () => Response.json({ keys: [okta.pair.publicJwk, rotated.pair.publicJwk] });
+    vi.setSystemTime(Date.now() + 31_000);
+    expect((await logout(rotated, issSub(okta, '00uAda'))).status).toBe(204);
+    expect(okta.keys.asked()).toBe(2);
+    vi.setSystemTime(Date.now() + 31_000);
+    expect((await logout(forged, issSub(okta, '00uAda'))).status).toBe(401);
+    // Forged keys cause no fetch before the next half minute.
+    for (let i = 0; i < 3; i++) expect((await logout(forged, issSub(okta, '00uAda'))).status).toBe(503);
+    expect(okta.keys.asked()).toBe(3);
   });
 
   it('are fetched once for many requests at once', async () => {

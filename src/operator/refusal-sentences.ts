@@ -29,8 +29,11 @@ const REQUESTS: Readonly<Record<string, string>> = {
   '400 invalidSyntax': 'the body is not what was expected: check the base URL and the mapping in the identity provider',
   '400 invalidPath': 'the attribute does not exist: correct the mapping, or add it with "schema add"',
   '400 noTarget': 'the value to change does not exist: let the identity provider send the whole resource',
-  '400 invalidValue':
-    'a value has the wrong type, or a setting refuses it (roles, unknownMembers): compare the mapping with "org show"',
+  '400 invalidValue': 'a value is not what was expected: see the error in the identity provider',
+  '400 invalidValue by roles':
+    'the setting roles does not allow a role: change the mapping, or see "org show" and "org set"',
+  '400 invalidValue by unknownMembers':
+    'a member of a group is no user or group of this org, and the setting unknownMembers refuses it: assign the member first',
   '400 invalidCursor': 'the cursor does not belong to this list: the client must begin the list again',
   '400 expiredCursor': 'more than an hour passed between two pages of a list: the client must begin the list again',
   '400 invalidCount': 'the page size is not a number: check what the client asks for',
@@ -104,8 +107,14 @@ const SIGNAL_HELP: Readonly<Record<string, string>> = {
 };
 
 function sentenceOfRequest(hint: string): string {
-  const [, status = '', scimType, attribute] = /^\S+ \S+ (\d{3})(?: (\w+)(?: (\w+))?)?$/.exec(hint) ?? [];
-  if (attribute) return `a request was refused (${hint}): ${attribute} is missing: map it in the identity provider`;
+  const [, status = '', scimType, relation, attribute] =
+    /^\S+ \S+ (\d{3})(?: (\w+)(?: (?:(of|by) )?([\w.$:-]+))?)?$/.exec(hint) ?? [];
+  if (relation === 'of')
+    return `a request was refused (${hint}): the value of ${attribute} has the wrong type or form: correct the mapping in the identity provider`;
+  const bySetting = relation && REQUESTS[`${status} ${scimType} by ${attribute}`];
+  if (bySetting) return `a request was refused (${hint}): ${bySetting}`;
+  if (attribute && !relation)
+    return `a request was refused (${hint}): ${attribute} is missing: map it in the identity provider`;
   const why = REQUESTS[`${status} ${scimType}`] ?? REQUESTS[status];
   return `a request was refused${hint && ` (${hint})`}: ${why ?? 'see the error in the identity provider'}`;
 }

@@ -33,9 +33,39 @@ describe('the administrator is told that an identity provider with a good creden
   it.each<[name: string, hint: string, says: RegExp, run: () => Promise<Answer>]>([
     [
       'sent a value of the wrong type',
-      'POST /Users 400 invalidValue',
-      /mapping/,
+      'POST /Users 400 invalidValue of userName',
+      /: the value of userName has the wrong type or form: correct the mapping in the identity provider$/,
       () => idp.post('/Users', { userName: 5 }),
+    ],
+    [
+      'sent a sub-attribute of the wrong type',
+      'POST /Users 400 invalidValue of emails.value',
+      /: the value of emails.value has the wrong type or form/,
+      () => idp.post('/Users', { userName: 'ada', emails: [{ value: 5 }] }),
+    ],
+    [
+      'sent text for active',
+      'POST /Users 400 invalidValue of active',
+      /: the value of active has the wrong type or form/,
+      () => idp.post('/Users', { userName: 'ada', active: 'oops' }),
+    ],
+    [
+      'sent a role that the setting roles does not allow',
+      'POST /Users 400 invalidValue by roles',
+      /: the setting roles does not allow a role/,
+      async () => {
+        await admin('PATCH', `/orgs/${idp.slug}`, { body: { settings: { roles: 'Reader' } } });
+        return idp.post('/Users', { userName: 'ada', roles: [{ value: 'Owner' }] });
+      },
+    ],
+    [
+      'sent a member whom the org does not have',
+      'POST /Groups 400 invalidValue by unknownMembers',
+      /: a member of a group is no user or group of this org, and the setting unknownMembers refuses it/,
+      async () => {
+        await admin('PATCH', `/orgs/${idp.slug}`, { body: { settings: { unknownMembers: 'reject' } } });
+        return idp.post('/Groups', { displayName: 'Team', members: [{ value: ID }] });
+      },
     ],
     ['sent no JSON', 'POST /Users 400 invalidSyntax', /body/, () => idp.ask('POST', '/Users', { raw: '{"a' })],
     [
@@ -118,7 +148,7 @@ describe('the administrator is told that an identity provider with a good creden
     expect(await hints()).toEqual([
       'DELETE /Groups 404: 1',
       expect.stringMatching(/^DELETE other 4\d\d( \w+)?: 1$/),
-      'POST /Users 400 invalidValue: 2',
+      'POST /Users 400 invalidValue of userName: 2',
       'POST /Users 409 uniqueness: 1',
     ]);
     expect((await bulk()).status).toBe(400);

@@ -29,6 +29,22 @@ export const statusOf = (error: unknown): number =>
 const missingIn = ({ detail }: ScimError): string | undefined =>
   /^(userName|displayName) is required:/.exec(detail)?.[1];
 
+/** A setting of the org that has refused a value, and what its refusals begin with. */
+const BY_SETTING: Readonly<Record<string, string>> = {
+  'roles.value: this organization limits roles to ': 'by roles',
+  'members.value: ids of users and groups of this organization ': 'by unknownMembers',
+};
+const MAX_ATTRIBUTE = 80;
+
+/** Why a value was refused: a setting, or else the attribute that has it, as a schema names it. */
+function causeOf({ scimType, detail }: ScimError): string | undefined {
+  if (scimType !== 'invalidValue') return undefined;
+  const setting = Object.entries(BY_SETTING).find(([beginning]) => detail.startsWith(beginning))?.[1];
+  if (setting) return setting;
+  const attribute = /^([A-Za-z$][\w.$:-]*): /.exec(detail)?.[1];
+  return attribute && attribute.length <= MAX_ATTRIBUTE ? `of ${attribute}` : undefined;
+}
+
 /** What an org's policies answer with, which note their refusals under names of their own. */
 const OF_POLICIES = [403, 429];
 
@@ -50,10 +66,8 @@ export function noteOutcomes(
   for (const one of outcomes) {
     if (one.status < 400 || (OF_POLICIES.includes(one.status) && left-- > 0)) continue;
     const scimType = one.error instanceof ScimError ? one.error.scimType : undefined;
-    const missing = one.error instanceof ScimError ? missingIn(one.error) : undefined;
-    const hint = [operationOf(one), one.status, ...(scimType ? [scimType] : []), ...(missing ? [missing] : [])].join(
-      ' ',
-    );
+    const cause = one.error instanceof ScimError ? (missingIn(one.error) ?? causeOf(one.error)) : undefined;
+    const hint = [operationOf(one), one.status, ...(scimType ? [scimType] : []), ...(cause ? [cause] : [])].join(' ');
     hints.set(hint, (hints.get(hint) ?? 0) + 1);
   }
   const by = credentialId === undefined ? { hash } : { credentialId };

@@ -150,7 +150,11 @@ export function sourcesOfUser(
   const isUncertain = sql`(details ->> '$.joinedCount' > ${MAX_NOTED} OR details ->> '$.leftCount' > ${MAX_NOTED})`;
   return [
     { scanned: some(sql`target_id = ${user}`, sql` INDEXED BY events_target`, most), isMeant: sql`true` },
-    { scanned: some(sql`target_id IS NULL`, sql` INDEXED BY events_target`), isMeant: OF_EVERYBODY },
+    {
+      scanned: some(sql`target_id IS NULL`, sql` INDEXED BY events_target`),
+      // What happened to everybody before there was this user has not happened to it.
+      isMeant: sql`(${OF_EVERYBODY} AND at >= ifnull((SELECT created_at FROM users WHERE org_id = ${store.org} AND id = ${user}), 0))`,
+    },
     {
       scanned: some(sql`type >= 'group.' AND type < 'group/'`, sql` INDEXED BY events_groups`),
       // The text first: most events of groups name others, and their lists need not be read.

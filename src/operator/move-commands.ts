@@ -3,7 +3,7 @@
 import type { Env } from '../env';
 import { settings } from '../env';
 import type { Actor } from '../events';
-import { conflict, invalidValue, notFound } from '../scim/error';
+import { conflict, invalidValue, ScimError } from '../scim/error';
 import { bindingsOf, databaseNamed, isSpread, mainDatabase } from '../store/d1/databases';
 import { Moving } from '../store/d1/homes';
 import { noteMove } from '../store/operations/move-events';
@@ -121,7 +121,7 @@ export async function cancelMove(env: Env, store: OrgStore, actor: Actor, by: st
   const main = mainDatabase(env);
   const orgId = store.tenant.id;
   const move = isSpread(env) ? await findMove(main, orgId) : undefined;
-  if (move === undefined) throw notFound('Move');
+  if (move === undefined) throw new ScimError(404, undefined, `The org ${store.tenant.slug} is not being moved`);
   if (move.state === 'switching') throw conflict('The move is being finished in this moment: try again');
   if (move.state === 'cancelling') return move;
   if (move.state !== 'done') {
@@ -140,13 +140,14 @@ export async function cancelMove(env: Env, store: OrgStore, actor: Actor, by: st
     }
   } else {
     const home = databaseNamed(env)(move.target);
+    const back = `org move ${store.tenant.slug} --to ${move.source}`;
     const { eventSeq } = home ? await obstaclesOf(home, orgId) : { eventSeq: -1 };
     if (move.isReturn) throw conflict('The org was taken back already. Move it again instead');
     if (eventSeq !== move.switchedSeq) {
-      throw conflict('The org has been written to since it was moved. Move it back instead: org move --to');
+      throw conflict(`The org has been written to since it was moved. Move it back instead: ${back}`);
     }
     if (!(await beginReturn(main, move, by, store.now)))
-      throw conflict('The old copy is being removed. Move the org back instead: org move --to');
+      throw conflict(`The old copy is being removed. Move the org back instead: ${back}`);
   }
   return (await findMove(main, orgId)) ?? move;
 }

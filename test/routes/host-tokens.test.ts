@@ -211,6 +211,14 @@ describe('a token that is not good', () => {
 });
 
 describe('the administrator', () => {
+  it('is told which org is not there', async () => {
+    const there = (await newIdp(`there-${++n}`)).slug;
+    for (const path of ['/hosts', '/signals/receivers']) {
+      const answer = await admin('POST', path, { body: { name: `app-${n}`, orgs: [there, 'nosuch', 'nor-this'] } });
+      expect([path, answer.status, answer.body.detail]).toEqual([path, 400, 'orgs: there is no org nosuch']);
+    }
+  });
+
   it('is shown a token once, and lists masks, orgs and scopes; only the hash is kept', async () => {
     const { name, token, body } = await add({ orgs: [theirs.slug, ours.orgId, ours.slug], scopes: ['lists', 'check'] });
     expect(token).toMatch(/^scimht_[0-9A-Za-z]{12}_[0-9A-Za-z]{39}$/);

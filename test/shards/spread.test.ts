@@ -55,8 +55,9 @@ describe('a new org', () => {
 
   it.each([
     ['DB_9', 'is not bound'],
-    ['db', 'the name of a database was expected'],
-    ['DB_0', 'the name of a database was expected'],
+    ['db', 'db is not bound: one of DB'],
+    ['DB_0', 'is not bound'],
+    ['a b', 'the name of a database was expected'],
   ])('is refused the database %s', async (shard, detail) => {
     const answer = await admin('POST', '/orgs', { body: { slug: 'nowhere', shard } });
     expect(answer.status).toBe(400);

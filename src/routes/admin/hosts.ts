@@ -3,7 +3,7 @@ import { type Context, Hono } from 'hono';
 import * as z from 'zod/mini';
 import { hashOf, maskOf, newSecret, randomText } from '../../credentials/secret';
 import { parseDuration } from '../../duration';
-import { invalidValue, notFound, ScimError } from '../../scim/error';
+import { notFound, ScimError } from '../../scim/error';
 import {
   type HostToken,
   insertHostToken,
@@ -18,7 +18,7 @@ import { SETTINGS } from '../../store/org/settings';
 import type { App } from '../context';
 import { iso } from '../instants';
 import { body } from '../validator';
-import { by } from './respond';
+import { by, noSuchOrg } from './respond';
 
 const NAME = 'a name of small letters a-z, digits and single hyphens was expected, in at most 63 characters';
 const name = z.string(NAME).check(z.maxLength(63, NAME), z.regex(/^[a-z0-9]+(?:-[a-z0-9]+)*$/, NAME));
@@ -54,7 +54,7 @@ hosts.post('/', body(addBody), async (c) => {
   } catch (error) {
     if (error instanceof Taken)
       throw new ScimError(409, undefined, `There is an application ${name} already: "hosts rotate" replaces its token`);
-    if (error instanceof Unmet) throw invalidValue('orgs: slugs or ids of orgs that exist were expected');
+    if (error instanceof Unmet) throw await noSuchOrg(c, orgs);
     throw error;
   }
 });

@@ -10,6 +10,7 @@ import { removeWaiting } from '../../provisioning/removal';
 import { invalidValue, ScimError } from '../../scim/error';
 import { isSame, type JsonObject } from '../../scim/resource';
 import { Taken, Unmet } from '../../store/d1/batch';
+import { databaseNamed } from '../../store/d1/databases';
 import { WHOLE_ORG } from '../../store/journal/outbox';
 import { changeOrg, deleteOrg, insertOrg, listOrgs, signOutOrg, switchOrg } from '../../store/operations/orgs';
 import { forgetOrg, Unplaceable } from '../../store/operations/shards';
@@ -50,7 +51,7 @@ orgs.post('/', body(orgBody), async (c) => {
   try {
     const org = { id: newOrgId(), slug: asked.slug, name: asked.name ?? asked.slug };
     const actor = actorOf(c, `admin:${c.var.by}`);
-    if (asked.shard && !mayBeIn(c.env, asked.shard, undefined))
+    if (asked.shard && databaseNamed(c.env)(asked.shard) && !mayBeIn(c.env, asked.shard, undefined))
       throw new Unplaceable(`${asked.shard} is in another region than new orgs`);
     const tenant = await insertOrg(c.env, org, actor, Date.now(), asked.shard ?? suits(c.env, undefined));
     await publishOrg(c, tenant.id, actor);

@@ -4,8 +4,9 @@ import * as z from 'zod/mini';
 import { settings } from '../../env';
 import { PLAIN_TEXT, PLAIN_TEXT_EXPECTED } from '../../plain-text';
 import type { Org } from '../../provisioning/org';
-import { invalidValue, printable } from '../../scim/error';
+import { invalidValue, printable, type ScimError } from '../../scim/error';
 import { type Search, searchFromUrl } from '../../scim/query';
+import { firstWithoutOrg } from '../../store/credentials/host-tokens';
 import { storageOf } from '../../store/directory/policy';
 import { isInPlan } from '../../store/org/plan';
 import type { SettingsChange } from '../../store/org/settings';
@@ -22,6 +23,14 @@ import { shownSettings } from './settings';
 export function orgOf(c: Context<App>): Org {
   const slug = c.req.param('slug') ?? '';
   return orgFor(c, { kind: 'slug', slug }, actorOf(c, `admin:${c.var.by}`), scimBaseUrl(c));
+}
+
+/** Of a list of orgs, one of which is not there. @returns what to throw: it names that one, for the operator has typed it. */
+export async function noSuchOrg(c: Context<App>, orgs: readonly string[] = []): Promise<ScimError> {
+  const name = await firstWithoutOrg(c.env, orgs);
+  return invalidValue(
+    name === undefined ? 'orgs: slugs or ids of orgs were expected' : `orgs: there is no org ${printable(name)}`,
+  );
 }
 
 /** PUBLIC_URL where the API has no address of its own; of an org that is served in another region, the one there. */

@@ -4,15 +4,14 @@ import * as z from 'zod/mini';
 import { coordinatorOf } from '../../coordinator-stub';
 import { cancelMove, describeMove, planMove, startMove, statusOf, statusOfMoving } from '../../operator/move-commands';
 import { Busy } from '../../store/d1/batch';
-import { BINDING } from '../../store/d1/databases';
 import { listShards, MAX_BYTES, type Shard } from '../../store/operations/shards';
 import type { App } from '../context';
 import { body } from '../validator';
 import { by, orgOf } from './respond';
 
-export const shardName = z
-  .string('the name of a database was expected, DB or DB_1')
-  .check(z.regex(BINDING, 'the name of a database was expected, DB or DB_1'));
+const SHARD = 'the name of a database was expected, as "shard list" shows it';
+/** Whether it is bound, the catalogue says, with the names of those that are. */
+export const shardName = z.string(SHARD).check(z.regex(/^\w{1,20}$/, SHARD));
 
 export const shards = new Hono<App>();
 

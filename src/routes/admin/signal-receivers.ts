@@ -3,7 +3,7 @@ import { type Context, Hono } from 'hono';
 import * as z from 'zod/mini';
 import { hashOf, maskOf, newSecret, randomText } from '../../credentials/secret';
 import { parseDuration } from '../../duration';
-import { conflict, invalidValue, notFound } from '../../scim/error';
+import { conflict, notFound } from '../../scim/error';
 import { Taken, Unmet } from '../../store/d1/batch';
 import { listStreamsOfReceiver, type WatchedStream } from '../../store/operations/signal-lines';
 import {
@@ -25,7 +25,7 @@ import { encryptionKeys } from '../encryption-keys';
 import { iso } from '../instants';
 import { pushSignalsSoon } from '../push-signals';
 import { body, query } from '../validator';
-import { by } from './respond';
+import { by, noSuchOrg } from './respond';
 
 const NAME = 'a name of small letters a-z, digits and single hyphens was expected, in at most 63 characters';
 const MAX_ORGS = 100;
@@ -83,7 +83,7 @@ signalReceivers.post('/', body(addBody), async (c) => {
   } catch (error) {
     if (error instanceof Taken) throw conflict(`There is a receiver ${name} already`);
     if (!(error instanceof Unmet)) throw error;
-    if (error.expectation === 'found') throw invalidValue('orgs: slugs or ids of orgs that exist were expected');
+    if (error.expectation === 'found') throw await noSuchOrg(c, orgs);
     if (error.expectation === 'signal_receivers') throw conflict(`There are ${MAX_RECEIVERS} receivers already`);
     throw error;
   }

@@ -78,6 +78,17 @@ export async function insertHostToken(
   return tokenOf(results[2]![0]!);
 }
 
+/** The first of these names that is neither an id nor a slug of an org. */
+export async function firstWithoutOrg(databases: Databases, names: readonly string[]): Promise<string | undefined> {
+  const [rows] = await runBatch(mainDatabase(databases), [
+    sql<{ name: string }>`SELECT value AS name FROM json_each(${JSON.stringify(names)}) AS it
+      WHERE NOT EXISTS (SELECT 1 FROM orgs WHERE id = it.value) AND NOT EXISTS (SELECT 1 FROM orgs WHERE slug = it.value)
+      AND NOT EXISTS (SELECT 1 FROM catalogue WHERE org_id = it.value) AND NOT EXISTS (SELECT 1 FROM catalogue WHERE slug = it.value)
+      ORDER BY it.key LIMIT 1`,
+  ]);
+  return rows![0]?.name;
+}
+
 /**
  * A new secret with the same limits. The old one stays good for the grace; one that was in its grace is dead.
  *

@@ -69,6 +69,11 @@ describe('a receiver', () => {
     const denied = await api('POST', '/streams', { body: {} });
     expect(denied.status).toBe(403);
     expect(denied.headers.get('WWW-Authenticate')).toBe('Bearer realm="ssf", error="insufficient_scope"');
+    const { body: manage } = await tokenFor(receiver.clientId, receiver.secret, { scope: 'ssf.manage' });
+    const { body: stream } = await withToken(manage.access_token)('POST', '/streams', { body: {} });
+    const poll = { ack: ['none'], returnImmediately: true };
+    expect((await api('POST', `/poll/${stream.stream_id}`, { body: poll })).status).toBe(200);
+    expect((await api('POST', '/verification', { body: { stream_id: stream.stream_id } })).status).toBe(403);
     const other = await tokenFor(receiver.clientId, receiver.secret, { scope: 'scim' });
     expect(other).toMatchObject({ status: 400, body: { error: 'invalid_scope' } });
     const form = await ask('POST', `${BASE}/ssf/token`, {

@@ -3,6 +3,7 @@ import { env } from 'cloudflare:workers';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ASSERTION_TYPE } from '../../src/credentials/assertion';
 import { hashOf, newSecret } from '../../src/credentials/secret';
+import { homes } from '../../src/store/d1/homes';
 import { type Answer, type Ask, admin, ask, BASE, type Idp, idpOf, newIdp } from '../support/client';
 import { dump, journal, rows } from '../support/database';
 import { Meter } from '../support/meter';
@@ -295,6 +296,7 @@ describe('a client that is not good', () => {
   it.each(cases)(
     '%s costs %i round trips, is told what every other one is, and is given nothing',
     async (_, trips, send) => {
+      homes.emptyAt = Date.now(); // once a minute an isolate asks whether orgs are elsewhere (test/store/one-database.test.ts)
       const answer = await send();
       expectNobody(answer);
       expect(beforeAnswer).toBe(trips);

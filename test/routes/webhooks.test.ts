@@ -365,6 +365,7 @@ describe('the commands', () => {
     const { receiver, id } = await inTheMiddle((id) => admin('POST', `/webhooks/${id}/disable`, { body: {} }));
     await until(async () => expect((await lineOf(id))!['delivered_at']).not.toBeNull());
     expect(receiver.attempts).toBe(1);
+    await admin('DELETE', `/webhooks/${id}`); // each org to come would have it
     await admin('POST', `/webhooks/${id}/enable`, { body: {} });
     await until(() => expect(receiver.got).toHaveLength(6));
     expect(names(receiver)).toEqual(Array.from({ length: 6 }, (_, i) => `user-${i}`));

@@ -114,7 +114,7 @@ export async function verifySignal(text: string, kind: Kind, expected: Expected)
   // At registration, too; but an address may be older than the rule.
   if (!isJwksAddress(jwksUrl, allowsLoopback)) return no('jwks');
   try {
-    const { payload } = await jwtVerify(text, keysOfFairSize(jwksUrl), {
+    const { payload } = await jwtVerify(text, keysOfFairSize(jwksUrl, kind === REVOCATION), {
       issuer,
       audience,
       typ: kind.typ,
@@ -135,10 +135,14 @@ export async function verifySignal(text: string, kind: Kind, expected: Expected)
   }
 }
 
-function keysOfFairSize(jwksUrl: string): JWTVerifyGetKey {
+/**
+ * @param mayBeNew a key that was not there a moment ago is KeysUnavailable. Conformance of SSF wants 400 of a pushed token with an
+ *   unknown key, always.
+ */
+function keysOfFairSize(jwksUrl: string, mayBeNew: boolean): JWTVerifyGetKey {
   const keys = keysAt(jwksUrl);
   return async (header, token) => {
-    const wait = secondsUntilRefetch(keys);
+    const wait = mayBeNew ? secondsUntilRefetch(keys) : 0;
     const key = (await keys(header, token).catch((error) => {
       // A sender does not repeat what was refused for good: the first signal after a rotation of keys would be lost.
       if (error instanceof errors.JWKSNoMatchingKey && wait > 0)

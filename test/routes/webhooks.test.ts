@@ -365,7 +365,6 @@ describe('the commands', () => {
     const { receiver, id } = await inTheMiddle((id) => admin('POST', `/webhooks/${id}/disable`, { body: {} }));
     await until(async () => expect((await lineOf(id))!['delivered_at']).not.toBeNull());
     expect(receiver.attempts).toBe(1);
-    await admin('DELETE', `/webhooks/${id}`); // each org to come would have it
     await admin('POST', `/webhooks/${id}/enable`, { body: {} });
     await until(() => expect(receiver.got).toHaveLength(6));
     expect(names(receiver)).toEqual(Array.from({ length: 6 }, (_, i) => `user-${i}`));
@@ -381,6 +380,7 @@ describe('the commands', () => {
     );
     await until(async () => expect((await lineOf(id))!['delivered_at']).not.toBeNull());
     expect(receiver.attempts).toBe(1);
+    await admin('DELETE', `/webhooks/${id}`); // each org to come would have it
   });
 
   it('remove while messages are sent: nothing more is sent', async () => {

@@ -293,7 +293,7 @@ describe('the old copy', () => {
       const before_ = await count('DB_1', 'events', idp.orgId);
       if (before_ > 0) {
         const again = await admin('DELETE', `/orgs/${slug}/move`, { body: {} });
-        expect([again.status, again.body.detail]).toEqual([409, expect.stringContaining('org move --to')]);
+        expect([again.status, again.body.detail]).toEqual([409, expect.stringContaining(`org move ${slug} --to DB_1`)]);
       }
       await goOn(
         idp.orgId,

@@ -24,9 +24,13 @@ const selectCopied: readonly SQL[] = COPIED.map(
  */
 export async function repairCopies(databases: Databases): Promise<void> {
   if (!isSpread(databases)) return;
-  const wanted = await runBatch(mainDatabase(databases), selectCopied);
   const others = bindingsOf(databases).filter((name) => name !== 'DB');
-  const done = await Promise.allSettled(others.map((name) => repairIn(databases, name, wanted)));
+  // Copies first, for `DB` changes before them: what a copy has and `DB` has not was removed, and is not still to come.
+  const copies = await Promise.allSettled(others.map((name) => readCopy(databases, name)));
+  const wanted = await runBatch(mainDatabase(databases), selectCopied);
+  const done = await Promise.allSettled(
+    copies.map((copy) => (copy.status === 'fulfilled' ? repair(copy.value, wanted) : Promise.reject(copy.reason))),
+  );
   const failed = done.flatMap((one) =>
     one.status === 'rejected' && !(one.reason instanceof Behind) ? [one.reason] : [],
   );
@@ -45,14 +49,24 @@ export async function copyChanges(databases: Databases): Promise<void> {
 /** The same of one database, before an org arrives there with its place in streams and webhooks. */
 export async function repairCopyIn(databases: Databases, name: string): Promise<void> {
   if (name === 'DB') return;
-  await repairIn(databases, name, await runBatch(mainDatabase(databases), selectCopied));
+  const copy = await readCopy(databases, name);
+  await repair(copy, await runBatch(mainDatabase(databases), selectCopied));
 }
 
-async function repairIn(databases: Databases, name: string, wanted: readonly Row[][]): Promise<void> {
+interface Copy {
+  readonly db: D1Database;
+  /** Undefined: the database is not in use yet, or is another one. */
+  readonly found: readonly Row[][] | undefined;
+}
+
+async function readCopy(databases: Databases, name: string): Promise<Copy> {
   const db = databaseNamed(databases)(name)!;
   const [[shard], ...found] = await runBatch(db, [sql`SELECT binding FROM shards`, ...selectCopied]);
-  if (shard?.['binding'] !== name) return;
-  const repairs = repairsOf(found, wanted);
+  return { db, found: shard?.['binding'] === name ? found : undefined };
+}
+
+async function repair({ db, found }: Copy, wanted: readonly Row[][]): Promise<void> {
+  const repairs = found ? repairsOf(found, wanted) : [];
   if (repairs.length > 0) await runBatch(db, repairs);
 }
 

@@ -13,6 +13,8 @@ export interface TokenPage {
   readonly tokens: readonly Placed[];
   /** Once all of them are delivered, everything up to this place is. */
   readonly through: number;
+  /** Nothing follows in the journal. */
+  readonly isEnd: boolean;
   /** Events up to this one were gone by their age before all of them were delivered. */
   readonly lostThrough: number | undefined;
   readonly signer: SigningKey | undefined;
@@ -35,14 +37,14 @@ export async function readPage(
   place: number,
 ): Promise<TokenPage> {
   const found = await readSources(databases, orgId, place, SOURCES);
-  const { tenant, events, lostThrough } = found;
+  const { tenant, events, lostThrough, isEnd } = found;
   const isAsked = new Set(eventsDelivered(stream));
   const all = events.flatMap((event) =>
     draftsOf(event)
       .filter(({ uri, token }) => isAsked.has(uri) && placeOf(event.seq, token) > place)
       .map((draft) => ({ event, draft })),
   );
-  if (all.length === 0) return { tokens: [], through: found.through, lostThrough, signer: undefined };
+  if (all.length === 0) return { tokens: [], through: found.through, isEnd, lostThrough, signer: undefined };
   const next = all.slice(0, MAX_PAGE);
   const last = next.at(-1)!;
   const isCut = all.length > next.length;
@@ -54,6 +56,7 @@ export async function readPage(
   return {
     tokens: next.flatMap(({ event, draft }) => tokenOf(stream, tenant, event, draft, subjects) ?? []),
     through: isCut ? placeOf(last.event.seq, last.draft.token) : found.through,
+    isEnd: isEnd && !isCut,
     lostThrough,
     signer: subjects.signer,
   };

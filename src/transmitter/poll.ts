@@ -10,7 +10,7 @@ import {
   readPolled,
   type SignalLine,
 } from '../store/operations/signal-lines';
-import { type ReceiverStore, type SignalStream, sendable } from '../store/operations/signal-streams';
+import { type PushedStream, type ReceiverStore, type SignalStream, sendable } from '../store/operations/signal-streams';
 import { currentKey, type SigningKey } from '../store/operations/signing-keys';
 import { readPage } from './page';
 import { controlTokenOf, type Placed, placeIn, sign, type Unsigned } from './tokens';
@@ -73,27 +73,22 @@ export async function poll(
   const moved: PolledLine[] = [];
   let signer: SigningKey | undefined;
   let more = polled.due.length > LINES_PER_POLL;
+  let looks = MAX_LOOKS;
   for (const line of lines) {
     if (tokens.length >= most) {
       more = true;
       break;
     }
-    const page = await readPage(store.databases, line.orgId, stream, line.place);
+    const found = await firstTokens(store, stream, line, looks);
+    const { all, page, place, handedOut } = found;
+    looks = found.looks;
     signer ??= page.signer;
     const room = most - tokens.length;
-    const all = line.handedOut
-      ? page.tokens.filter(({ place }) => line.handedOut!.places.includes(place))
-      : page.tokens.slice();
     const out = all.slice(0, room);
-    if (all.length > room) more = true;
+    if (all.length > room || (handedOut === undefined && !page.isEnd)) more = true;
     tokens.push(...out);
-    const next: Window | undefined = line.handedOut
-      ? all.length > 0
-        ? undefined // the window stays as it is
-        : { place: line.handedOut.through, handedOut: undefined } // nothing of it is to be told any more
-      : windowOf(line, page.through, all, out);
-    if (next === undefined) continue;
-    moved.push({ line, ...next, lostThrough: page.lostThrough });
+    if (handedOut !== undefined) continue; // the window stays as it is
+    moved.push({ line, ...windowOf(place, page.through, all, out), lostThrough: found.lostThrough });
   }
   if (moved.length > 0) await moveLines(store, stream, moved, [], undefined);
   return { sets: await signed(store, keys, stream, signer, tokens), moreAvailable: more };
@@ -102,11 +97,34 @@ export async function poll(
 /** When a receiver last polled is noted once a minute. */
 const isToNote = (now: number, { polledAt }: SignalStream) => now - (polledAt ?? 0) > 60_000;
 
+/** Pages of the journal that one poll reads to find something to tell, beyond one for each org. */
+const MAX_LOOKS = 20;
+
+/** The first page behind the line that has something to tell; the last one that was looked at, if none has. */
+async function firstTokens(store: ReceiverStore, stream: PushedStream, line: SignalLine, most: number) {
+  let { place, handedOut } = line;
+  let lostThrough: number | undefined;
+  for (let looks = most; ; looks--) {
+    const page = await readPage(store.databases, line.orgId, stream, place);
+    lostThrough = page.lostThrough ?? lostThrough;
+    const all = handedOut ? page.tokens.filter((token) => handedOut!.places.includes(token.place)) : page.tokens;
+    const isLast = looks <= 0 || (handedOut === undefined && page.isEnd);
+    if (all.length > 0 || isLast) {
+      // Of a window under way nothing may be left to tell: then it is over.
+      const isOver = handedOut !== undefined && all.length === 0;
+      const through = isOver ? { ...page, through: handedOut!.through, isEnd: false } : page;
+      return { all, page: through, place, handedOut: isOver ? undefined : handedOut, lostThrough, looks };
+    }
+    place = handedOut ? handedOut.through : page.through;
+    handedOut = undefined;
+  }
+}
+
 /** What is under way from now on. @param all of the page. @param out those of them that are handed out. */
-function windowOf(line: SignalLine, through: number, all: readonly Placed[], out: readonly Placed[]): Window {
+function windowOf(place: number, through: number, all: readonly Placed[], out: readonly Placed[]): Window {
   if (all.length === 0) return { place: through, handedOut: undefined };
   const places = out.map(({ place }) => place);
-  return { place: line.place, handedOut: { places, through: out.length === all.length ? through : places.at(-1)! } };
+  return { place, handedOut: { places, through: out.length === all.length ? through : places.at(-1)! } };
 }
 
 type Window = Pick<PolledLine, 'place' | 'handedOut'>;

@@ -108,6 +108,8 @@ export interface SourcePage {
   readonly events: readonly SignalSource[];
   /** Once all of it is delivered, everything up to here is. */
   readonly through: number;
+  /** Nothing follows in the journal. */
+  readonly isEnd: boolean;
   /** Events up to this one may be gone, and some of them were not delivered. */
   readonly lostThrough: number | undefined;
 }
@@ -158,6 +160,7 @@ export async function readSources(
     tenant: store.tenant,
     events,
     through: endOf(isCut ? events.at(-1)!.seq : Math.max(looked, from - 1)),
+    isEnd: !isCut && looked >= current,
     lostThrough: from <= pruned ? pruned : undefined,
   };
 }

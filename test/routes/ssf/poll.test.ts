@@ -84,6 +84,32 @@ describe('a poll', () => {
     expect((await poll()).body).toEqual({ sets: {}, moreAvailable: false });
   });
 
+  it('finds the one event that was asked for behind many others, in one look', async () => {
+    const SESSION_REVOKED = 'https://schemas.openid.net/secevent/caep/event-type/session-revoked';
+    await receiver.api('PATCH', '/streams', { body: { stream_id: id, events_requested: [SESSION_REVOKED] } });
+    for (let i = 0; i < 45; i++) await user(`other-${i}`);
+    const ada = await user('ada');
+    await idp.patch(`/Users/${ada.id}`, [{ op: 'replace', path: 'active', value: false }]);
+    const answer = await poll();
+    expect(await told(answer)).toMatchObject([{ uri: SESSION_REVOKED }]);
+    expect(answer.body.moreAvailable).toBe(false);
+    expect((await poll({ ack: jtis(answer) })).body).toEqual({ sets: {}, moreAvailable: false });
+  });
+
+  it('says that there are more while a page of the journal is not the last one', async () => {
+    for (let i = 0; i < 45; i++) await user(`user-${i}`);
+    const seen: [number, boolean][] = [];
+    let ack: string[] = [];
+    for (let more = true; more; ) {
+      const answer = await poll({ ack });
+      ack = jtis(answer);
+      more = answer.body.moreAvailable;
+      seen.push([ack.length, more]);
+    }
+    expect(seen.at(-1)![1]).toBe(false);
+    expect(seen.reduce((sum, [size]) => sum + size, 0)).toBe(45);
+  });
+
   it('goes on after a token that the receiver cannot read, and operators see it', async () => {
     await user('ada');
     await user('grace');

@@ -94,7 +94,7 @@ function ofUser(event: SignalSource, id: string): Unnumbered[] {
     case 'user.linked':
       return [...change, ...renamed(event, id)];
     case 'user.deactivated':
-      return [revoked(event, about), says(ACCOUNT_DISABLED), prov('deactivate'), ...change];
+      return [revoked(event, about), says(ACCOUNT_DISABLED), prov('deactivate'), ...change, ...renamed(event, id)];
     case 'user.reactivated':
       return [says(ACCOUNT_ENABLED), prov('activate'), ...change, ...renamed(event, id)];
     case 'user.restored':

@@ -187,7 +187,7 @@ export class Polls {
     notes: Map<string, number>,
   ): Promise<{ settled: Settled; undone: string | undefined }> {
     const acks: string[] = [];
-    const errors: Record<string, SetError> = {};
+    const errors: Record<string, SetError> = Object.create(null); // the ids are the transmitter's: one may be __proto__
     let undone: string | undefined;
     const queue = sets.values();
     const work = async () => {

@@ -254,9 +254,10 @@ export const SCHEMAS = {
     ...validAfter,
   }),
   MayAct: object({ valid: boolean, reason: { type: 'string', enum: ['good', 'inactive', 'unknown'] } }),
-  Discovered: object({
-    orgs: list(object({ id: text, slug: text, name: text, sso: { type: ['string', 'boolean', 'null'] } })),
-  }),
+  Discovered: object(
+    { orgs: list(object({ id: text, slug: text, name: text, sso: { type: ['string', 'boolean', 'null'] } })) },
+    { incomplete: { const: true, description: 'A database is missing, and its orgs are not named.' } },
+  ),
   UsersPage: object({ ...paged, users: list(object(person)) }),
   GroupsPage: object({ ...paged, groups: list(role) }),
   MembershipsPage: object({

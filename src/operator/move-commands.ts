@@ -10,6 +10,7 @@ import { noteMove } from '../store/operations/move-events';
 import {
   beginCancelling,
   beginReturn,
+  findHome,
   findMove,
   findMoveOf,
   homeOf,
@@ -102,13 +103,15 @@ export async function statusOf(env: Env, tenant: Tenant) {
 /**
  * The same of an org that cannot be asked now: its database is missing, or it is on its way between two.
  *
- * @param name its id or slug. @returns undefined: it is not being moved.
+ * @param name its id or slug. @returns undefined: the catalogue has no such org.
  */
 export async function statusOfMoving(env: Env, name: string) {
-  if (!isSpread(env)) return undefined;
   const main = mainDatabase(env);
   const move = await findMoveOf(main, name);
-  if (move === undefined || move.state === 'done') return undefined;
+  if (move === undefined || move.state === 'done') {
+    const home = await findHome(main, name);
+    return home && { org: home.slug, shard: home.binding, move: null };
+  }
   return { org: move.slug, shard: await homeOf(main, move.orgId), move: describeMove(move) };
 }
 

@@ -9,7 +9,7 @@ import { root } from '../../scripts/project.mjs';
 import { build } from '../../scripts/start/build.mjs';
 
 /** Kilobytes of the script as it is uploaded, compressed. */
-const MOST = 308;
+const MOST = 310;
 
 it(`the Worker has at most ${MOST} KB, minified and compressed`, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'scim-worker-size-'));

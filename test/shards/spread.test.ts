@@ -182,6 +182,16 @@ describe('a database that cannot be had', () => {
       expect(answer.body.detail).toContain('The database that holds the organization is not available');
     }
     expect((await other.get('/Users', { env: gone })).status).toBe(200);
+    const question = { email: 'ada@example.com' };
+    expect((await host('POST', '/discover', { body: question, env: without('DB_2') })).body).toMatchObject({
+      incomplete: true,
+    });
+    expect((await host('POST', '/discover', { body: question })).body).not.toHaveProperty('incomplete');
+    for (const env of [gone, without('DB_2')]) {
+      homes.clear();
+      const status = await admin('GET', '/orgs/unbound/move', { env });
+      expect(status.body).toEqual({ org: 'unbound', shard: 'DB_2', move: null });
+    }
     const stranger = await newIdpIn('DB', 'stranger');
     await admin('DELETE', '/orgs/stranger?confirm=stranger');
     expect((await stranger.get('/Users', { env: gone })).status).toBe(401);

@@ -136,6 +136,8 @@ export interface Discovered {
     /** The name of the org's SSO connection; true: it has one without a name. null: it has none. */
     readonly sso: string | boolean | null;
   }[];
+  /** A database is missing: orgs that are there are not named. Ask again later before you say that there is none. */
+  readonly incomplete?: true;
 }
 
 /**
@@ -146,9 +148,10 @@ export interface Discovered {
  */
 export async function discover(host: Host, asked: unknown): Promise<Discovered> {
   const { email } = readAs(discoverAsked, asked, 'question');
-  const found = await findOrgsOfDomain(host.env, domainOf(email), MAX_DISCOVERED, host.token);
+  const { orgs, isIncomplete } = await findOrgsOfDomain(host.env, domainOf(email), MAX_DISCOVERED, host.token);
   return {
-    orgs: found.map(({ id, slug, name, settings }) => ({ id, slug, name, sso: settings.sso ?? null })),
+    orgs: orgs.map(({ id, slug, name, settings }) => ({ id, slug, name, sso: settings.sso ?? null })),
+    ...(isIncomplete && { incomplete: true }),
   };
 }
 

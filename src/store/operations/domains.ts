@@ -4,7 +4,7 @@ import { domainKey } from '../../scim/address';
 import { unauthorized } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
 import { Busy, runBatch } from '../d1/batch';
-import { askEach, type Databases, isSpread, mainDatabase } from '../d1/databases';
+import { allDatabases, askEach, bindingsOf, type Databases, isSpread, mainDatabase } from '../d1/databases';
 import type { Row } from '../d1/rows';
 import { isGoodHostToken, isOrgOfHostToken, mayAsk } from '../org/caller';
 import { readHostPermission } from '../org/host-permission';
@@ -23,7 +23,7 @@ export async function findOrgsOfDomain(
   domain: string | undefined,
   limit: number,
   token?: string,
-): Promise<Tenant[]> {
+): Promise<OrgsOfDomain> {
   const now = Date.now();
   // Where there are several databases, only `DB` knows the token.
   const isSplit = isSpread(databases) && token !== undefined;
@@ -39,14 +39,29 @@ export async function findOrgsOfDomain(
   const statement = sql`SELECT orgs.* FROM org_domains CROSS JOIN orgs ON orgs.id = org_domains.org_id
     WHERE org_domains.domain = ${foldCase(domain ?? '')} AND orgs.disabled_at IS NULL AND orgs.importing IS NULL${isMeant}
     ORDER BY orgs.slug LIMIT ${limit}`;
-  const found = await askEach(databases, (db) => runBatch(db, [statement, ...check]));
+  const names = JSON.stringify(bindingsOf(databases));
+  const elsewhere = sql<{ is_unbound: number }>`SELECT EXISTS (SELECT 1 FROM catalogue WHERE slug IS NOT NULL
+    AND binding NOT IN (SELECT value FROM json_each(${names}))) AS is_unbound`;
+  const main = mainDatabase(databases);
+  const found = await askEach(databases, (db) =>
+    runBatch(db, [statement, ...(isSpread(databases) && db === main ? [elsewhere] : []), ...check]),
+  );
   if (found.length === 0) throw new Busy('no database answers');
-  if (inBatch) expectMayAsk(found[0]![1]!);
-  return found
-    .flatMap(([rows]) => rows!.map(tenantOf))
+  if (inBatch) expectMayAsk(found[0]!.at(-1)!);
+  const orgs = found
+    .flatMap(([rows]) => (rows as Row[]).map(tenantOf))
     .filter(({ settings }) => settings.verifiedDomains?.some((one) => domainKey(one) === domain))
     .sort((a, b) => (a.slug < b.slug ? -1 : 1))
     .slice(0, limit);
+  const isWhole = found.length === allDatabases(databases).length;
+  const isUnbound = found.some(([, rows]) => (rows as Row[] | undefined)?.[0]?.['is_unbound'] === 1);
+  return { orgs, isIncomplete: !isWhole || isUnbound };
+}
+
+export interface OrgsOfDomain {
+  readonly orgs: readonly Tenant[];
+  /** A database did not answer, or is not bound: its orgs are not among them. */
+  readonly isIncomplete: boolean;
 }
 
 /** @returns the ids of the orgs that the token may ask about; undefined: every org. @throws ScimError 401, 403. */

@@ -199,6 +199,18 @@ export async function homeOf(main: D1Database, orgId: string): Promise<string> {
   return rows[0]?.binding ?? 'DB';
 }
 
+/** Where the catalogue says that an org is. @param name its id or slug. @returns undefined: it is not in the catalogue. */
+export async function findHome(
+  main: D1Database,
+  name: string,
+): Promise<{ readonly slug: string; readonly binding: string } | undefined> {
+  const [rows] = await runBatch(main, [
+    sql<{ slug: string; binding: string }>`SELECT slug, binding FROM catalogue WHERE slug IS NOT NULL
+      AND (org_id = ${name} OR slug = ${name}) ORDER BY org_id <> ${name} LIMIT 1`,
+  ]);
+  return rows[0];
+}
+
 /** What there is to copy. */
 export interface Size {
   readonly users: number;

@@ -30,7 +30,8 @@ revocation.post('/', async (c) => {
     const authentication = await authenticateSignal(c, token, REVOCATION);
     if (!authentication.ok) {
       const { fault, wait } = authentication;
-      if (fault === 'unavailable') throw unavailable('The keys of the issuer could not be fetched, or do not have this key yet: try again', wait);
+      if (fault === 'unavailable')
+        throw unavailable('The keys of the issuer could not be fetched, or do not have this key yet: try again', wait);
       if (fault === 'paused') throw unavailable('Signals of this issuer are paused: try again later', wait);
       if (wait !== undefined) throw tooManyRequests('Too many requests: try again later', wait);
       throw unauthorized();

@@ -58,7 +58,8 @@ poll.post('/:stream', body(pollBody), async (c) => {
   try {
     let answer = await pollOnce(storeOf(c, 'ssf.read'), keys, id, { taken: ack, refused }, most);
     if (answer === undefined) throw notFound('Stream');
-    const isWaiting = () => !returnImmediately && most > 0 && answer?.sets.size === 0;
+    // One that has passed many events without a token is to ask again: an invocation may send 1,000 queries.
+    const isWaiting = () => !returnImmediately && most > 0 && answer?.sets.size === 0 && !answer.moreAvailable;
     // The token is checked by each look.
     while (isWaiting() && Date.now() + PAUSE <= end) {
       await new Promise((resolve) => setTimeout(resolve, PAUSE));

@@ -130,6 +130,29 @@ describe('a poll', () => {
     expect(stream!['verified_at']).toEqual(expect.any(Number));
   });
 
+  it('does not wait where many events without a token lie before the end of the journal: the receiver asks again', async () => {
+    await rows(
+      `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)
+        INSERT INTO events (org_id, seq, at, type, actor, target_id, request_id, details)
+        SELECT ?1, (SELECT event_seq FROM orgs WHERE id = ?1) + i, 1, 'user.updated', 'a', 't', 'r', '{}' FROM n`,
+      idp.orgId,
+    );
+    await rows('UPDATE orgs SET event_seq = event_seq + 900 WHERE id = ?', idp.orgId);
+    const SESSION_REVOKED = 'https://schemas.openid.net/secevent/caep/event-type/session-revoked';
+    await receiver.api('PATCH', '/streams', { body: { stream_id: id, events_requested: [SESSION_REVOKED] } });
+    const ada = await user('ada');
+    await idp.patch(`/Users/${ada.id}`, [{ op: 'replace', path: 'active', value: false }]);
+    const first = await poll({ returnImmediately: false });
+    expect(first.body).toEqual({ sets: {}, moreAvailable: true });
+    const found: object[] = [];
+    for (let more = true; more && found.length === 0; ) {
+      const answer = await poll({ returnImmediately: false });
+      found.push(...(await told(answer)));
+      more = answer.body.moreAvailable;
+    }
+    expect(found).toMatchObject([{ uri: SESSION_REVOKED }]);
+  });
+
   it('waits for something to happen, if the receiver wants it', async () => {
     const waiting = receiver.api('POST', `/poll/${id}`, { body: {} });
     await user('ada');

@@ -89,7 +89,7 @@ export function cycleOf({ people, teams, seed }) {
 }
 
 /** Mulberry32: the same numbers in each run. */
-function randomOf(seed) {
+export function randomOf(seed) {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -3,57 +3,38 @@
  * provider, while the application and the service are killed (kill -9). At the end every row is compared.
  * `--users 20000`, `--groups 500`, `--seed 1`, `--json`. It ends with 1 when a row differs.
  */
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import process from 'node:process';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { root } from '../scripts/project.mjs'; // first: it says so if this Node is too old
-import { freePort } from '../scripts/start/service.mjs';
 import { chunksOf } from './directory.mjs';
 import { cycleOf, groupOf, newUser } from './entra-cycle.mjs';
 import { each } from './figures.mjs';
 import { differencesOf } from './mirror-rows.mjs';
+import {
+  ADMIN_TOKEN,
+  begin,
+  folder,
+  HOST_TOKEN,
+  killService,
+  ORG,
+  report,
+  say,
+  startService,
+  trialOptions,
+  url,
+} from './trial.mjs'; // first: it says so if this Node is too old
 
-const ORG = 'trial';
-const ADMIN_TOKEN = 'trial-admin-token-0123456789abcdef';
-const HOST_TOKEN = 'trial-host-token-0123456789abcdefg';
 const BULK = 100;
 const PARALLEL = 6;
 /** Milliseconds that the copy has to become equal after the last change. */
 const PATIENCE = 120_000;
 
-const { users, groups, seed, json } = options();
-const say = (text) => process.stderr.write(`${text}\n`);
-const folder = mkdtempSync(join(tmpdir(), 'scim-worker-mirror-trial-'));
-const port = await freePort();
-const url = `http://localhost:${port}`;
+const { users, groups, seed, json } = trialOptions({ users: 20_000, groups: 500 });
 const database = join(folder, 'application.sqlite');
-const running = new Set();
 const kills = { application: 0, service: 0 };
 let token = '';
 let retried = 0;
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-  process.on(signal, () => {
-    cleanUp();
-    process.exit(1);
-  });
-}
-try {
-  const found = await trial();
-  console.log(json ? JSON.stringify(found) : JSON.stringify(found, undefined, 2));
-  if (found.differences.length > 0) process.exitCode = 1;
-} catch (error) {
-  console.error(error.stack ?? error);
-  process.exitCode = 1;
-} finally {
-  cleanUp();
-}
+await report(trial, ({ differences }) => differences, json);
 
 async function trial() {
   const started = performance.now();
@@ -72,7 +53,7 @@ async function trial() {
   let application = startApplication();
   for (let kill = 0; kill < 3; kill++) {
     await sleep(Math.max(400, (users / 20_000) * 1_500));
-    if (kill === 1) service = await killService(service);
+    if (kill === 1) service = await killed(service);
     application = killApplication(application);
   }
   await becomeEqual();
@@ -93,7 +74,7 @@ async function trial() {
     if (what === 'application') application = killApplication(application);
     if (what === 'service') {
       ending = ending.then(async () => {
-        service = await killService(service);
+        service = await killed(service);
       });
     }
     await persist(method, path, body);
@@ -177,36 +158,11 @@ async function admin(method, path, body) {
   return answer.json();
 }
 
-/** `npm start`, until it is ready. */
-async function startService() {
-  const child = begin('scripts/start.mjs', {
-    ...{ PORT: String(port), STATE_DIR: join(folder, 'state'), ADMIN_TOKEN, HOST_TOKEN, SWEEP_INTERVAL: '5' },
-  });
-  await new Promise((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (line) => line.includes('is ready on') && resolve());
-    child.once('close', (code) => reject(new Error(`the service ended (${code})`)));
-  });
-  return child;
-}
-
 /** The Node example with its mirror. */
 function startApplication() {
   return begin('examples/node-host/server.mjs', {
     ...{ SCIM_URL: url, HOST_TOKEN, PORT: '0', MIRROR_DB: database, MIRROR_ORGS: ORG },
   });
-}
-
-/** Both end with this process, however it ends. */
-function begin(script, variables) {
-  const exitWithParent = fileURLToPath(new URL('../scripts/start/exit-with-parent.mjs', import.meta.url));
-  const child = spawn(process.execPath, ['--import', exitWithParent, script], {
-    ...{ cwd: root, detached: true, stdio: ['ignore', 'pipe', 'ignore'] },
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, LEASH_HOLDER: String(process.pid), ...variables },
-  });
-  child.stdout.resume();
-  running.add(child);
-  child.once('close', () => running.delete(child));
-  return child;
 }
 
 function killApplication(child) {
@@ -215,37 +171,7 @@ function killApplication(child) {
   return startApplication();
 }
 
-async function killService(child) {
+function killed(service) {
   kills.service++;
-  const ended = new Promise((resolve) => child.once('close', resolve));
-  child.kill('SIGKILL');
-  await ended;
-  for (;;) {
-    // Its last processes may hold the port for a moment.
-    const next = await startService().catch(() => undefined);
-    if (next) return next;
-    await sleep(300);
-  }
-}
-
-function cleanUp() {
-  for (const child of running) child.kill('SIGKILL');
-  rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
-}
-
-function options() {
-  const { values } = parseArgs({
-    options: {
-      users: { type: 'string', default: '20000' },
-      groups: { type: 'string', default: '500' },
-      seed: { type: 'string', default: '1' },
-      json: { type: 'boolean', default: false },
-    },
-  });
-  const [users, groups, seed] = [values.users, values.groups, values.seed].map(Number);
-  if (!(users >= 100 && groups >= 4 && Number.isSafeInteger(seed))) {
-    console.error('At least --users 100 --groups 4 are needed, and --seed is a number.');
-    process.exit(1);
-  }
-  return { users, groups, seed, json: values.json };
+  return killService(service);
 }

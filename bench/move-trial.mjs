@@ -4,25 +4,13 @@
  * event and cursor is compared with what was acknowledged. Before, two moves without load: the archive must be the same
  * to the byte. `--users 3000`, `--groups 100`, `--seed 1`, `--json`. It ends with 1 when anything differs.
  */
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import process from 'node:process';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { root } from '../scripts/project.mjs'; // first: it says so if this Node is too old
-import { freePort } from '../scripts/start/service.mjs';
 import { chunksOf } from './directory.mjs';
-import { groupOf, newUser } from './entra-cycle.mjs';
+import { groupOf, newUser, randomOf } from './entra-cycle.mjs';
 import { each } from './figures.mjs';
+import { ADMIN_TOKEN, HOST_TOKEN, killService, ORG, report, say, startService, trialOptions, url } from './trial.mjs'; // first: it says so if this Node is too old
 
-const ORG = 'trial';
-const ADMIN_TOKEN = 'trial-admin-token-0123456789abcdef';
-const HOST_TOKEN = 'trial-host-token-0123456789abcdefg';
 const BULK = 100;
 const LANES = 6;
 /** Milliseconds for a move, and for the last messages of the webhook. */
@@ -31,12 +19,8 @@ const PATIENCE = 240_000;
 const MOST_MOVES = 8;
 const PATCH = 'urn:ietf:params:scim:api:messages:2.0:PatchOp';
 
-const { users, groups, seed, json } = options();
-const say = (text) => process.stderr.write(`${text}\n`);
-const folder = mkdtempSync(join(tmpdir(), 'scim-worker-move-trial-'));
-const port = await freePort();
-const url = `http://localhost:${port}`;
-const running = new Set();
+const { users, groups, seed, json } = trialOptions({ users: 3_000, groups: 100 });
+const VARIABLES = { DATABASES: '4', ALLOW_LOOPBACK_WEBHOOKS: 'true' };
 const random = randomOf(seed);
 const differences = [];
 const told = new Set();
@@ -48,27 +32,11 @@ let kills = 0;
 let retried = 0;
 let service;
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-  process.on(signal, () => {
-    cleanUp();
-    process.exit(1);
-  });
-}
-try {
-  const found = await trial();
-  console.log(json ? JSON.stringify(found) : JSON.stringify(found, undefined, 2));
-  if (differences.length > 0) process.exitCode = 1;
-} catch (error) {
-  console.error(error.stack ?? error);
-  process.exitCode = 1;
-} finally {
-  cleanUp();
-}
-process.exit();
+await report(trial, () => differences, json);
 
 async function trial() {
   const hook = await listen();
-  service = await startService();
+  service = await startService(VARIABLES);
   ({ id: orgId } = await admin('POST', '/orgs', { slug: ORG, shard: 'DB' }));
   await admin('POST', `/orgs/${ORG}/scim`, { enabled: true });
   await admin('PATCH', `/orgs/${ORG}`, { settings: { rateLimit: '500' } });
@@ -141,10 +109,11 @@ async function quietMove(to, people) {
 }
 
 /**
- * A move in which the service is killed at any moment, and once more when it has gone on.
+ * A move during which the service is killed twice: at a random moment, and after it has started again.
  *
- * @param span seconds that a move takes without kills. @returns whether the first kill cut it off, and the states in which it was found when the service was there again:
- *   by then it may have gone on.
+ * @param span seconds that a move takes without kills.
+ * @returns whether the first kill cut the move off, and the states in which the move was found after each start. By then it
+ *   may have gone on.
  */
 async function moveWithKills(to, span) {
   const { writesRefusedFor: foretold } = await persistAdmin('POST', `/orgs/${ORG}/move`, { to, dryRun: true });
@@ -154,13 +123,13 @@ async function moveWithKills(to, span) {
   const foundIn = [];
   await sleep(random() * span * 1_000);
   const killedAt = Date.now();
-  await killService();
+  await kill();
   await asked;
   foundIn.push(await stateOf());
   if (foundIn[0] !== `done ${to}`) {
     await untilItGoesOn(foundIn[0]);
     await sleep(random() * span * 500);
-    await killService();
+    await kill();
     foundIn.push(await stateOf());
   }
   await untilThere(to);
@@ -397,6 +366,8 @@ async function persistAdmin(method, path, body) {
       return await admin(method, path, body);
     } catch (error) {
       if (error.message.includes('moved already')) return undefined;
+      // The answer was lost, and by now the move is done.
+      if (attempt > 0 && /the org is in DB\w* already/.test(error.message)) return undefined;
       if (attempt > 40) throw error;
       await sleep(300);
     }
@@ -445,70 +416,11 @@ async function listen() {
   return server.address().port;
 }
 
-/** `npm start`, until it is ready. It ends with this process, however that ends. */
-async function startService() {
-  const exitWithParent = fileURLToPath(new URL('../scripts/start/exit-with-parent.mjs', import.meta.url));
-  const child = spawn(process.execPath, ['--import', exitWithParent, 'scripts/start.mjs'], {
-    ...{ cwd: root, detached: true, stdio: ['ignore', 'pipe', 'ignore'] },
-    env: {
-      ...{ PATH: process.env.PATH, HOME: process.env.HOME, LEASH_HOLDER: String(process.pid) },
-      ...{ PORT: String(port), STATE_DIR: join(folder, 'state'), DATABASES: '4', SWEEP_INTERVAL: '5' },
-      ...{ ADMIN_TOKEN, HOST_TOKEN, ALLOW_LOOPBACK_WEBHOOKS: 'true' },
-    },
-  });
-  running.add(child);
-  child.once('close', () => running.delete(child));
-  await new Promise((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (line) => line.includes('is ready on') && resolve());
-    child.once('close', (code) => reject(new Error(`the service ended (${code})`)));
-  });
-  return child;
-}
-
-async function killService() {
+async function kill() {
   kills++;
-  const ended = new Promise((resolve) => service.once('close', resolve));
-  service.kill('SIGKILL');
-  await ended;
-  for (;;) {
-    // Its last processes may hold the port for a moment.
-    service = await startService().catch(() => undefined);
-    if (service) return;
-    await sleep(300);
-  }
-}
-
-function cleanUp() {
-  for (const child of running) child.kill('SIGKILL');
-  rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  service = await killService(service, VARIABLES);
 }
 
 function round(value) {
   return Math.round(value * 10) / 10;
-}
-
-/** Mulberry32: the same numbers for the same seed. */
-function randomOf(from) {
-  let state = from;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function options() {
-  const { values } = parseArgs({
-    options: {
-      ...{ users: { type: 'string', default: '3000' }, groups: { type: 'string', default: '100' } },
-      ...{ seed: { type: 'string', default: '1' }, json: { type: 'boolean', default: false } },
-    },
-  });
-  const [users, groups, seed] = [values.users, values.groups, values.seed].map(Number);
-  if (!(users >= 100 && groups >= 4 && Number.isSafeInteger(seed))) {
-    console.error('At least --users 100 --groups 4 are needed, and --seed is a number.');
-    process.exit(1);
-  }
-  return { users, groups, seed, json: values.json };
 }

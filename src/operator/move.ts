@@ -118,7 +118,7 @@ function bound(databases: Databases, binding: string): D1Database {
   return found;
 }
 
-/** The move waits for the cron. Whoever writes to the org must not wait with it. */
+/** The move waits for the cron. Writes to the org do not wait with it. */
 async function fail(databases: Databases, move: Move, error: unknown): Promise<void> {
   const why = error instanceof Waiting ? error.message : 'A database did not answer as expected';
   if (!(error instanceof Waiting)) {

@@ -59,7 +59,7 @@ describe('the administrator is told that an identity provider with a good creden
       },
     ],
     [
-      'sent a member whom the org does not have',
+      'sent a member that the org does not have',
       'POST /Groups 400 invalidValue by unknownMembers',
       /: a member of a group is no user or group of this org, and the setting unknownMembers refuses it/,
       async () => {

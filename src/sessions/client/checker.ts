@@ -38,12 +38,12 @@ import { messageOf, warner } from './warner.ts';
 export type Mode = 'fast' | 'strict' | 'auto';
 
 /**
- * What holds when no source answers. Whoever was last heard to be out stays out under each of them. If the service refuses this
- * application (a wrong token, see SourceRefused), that is no outage: `allow` holds as `deny`.
+ * Who is let in when no source answers. A user whom this process knows to be out is refused under each of them. If the service
+ * refuses this application (a wrong token, see SourceRefused), that is no outage: `allow` then acts as `deny`.
  *
- * - `deny`: nobody is let in.
- * - `allow`: everybody else is let in: availability before safety, for as long as the outage lasts.
- * - `last-known`: whoever was last heard to be good within `lastKnown.maxAge`, in this process, is let in.
+ * - `deny`: nobody.
+ * - `allow`: everybody else, for as long as the outage lasts. Availability comes before safety.
+ * - `last-known`: users who were good when this process last heard of them, at most `lastKnown.maxAge` ago.
  */
 export type OnUnavailable = 'deny' | 'allow' | 'last-known';
 

@@ -132,6 +132,33 @@ describe.runIf(isInstalled)('the portal in a browser', { timeout: 240_000 }, () 
     });
   });
 
+  it('asks for itself less often when nobody has touched the page for ten minutes', async () => {
+    await open();
+    await page.clock.install();
+    let looks = 0;
+    await page.route('**/*', (route) => {
+      if (route.request().headers()['x-portal-live'] !== undefined) looks++;
+      return route.continue();
+    });
+    await go('/activity');
+    await page.clock.runFor(3_000);
+    await expect.poll(() => looks).toBe(1);
+    await page.clock.fastForward(600_000);
+    await page.waitForLoadState('networkidle');
+    looks = 0;
+    for (let seconds = 0; seconds < 60; seconds += 3) {
+      await page.clock.runFor(3_000);
+      await page.waitForLoadState('networkidle');
+    }
+    expect(looks).toBeGreaterThanOrEqual(1);
+    expect(looks).toBeLessThanOrEqual(2);
+    await page.keyboard.press('Shift');
+    await page.clock.runFor(3_000);
+    const before = looks;
+    await page.clock.runFor(3_000);
+    await expect.poll(() => looks).toBeGreaterThan(before);
+  });
+
   it('turns each step green within three seconds, while the page is open', async () => {
     await open({ viewport: { width: 1440, height: 900 } });
     await server.admin('PATCH', `/orgs/${slug}`, { settings: { idp: 'okta' } });

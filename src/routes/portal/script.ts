@@ -1,6 +1,8 @@
 /**
- * The one script of the portal. Pages work without it. It copies values, asks the page for itself again every three
- * seconds (where a page has a version, for no more than what is newer; every minute for all of it), keeps a form from being sent twice, and tells the page around a frame what has happened.
+ * The one script of the portal. Pages work without it. It copies values, keeps a form from being sent twice, and tells the page around
+ * a frame what has happened.
+ *
+ * It asks a visible page for itself again every three seconds, and every thirty after ten minutes in which nobody touched it. Where a page has a version, it asks for no more than what is newer, and every minute for all of it.
  */
 export const SCRIPT = `(() => {
 const body = document.body, data = body.dataset, all = (what) => document.querySelectorAll(what);
@@ -37,12 +39,17 @@ if (left) {
   setTimeout(over, Math.max(1000, left));
 }
 if (data.ended) tell('session_ended');
-let looks = 0;
+let looks = 0, awakeAt = Date.now(), wholeAt = Date.now(), isLooking = false;
+const awake = () => { awakeAt = Date.now(); };
+for (const type of ['pointerdown', 'keydown', 'visibilitychange']) document.addEventListener(type, awake, { passive: true });
 if (document.querySelector('[data-live]')) setInterval(async () => {
-  if (document.hidden || isOver) return;
+  if (document.hidden || isOver || isLooking) return;
+  if (Date.now() - awakeAt > 600000 && ++looks % 10) return;
+  isLooking = true;
   try {
     const headers = { 'X-Portal-Live': '1' };
-    if (data.version && ++looks % 20) headers['X-Portal-Version'] = data.version;
+    if (data.version && Date.now() - wholeAt < 60000) headers['X-Portal-Version'] = data.version;
+    else wholeAt = Date.now();
     const answer = await fetch(location.href, { headers, cache: 'no-store' });
     if (answer.status === 401) return over();
     if (!answer.ok || answer.status === 204) return;
@@ -57,6 +64,6 @@ if (document.querySelector('[data-live]')) setInterval(async () => {
     });
     if (isWhole && next.body.dataset.version) data.version = next.body.dataset.version;
     for (const event of (next.body.dataset.events || '').split(' ').filter(Boolean)) if (!(data.events || '').includes(event)) { data.events += ' ' + event; tell(event); }
-  } catch {}
+  } catch {} finally { isLooking = false; }
 }, 3000);
 })();`;

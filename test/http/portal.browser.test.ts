@@ -142,7 +142,7 @@ describe.runIf(isInstalled)('the portal in a browser', { timeout: 240_000 }, () 
     });
     await go('/activity');
     await page.clock.runFor(3_000);
-    await expect.poll(() => looks).toBe(1);
+    await expect.poll(() => looks).toBeGreaterThanOrEqual(1);
     await page.clock.fastForward(600_000);
     await page.waitForLoadState('networkidle');
     looks = 0;
@@ -151,7 +151,8 @@ describe.runIf(isInstalled)('the portal in a browser', { timeout: 240_000 }, () 
       await page.waitForLoadState('networkidle');
     }
     expect(looks).toBeGreaterThanOrEqual(1);
-    expect(looks).toBeLessThanOrEqual(2);
+    // Real time goes on beside these sixty seconds. Every three seconds would be twenty.
+    expect(looks).toBeLessThanOrEqual(5);
     await page.keyboard.press('Shift');
     await page.clock.runFor(3_000);
     const before = looks;

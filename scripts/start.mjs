@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, stripVTControlCharacters } from 'node:util';
 import { openAdmin } from './admin/transport.mjs';
 import { nameOf, root, stateDirOf } from './project.mjs'; // first: it says so if this Node is too old
+import { databaseCount } from './start/databases.mjs';
 import { freePort, ServiceError, startService } from './start/service.mjs';
 import { stagesOn } from './start/stages.mjs';
 import { writeOwn } from './start/state-dir.mjs';
@@ -29,7 +30,8 @@ Environment variables:
   ADMIN_TOKEN        the token of the admin API (default: random, in STATE_DIR)
   HOST_TOKEN         the token of the sessions API (default: only those of hosts add)
   SWEEP_INTERVAL     seconds between two runs of the cron (default: 60; 0: none)
-  DATABASES          databases that orgs are spread over (default: 1)
+  DATABASES          databases that orgs are spread over (default: as many as
+                     STATE_DIR has; at first 1)
   WEBHOOK_KEY        what encrypts secrets of webhooks (default: random, in STATE_DIR)
   ALLOW_LOOPBACK_JWKS=true       keys of OAuth issuers may be on this machine
   ALLOW_LOOPBACK_WEBHOOKS=true   webhooks may go to this machine
@@ -43,8 +45,8 @@ const { ADMIN_TOKEN, HOST_TOKEN } = process.env;
 const options = optionsIn(process.argv.slice(2));
 const port = wholeNumber('PORT', 8787, 65535) || (await freePort());
 const sweepInterval = wholeNumber('SWEEP_INTERVAL', 60, 86400);
-const databases = wholeNumber('DATABASES', 1, 100) || 1;
 const stateDir = stateDirOf(process.env);
+const { count: databases, kept } = await databasesOf(stateDir);
 
 const stages = stagesOn(process.stderr);
 stages.show('Starting scim-worker');
@@ -79,6 +81,10 @@ try {
 stages.end();
 await welcome();
 if (!isStopping) console.log(`scim-worker is ready on ${service.url} (state in ${nameOf(stateDir)})`);
+if (!isStopping && databases < kept)
+  console.error(
+    `${nameOf(stateDir)} has ${kept} databases, and DATABASES=${databases}: orgs of the others get 503. Without DATABASES all are used.`,
+  );
 if (!isStopping && options.beside) console.log(`${options.beside} is ready on http://localhost:${port + 1}`);
 if (!isStopping) console.log(nextSteps());
 await sweep();
@@ -178,6 +184,15 @@ function watchParent() {
   if (!process.env.npm_lifecycle_event) return; // started by hand, as by nohup: may outlive its shell
   const parent = process.ppid;
   setInterval(() => process.ppid !== parent && stop(), 500).unref();
+}
+
+async function databasesOf(stateDir) {
+  try {
+    return await databaseCount(process.env, stateDir);
+  } catch (error) {
+    console.error(`${error.message} See: npm start -- --help`);
+    process.exit(1);
+  }
 }
 
 function wholeNumber(name, fallback, most) {

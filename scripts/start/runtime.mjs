@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { root } from '../project.mjs';
 import { build } from './build.mjs';
+import { localDatabases } from './databases.mjs';
 import { migrate } from './migrations.mjs';
 import { shownLog } from './runtime-log.mjs';
 import { storageOf } from './state-dir.mjs';
@@ -44,10 +45,6 @@ const {
   wantsStages,
   databases = 1,
 } = await new Promise((resolve) => process.once('message', resolve));
-/** Beside those of wrangler.toml: `DB_1` and so on, as many as DATABASES asks for. */
-const extraDatabases = Object.fromEntries(
-  Array.from({ length: databases - 1 }, (_, i) => [`DB_${i + 1}`, { id: `scim-worker-${i + 1}` }]),
-);
 const built = () =>
   Promise.all(workers.map(({ configPath }, at) => build(configPath, join(stateDir, 'build', `${at}`))));
 const firstBuild = built();
@@ -56,6 +53,7 @@ const require = createRequire(import.meta.url);
 const { unstable_readConfig, unstable_getMiniflareWorkerOptions, unstable_splitSqlQuery } = require('wrangler');
 const { Miniflare, convertV4MiniflareOptions } = require('miniflare');
 const configs = workers.map(({ configPath }) => unstable_readConfig({ config: configPath, env: '' }));
+const local = localDatabases(configs[0].d1_databases, databases);
 
 try {
   await start();
@@ -73,12 +71,11 @@ async function start() {
   tellStage('Building the Worker');
   const first = optionsWith(await firstBuild);
   // Before a port is open: no request meets an old database.
-  const { name, d1_databases: databases } = configs[0];
-  const [{ migrations_dir: migrations }] = databases;
+  const { name } = configs[0];
   tellStage('Preparing the database');
   runtime = new Miniflare(convertV4MiniflareOptions({ ...first, workers: first.workers.map(closed) }));
-  for (const binding of [...databases.map((one) => one.binding), ...Object.keys(extraDatabases)]) {
-    await migrate(await runtime.getD1Database(binding, name), join(root, migrations), unstable_splitSqlQuery);
+  for (const { binding, folder } of local) {
+    await migrate(await runtime.getD1Database(binding, name), join(root, folder), unstable_splitSqlQuery);
   }
   tellStage('Starting the Worker');
   await runtime.setOptions(convertV4MiniflareOptions(first));
@@ -115,7 +112,9 @@ function workerOf({ configPath, port, vars }, config, modules) {
     },
     {
       ...workerOptions,
-      ...(configPath === workers[0].configPath && { d1Databases: { ...workerOptions.d1Databases, ...extraDatabases } }),
+      ...(configPath === workers[0].configPath && {
+        d1Databases: Object.fromEntries(local.map(({ binding, id }) => [binding, { id }])),
+      }),
       name,
       modules,
       bindings: { ...config.vars, ...vars },

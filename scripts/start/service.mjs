@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 import { nameOf, root } from '../project.mjs';
 import { harmless } from '../terminal.mjs';
+import { keepDatabaseCount } from './databases.mjs';
 import { holdLock } from './lock.mjs';
 import { adminTokenOf, ownFolder, readOwn, webhookKeyOf, writeOwn } from './state-dir.mjs';
 import { end, leashed } from './wrangler.mjs';
@@ -69,6 +70,7 @@ export function startService({
       rmSync(join(stateDir, name), { recursive: true, force: true });
     ownFolder(temporary);
     cleanUp.push(() => rmSync(temporary, { recursive: true, force: true }));
+    await keepDatabaseCount(stateDir, databases);
     writeOwn(adminTokenOf(stateDir), adminToken);
     cleanUp.push(() => rmSync(adminTokenOf(stateDir), { force: true }));
 

@@ -17,6 +17,7 @@ const TABLES = [
   'outbox',
   'schemas',
   'deleted_orgs',
+  'signal_sources',
 ] as const;
 /** WITHOUT ROWID: their keys, which are all they have. */
 const KEYED = {
@@ -26,6 +27,12 @@ const KEYED = {
   brake_counts: '1, 2',
   brake_held: '1, 2',
   webhooks: '1, 2',
+  signal_receivers: '1',
+  signal_receiver_orgs: '1, 2',
+  signal_streams: '1',
+  signal_lines: '1, 2',
+  signal_exclusions: '1, 2, 3',
+  signing_keys: '1',
 } as const;
 
 export async function rows(statement: string, ...values: unknown[]): Promise<Row[]> {

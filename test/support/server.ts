@@ -1,12 +1,18 @@
 // A real Worker in real workerd behind a real port, for tests that speak HTTP from plain Node: the wire, the whole
 // stack and several orgs at once. Storage is in memory and ends with the server.
-import { createTestHarness } from 'wrangler';
+import { inject } from 'vitest';
 import { flagKey } from '../../src/sessions/flag.ts';
-import { environment } from './node.ts';
+import { serveWorker } from './served-worker.mjs';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** The folder of the Worker that packed-worker.mjs has built. */
+    packedWorker: string;
+  }
+}
 
 const adminToken = 'test-admin-token-0123456789abcdef';
 export const hostToken = 'test-host-token-0123456789abcdef';
-const config = new URL('../../wrangler.toml', import.meta.url);
 
 export interface Server {
   /** Without a slash at the end. */
@@ -41,47 +47,30 @@ export interface TestOrg {
   readonly baseUrl: string;
 }
 
-/** One start costs more than a second: share a server between tests, and give each test an org of its own. */
+/** A start costs about a second: share a server between tests, and give each test an org of its own. */
 export const startServer = (...beside: Neighbour[]): Promise<Server> => startServerWith({}, ...beside);
 
 /** @param variables of the service, beside those that every test needs. */
 export async function startServerWith(variables: Record<string, string>, ...beside: Neighbour[]): Promise<Server> {
-  environment['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false'; // else the harness asks the Internet what Request.cf looks like
-  const harness = createTestHarness({
-    workers: [
-      {
-        configPath: config,
-        // The keys of the tests' issuers are on this machine, and so are receivers of webhooks.
-        secrets: {
-          ADMIN_TOKEN: adminToken,
-          HOST_TOKEN: hostToken,
-          WEBHOOK_KEY: 'test-webhook-key-0123456789abcdef',
-          ALLOW_LOOPBACK_JWKS: 'true',
-          ALLOW_LOOPBACK_WEBHOOKS: 'true',
-          ...variables,
-        },
-      },
-      ...beside,
-    ],
-  });
-  try {
-    const url = (await harness.listen()).url.origin;
-    await harness.getWorker().applyD1Migrations('DB');
-    return {
-      url,
-      ...callsTo(url),
-      // The harness has another copy of these types.
-      fetchFrom: (worker, to, init) => harness.getWorker(worker).fetch(to, init as never) as Promise<never>,
-      async loseFlag(orgId, userId) {
-        const { REVOCATIONS } = (await harness.getWorker().getEnv()) as { REVOCATIONS: KVNamespace };
-        await REVOCATIONS.delete(flagKey(orgId, userId));
-      },
-      stop: () => harness.close(),
-    };
-  } catch (error) {
-    await harness.close();
-    throw error;
-  }
+  const service = await serveWorker(
+    inject('packedWorker'),
+    {
+      ADMIN_TOKEN: adminToken,
+      HOST_TOKEN: hostToken,
+      WEBHOOK_KEY: 'test-webhook-key-0123456789abcdef',
+      // The keys of the tests' issuers are on this machine, and so are receivers of webhooks.
+      ALLOW_LOOPBACK_JWKS: 'true',
+      ALLOW_LOOPBACK_WEBHOOKS: 'true',
+      ...variables,
+    },
+    beside,
+  );
+  const { url, fetchFrom, stop } = service;
+  return {
+    ...{ url, fetchFrom, stop },
+    ...callsTo(url),
+    loseFlag: (orgId, userId) => service.deleteFlag(flagKey(orgId, userId)),
+  };
 }
 
 function callsTo(url: string): Omit<Server, 'url' | 'fetchFrom' | 'loseFlag' | 'stop'> {

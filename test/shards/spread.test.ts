@@ -179,7 +179,7 @@ describe('a database that cannot be had', () => {
       homes.clear();
       const answer = await ask();
       expect([answer.status, answer.headers.get('Retry-After')]).toEqual([503, '60']);
-      expect(answer.body.detail).toContain('The database that holds the organization is not available');
+      expect(answer.body.detail).toMatch(/^The database .*holds the organization.* is (not available|missing)/);
     }
     expect((await other.get('/Users', { env: gone })).status).toBe(200);
     const question = { email: 'ada@example.com' };
@@ -221,7 +221,7 @@ describe('a database that cannot be had', () => {
       const { body } = await admin('GET', '/shards');
       expect(body.find(({ name }: Listed) => name === 'DB_2')).toMatchObject({ state: 'behind' });
       expect((await admin('POST', '/orgs', { body: { slug: 'too-early', shard: 'DB_2' } })).body.detail).toContain(
-        'lacks migrations',
+        'DB_2 is behind',
       );
     } finally {
       await db.prepare('ALTER TABLE users_later RENAME TO users').run();
@@ -235,10 +235,28 @@ describe('a database that cannot be had', () => {
     const { id } = await idp.user('ada@example.com');
     for (const name of NAMES) await adopt(env as unknown as Databases, name, Date.now());
     const swapped = { DB_1: databaseNamed('DB_2'), DB_2: databaseNamed('DB_1') };
-    expect((await idp.get('/Users', { env: swapped })).status).toBe(503);
+    const answer = await idp.get('/Users', { env: swapped });
+    expect([answer.status, answer.headers.get('Retry-After')]).toEqual([503, '60']);
+    expect(answer.body.detail).toBe('The database of the organization is bound to another one: try again in a minute');
+    const shown = await admin('GET', '/orgs/swapped', { env: swapped });
+    expect([shown.status, shown.body.detail]).toEqual([
+      503,
+      'What is bound as DB_1 is another database: bind it as it was (shard list)',
+    ]);
     const body = { org: 'swapped', user: id, issuedAt: new Date().toISOString() };
     expect((await host('POST', '/check', { body, env: swapped })).status).toBe(503);
     expect((await idp.get('/Users')).status).toBe(200);
+  });
+
+  it('is bound as DB, alone: its orgs are 503', async () => {
+    const idp = await newIdpIn('DB', 'misplaced');
+    homes.clear();
+    const wrong = { ...without('DB_1', 'DB_2', 'DB_3'), DB: databaseNamed('DB_1') };
+    const answer = await idp.get('/Users', { env: wrong });
+    expect([answer.status, answer.headers.get('Retry-After')]).toEqual([503, '60']);
+    expect((await admin('GET', '/orgs/misplaced', { env: wrong })).body.detail).toContain(
+      'bound as DB is the database DB_1',
+    );
   });
 
   it('keeps known orgs served while the catalogue does not answer', async () => {

@@ -3,8 +3,9 @@
  * behind /admin/v1 when ADMIN_TOKEN is set.
  */
 import { Hono } from 'hono';
-import { notFound } from '../../scim/error';
+import { notFound, unavailable } from '../../scim/error';
 import { PASSWORDS, TOKENS } from '../../store/credentials/credentials';
+import { Busy } from '../../store/d1/batch';
 import { guardedBy, refuse, unguardedForBindings } from '../access/guard';
 import type { App } from '../context';
 import { people } from './accounts';
@@ -73,7 +74,11 @@ routes.all('*', () => {
   throw notFound('Endpoint');
 });
 
-routes.onError(refuse);
+routes.onError((error, c) => refuse(forOperator(error), c));
+
+/** Identity providers and applications are not told the names of databases. */
+const forOperator = (error: Error): Error =>
+  error instanceof Busy && error.toldOperator ? unavailable(error.toldOperator, error.retryAfter) : error;
 
 /** For /admin/v1. */
 export const admin = guardedBy('admin', routes);

@@ -140,12 +140,15 @@ export class Busy extends Error {
   /** What a caller is told, and the seconds until it may try again. */
   readonly told: string = 'The directory is busy: try again in a moment';
   readonly retryAfter: number = 2;
+  /** What an operator is told in its place: which database, and what to do. */
+  readonly toldOperator: string | undefined = undefined;
 }
 
 /** What the Worker needs is not in the database yet: its migrations are still to come. */
 export class Behind extends Busy {
   override readonly told = 'The directory is being upgraded: try again in a minute';
   override readonly retryAfter = 30;
+  override readonly toldOperator = 'A database is behind: it lacks migrations. Apply them: npm run migrate';
 }
 
 /** D1's message has no bound values in it (drizzle's would), so it may be looked at, and logged. */

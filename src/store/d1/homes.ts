@@ -39,9 +39,24 @@ export class Moving extends Busy {
 export class Unbound extends Busy {
   override readonly told = 'The database that holds the organization is not available: try again in a minute';
   override readonly retryAfter = 60;
+  override readonly toldOperator: string;
 
   constructor(binding: string) {
     super(`the database ${binding} holds the org, and is not bound`);
+    this.toldOperator = `The database ${binding}, which holds the organization, is missing: bind it again (shard list)`;
+  }
+}
+
+/** What is bound under the name of its database is another one. Nothing has happened. */
+export class Foreign extends Busy {
+  override readonly told = 'The database of the organization is bound to another one: try again in a minute';
+  override readonly retryAfter = 60;
+  override readonly toldOperator: string;
+
+  constructor(binding: string, is?: string) {
+    super(`the database that is bound as ${binding} is ${is ?? 'another one'}`);
+    const which = is === undefined ? 'another database' : `the database ${is}`;
+    this.toldOperator = `What is bound as ${binding} is ${which}: bind it as it was (shard list)`;
   }
 }
 
@@ -99,7 +114,7 @@ export class OnlyDatabase implements Located {
     return attempt(this.db, []);
   }
 
-  /** @throws Unbound: it is in a database that is not bound any more. */
+  /** @throws Unbound: it is in a database that is not bound any more. Foreign: what is bound as `DB` is another database. */
   async confirmAbsence(): Promise<void> {
     const now = Date.now();
     if (Math.abs(now - homes.emptyAt) < BELIEVED) return;
@@ -111,9 +126,10 @@ export class OnlyDatabase implements Located {
         ? binding('org_id', this.org.id)
         : sql`coalesce(${binding('org_id', this.org.name)}, ${binding('slug', this.org.name)})`;
     const [[row]] = await runBatch(this.db, [
-      sql<{ binding: string | null; is_spread: number }>`SELECT ${found} AS binding,
-        EXISTS (SELECT 1 FROM catalogue WHERE ${isElsewhere}) AS is_spread`,
+      sql<{ binding: string | null; owner: string | null; is_spread: number }>`SELECT ${found} AS binding,
+        (SELECT binding FROM shards) AS owner, EXISTS (SELECT 1 FROM catalogue WHERE ${isElsewhere}) AS is_spread`,
     ]);
+    if (typeof row?.owner === 'string' && row.owner !== 'DB') throw new Foreign('DB', row.owner);
     if (row?.is_spread === 0) homes.emptyAt = now;
     if (typeof row?.binding === 'string') throw new Unbound(row.binding);
   }
@@ -170,7 +186,7 @@ export class OrgDatabase implements Located {
       return await attempt(this.#bound(binding), [expect('here', sql`NOT ${isForeign}`)]);
     } catch (error) {
       if (!(error instanceof Unmet) || error.expectation !== 'here') throw error;
-      throw new Busy(`the database that is bound as ${binding} is another one`);
+      throw new Foreign(binding);
     }
   }
 

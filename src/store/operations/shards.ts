@@ -6,6 +6,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import { Behind, Busy, runBatch, Taken, Unmet } from '../d1/batch';
 import { bindingsOf, type Databases, databaseNamed, isSpread, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
+import { Foreign } from '../d1/homes';
 import { isBehind, schemaVersionOf } from '../d1/schema-version';
 import { firstCopies } from './copies';
 import { hastenMove } from './moves';
@@ -81,14 +82,14 @@ async function bytesOf(db: D1Database): Promise<number> {
 /**
  * Takes a database into use: it gets what every database holds, and its name. Done once; to repeat it does no harm.
  *
- * @throws Busy: it belongs to another binding.
+ * @throws Foreign: it belongs to another binding. Busy: it is not bound.
  */
 export async function adopt(databases: Databases, name: string, now: number): Promise<void> {
   const db = databaseNamed(databases)(name);
   if (db === undefined) throw new Busy(`the database ${name} is not bound`);
   const [[shard]] = await runBatch(db, [sql<{ binding: string }>`SELECT binding FROM shards`]);
   if (shard?.binding === name) return;
-  if (shard !== undefined) throw new Busy(`the database that is bound as ${name} is the database ${shard.binding}`);
+  if (shard !== undefined) throw new Foreign(name, shard.binding);
   const copies = name === 'DB' ? [] : await firstCopies(mainDatabase(databases), db);
   try {
     await runBatch(db, [
@@ -171,17 +172,8 @@ export async function openShard(databases: Databases, name: string, now: number)
   const found = shards.find((shard) => shard.name === name);
   const open = shards.filter(({ state }) => state === 'open').map((shard) => shard.name);
   if (found?.state === 'open') return name;
-  const why = found === undefined || found.state === 'missing' ? 'is not bound' : WHY_NOT[found.state];
-  throw new Unplaceable(`${name} ${why}: one of ${open.join(', ')} was expected`);
+  throw new Unplaceable(`${name} is ${found?.state ?? 'not bound'}: one of ${open.join(', ')} was expected`);
 }
-
-const WHY_NOT = {
-  open: '',
-  full: 'is full',
-  behind: 'lacks migrations',
-  foreign: 'is the database of another binding',
-  failing: 'does not answer',
-} as const;
 
 /**
  * Keeps the slug for a new org of this database.

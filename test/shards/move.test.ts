@@ -242,8 +242,12 @@ describe('a move is cancelled', () => {
     const { idp, users } = await filled('DB_1', 'back');
     const before = told(await exported('back'));
     await moveTo('DB_2', 'back');
-    expect((await admin('DELETE', '/orgs/back/move', { body: {} })).status).toBe(202);
+    expect((await admin('DELETE', '/orgs/back/move', { body: { by: 'olga' } })).status).toBe(202);
     await done('back', 'DB_1');
+    const { body } = await admin('GET', '/orgs/back/events?type=org.move_cancelled');
+    expect(body.events.map(({ details }: { details: object }) => details)).toEqual([
+      { from: 'DB_1', to: 'DB_2', by: 'olga' },
+    ]);
     expect(await whereIs(idp.orgId)).toEqual(['DB_1']);
     expect(told(await exported('back'))).toEqual(before);
     expect((await idp.delete(`/Users/${users[0]}`)).status).toBe(204);

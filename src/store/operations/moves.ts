@@ -2,7 +2,7 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core';
 import { DAY } from '../../duration';
-import type { Actor, Details } from '../../events';
+import type { Actor } from '../../events';
 import { runBatch } from '../d1/batch';
 import { expect } from '../d1/expect';
 import { jsonChunks } from '../d1/json-parameters';
@@ -382,19 +382,22 @@ const settleLines = (orgId: string): SQL[] => {
 /**
  * The org is in this database from now on, and its journal says so.
  *
- * @param isReturn its old copy is here, with events that retention has removed elsewhere since: it goes through all again.
+ * @param details where it comes from, where it goes, and who wanted that.
+ * @param isReturn it cancels the move before. Its old copy is here, with events that retention has removed elsewhere since: it goes through all
+ *   again.
  * @returns the number of that event.
  */
 export async function arrive(
   target: D1Database,
   left: Left,
   actor: Actor,
-  details: Details,
+  details: { readonly from: string; readonly to: string; readonly by: string },
   isReturn: boolean,
 ): Promise<number> {
   const org = { ...left.org, retained_at: 0, ...(isReturn && { pruned_through: 0 }) };
   const orgId = left.org['id'] as string;
   const store = new OrgStore(target, { kind: 'id', id: orgId }, Date.now());
+  const cancelled = { from: details.to, to: details.from, by: details.by };
   const results = await runBatch(
     target,
     [
@@ -407,6 +410,7 @@ export async function arrive(
       ...insertions('signal_receiver_orgs', left.signal_receiver_orgs ?? [], 0),
       ...insertions('signal_lines', left.signal_lines ?? [], 0),
       ...settleLines(orgId),
+      ...(isReturn ? [count(store), record(store, actor, { type: 'org.move_cancelled', details: cancelled })] : []),
       count(store),
       record(store, actor, { type: 'org.moved', details }),
       sql`SELECT event_seq FROM orgs WHERE id = ${orgId}`,

@@ -2,7 +2,7 @@
 import { coordinatorOf } from '../coordinator-stub';
 import type { Env } from '../env';
 import { type Databases, isSpread, mainDatabase } from '../store/d1/databases';
-import { OLD_COPY, waitingMoves } from '../store/operations/moves';
+import { adoptOldCopies, OLD_COPY, waitingMoves } from '../store/operations/moves';
 
 /** Milliseconds without progress. */
 const RESTING = 20_000;
@@ -14,6 +14,7 @@ export async function remindOfMoves(
   now = Date.now(),
 ): Promise<void> {
   if (!isSpread(env)) return;
+  await adoptOldCopies(env, now);
   const orgs = await waitingMoves(mainDatabase(env), now - RESTING, now - OLD_COPY, MOVES_PER_SWEEP);
   const reminded = await Promise.allSettled(orgs.map(async (orgId) => coordinatorOf(env, orgId).moveSoon()));
   const failed = reminded.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));

@@ -31,6 +31,7 @@ import {
   type Move,
   type MoveState,
   obstaclesOf,
+  ownerOf,
   type Place,
   readLeft,
   release,
@@ -83,7 +84,15 @@ const copyingOf = ({ move, source, target }: Work): Copying => ({
  */
 export async function workOnMove(databases: Databases, orgId: string, doneSince: number): Promise<boolean> {
   const budget = new QueryBudget('statements');
-  const main = counted(mainDatabase(databases), budget);
+  const failed: Failed = { binding: undefined };
+  const main = watched(mainDatabase(databases), 'DB', budget, failed);
+  const own = new Map<string, D1Database>();
+  const bind = async (binding: string) => {
+    const found =
+      own.get(binding) ?? (await ownDatabase(watched(bound(databases, binding), binding, budget, failed), binding));
+    own.set(binding, found);
+    return found;
+  };
   const end = Date.now() + RUN;
   let move: Move | undefined;
   while (budget.hasRoomFor(LARGEST_STEP) && Date.now() < end) {
@@ -91,11 +100,10 @@ export async function workOnMove(databases: Databases, orgId: string, doneSince:
       move = await findMove(main, orgId);
       if (move === undefined) return false;
       if (move.state === 'done' && (move.switchedAt ?? 0) > doneSince) return false;
-      const bind = (binding: string) => counted(bound(databases, binding), budget);
-      const work = { move, main, source: bind(move.source), target: bind(move.target) };
+      const work = { move, main, source: await bind(move.source), target: await bind(move.target) };
       await STEPS[move.state](work, bind, databases);
     } catch (error) {
-      if (move) await fail(databases, move, error);
+      if (move) await fail(databases, move, error, failed);
       else throw error;
       return false;
     }
@@ -103,24 +111,44 @@ export async function workOnMove(databases: Databases, orgId: string, doneSince:
   return true;
 }
 
-/** The same database, whose statements are counted. */
-function counted(db: D1Database, budget: QueryBudget): D1Database {
-  const batch = (statements: D1PreparedStatement[]) => {
+/** The database whose batch failed last. */
+interface Failed {
+  binding: string | undefined;
+}
+
+/** The same database. Its statements are counted, and that a batch fails is noted. */
+function watched(db: D1Database, binding: string, budget: QueryBudget, failed: Failed): D1Database {
+  const batch = async (statements: D1PreparedStatement[]) => {
     budget.spend(statements.length);
-    return db.batch(statements);
+    try {
+      return await db.batch(statements);
+    } catch (error) {
+      failed.binding = binding;
+      throw error;
+    }
   };
   return { prepare: (text: string) => db.prepare(text), batch } as D1Database;
 }
 
+/** A move removes rows: never those of a database that is bound under another name than before. @throws Waiting. */
+async function ownDatabase(db: D1Database, binding: string): Promise<D1Database> {
+  const owner = await ownerOf(db);
+  if (owner === binding || (owner === undefined && binding === 'DB')) return db;
+  throw new Waiting(
+    `What is bound as ${binding} is ${owner ? `the database ${owner}` : 'a new database'}: bind it as it was`,
+  );
+}
+
 function bound(databases: Databases, binding: string): D1Database {
   const found = databaseNamed(databases)(binding);
-  if (found === undefined) throw new Waiting(`The database ${binding} is not bound`);
+  if (found === undefined) throw new Waiting(`The database ${binding} is missing: bind it again`);
   return found;
 }
 
 /** The move waits for the cron. Writes to the org do not wait with it. */
-async function fail(databases: Databases, move: Move, error: unknown): Promise<void> {
-  const why = error instanceof Waiting ? error.message : 'A database did not answer as expected';
+async function fail(databases: Databases, move: Move, error: unknown, { binding }: Failed): Promise<void> {
+  const database = binding === undefined ? 'A database' : `The database ${binding}`;
+  const why = error instanceof Waiting ? error.message : `${database} did not answer as expected`;
   if (!(error instanceof Waiting)) {
     console.error(
       JSON.stringify({ message: 'a move waits', org: move.orgId, state: move.state, error: String(error) }),
@@ -144,7 +172,8 @@ async function stateAfter(databases: Databases, { orgId, source, state }: Move):
 const advance = ({ main, move }: Work, next: MoveState, place: Place = move.place, error?: string) =>
   advanceMove(main, move, next, place, Date.now(), error);
 
-type Step = (work: Work, bind: (binding: string) => D1Database, databases: Databases) => Promise<unknown>;
+type Bind = (binding: string) => Promise<D1Database>;
+type Step = (work: Work, bind: Bind, databases: Databases) => Promise<unknown>;
 
 const STEPS: Readonly<Record<MoveState, Step>> = {
   clearing: clear,
@@ -159,11 +188,16 @@ const STEPS: Readonly<Record<MoveState, Step>> = {
 };
 
 /** Removes what an earlier copy has left in the target, and in the place of the latest move. */
-async function clear(work: Work, bind: (binding: string) => D1Database): Promise<void> {
+async function clear(work: Work, bind: Bind): Promise<void> {
   const { move, main, target } = work;
   const { old, removal = 0 } = move.place;
   const isElsewhere = old !== undefined && old !== move.target && old !== move.source;
-  const db = isElsewhere ? bind(old) : target;
+  const db = isElsewhere ? await bind(old).catch(unlessWaiting) : target;
+  if (db === undefined) {
+    // The move needs nothing from there. The cron finds the old copy when the database is bound again.
+    await advance(work, move.state, { attempts: move.place.attempts ?? 0 });
+    return;
+  }
   const next = await removeChunk(db, move.orgId, removal);
   if (next !== undefined) {
     await advance(work, move.state, { ...move.place, removal: next });
@@ -173,6 +207,10 @@ async function clear(work: Work, bind: (binding: string) => D1Database): Promise
   if (isElsewhere) await advance(work, move.state, { attempts: move.place.attempts ?? 0 });
   else if (move.state === 'cancelling') await removeMove(main, move.orgId, 'cancelling');
   else await begin(work);
+}
+
+function unlessWaiting(error: unknown): undefined {
+  if (!(error instanceof Waiting)) throw error;
 }
 
 /**

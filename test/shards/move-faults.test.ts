@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import type { Databases } from '../../src/store/d1/databases';
-import { findMove, type MoveState } from '../../src/store/operations/moves';
+import { adoptOldCopies, findMove, type MoveState, OLD_COPY } from '../../src/store/operations/moves';
 import { begin as beginImport, exported, imported } from '../support/archive';
 import { type Ask, admin, type Idp } from '../support/client';
 import {
@@ -69,8 +69,8 @@ describe('a database that is missing or down during a move', () => {
     await begin(idp.orgId, slug, 'DB_1', 'DB_2');
     await until(idp.orgId, state);
     for (const [why, bindings] of [
-      ['is not bound', without(name)],
-      ['did not answer', { [name]: down() }],
+      [`${name} is missing`, without(name)],
+      [`${name} did not answer`, { [name]: down() }],
     ] as const) {
       expect(await goOn(idp.orgId, 0, bindings as Partial<Databases>)).toBe(false);
       const { move: shown } = await statusOf(slug);
@@ -225,6 +225,48 @@ describe('a move is refused and changes nothing', () => {
     await refused(`${slug}-copy`, await move(`${slug}-copy`, elsewhere), 409, 'imported');
     await admin('DELETE', `/orgs/${slug}?confirm=${slug}`, { body: {} });
     expect((await move(slug, 'DB_3')).status).toBe(404);
+  });
+});
+
+describe('a database that is bound under the name of another during a move', () => {
+  it.each(['clearing', 'copying', 'finishing', 'switching', 'done'] as const)(
+    'in the state %s: nothing of the org is removed, and the move goes on when both are bound as they were',
+    async (state) => {
+      const { idp, slug, user } = await filled('DB_1');
+      await begin(idp.orgId, slug, 'DB_1', 'DB_2');
+      if (state === 'done') await workUntilThere(idp.orgId, 'DB_2');
+      else if (state !== 'clearing') await until(idp.orgId, state);
+      const swapped = { DB_1: databaseNamed('DB_2'), DB_2: databaseNamed('DB_1') };
+      for (let i = 0; i < 3; i++) await goOn(idp.orgId, Number.MAX_SAFE_INTEGER, swapped);
+      expect((await statusOf(slug)).move).toMatchObject({
+        state,
+        waitsFor: expect.stringMatching(/^What is bound as DB_[12] is the database DB_[12]: bind it as it was/),
+      });
+      await workUntilThere(idp.orgId, 'DB_2');
+      expect((await rename(idp, user, 'whole')).body.title).toBe('whole');
+    },
+  );
+});
+
+describe('an old copy in a third database that is missing', () => {
+  it('does not hold up a move, and is removed when the database is bound again', async () => {
+    const { idp, slug } = await filled('DB_1');
+    await moveTo('DB_2', slug);
+    expect((await move(slug, 'DB_3', { env: without('DB_1') })).status).toBe(202);
+    for (let i = 0; i < 50 && (await stateOf(idp.orgId)) !== 'done'; i++)
+      await goOn(idp.orgId, 0, without('DB_1') as never);
+    expect(await whereIs(idp.orgId)).toEqual(['DB_3']);
+    expect(await count('DB_1', 'users', idp.orgId)).toBe(1);
+    const later = Date.now() + 2 * OLD_COPY;
+    // First that of DB_2, then the one that no move knows.
+    for (const name of ['DB_2', 'DB_1'] as const) {
+      await adoptOldCopies(bound, later);
+      for (let i = 0; i < 20 && (await stateOf(idp.orgId)) !== undefined; i++) await goOn(idp.orgId, later);
+      expect([name, await count(name, 'users', idp.orgId)]).toEqual([name, 0]);
+    }
+    await adoptOldCopies(bound, later);
+    expect(await stateOf(idp.orgId)).toBeUndefined();
+    expect((await idp.get('/Users')).body.totalResults).toBe(1);
   });
 });
 

@@ -82,15 +82,34 @@ export async function eachDatabase<T>(databases: Databases, work: (db: D1Databas
   return answers;
 }
 
-/** What those answer that can: for questions whose answer is still right when a database is missing. What failed is logged. */
-export async function askEach<T>(databases: Databases, question: (db: D1Database) => Promise<T>): Promise<T[]> {
-  const all = allDatabases(databases);
+/** What several databases have answered. */
+export interface Gathered<T> {
+  readonly answers: readonly T[];
+  /** The names of those that have not. */
+  readonly failed: readonly string[];
+}
+
+/** Asks all of them, side by side. What failed is logged. @throws what failed, where there is one database. */
+export async function gather<T>(
+  databases: Databases,
+  question: (db: D1Database, name: string) => Promise<T>,
+): Promise<Gathered<T>> {
+  const names = bindingsOf(databases);
   // Of one database a failure is the answer.
-  if (all.length === 1) return [await question(all[0]!)];
-  const done = await Promise.allSettled(all.map(question));
-  return done.flatMap((one) => {
+  if (names.length === 1) return { answers: [await question(databases.DB, 'DB')], failed: [] };
+  const done = await Promise.allSettled(names.map((name) => question(databaseNamed(databases)(name)!, name)));
+  const failed = names.filter((_, i) => done[i]!.status === 'rejected');
+  const answers = done.flatMap((one, i) => {
     if (one.status === 'fulfilled') return [one.value];
-    console.error(JSON.stringify({ message: 'a database did not answer', error: String(one.reason) }));
+    const error = String(one.reason);
+    console.error(JSON.stringify({ message: 'a database did not answer', binding: names[i], error }));
     return [];
   });
+  return { answers, failed };
 }
+
+/** What those answer that can: for questions whose answer is still right when a database is missing. */
+export const askEach = async <T>(
+  databases: Databases,
+  question: (db: D1Database) => Promise<T>,
+): Promise<readonly T[]> => (await gather(databases, question)).answers;

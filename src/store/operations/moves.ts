@@ -4,6 +4,7 @@ import type { SQLiteTable } from 'drizzle-orm/sqlite-core';
 import { DAY } from '../../duration';
 import type { Actor } from '../../events';
 import { runBatch } from '../d1/batch';
+import { type Databases, gather, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { jsonChunks } from '../d1/json-parameters';
 import { orAbsent, type Row, rowOf } from '../d1/rows';
@@ -189,6 +190,43 @@ export async function waitingMoves(main: D1Database, restingSince: number, doneS
       OR (state = 'done' AND switched_at <= ${doneSince}) ORDER BY worked_at LIMIT ${limit}`,
   ]);
   return rows.map(({ org_id: id }) => id);
+}
+
+/** The name under which the database was taken into use; undefined: it was not yet. */
+export async function ownerOf(db: D1Database): Promise<string | undefined> {
+  const [rows] = await runBatch(db, [sql<{ binding: string }>`SELECT binding FROM shards`]);
+  return rows[0]?.binding;
+}
+
+/** Old copies that are checked in a run of the cron, in each database. */
+const MAX_OLD_COPIES = 50;
+
+/**
+ * Old copies that no move knows any more: their database was missing when the org moved on. Each becomes a move that is done, so
+ * that it is removed as any old copy.
+ */
+export async function adoptOldCopies(databases: Databases, now: number): Promise<void> {
+  const main = mainDatabase(databases);
+  const { answers } = await gather(databases, async (db, binding) => {
+    const [rows] = await runBatch(db, [
+      sql<{
+        org_id: string;
+        moved_at: number;
+      }>`SELECT org_id, moved_at FROM moved_orgs WHERE moved_at <= ${now - OLD_COPY}
+        AND EXISTS (SELECT 1 FROM shards WHERE binding = ${binding}) LIMIT CAST(${MAX_OLD_COPIES} AS INTEGER)`,
+    ]);
+    return rows.map(({ org_id: orgId, moved_at: movedAt }) => ({ orgId, movedAt, binding }));
+  });
+  const copies = answers.flat();
+  if (copies.length === 0) return;
+  await runBatch(main, [
+    sql`INSERT INTO moves (org_id, slug, source, target, state, by, started_at, worked_at, switched_at)
+      SELECT it.value ->> '$.orgId', ifnull(c.slug, ''), it.value ->> '$.binding', c.binding, 'done', 'service', ${now}, ${now},
+        it.value ->> '$.movedAt'
+      FROM json_each(${JSON.stringify(copies)}) AS it JOIN catalogue AS c ON c.org_id = it.value ->> '$.orgId'
+      WHERE c.binding <> it.value ->> '$.binding'
+      ON CONFLICT DO NOTHING`,
+  ]);
 }
 
 /** The name of the database that holds the org. */

@@ -30,7 +30,7 @@ const INTRODUCTION = `# The admin CLI
 - Standard output has the answer alone. With \`--json\` it is exactly one JSON value.
 - \`--quiet\` prints one bare value, such as a token: \`TOKEN=$(npm run -s admin -- token generate acme --quiet)\`.
 - Errors go to standard error. With \`--json\` they are \`{"error": "…", "detail": "…"}\`.
-- Exit codes: 0, everything was done; 2, some lines were refused (imports); 1, nothing was done.
+- Exit codes: 0, everything was done; 2, some lines were refused (imports) or databases are not in the answer; 1, nothing was done.
 - Commands that a customer notices, or that cannot be undone, need \`--confirm\`, which repeats the name.
 `;
 

@@ -3,7 +3,7 @@
  * admin/commands.mjs names the call of each command, and the vendor's back end can make the same calls.
  *
  * Standard output carries the answer and nothing else, one JSON value with --json. All else goes to standard error.
- * Exit codes: 0 everything was done, 2 some lines were refused, 1 nothing was done.
+ * Exit codes: 0 everything was done, 2 some lines were refused or databases are not in the answer, 1 nothing was done.
  */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -19,16 +19,26 @@ console.log = console.error; // what a library prints is not the answer
 process.stdout.on('error', ({ code }) => process.exit(code === 'EPIPE' ? 0 : 1));
 
 const isJson = process.argv.includes('--json');
+/** Databases that the answer lacks. */
+const incomplete = new Set();
 try {
   for await (const text of answers(process.argv.slice(2))) {
     // A reader may be slower, or go away as `head` does.
     if (!process.stdout.write(`${harmlessText(text)}\n`)) await once(process.stdout, 'drain');
   }
+  if (incomplete.size > 0) sayIncomplete([...incomplete]);
 } catch (error) {
   if (!(error instanceof AdminError)) throw error;
   const { code, message } = error;
   process.stderr.write(`${isJson ? jsonText({ error: code, detail: message }) : harmlessText(message)}\n`);
   process.exitCode = 1;
+}
+
+function sayIncomplete(databases) {
+  const names = databases.join(', ');
+  const line = `This is not all: orgs of ${names} are left out. See: npm run admin -- shard list`;
+  process.stderr.write(`${isJson ? jsonText({ incomplete: databases }) : harmlessText(line)}\n`);
+  process.exitCode ||= 2;
 }
 
 async function* answers(argv) {
@@ -43,7 +53,10 @@ async function* answers(argv) {
   const { remote: isRemote, env: environment, url } = input;
   const { callAdmin } = command.needsNoService?.(input)
     ? {}
-    : await openAdmin({ stateDir, isRemote, environment, url });
+    : await openAdmin({
+        ...{ stateDir, isRemote, environment, url },
+        onIncomplete: (databases) => databases.forEach((name) => void incomplete.add(name)),
+      });
   const lines = command.stream?.(callAdmin, input);
   if (lines) return yield* lines;
   const result = await command.run(callAdmin, input);

@@ -28,6 +28,7 @@ export class AdminError extends Error {
  *
  * @param url of a service that runs elsewhere; its token is ADMIN_TOKEN of `env`.
  * @param open for tests: a substitute for wrangler.
+ * @param onIncomplete gets the names of databases that an answer lacks.
  */
 export async function openAdmin({
   stateDir,
@@ -36,25 +37,27 @@ export async function openAdmin({
   url,
   env = process.env,
   open = openBindings,
+  onIncomplete = () => {},
 }) {
   if (environment !== undefined && !isRemote)
     throw new AdminError('usage', '--env needs --remote. See: npm run admin -- --help');
   if (url !== undefined && isRemote)
     throw new AdminError('usage', '--url and --remote exclude each other. Use one of them.');
-  if (isRemote) return { callAdmin: askedBy(throughWrangler(() => openProxy(open, stateDir, environment))) };
+  const callable = (ask) => ({ callAdmin: askedBy(ask, onIncomplete) });
+  if (isRemote) return callable(throughWrangler(() => openProxy(open, stateDir, environment)));
   if (url !== undefined) {
     const service = addressIn(url);
     const ask = overHttp(service, tokenIn(env));
-    return { callAdmin: askedBy(async (path, init) => checkAccepted(service, await ask(path, init))) };
+    return callable(async (path, init) => checkAccepted(service, await ask(path, init)));
   }
   const holder = await localService(stateDir);
   const token = await readOwn(adminTokenOf(stateDir));
   if (holder.url === undefined || token === undefined) throw notReady(stateDir);
-  return { callAdmin: askedBy(overHttp(holder.url, token, () => notReady(stateDir))) };
+  return callable(overHttp(holder.url, token, () => notReady(stateDir)));
 }
 
 /** @param ask `(path, init) -> { answer, text }` */
-function askedBy(ask) {
+function askedBy(ask, onIncomplete) {
   return async (path, { method = 'GET', body } = {}) => {
     const headers = { 'x-admin-by': userName() };
     if (body !== undefined) headers['content-type'] = 'application/json';
@@ -63,6 +66,8 @@ function askedBy(ask) {
       headers,
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
+    const incomplete = answer.headers.get('Incomplete-Databases');
+    if (incomplete) onIncomplete(incomplete.split(', '));
     return read(answer, text);
   };
 }

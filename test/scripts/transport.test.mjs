@@ -53,6 +53,16 @@ describe('--remote', () => {
     expect(seen).toEqual({ opened: 1, closed: 1, now: 0 });
   });
 
+  it('tells which databases an answer lacks', async () => {
+    const headers = { 'Incomplete-Databases': 'DB_2, DB_3' };
+    const { open } = port(async () => Response.json([], { headers }));
+    const lacking = [];
+    const onIncomplete = (databases) => lacking.push(databases);
+    const { callAdmin } = await openAdmin({ stateDir, isRemote: true, environment: 'eu', open, onIncomplete });
+    expect(await callAdmin('/orgs')).toEqual([]);
+    expect(lacking).toEqual([['DB_2', 'DB_3']]);
+  });
+
   it('that cannot be opened says why, each time', async () => {
     const { callAdmin } = await opened(() => Promise.reject(new Error('set a CLOUDFLARE_API_TOKEN')));
     for (let i = 0; i < 2; i++) await expect(callAdmin('/orgs')).rejects.toMatchObject({ code: 'not_logged_in' });

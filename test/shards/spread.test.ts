@@ -201,6 +201,62 @@ describe('a database that cannot be had', () => {
     expect((await idp.get(`/Users/${id}`)).status).toBe(200);
   });
 
+  it('is named by every list that lacks its orgs, whether it is missing, foreign or down', async () => {
+    const [idp, other] = [await newIdpIn('DB_3', 'unlisted'), await newIdpIn('DB_1', 'listed')];
+    await newIdpIn('DB_2', 'also-listed');
+    const address = { url: 'https://hooks.example.com/unlisted' };
+    const hook = (await admin('POST', '/webhooks', { body: { ...address, org: idp.slug } })).body.id;
+    const ofAll = (await admin('POST', '/webhooks', { body: address })).body.id;
+    await admin('POST', '/signals/receivers', { body: { name: 'some', orgs: [idp.slug, other.slug] } });
+    const lists = ['/orgs', '/webhooks', `/webhooks/${ofAll}`, '/signals/receivers', '/signals/receivers/some'];
+    const broken = () => Promise.reject(new Error('D1_ERROR: Network connection lost'));
+    const down = { prepare: (text: string) => databaseNamed('DB_3').prepare(text), batch: broken };
+    for (const [databases, env] of [
+      [null, {}],
+      ['DB_3', without('DB_3')],
+      ['DB_3', { DB_3: down }],
+      ['DB_3', { DB_3: databaseNamed('DB_1') }],
+      ['DB_1, DB_2, DB_3', without('DB_1', 'DB_2', 'DB_3')],
+    ] as [string | null, NonNullable<Ask['env']>][]) {
+      for (const path of lists) {
+        const answer = await admin('GET', path, { env });
+        expect([path, answer.status, answer.headers.get('Incomplete-Databases')]).toEqual([path, 200, databases]);
+      }
+      const found = await admin('GET', `/webhooks/${hook}`, { env });
+      expect(found.status).toBe(databases === null ? 200 : 503);
+      const { body } = await admin('GET', '/orgs', { env });
+      const slugs = body.map(({ slug }: { slug: string }) => slug);
+      expect(slugs).toEqual([...new Set(slugs)]);
+      expect(slugs.includes('unlisted')).toBe(databases === null);
+    }
+  });
+
+  it('is named when something is added to one of its orgs', async () => {
+    await newIdpIn('DB_3', 'no-addition');
+    const url = 'https://hooks.example.com/no-addition';
+    for (const env of [without('DB_3'), without('DB_1', 'DB_2', 'DB_3')]) {
+      for (const [path, body] of [
+        ['/webhooks', { url, org: 'no-addition' }],
+        ['/signals/receivers', { name: 'no-addition', orgs: ['no-addition'] }],
+        ['/hosts', { name: 'no-addition', orgs: ['no-addition'] }],
+      ] as const) {
+        const answer = await admin('POST', path, { env, body });
+        if (path === '/hosts' && answer.status === 201) continue; // `DB` alone has it
+        expect([path, answer.status, answer.body.detail]).toEqual([
+          path,
+          503,
+          expect.stringMatching(/^The database DB_3, which holds the .*org.*, is missing: bind it again/),
+        ]);
+      }
+      await admin('DELETE', '/hosts/no-addition');
+    }
+    const typo = await admin('POST', '/signals/receivers', {
+      env: without('DB_3'),
+      body: { name: 'x', orgs: ['no-such'] },
+    });
+    expect([typo.status, typo.body.detail]).toEqual([400, 'orgs: there is no org no-such']);
+  });
+
   it('does not make its users look deleted to the coordinator', async () => {
     const idp = await newIdpIn('DB_3', 'no-flag');
     const { id } = await idp.user('ada@example.com');

@@ -19,7 +19,7 @@ import { NAME, type OrgSettings } from '../../store/org/settings';
 import { type App, actorOf, inBackground } from '../context';
 import { orgFor } from '../org';
 import { body, query } from '../validator';
-import { by, confirmation, orgOf, pageAsked, pageOf, reason, scimBaseUrl, shownOrg } from './respond';
+import { by, confirmation, orgOf, pageAsked, pageOf, reason, scimBaseUrl, shownOrg, tellIncomplete } from './respond';
 import { named, namesGroups, settingsAsked, shownSettings, unknownGroup } from './settings';
 import { shardName } from './shards';
 
@@ -35,12 +35,13 @@ export const orgs = new Hono<App>();
 
 orgs.get('/', query(pageAsked(slug)), async (c) => {
   const page = c.req.valid('query');
-  const found = await listOrgs(c.env, page.after, page.limit);
+  const { orgs, incomplete } = await listOrgs(c.env, page.after, page.limit);
+  tellIncomplete(c, incomplete);
   return pageOf(
     c,
     page,
-    found.map((tenant) => shownOrg(c, tenant)),
-    found.at(-1)?.slug,
+    orgs.map((tenant) => shownOrg(c, tenant)),
+    orgs.at(-1)?.slug,
   );
 });
 

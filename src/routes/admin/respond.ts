@@ -4,9 +4,10 @@ import * as z from 'zod/mini';
 import { settings } from '../../env';
 import { PLAIN_TEXT, PLAIN_TEXT_EXPECTED } from '../../plain-text';
 import type { Org } from '../../provisioning/org';
-import { invalidValue, printable, type ScimError } from '../../scim/error';
+import { invalidValue, printable, unavailable } from '../../scim/error';
 import { type Search, searchFromUrl } from '../../scim/query';
 import { firstWithoutOrg } from '../../store/credentials/host-tokens';
+import { Unbound } from '../../store/d1/homes';
 import { storageOf } from '../../store/directory/policy';
 import { isInPlan } from '../../store/org/plan';
 import type { SettingsChange } from '../../store/org/settings';
@@ -25,12 +26,17 @@ export function orgOf(c: Context<App>): Org {
   return orgFor(c, { kind: 'slug', slug }, actorOf(c, `admin:${c.var.by}`), scimBaseUrl(c));
 }
 
-/** Of a list of orgs, one of which is not there. @returns what to throw: it names that one, for the operator has typed it. */
-export async function noSuchOrg(c: Context<App>, orgs: readonly string[] = []): Promise<ScimError> {
-  const name = await firstWithoutOrg(c.env, orgs);
-  return invalidValue(
-    name === undefined ? 'orgs: slugs or ids of orgs were expected' : `orgs: there is no org ${printable(name)}`,
-  );
+/**
+ * Of a list of orgs, one of which is not there, or is in a database that is missing.
+ *
+ * @returns what to throw: it names that org, for the operator has typed it.
+ */
+export async function noSuchOrg(c: Context<App>, orgs: readonly string[] = []): Promise<Error> {
+  const missing = await firstWithoutOrg(c.env, orgs);
+  if (missing?.binding !== undefined) return new Unbound(missing.binding, printable(missing.name));
+  return missing
+    ? invalidValue(`orgs: there is no org ${printable(missing.name)}`)
+    : unavailable('One of these orgs is in a database that is foreign or does not answer (shard list)', 60);
 }
 
 /** PUBLIC_URL where the API has no address of its own; of an org that is served in another region, the one there. */
@@ -135,6 +141,11 @@ export const pageAsked = (key: z.ZodMiniType<string, string>) =>
     after: z._default(z.union([z.literal(''), key], 'the last one of the last page was expected'), ''),
     limit: z._default(z.pipe(digits, pageSize(MAX_PAGE)), MAX_PAGE),
   });
+
+/** Says in a header which databases the answer to a question lacks: lists stay lists. @param databases names of bindings. */
+export function tellIncomplete(c: Context<App>, databases: readonly string[]): void {
+  if (c.req.method === 'GET' && databases.length > 0) c.header('Incomplete-Databases', databases.join(', '));
+}
 
 /** A list as it is, and in `Link` where it goes on (RFC 8288): absent, this was the last page. */
 export function pageOf(

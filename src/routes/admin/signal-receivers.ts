@@ -25,7 +25,7 @@ import { encryptionKeys } from '../encryption-keys';
 import { iso } from '../instants';
 import { pushSignalsSoon } from '../push-signals';
 import { body, query } from '../validator';
-import { by, noSuchOrg } from './respond';
+import { by, noSuchOrg, tellIncomplete } from './respond';
 
 const NAME = 'a name of small letters a-z, digits and single hyphens was expected, in at most 63 characters';
 const MAX_ORGS = 100;
@@ -70,7 +70,11 @@ const rotateBody = z.strictObject({
 
 export const signalReceivers = new Hono<App>();
 
-signalReceivers.get('/', async (c) => c.json((await listReceivers(c.env)).map((one) => shownReceiver(c, one))));
+signalReceivers.get('/', async (c) => {
+  const { receivers, incomplete } = await listReceivers(c.env);
+  tellIncomplete(c, incomplete);
+  return c.json(receivers.map((one) => shownReceiver(c, one)));
+});
 
 signalReceivers.post('/', body(addBody), async (c) => {
   const { name, orgs, audience, algorithm, by = c.var.by } = c.req.valid('json');
@@ -92,7 +96,8 @@ signalReceivers.post('/', body(addBody), async (c) => {
 
 signalReceivers.get('/:name', async (c) => {
   const receiver = await found(c);
-  const streams = await listStreamsOfReceiver(c.env, receiver.id);
+  const { streams, incomplete } = await listStreamsOfReceiver(c.env, receiver.id);
+  if (streams.length > 0) tellIncomplete(c, incomplete);
   return c.json({ ...shownReceiver(c, receiver), streams: streams.map(shownStream) });
 });
 
@@ -163,8 +168,10 @@ const actor = (c: Context<App>) => actorOf(c, `admin:${c.var.by}`);
 
 /** @throws ScimError 404. */
 async function found(c: Context<App>, name = c.req.param('name') ?? ''): Promise<SignalReceiver> {
-  const receiver = await findReceiver(c.env, name);
+  const { receivers, incomplete } = await findReceiver(c.env, name);
+  const [receiver] = receivers;
   if (receiver === undefined) throw notFound('Receiver');
+  tellIncomplete(c, incomplete);
   return receiver;
 }
 

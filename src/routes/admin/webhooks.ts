@@ -7,7 +7,7 @@ import { seal } from '../../credentials/sealed-secret';
 import { randomText } from '../../credentials/secret';
 import { parseDuration } from '../../duration';
 import { settings } from '../../env';
-import { conflict, invalidValue, notFound } from '../../scim/error';
+import { conflict, invalidValue, notFound, unavailable } from '../../scim/error';
 import { Unmet } from '../../store/d1/batch';
 import {
   addWebhook,
@@ -32,7 +32,7 @@ import { encryptionKeys } from '../encryption-keys';
 import { iso } from '../instants';
 import { storeFor } from '../org';
 import { body, query } from '../validator';
-import { by, pageAsked, pageOf } from './respond';
+import { by, pageAsked, pageOf, tellIncomplete } from './respond';
 
 /** Without others: what a person is and what their groups are, and whether the org is on. */
 const DEFAULT_TYPES = ['user.*', 'group.*', 'org.*'];
@@ -87,11 +87,13 @@ export const webhooks = new Hono<App>();
 
 webhooks.get('/', query(listQuery), async (c) => {
   const { org, ...page } = c.req.valid('query');
-  const found =
-    org === undefined
-      ? await listWebhooks(c.env, page.after, page.limit)
-      : await listWebhooksOf(storeFor(c, { kind: 'slug', slug: org }));
-  return pageOf(c, page, found.map(shownWebhook), org === undefined ? found.at(-1)?.id : undefined);
+  if (org !== undefined) {
+    const found = await listWebhooksOf(storeFor(c, { kind: 'slug', slug: org }));
+    return pageOf(c, page, found.map(shownWebhook), undefined);
+  }
+  const { webhooks, incomplete } = await listWebhooks(c.env, page.after, page.limit);
+  tellIncomplete(c, incomplete);
+  return pageOf(c, page, webhooks.map(shownWebhook), webhooks.at(-1)?.id);
 });
 
 webhooks.post('/', body(addBody), async (c) => {
@@ -197,12 +199,17 @@ async function tellCoordinator(c: Context<App>, orgId: string | undefined): Prom
 const reach = (c: Context<App>): Reach => ({ databases: c.env, storeOf: (id) => storeFor(c, { kind: 'id', id }) });
 const actor = (c: Context<App>) => actorOf(c, `admin:${c.var.by}`);
 
-/** @throws ScimError 404. */
+/** @throws ScimError 404; 503 where a database that may have it cannot be asked. */
 async function found(c: Context<App>, id = c.req.param('id') ?? ''): Promise<ListedWebhook> {
-  const webhook = await findWebhook(c.env, id);
+  const { webhook, incomplete } = await findWebhook(c.env, id);
+  if (webhook === undefined && incomplete.length > 0) throw mayBeIn(incomplete);
   if (webhook === undefined) throw notFound('Webhook');
+  tellIncomplete(c, incomplete);
   return webhook;
 }
+
+const mayBeIn = (databases: readonly string[]) =>
+  unavailable(`The webhook may be in a database that does not answer: ${databases.join(', ')} (shard list)`, 60);
 
 /** Its own is shown once. @throws ScimError 409: WEBHOOK_KEY is not set. */
 async function newSecret(c: Context<App>, id: string) {

@@ -5,7 +5,7 @@ import { obstacleOf } from '../../operator/set-up';
 import { listOrgs } from '../../store/operations/orgs';
 import { glances } from '../../store/portal/console';
 import { pathOf, render } from './layout';
-import { Badge, Card, Empty, type Mark, Name, Table, Time } from './parts';
+import { Badge, Card, Empty, type Mark, Name, Note, Table, Time } from './parts';
 import { notHere, type PortalApp } from './visit';
 
 const SHOWN = 200;
@@ -17,7 +17,7 @@ vendorConsole.get('/', async (c) => {
   if (visit.scope !== 'operator') throw notHere();
   const { console: words, titles } = visit.texts;
   const after = (c.req.query('after') ?? '').slice(0, 63);
-  const orgs = await listOrgs(c.env, after, SHOWN);
+  const { orgs, incomplete } = await listOrgs(c.env, after, SHOWN);
   const ids = orgs.map(({ id }) => id);
   const found = await glances(c.env, ids, Date.now());
   const rows = orgs
@@ -41,6 +41,7 @@ vendorConsole.get('/', async (c) => {
     c,
     { name: 'orgs', title: titles.orgs, lead: words.lead },
     <Card>
+      {incomplete.length > 0 && <Note mark="failed">{words.incomplete(incomplete.join(', '))}</Note>}
       {rows.length === 0 ? (
         <Empty title={words.none}>{words.noneText}</Empty>
       ) : (

@@ -5,7 +5,7 @@
  */
 import { sql } from 'drizzle-orm';
 import { runBatch } from '../d1/batch';
-import { type Databases, isSpread, mainDatabase } from '../d1/databases';
+import { bindingsOf, type Databases, isSpread, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { orAbsent, type Row, selected } from '../d1/rows';
 import { hostTokens } from '../d1/tables';
@@ -78,15 +78,26 @@ export async function insertHostToken(
   return tokenOf(results[2]![0]!);
 }
 
-/** The first of these names that is neither an id nor a slug of an org. */
-export async function firstWithoutOrg(databases: Databases, names: readonly string[]): Promise<string | undefined> {
+/**
+ * The first of these names that is neither an id nor a slug of an org. If there is none, the first one whose org is in a
+ * database that is not bound, with the name of that database.
+ */
+export async function firstWithoutOrg(
+  databases: Databases,
+  names: readonly string[],
+): Promise<{ readonly name: string; readonly binding: string | undefined } | undefined> {
+  const listed = (column: 'org_id' | 'slug') =>
+    sql`(SELECT binding FROM catalogue WHERE ${sql.raw(column)} = it.value AND slug IS NOT NULL)`;
+  const bound = JSON.stringify(bindingsOf(databases));
   const [rows] = await runBatch(mainDatabase(databases), [
-    sql<{ name: string }>`SELECT value AS name FROM json_each(${JSON.stringify(names)}) AS it
-      WHERE NOT EXISTS (SELECT 1 FROM orgs WHERE id = it.value) AND NOT EXISTS (SELECT 1 FROM orgs WHERE slug = it.value)
-      AND NOT EXISTS (SELECT 1 FROM catalogue WHERE org_id = it.value) AND NOT EXISTS (SELECT 1 FROM catalogue WHERE slug = it.value)
-      ORDER BY it.key LIMIT 1`,
+    sql<{ name: string; binding: string | null }>`SELECT name, binding FROM (SELECT it.key, it.value AS name,
+        coalesce(${listed('org_id')}, ${listed('slug')}) AS binding FROM json_each(${JSON.stringify(names)}) AS it
+        WHERE NOT EXISTS (SELECT 1 FROM orgs WHERE id = it.value) AND NOT EXISTS (SELECT 1 FROM orgs WHERE slug = it.value))
+      WHERE binding IS NULL OR binding NOT IN (SELECT value FROM json_each(${bound}))
+      ORDER BY binding IS NOT NULL, key LIMIT 1`,
   ]);
-  return rows![0]?.name;
+  const found = rows[0];
+  return found && { name: found.name, binding: found.binding ?? undefined };
 }
 
 /**

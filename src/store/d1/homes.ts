@@ -41,9 +41,11 @@ export class Unbound extends Busy {
   override readonly retryAfter = 60;
   override readonly toldOperator: string;
 
-  constructor(binding: string) {
+  /** @param org as the operator called it. */
+  constructor(binding: string, org?: string) {
     super(`the database ${binding} holds the org, and is not bound`);
-    this.toldOperator = `The database ${binding}, which holds the organization, is missing: bind it again (shard list)`;
+    const which = org === undefined ? 'the organization' : `the org ${org}`;
+    this.toldOperator = `The database ${binding}, which holds ${which}, is missing: bind it again (shard list)`;
   }
 }
 

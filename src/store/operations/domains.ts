@@ -3,8 +3,10 @@ import { sql } from 'drizzle-orm';
 import { domainKey } from '../../scim/address';
 import { unauthorized } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
-import { Busy, runBatch } from '../d1/batch';
-import { allDatabases, askEach, bindingsOf, type Databases, isSpread, mainDatabase } from '../d1/databases';
+import { runBatch } from '../d1/batch';
+import type { Database } from '../d1/database';
+import { type Databases, isSpread, mainDatabase } from '../d1/databases';
+import { list } from '../d1/incomplete';
 import type { Row } from '../d1/rows';
 import { isGoodHostToken, isOrgOfHostToken, mayAsk } from '../org/caller';
 import { readHostPermission } from '../org/host-permission';
@@ -39,23 +41,17 @@ export async function findOrgsOfDomain(
   const statement = sql`SELECT orgs.* FROM org_domains CROSS JOIN orgs ON orgs.id = org_domains.org_id
     WHERE org_domains.domain = ${foldCase(domain ?? '')} AND orgs.disabled_at IS NULL AND orgs.importing IS NULL${isMeant}
     ORDER BY orgs.slug LIMIT ${limit}`;
-  const names = JSON.stringify(bindingsOf(databases));
-  const elsewhere = sql<{ is_unbound: number }>`SELECT EXISTS (SELECT 1 FROM catalogue WHERE slug IS NOT NULL
-    AND binding NOT IN (SELECT value FROM json_each(${names}))) AS is_unbound`;
-  const main = mainDatabase(databases);
-  const found = await askEach(databases, (db) =>
-    runBatch(db, [statement, ...(isSpread(databases) && db === main ? [elsewhere] : []), ...check]),
-  );
-  if (found.length === 0) throw new Busy('no database answers');
+  const ask = (db: Database) => runBatch(db, [statement, ...check]);
+  const { answers: found, incomplete } = isSpread(databases)
+    ? await list(databases, ask)
+    : { answers: [await ask(mainDatabase(databases))], incomplete: [] };
   if (inBatch) expectMayAsk(found[0]!.at(-1)!);
   const orgs = found
     .flatMap(([rows]) => (rows as Row[]).map(tenantOf))
     .filter(({ settings }) => settings.verifiedDomains?.some((one) => domainKey(one) === domain))
     .sort((a, b) => (a.slug < b.slug ? -1 : 1))
     .slice(0, limit);
-  const isWhole = found.length === allDatabases(databases).length;
-  const isUnbound = found.some(([, rows]) => (rows as Row[] | undefined)?.[0]?.['is_unbound'] === 1);
-  return { orgs, isIncomplete: !isWhole || isUnbound };
+  return { orgs, isIncomplete: incomplete.length > 0 };
 }
 
 export interface OrgsOfDomain {

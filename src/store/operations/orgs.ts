@@ -3,8 +3,9 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, Details, EventDraft } from '../../events';
 import { foldCase } from '../../scim/fold';
 import { runBatch, Taken, Unmet } from '../d1/batch';
-import { askEach, type Databases } from '../d1/databases';
+import type { Databases } from '../d1/databases';
 import { expect, expectOneChange } from '../d1/expect';
+import { list } from '../d1/incomplete';
 import { meant } from '../directory/groups';
 import { expectInPlan, expectSso } from '../directory/policy';
 import { removeLater } from '../directory/removal';
@@ -50,12 +51,16 @@ export async function insertOrg(
   }
 }
 
-/** A page of them, by slug; without those of a database that does not answer. @param after the last slug of the page before, or ''. */
-export async function listOrgs(databases: Databases, after: string, limit: number): Promise<Tenant[]> {
+/** A page of them, by slug. @param after the last slug of the page before, or ''. */
+export async function listOrgs(
+  databases: Databases,
+  after: string,
+  limit: number,
+): Promise<{ readonly orgs: readonly Tenant[]; readonly incomplete: readonly string[] }> {
   const page = sql`SELECT * FROM orgs WHERE slug > ${after} ORDER BY slug LIMIT ${limit}`;
-  const found = await askEach(databases, (db) => runBatch(db, [page]));
-  const tenants = found.flatMap(([rows]) => rows!.map(tenantOf));
-  return tenants.sort((a, b) => (a.slug < b.slug ? -1 : 1)).slice(0, limit);
+  const { answers, incomplete } = await list(databases, (db) => runBatch(db, [page]));
+  const orgs = answers.flatMap(([rows]) => rows!.map(tenantOf));
+  return { orgs: orgs.sort((a, b) => (a.slug < b.slug ? -1 : 1)).slice(0, limit), incomplete };
 }
 
 export interface OrgChange {

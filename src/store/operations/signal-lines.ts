@@ -5,6 +5,7 @@ import type { Resource } from '../../scim/resource';
 import { runBatch, Unmet } from '../d1/batch';
 import { askEach, type Databases, databaseOf, eachDatabase, isSpread, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
+import { list } from '../d1/incomplete';
 import { orAbsent, type Row } from '../d1/rows';
 import { type Person, selectPeople } from '../directory/people';
 import { count, record } from '../journal/record';
@@ -327,26 +328,30 @@ const WATCHED =
   max(l.last_error) AS last_error, max(l.delivered_at) AS delivered_at`);
 
 /** The oldest first. How delivery goes is told by those databases that answer. */
-export async function listStreamsOfReceiver(databases: Databases, receiverId: string): Promise<WatchedStream[]> {
+export async function listStreamsOfReceiver(
+  databases: Databases,
+  receiverId: string,
+): Promise<{ readonly streams: readonly WatchedStream[]; readonly incomplete: readonly string[] }> {
   const query = sql`SELECT s.*, ${WATCHED} FROM signal_streams AS s LEFT JOIN signal_lines AS l ON l.stream_id = s.id
     WHERE s.receiver_id = ${receiverId} GROUP BY s.id ORDER BY s.created_at, s.id`;
   if (!isSpread(databases)) {
-    const [rows] = await runBatch(mainDatabase(databases), [query]);
-    return rows!.map(watchedOf);
+    const { answers, incomplete } = await list(databases, (db) => runBatch(db, [query]));
+    return { streams: answers.flatMap(([rows]) => rows!.map(watchedOf)), incomplete };
   }
-  const [[decided], answers] = await Promise.all([
+  const [[decided], { answers, incomplete }] = await Promise.all([
     runBatch(mainDatabase(databases), [sql`SELECT id, refused FROM signal_streams WHERE receiver_id = ${receiverId}`]),
-    askEach(databases, async (db) => ({ db, rows: (await runBatch(db, [query]))[0]! })),
+    list(databases, async (db, isMain) => ({ isMain, rows: (await runBatch(db, [query]))[0]! })),
   ]);
   const isThere = new Set(decided!.map((row) => row['id']));
   const found = new Map<string, WatchedStream>();
-  for (const { db, rows } of answers) {
+  for (const { isMain, rows } of answers) {
     for (const stream of rows.filter(({ id }) => isThere.has(id)).map(watchedOf)) {
       const other = found.get(stream.id);
-      found.set(stream.id, other ? together(stream, other, db === mainDatabase(databases)) : stream);
+      found.set(stream.id, other ? together(stream, other, isMain) : stream);
     }
   }
-  return [...found.values()].sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+  const streams = [...found.values()].sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+  return { streams, incomplete };
 }
 
 /** @param isDecided the first is what `DB` says. */

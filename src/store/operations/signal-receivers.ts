@@ -5,8 +5,9 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor, ReceiverEvent } from '../../events';
 import { runBatch, Unmet } from '../d1/batch';
-import { allDatabases, askEach, type Databases, eachDatabase, isSpread, mainDatabase } from '../d1/databases';
+import { allDatabases, type Databases, eachDatabase, isSpread, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
+import { list } from '../d1/incomplete';
 import { orAbsent, type Row } from '../d1/rows';
 import { recordInOrgs } from '../journal/record';
 import { copyChanges } from './copies';
@@ -61,31 +62,37 @@ const SELECT = sql`SELECT r.*, (SELECT json_group_array(slug) FROM (SELECT slug 
 export const orgsOfReceiver = (id: string | SQL): SQL =>
   sql`SELECT org_id AS id FROM signal_receiver_orgs WHERE receiver_id = ${id}`;
 
-/** The receivers of `DB`, with the orgs of those databases that answer. */
-async function select(databases: Databases, which: SQL): Promise<SignalReceiver[]> {
+/** Receivers, with the orgs of those databases that answer. */
+interface ListedReceivers {
+  readonly receivers: readonly SignalReceiver[];
+  /** Databases whose orgs are not among them; empty where no receiver is limited to orgs. */
+  readonly incomplete: readonly string[];
+}
+
+async function select(databases: Databases, which: SQL): Promise<ListedReceivers> {
   const query = sql`${SELECT} ${which}`;
-  if (!isSpread(databases)) {
-    const [rows] = await runBatch(mainDatabase(databases), [query]);
-    return rows!.map(receiverOf);
-  }
-  const main = mainDatabase(databases);
-  const answers = await askEach(databases, async (db) => ({ db, rows: (await runBatch(db, [query]))[0]! }));
-  const decided = answers.find(({ db }) => db === main)?.rows ?? (await runBatch(main, [query]))[0]!;
-  return decided.map((row) => {
+  const { answers, incomplete } = await list(databases, async (db, isMain) => ({
+    isMain,
+    rows: (await runBatch(db, [query]))[0]!,
+  }));
+  const decided = answers.find(({ isMain }) => isMain)?.rows ?? (await runBatch(mainDatabase(databases), [query]))[0]!;
+  const receivers = decided.map((row) => {
     const all = answers.flatMap(({ rows }) => rows.filter(({ id }) => id === row['id']).map(receiverOf));
     const receiver = receiverOf(row);
     return receiver.orgs === undefined
       ? receiver
       : { ...receiver, orgs: [...new Set(all.flatMap(({ orgs = [] }) => orgs))].sort() };
   });
+  return { receivers, incomplete: receivers.some(({ orgs }) => orgs !== undefined) ? incomplete : [] };
 }
 
 /** By name. */
-export const listReceivers = (databases: Databases): Promise<SignalReceiver[]> =>
+export const listReceivers = (databases: Databases): Promise<ListedReceivers> =>
   select(databases, sql`ORDER BY r.name LIMIT CAST(${MAX_RECEIVERS} AS INTEGER)`);
 
-export const findReceiver = async (databases: Databases, name: string): Promise<SignalReceiver | undefined> =>
-  (await select(databases, sql`WHERE r.name = ${name}`))[0];
+/** The one of this name, if there is one. */
+export const findReceiver = (databases: Databases, name: string): Promise<ListedReceivers> =>
+  select(databases, sql`WHERE r.name = ${name}`);
 
 /**
  * @param orgs ids or slugs; undefined: every org, those to come as well.

@@ -2,8 +2,10 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { Actor, WebhookEvent } from '../../events';
 import { runBatch } from '../d1/batch';
-import { allDatabases, askEach, type Databases, mainDatabase } from '../d1/databases';
+import type { Database } from '../d1/database';
+import { type Databases, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
+import { list } from '../d1/incomplete';
 import { orAbsent, type Row, rowOf } from '../d1/rows';
 import { webhookLines, webhooks } from '../d1/tables';
 import { count, record } from '../journal/record';
@@ -151,21 +153,29 @@ export async function listWebhooksOf(store: OrgStore): Promise<ListedWebhook[]> 
   return rows!.map(listedOf);
 }
 
-/** A page of them all, by id; without those of a database that does not answer. @param after the last one of the page before, or ''. */
-export async function listWebhooks(databases: Databases, after: string, limit: number): Promise<ListedWebhook[]> {
-  const found = await askEach(databases, (db) =>
-    listedIn(databases, db, listed(sql`w.id > ${after}`, sql`w.org_id`, limit)),
-  );
-  return together(found).slice(0, limit);
+/** A page of them all, by id. @param after the last one of the page before, or ''. */
+export async function listWebhooks(
+  databases: Databases,
+  after: string,
+  limit: number,
+): Promise<{ readonly webhooks: readonly ListedWebhook[]; readonly incomplete: readonly string[] }> {
+  const query = listed(sql`w.id > ${after}`, sql`w.org_id`, limit);
+  const { answers, incomplete } = await list(databases, (db, isMain) => listedIn(db, isMain, query));
+  return { webhooks: together(answers).slice(0, limit), incomplete };
 }
 
-/** @throws Busy: it may be in a database that does not answer. */
-export async function findWebhook(databases: Databases, id: string): Promise<ListedWebhook | undefined> {
-  const ask = (db: D1Database) => listedIn(databases, db, listed(sql`w.id = ${id}`, sql`w.org_id`, 1));
-  const answers = await Promise.allSettled(allDatabases(databases).map(ask));
-  const [webhook] = together(answers.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])));
-  for (const one of answers) if (webhook === undefined && one.status === 'rejected') throw one.reason;
-  return webhook;
+export interface FoundWebhook {
+  readonly webhook: ListedWebhook | undefined;
+  /** Databases that may have it, or orgs that it is of. */
+  readonly incomplete: readonly string[];
+}
+
+export async function findWebhook(databases: Databases, id: string): Promise<FoundWebhook> {
+  const query = listed(sql`w.id = ${id}`, sql`w.org_id`, 1);
+  const { answers, incomplete } = await list(databases, (db, isMain) => listedIn(db, isMain, query));
+  const [webhook] = together(answers);
+  // One of a single org is where that org is.
+  return { webhook, incomplete: webhook?.org ? [] : incomplete };
 }
 
 interface ListedIn {
@@ -173,9 +183,9 @@ interface ListedIn {
   readonly webhooks: readonly ListedWebhook[];
 }
 
-async function listedIn(databases: Databases, db: D1Database, query: SQL): Promise<ListedIn> {
+async function listedIn(db: Database, isMain: boolean, query: SQL): Promise<ListedIn> {
   const [rows] = await runBatch(db, [query]);
-  return { isMain: db === mainDatabase(databases), webhooks: rows!.map(listedOf) };
+  return { isMain, webhooks: rows!.map(listedOf) };
 }
 
 /** By id. An endpoint of all orgs has lines in each database; what it is, `DB` says. */

@@ -627,6 +627,8 @@ export const de: Texts = {
     people: 'Aktiv / alle',
     lastUsed: 'Letzte Anfrage',
     fine: 'in Ordnung',
+    incomplete: (databases) =>
+      `Organisationen dieser Datenbanken fehlen in der Liste: ${databases}. Siehe: npm run admin -- shard list`,
     held: (n) => `${n} zurückgehaltene Deaktivierungen`,
     refused: (n) => `${n} abgewiesen seit gestern`,
     seats: (used, seats) => `${used} von ${seats} Plätzen`,

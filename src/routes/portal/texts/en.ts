@@ -633,6 +633,8 @@ export const en = {
     people: 'Active / all',
     lastUsed: 'Last request',
     fine: 'fine',
+    incomplete: (databases: string) =>
+      `Organizations of these databases are not listed: ${databases}. See: npm run admin -- shard list`,
     held: (n: number) => `${n} held deactivations`,
     refused: (n: number) => `${n} refused since yesterday`,
     seats: (used: number, seats: number) => `${used} of ${seats} seats`,

@@ -69,7 +69,7 @@ export type WebhookEvent = `webhook.${'added' | 'removed' | 'rotated' | 'disable
 
 /** Of programs that receive signals of the org, and of what they are sent (docs/signals-out.md). */
 export type ReceiverEvent =
-  | `signals.receiver_${'added' | 'removed' | 'rotated' | 'disabled' | 'enabled'}`
+  | `signals.receiver_${'added' | 'changed' | 'removed' | 'rotated' | 'disabled' | 'enabled'}`
   | `signals.stream_${'created' | 'changed' | 'deleted' | 'paused'}`;
 
 /**

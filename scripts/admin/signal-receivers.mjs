@@ -18,13 +18,18 @@ export const receiverCommands = [
       org: { value: 'slugs|all', about: 'events of these orgs, with commas between them (default: all orgs)' },
       audience: { value: 'aud', about: 'the aud of what it is sent (default: its client id)' },
       algorithm: { value: 'RS256|ES256', about: 'how its tokens are signed (default: RS256)' },
+      subject: { value: 'scim|email|iss_sub', about: 'how CAEP and RISC events name a user (default: scim)' },
       by,
     },
-    example: ['signals receiver add soc --org acme', 'signals receiver add soc --quiet'],
-    run: (callAdmin, { name, org, audience, algorithm, by }) =>
+    example: [
+      'signals receiver add soc --org acme',
+      'signals receiver add soc --subject email',
+      'signals receiver add soc --quiet',
+    ],
+    run: (callAdmin, { name, org, audience, algorithm, subject, by }) =>
       callAdmin(
         '/signals/receivers',
-        post({ name, orgs: org === 'all' ? undefined : list(org), audience, algorithm, by }),
+        post({ name, orgs: org === 'all' ? undefined : list(org), audience, algorithm, subject, by }),
       ),
     quiet: ({ clientSecret }) => clientSecret,
     show: (added) => `${showOne(added)}\n\n${showSecret(added)}`,
@@ -38,9 +43,9 @@ export const receiverCommands = [
       all.length === 0
         ? 'No receivers of signals. Add one: npm run admin -- signals receiver add <name>'
         : columns([
-            heading('NAME', 'ORGS', 'CLIENT', 'AUDIENCE', 'STATE'),
+            heading('NAME', 'ORGS', 'CLIENT', 'AUDIENCE', 'SUBJECT', 'STATE'),
             ...all.map((it) => [
-              ...[it.name, it.orgs?.join(',') ?? 'all', it.clientId, it.audience],
+              ...[it.name, it.orgs?.join(',') ?? 'all', it.clientId, it.audience, it.subject],
               it.disabledAt ? ['yellow', 'disabled'] : ['green', 'good'],
             ]),
           ]),
@@ -52,6 +57,16 @@ export const receiverCommands = [
     example: 'signals receiver show soc',
     run: (callAdmin, { name }) => callAdmin(path(name)),
     show: (receiver) => [showOne(receiver), ...receiver.streams.map(showStream)].join('\n\n'),
+  },
+  {
+    name: 'signals receiver update',
+    about: 'Change how the CAEP and RISC events of a receiver name a user.',
+    more: 'It holds for all events that are sent from now on, also for those that have waited.',
+    args: ['name'],
+    options: { subject: { value: 'scim|email|iss_sub', about: 'the format of the subject', required: true }, by },
+    example: 'signals receiver update soc --subject email',
+    run: (callAdmin, { name, subject, by }) => callAdmin(path(name), { method: 'PATCH', body: { subject, by } }),
+    show: showOne,
   },
   {
     name: 'signals receiver rotate-secret',
@@ -115,7 +130,7 @@ export const receiverCommands = [
 const showSecret = ({ clientSecret }) =>
   `Client secret ${paint('green', harmless(clientSecret))}\nIt is not shown again. The receiver needs it to get access tokens.`;
 
-function showOne({ name, clientId, mask, orgs, audience, algorithm, metadataUrl, tokenUrl, ...it }) {
+function showOne({ name, clientId, mask, orgs, audience, algorithm, subject, metadataUrl, tokenUrl, ...it }) {
   return facts([
     ['name', name],
     ['orgs', orgs?.join(', ') ?? 'all'],
@@ -125,6 +140,7 @@ function showOne({ name, clientId, mask, orgs, audience, algorithm, metadataUrl,
     ['token endpoint', tokenUrl],
     ['audience', audience],
     ['signed by', algorithm],
+    ['subject', subject],
     ['state', it.disabledAt ? ['yellow', 'disabled'] : ['green', 'good']],
     ['added', `${instant(it.createdAt)} by ${it.createdBy}`],
   ]);

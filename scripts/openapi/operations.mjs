@@ -114,6 +114,7 @@ export const OPERATIONS = {
     201,
   ),
   'GET /admin/v1/signals/receivers/{name}': says('Show a receiver of signals, and how its streams go.'),
+  'PATCH /admin/v1/signals/receivers/{name}': says('Change how the events of a receiver name a user.'),
   'DELETE /admin/v1/signals/receivers/{name}': says('Remove a receiver of signals with its streams.'),
   'POST /admin/v1/signals/receivers/{name}/rotate-secret': says(
     'Replace the client secret. The old one keeps working for a while.',

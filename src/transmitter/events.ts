@@ -5,6 +5,7 @@
 import { endCauseOf } from '../end-cause';
 import type { Resource } from '../scim/resource';
 import type { SignalSource } from '../store/operations/signal-lines';
+import { isAddress } from './names';
 
 const CAEP = 'https://schemas.openid.net/secevent/caep/event-type/';
 const RISC = 'https://schemas.openid.net/secevent/risc/event-type/';
@@ -38,7 +39,13 @@ export type About =
   | { readonly kind: 'group'; readonly id: string; readonly externalId?: string | undefined }
   | { readonly kind: 'org' }
   /** A user by an address that is not theirs any more. */
-  | { readonly kind: 'email'; readonly userId: string; readonly email: string };
+  | { readonly kind: 'email'; readonly userId: string; readonly email: string }
+  /** The same for receivers that know users by their address, if it became another one. */
+  | { readonly kind: 'address'; readonly userId: string };
+
+/** The id of the user whom it is about. */
+export const userIn = (about: About): string | undefined =>
+  about.kind === 'user' ? about.id : 'userId' in about ? about.userId : undefined;
 
 /** What one token is to say. */
 export interface TokenDraft {
@@ -92,11 +99,17 @@ function ofUser(event: SignalSource, id: string): Unnumbered[] {
       return [prov('create:notice', { attributes })];
     case 'user.updated':
     case 'user.linked':
-      return [...change, ...renamed(event, id)];
+      return [...change, ...renamed(event, id), ...readdressed(attributes, id)];
     case 'user.deactivated':
-      return [revoked(event, about), says(ACCOUNT_DISABLED), prov('deactivate'), ...change, ...renamed(event, id)];
+      return [
+        ...[revoked(event, about), says(ACCOUNT_DISABLED), prov('deactivate'), ...change],
+        ...[...renamed(event, id), ...readdressed(attributes, id)],
+      ];
     case 'user.reactivated':
-      return [says(ACCOUNT_ENABLED), prov('activate'), ...change, ...renamed(event, id)];
+      return [
+        ...[says(ACCOUNT_ENABLED), prov('activate'), ...change],
+        ...[...renamed(event, id), ...readdressed(attributes, id)],
+      ];
     case 'user.restored':
       return [
         { ...prov('create:notice'), tellsAttributes: true },
@@ -197,5 +210,8 @@ function renamed({ details }: SignalSource, userId: string): Unnumbered[] {
   ];
 }
 
-const isAddress = (value: unknown): value is string =>
-  typeof value === 'string' && /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(value);
+/** What they became is said where the names of the user are known. Behind all others: those keep their numbers. */
+const readdressed = (attributes: readonly string[], userId: string): Unnumbered[] =>
+  attributes.includes('emails') || attributes.includes('userName')
+    ? [{ uri: IDENTIFIER_CHANGED, about: { kind: 'address', userId }, members: {} }]
+    : [];

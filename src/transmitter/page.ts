@@ -3,7 +3,7 @@ import type { Databases } from '../store/d1/databases';
 import { placeOf, readSources, readSubjects } from '../store/operations/signal-lines';
 import type { PushedStream } from '../store/operations/signal-streams';
 import type { SigningKey } from '../store/operations/signing-keys';
-import { draftsOf, SOURCES, SUPPORTED } from './events';
+import { draftsOf, SOURCES, SUPPORTED, userIn } from './events';
 import { type Placed, tokenOf } from './tokens';
 
 /** Tokens that are made at once. */
@@ -42,17 +42,20 @@ export async function readPage(
   const all = events.flatMap((event) =>
     draftsOf(event)
       .filter(({ uri, token }) => isAsked.has(uri) && placeOf(event.seq, token) > place)
+      .filter(({ about }) => about.kind !== 'address' || stream.subject === 'email')
       .map((draft) => ({ event, draft })),
   );
   if (all.length === 0) return { tokens: [], through: found.through, isEnd, lostThrough, signer: undefined };
   const next = all.slice(0, MAX_PAGE);
   const last = next.at(-1)!;
   const isCut = all.length > next.length;
-  const users = next.flatMap(({ draft: { about } }) =>
-    about.kind === 'user' ? about.id : about.kind === 'email' ? about.userId : [],
-  );
+  const since = new Map<string, number>();
+  for (const { event, draft } of next) {
+    const id = userIn(draft.about);
+    if (id !== undefined && !since.has(id)) since.set(id, event.seq);
+  }
   const groups = next.flatMap(({ draft: { about } }) => (about.kind === 'group' ? about.id : []));
-  const subjects = await readSubjects(databases, orgId, stream, [...new Set(users)], [...new Set(groups)]);
+  const subjects = await readSubjects(databases, orgId, stream, since, [...new Set(groups)]);
   return {
     tokens: next.flatMap(({ event, draft }) => tokenOf(stream, tenant, event, draft, subjects) ?? []),
     through: isCut ? placeOf(last.event.seq, last.draft.token) : found.through,

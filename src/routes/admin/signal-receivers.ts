@@ -8,6 +8,7 @@ import { Taken, Unmet } from '../../store/d1/batch';
 import { listStreamsOfReceiver, type WatchedStream } from '../../store/operations/signal-lines';
 import {
   type Algorithm,
+  changeSubject,
   findReceiver,
   insertReceiver,
   listReceivers,
@@ -15,6 +16,7 @@ import {
   removeReceiver,
   rotateReceiver,
   type SignalReceiver,
+  SUBJECT_FORMATS,
   switchReceiver,
 } from '../../store/operations/signal-receivers';
 import { insertFirstKeys, publishedKeys, rotateKeys, type SigningKey } from '../../store/operations/signing-keys';
@@ -35,6 +37,7 @@ const DAY = parseDuration('24h')!;
 /** Milliseconds for which the key before stays published: what it has signed is under way. */
 const RETIRED_FOR = DAY;
 
+const subject = z.enum(SUBJECT_FORMATS, `one of ${SUBJECT_FORMATS.join(', ')} was expected`);
 const algorithm = z.enum(ALGORITHMS, `one of ${ALGORITHMS.join(', ')} was expected`);
 const addBody = z.strictObject({
   name: z.string(NAME).check(z.maxLength(63, NAME), z.regex(/^[a-z0-9]+(?:-[a-z0-9]+)*$/, NAME)),
@@ -55,8 +58,10 @@ const addBody = z.strictObject({
       ),
   ),
   algorithm: z._default(algorithm, 'RS256'),
+  subject: z._default(subject, 'scim'),
   by,
 });
+const changeBody = z.strictObject({ subject, by });
 const rotateBody = z.strictObject({
   by,
   grace: z._default(
@@ -77,11 +82,11 @@ signalReceivers.get('/', async (c) => {
 });
 
 signalReceivers.post('/', body(addBody), async (c) => {
-  const { name, orgs, audience, algorithm, by = c.var.by } = c.req.valid('json');
+  const { name, orgs, audience, algorithm, subject, by = c.var.by } = c.req.valid('json');
   await ensureKeys(c, algorithm, by);
   const id = `rcv_${randomText(16)}`;
   const { secret, kept } = await newReceiverSecret();
-  const draft = { id, name, audience: audience ?? id, algorithm, createdBy: by, ...kept };
+  const draft = { id, name, audience: audience ?? id, algorithm, subject, createdBy: by, ...kept };
   try {
     await insertReceiver(c.env, draft, orgs, actor(c), Date.now());
   } catch (error) {
@@ -99,6 +104,13 @@ signalReceivers.get('/:name', async (c) => {
   const { streams, incomplete } = await listStreamsOfReceiver(c.env, receiver.id);
   if (streams.length > 0) tellIncomplete(c, incomplete);
   return c.json({ ...shownReceiver(c, receiver), streams: streams.map(shownStream) });
+});
+
+signalReceivers.patch('/:name', body(changeBody), async (c) => {
+  const { subject, by = c.var.by } = c.req.valid('json');
+  const receiver = await found(c);
+  if (receiver.subject !== subject) await changeSubject(c.env, receiver, subject, actor(c), by, Date.now());
+  return c.json(shownReceiver(c, await found(c)));
 });
 
 signalReceivers.post('/:name/rotate-secret', body(rotateBody), async (c) => {
@@ -189,6 +201,8 @@ const shownReceiver = (c: Context<App>, receiver: SignalReceiver) => ({
   orgs: receiver.orgs ?? null,
   audience: receiver.audience,
   algorithm: receiver.algorithm,
+  /** How its CAEP and RISC events name a user. */
+  subject: receiver.subject,
   /** What is entered in the receiver. */
   metadataUrl: `${publicUrl(c)}/.well-known/ssf-configuration`,
   tokenUrl: `${publicUrl(c)}/ssf/token`,

@@ -1,7 +1,7 @@
 /** Which migrations a database has: a Worker and its databases are not changed at the same moment. */
 
 /** The latest migration that this Worker needs. */
-export const SCHEMA_VERSION = '0029_transmitter.sql';
+export const SCHEMA_VERSION = '0030_receiver_subject.sql';
 
 /** The latest migration of the database; undefined: it has none. */
 export async function schemaVersionOf(db: D1Database): Promise<string | undefined> {

@@ -689,6 +689,10 @@ export const signalReceivers = sqliteTable(
     /** The `aud` of what it is sent. */
     audience: text('audience').notNull(),
     algorithm: text('algorithm', { enum: ['RS256', 'ES256'] }).notNull(),
+    /** How CAEP and RISC events name a user (migration 0030). */
+    subject: text('subject', { enum: ['scim', 'email', 'iss_sub'] })
+      .notNull()
+      .default('scim'),
     /** SHA-256 of the secret, hexadecimal. */
     hash: text('hash').notNull(),
     mask: text('mask').notNull(),

@@ -13,6 +13,14 @@ import { openStore } from '../org/open';
 import type { Tenant } from '../org/tenant';
 import { copyChanges } from './copies';
 import {
+  type NameChange,
+  nameChangesIn,
+  type SubjectIssuer,
+  selectNameChanges,
+  selectSubjectIssuer,
+  subjectIssuerIn,
+} from './signal-names';
+import {
   type ControlEvent,
   HAS_SENDABLE,
   type PushedStream,
@@ -67,7 +75,7 @@ const lineOf = (row: Row): SignalLine => ({
   handedOut: row['line_handed_out'] === null ? undefined : JSON.parse(row['line_handed_out'] as string),
 });
 
-const SELECT = sql`SELECT s.*, r.audience, r.algorithm, ${LINE} FROM signal_lines AS l
+const SELECT = sql`SELECT s.*, r.audience, r.algorithm, r.subject, ${LINE} FROM signal_lines AS l
   JOIN signal_streams AS s ON s.id = l.stream_id JOIN signal_receivers AS r ON r.id = s.receiver_id`;
 
 /**
@@ -81,7 +89,7 @@ export async function readDueSignalLines(databases: Databases, orgId: string): P
   const lines = rows!.map((row) => ({ ...lineOf(row), stream: pushedStreamOf(row) }));
   if (lines.length === 0 || !isSpread(databases)) return lines;
   const [originals] = await runBatch(mainDatabase(databases), [
-    sql`SELECT s.*, r.audience, r.algorithm FROM json_each(${JSON.stringify(lines.map(({ stream }) => stream.id))}) AS it
+    sql`SELECT s.*, r.audience, r.algorithm, r.subject FROM json_each(${JSON.stringify(lines.map(({ stream }) => stream.id))}) AS it
       CROSS JOIN signal_streams AS s ON s.id = it.value JOIN signal_receivers AS r ON r.id = s.receiver_id
       WHERE s.method = 'push' AND s.status = 'enabled' AND r.disabled_at IS NULL`,
   ]);
@@ -166,37 +174,51 @@ export async function readSources(
   };
 }
 
-/** What tokens say of whom they are about: the present state. */
+/** In the place of a statement that is not needed: the places of the others stay. */
+const NOTHING = sql`SELECT 1 WHERE false`;
+
+/** What tokens say of whom they are about: the present state, and what users were called before. */
 export interface Subjects {
   readonly users: ReadonlyMap<string, Person>;
   /** The externalIds of groups that are there. */
   readonly groups: ReadonlyMap<string, string | undefined>;
   /** Users whom the receiver has removed from the stream. */
   readonly excluded: ReadonlySet<string>;
+  /** What changed of the names of users since the first event that tells of them. Empty where they are named by `scim`. */
+  readonly names: ReadonlyMap<string, readonly NameChange[]>;
+  /** Undefined also where nobody is named by `iss_sub`. */
+  readonly subjectIssuer: SubjectIssuer | undefined;
   /** What signs; undefined: there is no key. */
   readonly signer: SigningKey | undefined;
 }
 
-/** One round trip. @param users, groups ids; those that are not there are left out. */
+/**
+ * One round trip. Users and groups that are not there are left out.
+ *
+ * @param since by the ids of users: the first event that tells of them.
+ * @param groups ids.
+ */
 export async function readSubjects(
   databases: Databases,
   orgId: string,
-  { id: streamId, algorithm }: Pick<PushedStream, 'id' | 'algorithm'>,
-  users: readonly string[],
+  { id: streamId, algorithm, subject }: Pick<PushedStream, 'id' | 'algorithm' | 'subject'>,
+  since: ReadonlyMap<string, number>,
   groups: readonly string[],
 ): Promise<Subjects> {
   const store = openStore(databases, { kind: 'id', id: orgId }, Date.now());
-  const asked = sql`SELECT value FROM json_each(${JSON.stringify(users)})`;
+  const asked = sql`SELECT value FROM json_each(${JSON.stringify([...since.keys()])})`;
   const people = selectPeople(store, sql`SELECT seq FROM users WHERE org_id = ${store.org} AND id IN (${asked})`);
   const isSplit = isSpread(databases);
   const reading = store.read(
-    isSplit ? sql`SELECT 1 WHERE false` : selectSigner(algorithm),
+    isSplit ? NOTHING : selectSigner(algorithm),
     sql`SELECT user_id AS id FROM signal_exclusions WHERE org_id = ${store.org} AND stream_id = ${streamId} AND user_id IN (${asked})`,
     sql`SELECT id, external_id FROM groups WHERE org_id = ${store.org}
       AND id IN (SELECT value FROM json_each(${JSON.stringify(groups)}))`,
+    subject === 'scim' ? NOTHING : selectNameChanges(store, since),
+    subject === 'iss_sub' ? selectSubjectIssuer(sql`${store.org}`) : NOTHING,
     ...people.statements,
   );
-  const [[signers, left, found, ...rows], key] = await Promise.all([
+  const [[signers, left, found, changes, issuers, ...rows], key] = await Promise.all([
     reading,
     isSplit ? currentKey(databases, algorithm) : undefined,
   ]);
@@ -204,6 +226,8 @@ export async function readSubjects(
     users: new Map(people.read(rows).map(({ person }) => [person.id, person])),
     groups: new Map(found!.map((row) => [row['id'] as string, orAbsent(row['external_id'] as string | null)])),
     excluded: new Set(left!.map((row) => row['id'] as string)),
+    names: nameChangesIn(changes!),
+    subjectIssuer: subjectIssuerIn(issuers!),
     signer: key ?? (signers![0] && signingKeyOf(signers![0])),
   };
 }
@@ -392,7 +416,7 @@ export async function readPolled(
 ): Promise<Polled | undefined> {
   const its = sql`SELECT s.id FROM signal_streams AS s
     WHERE s.id = ${streamId} AND s.receiver_id = ${store.receiver} AND s.method = 'poll'`;
-  const stream = sql`SELECT s.*, r.audience, r.algorithm FROM signal_streams AS s JOIN signal_receivers AS r ON r.id = s.receiver_id
+  const stream = sql`SELECT s.*, r.audience, r.algorithm, r.subject FROM signal_streams AS s JOIN signal_receivers AS r ON r.id = s.receiver_id
     WHERE s.id = (${its})`;
   const linesOf = (id: SQL) => [
     orgs.length === 0

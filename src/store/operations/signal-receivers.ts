@@ -18,6 +18,10 @@ const MAX_TOKENS = 20;
 
 export type Algorithm = 'RS256' | 'ES256';
 
+/** How CAEP and RISC events name a user (RFC 9493, RFC 9967). SCIM events always have `scim`. */
+export const SUBJECT_FORMATS = ['scim', 'email', 'iss_sub'] as const;
+export type SubjectFormat = (typeof SUBJECT_FORMATS)[number];
+
 /** Instants are epoch milliseconds. */
 export interface SignalReceiver {
   /** The client id. */
@@ -28,6 +32,7 @@ export interface SignalReceiver {
   /** The `aud` of what it is sent. */
   readonly audience: string;
   readonly algorithm: Algorithm;
+  readonly subject: SubjectFormat;
   readonly mask: string;
   readonly previousUntil: number | undefined;
   readonly createdAt: number;
@@ -35,7 +40,8 @@ export interface SignalReceiver {
   readonly disabledAt: number | undefined;
 }
 
-export type NewReceiver = Pick<SignalReceiver, 'id' | 'name' | 'audience' | 'algorithm' | 'createdBy'> & NewSecret;
+export type NewReceiver = Pick<SignalReceiver, 'id' | 'name' | 'audience' | 'algorithm' | 'subject' | 'createdBy'> &
+  NewSecret;
 
 interface NewSecret {
   readonly hash: string;
@@ -48,6 +54,7 @@ const receiverOf = (row: Row): SignalReceiver => ({
   orgs: row['all_orgs'] === 1 ? undefined : (JSON.parse(row['slugs'] as string) as string[]),
   audience: row['audience'] as string,
   algorithm: row['algorithm'] as Algorithm,
+  subject: row['subject'] as SubjectFormat,
   mask: row['mask'] as string,
   previousUntil: orAbsent(row['previous_until'] as number | null),
   createdAt: row['created_at'] as number,
@@ -100,7 +107,7 @@ export const findReceiver = (databases: Databases, name: string): Promise<Listed
  */
 export async function insertReceiver(
   databases: Databases,
-  { id, name, audience, algorithm, hash, mask, createdBy }: NewReceiver,
+  { id, name, audience, algorithm, subject, hash, mask, createdBy }: NewReceiver,
   orgs: readonly string[] | undefined,
   actor: Actor,
   now: number,
@@ -117,8 +124,8 @@ export async function insertReceiver(
   await runBatch(mainDatabase(databases), [
     ...(isSpread(databases) ? [] : [expect('found', sql`NOT EXISTS (SELECT 1 FROM (${ids}) WHERE id IS NULL)`)]),
     expect('signal_receivers', sql`(SELECT count(*) FROM signal_receivers) < CAST(${MAX_RECEIVERS} AS INTEGER)`),
-    sql`INSERT INTO signal_receivers (id, name, all_orgs, audience, algorithm, hash, mask, created_at, created_by)
-      VALUES (${id}, ${name}, ${orgs ? 0 : 1}, ${audience}, ${algorithm}, ${hash}, ${mask}, ${now}, ${createdBy})`,
+    sql`INSERT INTO signal_receivers (id, name, all_orgs, audience, algorithm, subject, hash, mask, created_at, created_by)
+      VALUES (${id}, ${name}, ${orgs ? 0 : 1}, ${audience}, ${algorithm}, ${subject}, ${hash}, ${mask}, ${now}, ${createdBy})`,
     its,
     ...noted,
   ]);
@@ -179,13 +186,13 @@ export async function tellOthers(databases: Databases, events: readonly SQL[]): 
 async function change(
   databases: Databases,
   { id, name }: SignalReceiver,
-  type: ReceiverEvent,
+  { type, ...details }: { readonly type: ReceiverEvent; readonly subject?: SubjectFormat },
   actor: Actor,
   by: string,
   now: number,
   ...statements: SQL[]
 ): Promise<void> {
-  const event = { type, targetId: id, details: { by, name } };
+  const event = { type, targetId: id, details: { by, name, ...details } };
   const noted = recordInOrgs(orgsOfReceiver(id), actor, now, event);
   await runBatch(mainDatabase(databases), [...noted, ...statements]);
   await tellOthers(databases, noted);
@@ -204,12 +211,31 @@ export const rotateReceiver = (
   change(
     databases,
     receiver,
-    'signals.receiver_rotated',
+    { type: 'signals.receiver_rotated' },
     actor,
     by,
     now,
     sql`UPDATE signal_receivers SET previous_hash = hash, previous_until = ${until}, hash = ${hash}, mask = ${mask}
       WHERE id = ${receiver.id}`,
+  );
+
+/** What is sent from now on names users so, also what happened before. */
+export const changeSubject = (
+  databases: Databases,
+  receiver: SignalReceiver,
+  subject: SubjectFormat,
+  actor: Actor,
+  by: string,
+  now: number,
+): Promise<void> =>
+  change(
+    databases,
+    receiver,
+    { type: 'signals.receiver_changed', subject },
+    actor,
+    by,
+    now,
+    sql`UPDATE signal_receivers SET subject = ${subject} WHERE id = ${receiver.id}`,
   );
 
 /** Switched on again, its streams go on where they were: nothing is left out, unless it is gone from the journal. */
@@ -224,7 +250,7 @@ export const switchReceiver = (
   change(
     databases,
     receiver,
-    isOn ? 'signals.receiver_enabled' : 'signals.receiver_disabled',
+    { type: isOn ? 'signals.receiver_enabled' : 'signals.receiver_disabled' },
     actor,
     by,
     now,
@@ -245,7 +271,7 @@ export const removeReceiver = (
   change(
     databases,
     receiver,
-    'signals.receiver_removed',
+    { type: 'signals.receiver_removed' },
     actor,
     by,
     now,

@@ -10,7 +10,7 @@ import { type Databases, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { orAbsent, type Row } from '../d1/rows';
 import { recordInOrgs } from '../journal/record';
-import { type Algorithm, orgsOfReceiver, tellOthers } from './signal-receivers';
+import { type Algorithm, orgsOfReceiver, type SubjectFormat, tellOthers } from './signal-receivers';
 
 /** Streams of one receiver. */
 export const MAX_STREAMS = 5;
@@ -316,12 +316,14 @@ export async function askVerification(
 export interface PushedStream extends SignalStream {
   readonly audience: string;
   readonly algorithm: Algorithm;
+  readonly subject: SubjectFormat;
 }
 
 export const pushedStreamOf = (row: Row): PushedStream => ({
   ...streamOf(row),
   audience: row['audience'] as string,
   algorithm: row['algorithm'] as Algorithm,
+  subject: row['subject'] as SubjectFormat,
 });
 
 /** What the service itself has changed about a stream is told in any status (SSF 1.0 §8.1.5), all else while it is enabled. */
@@ -348,7 +350,7 @@ export async function streamsWithControl(databases: Databases, now: number, limi
 /** Undefined also while its receiver is switched off. */
 export async function readPushedStream(databases: Databases, id: string): Promise<PushedStream | undefined> {
   const [rows] = await runBatch(mainDatabase(databases), [
-    sql`SELECT s.*, r.audience, r.algorithm FROM signal_streams AS s JOIN signal_receivers AS r ON r.id = s.receiver_id
+    sql`SELECT s.*, r.audience, r.algorithm, r.subject FROM signal_streams AS s JOIN signal_receivers AS r ON r.id = s.receiver_id
       WHERE s.id = ${id} AND s.method = 'push' AND r.disabled_at IS NULL`,
   ]);
   return rows![0] && pushedStreamOf(rows![0]);

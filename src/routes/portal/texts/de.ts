@@ -495,6 +495,7 @@ export const de: Texts = {
     'signals.resumed': 'Quelle von Abmeldesignalen läuft wieder',
     'signals.removed': 'Quelle von Abmeldesignalen entfernt',
     'signals.receiver_added': 'Empfänger von Signalen hinzugefügt',
+    'signals.receiver_changed': 'Empfänger von Signalen geändert',
     'signals.receiver_removed': 'Empfänger von Signalen entfernt',
     'signals.receiver_rotated': 'Geheimnis eines Empfängers von Signalen neu erzeugt',
     'signals.receiver_disabled': 'Empfänger von Signalen abgeschaltet',

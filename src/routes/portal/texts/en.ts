@@ -502,6 +502,7 @@ export const en = {
     'signals.resumed': 'Source of sign-out signals goes on',
     'signals.removed': 'Source of sign-out signals removed',
     'signals.receiver_added': 'Receiver of signals added',
+    'signals.receiver_changed': 'Receiver of signals changed',
     'signals.receiver_removed': 'Receiver of signals removed',
     'signals.receiver_rotated': 'Secret of a receiver of signals regenerated',
     'signals.receiver_disabled': 'Receiver of signals disabled',

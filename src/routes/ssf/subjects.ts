@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { conflict, invalidValue, notFound } from '../../scim/error';
 import { foldCase } from '../../scim/fold';
 import { Unmet } from '../../store/d1/batch';
-import { includeSubject, MAX_EXCLUSIONS, type Wanted } from '../../store/operations/signal-lines';
+import { includeSubject, MAX_EXCLUSIONS, type Wanted } from '../../store/operations/signal-exclusions';
 import type { App } from '../context';
 import { allowOnly } from '../method';
 import { body } from '../validator';

@@ -2,7 +2,6 @@
 import { type Context, Hono } from 'hono';
 import * as z from 'zod/mini';
 import { conflict, invalidValue, notFound } from '../../scim/error';
-import { foldCase } from '../../scim/fold';
 import { Unmet } from '../../store/d1/batch';
 import { includeSubject, MAX_EXCLUSIONS, type Wanted } from '../../store/operations/signal-exclusions';
 import type { App } from '../context';
@@ -65,13 +64,13 @@ function userIn(c: Context<App>, subject: Subject, where: string): Wanted {
       return { id };
     }
     case 'email':
-      return { email: foldCase(member('email')) };
+      return { email: member('email') };
     case 'opaque':
       return { id: member('id') };
-    case 'iss_sub':
-      if (member('iss') !== ssfAddresses(c).issuer)
-        throw invalidValue(`${where}.iss: the issuer of the stream was expected`);
-      return { id: member('sub') };
+    case 'iss_sub': {
+      const [issuer, sub] = [member('iss'), member('sub')];
+      return issuer === ssfAddresses(c).issuer ? { id: sub } : { named: { issuer, sub } };
+    }
     default:
       throw invalidValue(`${where}.format: one of scim, email, opaque, iss_sub, complex was expected`);
   }

@@ -1,8 +1,14 @@
 /** Users whom a stream leaves out, because its receiver has removed them (SSF 1.0 §8.1.3). */
 import { type SQL, sql } from 'drizzle-orm';
+import { addressKey, storedForms } from '../../scim/address';
+import { foldCase } from '../../scim/fold';
+import type { Resource } from '../../scim/resource';
 import { runBatch, Unmet } from '../d1/batch';
 import { eachDatabase, isSpread } from '../d1/databases';
 import { expect } from '../d1/expect';
+import type { Row } from '../d1/rows';
+import { hasAddress } from '../directory/sign-in';
+import { selectSubjectIssuer } from './signal-names';
 import type { ReceiverStore } from './signal-streams';
 
 /** Users of one stream that it leaves out. */
@@ -12,18 +18,21 @@ export const MAX_EXCLUSIONS = 10_000;
 export interface Wanted {
   readonly id?: string;
   readonly externalId?: string;
+  /** An address, or a userName that is one. */
   readonly email?: string;
+  /** What the identity provider with this issuer calls the user. */
+  readonly named?: { readonly issuer: string; readonly sub: string };
   /** Of the org, or its slug; absent: of any org of the receiver. */
   readonly org?: string | undefined;
 }
 
-/** More than these share an address or an externalId in the orgs of one receiver: it is not acted on. */
+/** More than these share a name in the orgs of one receiver: it is not acted on. */
 const MAX_FOUND = 100;
 
 /**
  * Leaves a user out of the stream, or takes them in again.
  *
- * @returns how many users it was about; undefined: the receiver is of all orgs, and the org has to be said.
+ * @returns false: the receiver is of all orgs, and the org has to be said.
  * @throws Unmet `signal_stream`; `found`: there is nobody like that in its orgs; `signal_streams`: it leaves out as many as it may.
  */
 export async function includeSubject(
@@ -34,45 +43,91 @@ export async function includeSubject(
 ): Promise<boolean> {
   const isIts = sql`EXISTS (SELECT 1 FROM signal_streams WHERE id = ${streamId} AND receiver_id = ${store.receiver})`;
   const isAll = sql`(SELECT all_orgs FROM signal_receivers WHERE id = ${store.receiver})`;
-  const { org } = wanted;
+  const isSplit = isSpread(store.databases);
+  const [heads, here] = await store.read(
+    sql`SELECT ${isIts} AS its, ${wanted.org === undefined ? isAll : sql`0`} AS is_all`,
+    isSplit ? sql`SELECT 1 WHERE false` : selectWanted(store.receiver, streamId, wanted),
+  );
+  const { its, is_all } = heads![0] as { its: number; is_all: number };
+  if (its === 1 && is_all === 1) return false;
+  if (its !== 1) throw new Unmet('signal_stream');
+  if (!isSplit) {
+    const users = usersIn(here!, wanted);
+    if (users.length === 0) throw new Unmet('found');
+    await store.write(expect('signal_stream', isIts), ...change(streamId, users, isIncluded));
+    return true;
+  }
+  // Where there are several databases, `DB` alone knows the token, and has just checked it.
+  const found = await eachDatabase(store.databases, async (db) => {
+    const [rows] = await runBatch(db, [selectWanted(sql`${store.caller.id}`, streamId, wanted)]);
+    const users = usersIn(rows!, wanted);
+    if (users.length > 0) await runBatch(db, change(streamId, users, isIncluded));
+    return users.length;
+  });
+  if (!found.some((users) => users > 0)) throw new Unmet('found');
+  return true;
+}
+
+/** An org, and the id of one of its users. */
+type User = readonly [string, string];
+
+function change(streamId: string, users: readonly User[], isIncluded: boolean): SQL[] {
+  const listed = sql`SELECT value ->> 0 AS org_id, value ->> 1 AS user_id FROM json_each(${JSON.stringify(users)})`;
+  if (isIncluded)
+    return [sql`DELETE FROM signal_exclusions WHERE stream_id = ${streamId} AND (org_id, user_id) IN (${listed})`];
+  const hasRoom = sql`(SELECT count(*) FROM signal_exclusions WHERE stream_id = ${streamId}) < CAST(${MAX_EXCLUSIONS} AS INTEGER)`;
+  return [
+    expect('signal_streams', hasRoom),
+    // Only of lines that are there: with them the exclusions go.
+    sql`INSERT OR IGNORE INTO signal_exclusions (org_id, stream_id, user_id) SELECT it.org_id, ${streamId}, it.user_id
+      FROM (${listed}) AS it CROSS JOIN signal_lines AS l ON l.org_id = it.org_id AND l.stream_id = ${streamId}`,
+  ];
+}
+
+/** Candidates: addresses are stored in a form that others share (`usersIn`). @param receiver its id. */
+function selectWanted(receiver: SQL, streamId: string, { org, ...wanted }: Wanted): SQL {
   // Of a receiver of all orgs only one org is looked into: it costs no more where there are more orgs.
-  const orgsOf = (receiver: SQL) =>
+  const orgs =
     org === undefined
       ? sql`SELECT org_id AS id FROM signal_receiver_orgs WHERE receiver_id = ${receiver}`
       : sql`SELECT o.id FROM orgs AS o WHERE o.id = ifnull((SELECT id FROM orgs WHERE id = ${org}), (SELECT id FROM orgs WHERE slug = ${org}))
           AND EXISTS (SELECT 1 FROM signal_lines AS l WHERE l.org_id = o.id AND l.stream_id = ${streamId})`;
-  const isWanted =
-    wanted.id !== undefined
-      ? sql`u.id = ${wanted.id}`
-      : wanted.externalId !== undefined
-        ? sql`u.external_id = ${wanted.externalId} AND u.deleted_at IS NULL`
-        : sql`u.seq IN (SELECT e.user_seq FROM user_emails AS e WHERE e.org_id = o.id AND e.value_key = ${wanted.email ?? ''})`;
-  const users = (receiver: SQL) => sql`SELECT u.org_id, u.id FROM (${orgsOf(receiver)}) AS o
-    CROSS JOIN users AS u ON u.org_id = o.id AND ${isWanted} LIMIT CAST(${MAX_FOUND} AS INTEGER)`;
-  const [[found]] = (await store.read(
-    sql`SELECT ${isIts} AS its, ${org === undefined ? isAll : sql`0`} AS is_all`,
-  )) as [[{ its: number; is_all: number }]];
-  if (found.its === 1 && found.is_all === 1) return false;
-  // Where there are several databases, `DB` alone knows the token, and has just checked it.
-  const receiver = isSpread(store.databases) ? sql`${store.caller.id}` : store.receiver;
-  const hasRoom = expect(
-    'signal_streams',
-    sql`(SELECT count(*) FROM signal_exclusions WHERE stream_id = ${streamId}) < CAST(${MAX_EXCLUSIONS} AS INTEGER)`,
-  );
-  const change = isIncluded
-    ? [sql`DELETE FROM signal_exclusions WHERE stream_id = ${streamId} AND (org_id, user_id) IN (${users(receiver)})`]
-    : [
-        hasRoom,
-        sql`INSERT OR IGNORE INTO signal_exclusions (org_id, stream_id, user_id) SELECT org_id, ${streamId}, id FROM (${users(receiver)})`,
-      ];
-  if (!isSpread(store.databases)) {
-    await store.write(expect('signal_stream', isIts), expect('found', sql`EXISTS (${users(receiver)})`), ...change);
-    return true;
-  }
-  if (found.its !== 1) throw new Unmet('signal_stream');
-  const done = await eachDatabase(store.databases, (db) =>
-    runBatch(db, [sql`SELECT 1 FROM (${users(receiver)}) LIMIT 1`, ...change]),
-  );
-  if (!done.some(([rows]) => rows!.length > 0)) throw new Unmet('found');
-  return true;
+  const resource = wanted.email === undefined && wanted.named === undefined ? sql`NULL` : sql`u.resource`;
+  return sql`SELECT u.org_id, u.id, ${attributeOf(wanted)} AS attribute, ${resource} AS resource FROM (${orgs}) AS o
+    CROSS JOIN users AS u ON u.org_id = o.id AND ${isWanted(wanted)} LIMIT CAST(${MAX_FOUND} AS INTEGER)`;
+}
+
+/** Which attribute is looked at, of the org `o`: NULL where the issuer is not known to it. */
+const attributeOf = ({ named, email }: Wanted): SQL =>
+  named === undefined
+    ? sql`${email === undefined ? null : 'email'}`
+    : sql`(SELECT subject FROM (${selectSubjectIssuer(sql`o.id`)}) WHERE rtrim(issuer, '/') = ${named.issuer.replace(/\/+$/, '')})`;
+
+/** Of the user `u`. */
+function isWanted({ id, externalId, email, named }: Wanted): SQL {
+  if (id !== undefined) return sql`u.id = ${id}`;
+  if (externalId !== undefined) return sql`u.external_id = ${externalId} AND u.deleted_at IS NULL`;
+  const name = email ?? named?.sub ?? '';
+  const forms = storedForms(name).map((form) => sql`${form}`);
+  const live = sql`SELECT seq FROM users WHERE org_id = o.id AND deleted_at IS NULL`;
+  const byName = sql`${live} AND user_name_key = ${foldCase(name)}`;
+  const byAddress = sql`SELECT user_seq FROM user_emails WHERE org_id = o.id AND value_key IN (${sql.join(forms, sql`, `)})`;
+  const seqs =
+    named === undefined
+      ? sql`${byAddress} UNION ALL ${byName}`
+      : sql`${byAddress} UNION ALL ${byName} UNION ALL ${live} AND external_id = ${name}`;
+  return sql`u.seq IN (${seqs})`;
+}
+
+function usersIn(rows: readonly Row[], { email, named }: Wanted): User[] {
+  const name = email ?? named?.sub;
+  const isMeant = (row: Row) => {
+    if (name === undefined) return true;
+    const resource = JSON.parse(row['resource'] as string) as Resource;
+    const userName = resource['userName'] as string;
+    if (row['attribute'] === 'externalId') return resource['externalId'] === name;
+    if (row['attribute'] === 'userName') return foldCase(userName) === foldCase(name);
+    return row['attribute'] === 'email' && (hasAddress(resource, name) || addressKey(userName) === addressKey(name));
+  };
+  return rows.filter(isMeant).map((row) => [row['org_id'] as string, row['id'] as string]);
 }

@@ -173,9 +173,6 @@ export async function readSources(
   };
 }
 
-/** In the place of a statement that is not needed: the places of the others stay. */
-const NOTHING = sql`SELECT 1 WHERE false`;
-
 /** What tokens say of whom they are about: the present state, and what users were called before. */
 export interface Subjects {
   readonly users: ReadonlyMap<string, Person>;
@@ -209,24 +206,25 @@ export async function readSubjects(
   const people = selectPeople(store, sql`SELECT seq FROM users WHERE org_id = ${store.org} AND id IN (${asked})`);
   const isSplit = isSpread(databases);
   const reading = store.read(
-    isSplit ? NOTHING : selectSigner(algorithm),
+    isSplit ? sql`SELECT 1 WHERE false` : selectSigner(algorithm),
     sql`SELECT user_id AS id FROM signal_exclusions WHERE org_id = ${store.org} AND stream_id = ${streamId} AND user_id IN (${asked})`,
     sql`SELECT id, external_id FROM groups WHERE org_id = ${store.org}
       AND id IN (SELECT value FROM json_each(${JSON.stringify(groups)}))`,
-    subject === 'scim' ? NOTHING : selectNameChanges(store, since),
-    subject === 'iss_sub' ? selectSubjectIssuer(sql`${store.org}`) : NOTHING,
     ...people.statements,
+    ...(subject === 'scim' ? [] : [selectNameChanges(store, since)]),
+    ...(subject === 'iss_sub' ? [selectSubjectIssuer(sql`${store.org}`)] : []),
   );
-  const [[signers, left, found, changes, issuers, ...rows], key] = await Promise.all([
+  const [[signers, left, found, ...rows], key] = await Promise.all([
     reading,
     isSplit ? currentKey(databases, algorithm) : undefined,
   ]);
+  const [changes = [], issuers = []] = rows.splice(people.statements.length);
   return {
     users: new Map(people.read(rows).map(({ person }) => [person.id, person])),
     groups: new Map(found!.map((row) => [row['id'] as string, orAbsent(row['external_id'] as string | null)])),
     excluded: new Set(left!.map((row) => row['id'] as string)),
-    names: nameChangesIn(changes!),
-    subjectIssuer: subjectIssuerIn(issuers!),
+    names: nameChangesIn(changes),
+    subjectIssuer: subjectIssuerIn(issuers),
     signer: key ?? (signers![0] && signingKeyOf(signers![0])),
   };
 }

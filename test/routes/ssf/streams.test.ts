@@ -317,7 +317,7 @@ describe('openid-ssf-stream-subjects', () => {
     expect((await remove({ ...complex, user: { format: 'iss_sub', iss: BASE, sub: ada.id } })).status).toBe(204);
     expect((await remove({ ...complex, user: { format: 'scim', externalId: `ext-${n}` } })).status).toBe(204);
     expect((await remove({ ...complex, user: { format: 'iss_sub', iss: 'https://other', sub: ada.id } })).status).toBe(
-      400,
+      404,
     );
     expect((await remove({ ...complex, tenant: { format: 'opaque', id: 'another' } })).status).toBe(404);
   });

@@ -126,6 +126,48 @@ describe('a receiver that knows issuers and their subjects', () => {
   });
 });
 
+describe('a receiver removes and adds subjects', () => {
+  it.each([
+    ['the address', 'email', (_: string) => ({ format: 'email', email: 'ADA@example.com' })],
+    ['a userName that is an address', 'email', (_: string) => ({ format: 'email', email: 'ada@login.example' })],
+    [
+      'what the identity provider calls the user',
+      'iss_sub',
+      (iss: string) => ({ format: 'iss_sub', iss, sub: '00u-ada' }),
+    ],
+  ])('by %s', async (_, subject, identifier) => {
+    const issuer = await addSource(idp);
+    const receiver = await newReceiver([idp.slug], { subject });
+    const { endpoint, id: stream_id } = await newPush(receiver);
+    const ada = await idp.user('ada@login.example', { externalId: '00u-ada', emails: emails('ada@example.com') });
+    const bob = await idp.user('bob@example.com', { externalId: '00u-bob' });
+    const body = { stream_id, subject: identifier(issuer) };
+    expect((await receiver.api('POST', '/subjects/remove', { body })).status).toBe(204);
+    await signOut(ada.id);
+    await signOut(bob.id);
+    await until(() => expect(subjects(endpoint, 'session-revoked')).toHaveLength(1));
+    expect((await receiver.api('POST', '/subjects/add', { body })).status).toBe(200);
+    await signOut(ada.id);
+    await until(() => expect(subjects(endpoint, 'session-revoked')).toHaveLength(2));
+    expect(JSON.stringify(subjects(endpoint, 'session-revoked')[0])).toContain('bob');
+    expect(JSON.stringify(subjects(endpoint, 'session-revoked')[1])).toContain('ada');
+  });
+
+  it('and finds nobody by the subject of another issuer, another attribute, or an address that only looks alike', async () => {
+    const issuer = await addSource(idp, { subject: 'userName' });
+    const receiver = await newReceiver([idp.slug], { subject: 'iss_sub' });
+    const { id: stream_id } = await newPush(receiver);
+    await idp.user('ada', { externalId: '00u-ada', emails: emails('ada\uff20corp@example.com') });
+    const remove = async (subject: object) =>
+      (await receiver.api('POST', '/subjects/remove', { body: { stream_id, subject } })).status;
+    expect(await remove({ format: 'iss_sub', iss: issuer, sub: '00u-ada' })).toBe(404);
+    expect(await remove({ format: 'iss_sub', iss: 'https://other.test', sub: 'ada' })).toBe(404);
+    expect(await remove({ format: 'email', email: 'ada@corp@example.com' })).toBe(404);
+    expect(await remove({ format: 'iss_sub', iss: `${issuer}/`, sub: 'ADA' })).toBe(204);
+    expect(await remove({ format: 'email', email: 'ada\uff20corp@example.com' })).toBe(204);
+  });
+});
+
 describe('the format of the subject', () => {
   it('is scim unless the operator says otherwise, is shown, and can be changed', async () => {
     const receiver = await newReceiver([idp.slug]);

@@ -45,13 +45,8 @@ const HEADER = z
     z.maxLength(4_096, 'at most 4096 characters are accepted'),
     z.regex(/^[!-~][ -~]*$/, 'printable ASCII was expected'),
   );
-/** Members that we decide may come back as we said them (§8.1.1.3). Others that are not known are ignored. */
+/** What the receiver decides. */
 const MEMBERS = {
-  iss: z.optional(z.string()),
-  aud: z.optional(z.union([z.string(), z.array(z.string())])),
-  events_supported: z.optional(z.array(z.string())),
-  events_delivered: z.optional(z.array(z.string())),
-  min_verification_interval: z.optional(z.number()),
   events_requested: z.optional(
     z
       .array(text(MAX_TEXT).check(z.minLength(1, URI)), 'a list of URIs was expected')
@@ -69,9 +64,20 @@ const MEMBERS = {
     ),
   ),
 };
+/** In a new configuration everything else is ignored (§8.1.1.1): what the transmitter decides, and what is not known. */
 const configuration = z.looseObject(MEMBERS);
 type Configuration = z.output<typeof configuration>;
-const changed = z.looseObject({ ...MEMBERS, stream_id: streamId });
+const uris = z.optional(z.array(z.string('a string was expected'), 'a list of URIs was expected'));
+/** What the transmitter decides may come back as it is (§8.1.1.3, §8.1.1.4). */
+const OURS = {
+  iss: z.optional(z.string('a string was expected')),
+  aud: z.optional(z.union([z.string(), z.array(z.string())], 'a string or a list of them was expected')),
+  events_supported: uris,
+  events_delivered: uris,
+  min_verification_interval: z.optional(z.number('a number was expected')),
+};
+const changed = z.looseObject({ ...MEMBERS, ...OURS, stream_id: streamId });
+type Change = Pick<z.output<typeof changed>, keyof typeof OURS | 'delivery'>;
 
 const which = query(z.object({ stream_id: z.optional(streamId) }));
 
@@ -80,10 +86,9 @@ export const streams = new Hono<App>();
 streams.post('/', body(configuration), async (c) => {
   const asked = c.req.valid('json');
   const store = storeOf(c, 'ssf.manage');
-  await store.read(); // who it is decides what `aud` must be
+  await store.read(); // for its name in the journal
   const id = randomText(20);
   const { issuer } = ssfAddresses(c);
-  checkOurs(c, store, asked, id, issuer);
   const draft = await draftOf(c, id, asked);
   try {
     const stream = await insertStream(store, id, issuer, draft, actor(c, store));
@@ -110,8 +115,8 @@ for (const method of ['patch', 'put'] as const) {
     const { stream_id: id, ...asked } = c.req.valid('json');
     const store = storeOf(c, 'ssf.manage');
     const before = await found(store, id);
-    checkOurs(c, store, asked, id, before.issuer);
     const draft = await draftOf(c, id, asked, before, method === 'patch');
+    checkOurs(c, store, asked, before, draft);
     const after = await meaning(changeStream(store, id, draft, actor(c, store)));
     if (after.method === 'push') pushSignalsSoon(c, after.receiverId);
     return c.json(shownStream(c, after, store.caller.audience));
@@ -148,16 +153,31 @@ export async function meaning<T>(work: Promise<T>): Promise<T> {
 }
 
 /** What we decide, and the receiver may only repeat. @throws ScimError 400. */
-function checkOurs(c: Context<App>, { caller }: ReceiverStore, asked: Configuration, id: string, issuer: string): void {
-  const { poll } = ssfAddresses(c);
-  const wrong = (name: string) => invalidValue(`${name}: it is decided by the transmitter`);
-  if (asked.iss !== undefined && asked.iss !== issuer) throw wrong('iss');
-  if (asked.aud !== undefined && ![asked.aud].flat().every((aud) => aud === caller.audience)) throw wrong('aud');
-  if (asked.min_verification_interval !== undefined && asked.min_verification_interval !== MIN_VERIFICATION_INTERVAL)
-    throw wrong('min_verification_interval');
-  const { method, endpoint_url: url } = asked.delivery ?? {};
-  if (method === POLL && url !== undefined && url !== poll(id)) throw wrong('delivery.endpoint_url');
+function checkOurs(
+  c: Context<App>,
+  { caller }: ReceiverStore,
+  asked: Change,
+  before: SignalStream,
+  after: StreamDraft,
+) {
+  const wrong = (name: string) => invalidValue(`${name}: the transmitter decides it: send what it is, or leave it out`);
+  const { iss, aud, min_verification_interval: interval, delivery } = asked;
+  if (iss !== undefined && iss !== before.issuer) throw wrong('iss');
+  if (aud !== undefined && !isSet([aud].flat(), [caller.audience])) throw wrong('aud');
+  if (interval !== undefined && interval !== MIN_VERIFICATION_INTERVAL) throw wrong('min_verification_interval');
+  const { events_supported: supported, events_delivered: delivered } = asked;
+  if (supported !== undefined && !isSet(supported, SUPPORTED)) throw wrong('events_supported');
+  // As it was read, or as it becomes by this request.
+  if (delivered !== undefined && ![before, after].some((stream) => isSet(delivered, eventsDelivered(stream))))
+    throw wrong('events_delivered');
+  if (delivery?.method === POLL && delivery.endpoint_url !== undefined) {
+    if (delivery.endpoint_url !== ssfAddresses(c).poll(before.id)) throw wrong('delivery.endpoint_url');
+  }
 }
+
+/** The same ones, in any order. */
+const isSet = (some: readonly string[], others: readonly string[]) =>
+  others.every((one) => some.includes(one)) && some.every((one) => others.includes(one));
 
 /**
  * @param before absent: it is a new one. A header that is not said stays, where the address stays: it is not shown either.

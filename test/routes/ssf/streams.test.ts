@@ -158,7 +158,6 @@ describe('openid-ssf-stream-control', () => {
     ['delivery.endpoint_url: an IPv6 address', push('https://[::1]/')],
     ['delivery.endpoint_url: metadata of a cloud', push('https://169.254.169.254/latest')],
     ['delivery.endpoint_url: with a password', push('https://me:pw@receiver.example.com/')],
-    ['delivery.endpoint_url: of a poll', { delivery: { method: POLL, endpoint_url: 'https://receiver.example.com/' } }],
     ['delivery.endpoint_url: too long', push(`https://receiver.example.com/${'a'.repeat(1_000)}`)],
     [
       'delivery.authorization_header: two lines',
@@ -168,15 +167,61 @@ describe('openid-ssf-stream-control', () => {
     ['events_requested: numbers', { events_requested: [1] }],
     ['events_requested: too many', { events_requested: Array.from({ length: 101 }, (_, i) => `urn:${i}`) }],
     ['description: too long', { description: 'a'.repeat(1_001) }],
-    ['iss: another', { iss: 'https://other.example.com' }],
-    ['aud: another', { aud: 'https://other.example.com' }],
-    ['min_verification_interval: another', { min_verification_interval: 1 }],
   ])('a configuration that is wrong is refused, and changes nothing: %s', async (_, body) => {
     const before = await dump();
     const answer = await create(body);
     expect(answer.status).toBe(400);
     expect(answer.body).toMatchObject({ error: 'invalidValue', detail: expect.any(String) });
     expect(await dump()).toBe(before);
+  });
+
+  it('create-stream ignores what the transmitter decides, whatever it is', async () => {
+    const foreign = {
+      ...{ stream_id: 'mine', iss: 'https://other.example.com', aud: ['https://other.example.com'] },
+      ...{
+        events_supported: 5,
+        events_delivered: ['urn:x'],
+        min_verification_interval: 1,
+        inactivity_timeout: 'never',
+      },
+      delivery: { method: POLL, endpoint_url: 'https://other.example.com/' },
+    };
+    const { status, body } = await create(foreign);
+    expect(status).toBe(201);
+    expect(body).toMatchObject({ iss: BASE, aud: receiver.audience, min_verification_interval: 30 });
+    expect(body.stream_id).not.toBe('mine');
+    expect(body.events_delivered).toEqual(body.events_supported);
+    expect(body.delivery).toEqual({ method: POLL, endpoint_url: `${BASE}/ssf/poll/${body.stream_id}` });
+  });
+
+  const OURS: readonly [string, unknown][] = [
+    ['iss', 'https://other.example.com'],
+    ['aud', 'https://other.example.com'],
+    ['aud', []],
+    ['aud', 5],
+    ['min_verification_interval', 1],
+    ['events_supported', ['urn:x']],
+    ['events_delivered', ['urn:x']],
+    ['delivery', { method: POLL, endpoint_url: 'https://other.example.com/' }],
+  ];
+  it.each(OURS.flatMap((ours) => [['PATCH', ...ours] as const, ['PUT', ...ours] as const]))(
+    '%s refuses another %s than the transmitter has decided: %j',
+    async (method, name, value) => {
+      const { body: made } = await create();
+      const before = await dump();
+      const answer = await receiver.api(method, '/streams', { body: { ...made, description: 'x', [name]: value } });
+      expect(answer).toMatchObject({ status: 400, body: { detail: expect.stringContaining(name) } });
+      expect(await dump()).toBe(before);
+    },
+  );
+
+  it.each(['PATCH', 'PUT'])('%s takes what was read with other events, and aud as a list', async (method) => {
+    const { body: made } = await create();
+    const asked = { ...made, aud: [made.aud], events_requested: [`${CAEP}session-revoked`] };
+    const { status, body } = await receiver.api(method, '/streams', { body: asked });
+    expect(status).toBe(200);
+    expect(body.events_delivered).toEqual([`${CAEP}session-revoked`]);
+    expect((await receiver.api(method, '/streams', { body })).status).toBe(200);
   });
 
   it.each(['PATCH', 'PUT'])('%s without a stream_id is 400, and of an unknown one 404', async (method) => {

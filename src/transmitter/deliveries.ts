@@ -41,6 +41,7 @@ export const statusEvent = (status: string, reason: string | undefined, now: num
   uri: STREAM_UPDATED,
   members: { status, ...(reason !== undefined && { reason }) },
   at: now,
+  txn: crypto.randomUUID(),
 });
 
 /** @param sender asked for each token: a variable may have changed. */

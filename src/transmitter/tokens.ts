@@ -125,9 +125,14 @@ function claimsOf({ groups, resource }: Person) {
 }
 
 /** Of an event of the stream itself: its subject is the stream (SSF 1.0 §8.1.4, §8.1.5). */
-export const controlTokenOf = (stream: Addressee, { n, uri, members }: ControlEvent): Unsigned => ({
+export const controlTokenOf = (stream: Addressee, { n, uri, members, txn }: ControlEvent): Unsigned => ({
   jti: `${stream.id}.${n}`,
-  claims: { aud: stream.audience, sub_id: { format: 'opaque', id: stream.id }, events: { [uri]: members } },
+  claims: {
+    aud: stream.audience,
+    ...(txn !== undefined && { txn }),
+    sub_id: { format: 'opaque', id: stream.id },
+    events: { [uri]: members },
+  },
 });
 
 /** @param keys WEBHOOK_KEY first. @throws Unreadable. */

@@ -2,7 +2,7 @@
 import { type Context, Hono } from 'hono';
 import * as z from 'zod/mini';
 import { settings } from '../../env';
-import { tooManyRequests } from '../../scim/error';
+import { invalidValue, tooManyRequests } from '../../scim/error';
 import { askVerification, type SignalStream, setStatus } from '../../store/operations/signal-streams';
 import { pushControl } from '../../transmitter/deliveries';
 import { VERIFICATION } from '../../transmitter/events';
@@ -68,10 +68,13 @@ verification.post('/', body(verificationBody), async (c) => {
     uri: VERIFICATION,
     members: state === undefined ? {} : { state },
     at: store.now,
+    txn: c.var.requestId,
   };
   const interval = MIN_VERIFICATION_INTERVAL * 1_000;
   const last = await meaning(askVerification(store, id, event, store.now - interval));
-  if (last !== undefined) {
+  // §8.1.4.2: 204 says that the event will be sent.
+  if (last === 'disabled') throw invalidValue('stream_id: the stream is disabled and sends nothing: enable it first');
+  if (last !== 'queued') {
     const seconds = Math.max(1, Math.ceil((last + interval - store.now) / 1_000));
     throw tooManyRequests(`A verification was asked for less than ${MIN_VERIFICATION_INTERVAL} seconds ago`, seconds);
   }

@@ -308,7 +308,7 @@ export async function pauseStream(
 ): Promise<void> {
   const store = openStore(databases, { kind: 'id', id: line.orgId }, Date.now());
   const { id, endpointUrl } = line.stream;
-  const actor: Actor = { name: 'service', requestId: crypto.randomUUID() };
+  const actor: Actor = { name: 'service', requestId: event.txn ?? crypto.randomUUID() };
   const details = { why: 'failing', error, ...(endpointUrl !== undefined && { host: new URL(endpointUrl).host }) };
   const pausing = [
     sql`UPDATE signal_streams SET reason = ${reason}, ${queued(event)} WHERE id = ${id} AND status = 'enabled'`,

@@ -30,6 +30,8 @@ export interface ControlEvent {
   readonly members: Readonly<Record<string, unknown>>;
   /** When it was asked for; epoch milliseconds. */
   readonly at: number;
+  /** The id of the request that caused it, as in the journal. Absent in those of earlier Workers. */
+  readonly txn?: string;
 }
 
 /** Instants are epoch milliseconds. */
@@ -289,10 +291,10 @@ export async function setStatus(
 }
 
 /**
- * Queues the event, except on a disabled stream, which drops what happens.
+ * Queues the event, unless the stream is disabled: such a stream drops what happens.
  *
  * @param before it must have been asked for before this instant, or never.
- * @returns when it was asked for last, where that is not so; undefined: it will be sent.
+ * @returns `queued`: it will be sent; an instant: when it was asked for last, which is too short ago.
  * @throws Unmet `signal_stream`.
  */
 export async function askVerification(
@@ -300,16 +302,16 @@ export async function askVerification(
   id: string,
   event: ControlEvent,
   before: number,
-): Promise<number | undefined> {
-  const [, rows, , changed] = await store.write(
+): Promise<'queued' | 'disabled' | number> {
+  const [, rows, changed] = await store.write(
     isThere(store, id),
-    sql`SELECT verification_at AS at FROM signal_streams WHERE ${one(store, id)}`,
-    sql`UPDATE signal_streams SET ${queued(event)}
-      WHERE ${one(store, id)} AND ifnull(verification_at, 0) <= ${before} AND status <> 'disabled'`,
-    sql`UPDATE signal_streams SET verification_at = ${store.now}
-      WHERE ${one(store, id)} AND ifnull(verification_at, 0) <= ${before} RETURNING id`,
+    sql`SELECT verification_at AS at, status FROM signal_streams WHERE ${one(store, id)}`,
+    sql`UPDATE signal_streams SET ${queued(event)}, verification_at = ${store.now}
+      WHERE ${one(store, id)} AND ifnull(verification_at, 0) <= ${before} AND status <> 'disabled' RETURNING id`,
   );
-  return changed!.length > 0 ? undefined : (rows![0]!['at'] as number);
+  if (changed!.length > 0) return 'queued';
+  const { at, status } = rows![0] as { at: number; status: StreamStatus };
+  return status === 'disabled' ? 'disabled' : at;
 }
 
 /** One that is pushed to, with what its receiver is. */

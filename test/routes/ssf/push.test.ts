@@ -225,7 +225,8 @@ describe('a receiver that', () => {
     await until(async () => expect((await receiver.api('GET', `/status?stream_id=${id}`)).body.status).toBe('paused'));
     const { reason } = (await receiver.api('GET', `/status?stream_id=${id}`)).body;
     expect(reason).toContain('24 hours');
-    expect((await journal(idp.orgId)).at(-1)).toMatchObject({ type: 'signals.stream_paused', target_id: id });
+    const paused = (await journal(idp.orgId)).at(-1)!;
+    expect(paused).toMatchObject({ type: 'signals.stream_paused', target_id: id });
     const { body: health } = await admin('GET', `/orgs/${idp.slug}/health`);
     expect(health.streams).toMatchObject([{ id, receiver: receiver.name, status: 'paused' }]);
     expect(JSON.stringify(health.advice)).toContain(`signals receiver show ${receiver.name}`);
@@ -235,6 +236,9 @@ describe('a receiver that', () => {
     await until(() =>
       expect(endpoint.got.flatMap(({ claims }) => claims.sub_id['externalId'] ?? [])).toEqual(['ada', 'grace']),
     );
+    await until(() => expect(endpoint.told).toContain('stream-updated'));
+    const updated = endpoint.got[endpoint.told.indexOf('stream-updated')]!;
+    expect(updated.claims.txn).toBe(paused.request_id);
   });
 
   it('was not there for its verification is asked again by the cron', async () => {

@@ -258,17 +258,30 @@ describe('openid-ssf-stream-status', () => {
     await until(() => expect(endpoint.got.map(({ event }) => event)).toEqual([{ state: 'held' }]));
   });
 
-  it('a disabled stream drops its verification, too', async () => {
+  it('a disabled stream is not verified: the request is refused, and may follow at once when it is enabled', async () => {
     const { endpoint, id } = await newPush(receiver);
     const { body: polled } = await create();
     for (const stream_id of [id, polled.stream_id]) {
       await receiver.api('POST', '/status', { body: { stream_id, status: 'disabled' } });
-      expect((await receiver.api('POST', '/verification', { body: { stream_id } })).status).toBe(204);
+      const before = await dump();
+      const refused = await receiver.api('POST', '/verification', { body: { stream_id, state: 'early' } });
+      expect(refused).toMatchObject({ status: 400, body: { detail: expect.stringContaining('disabled') } });
+      expect(await dump()).toBe(before);
       await receiver.api('POST', '/status', { body: { stream_id, status: 'enabled' } });
+      expect((await receiver.api('POST', '/verification', { body: { stream_id, state: 'now' } })).status).toBe(204);
     }
-    await pushDueControl();
-    expect(endpoint.attempts).toBe(0);
+    await until(() => expect(endpoint.got.map(({ event }) => event)).toEqual([{ state: 'now' }]));
     const poll = await receiver.api('POST', `/poll/${polled.stream_id}`, { body: { returnImmediately: true } });
+    expect(Object.keys(poll.body.sets)).toHaveLength(1);
+  });
+
+  it('a stream that is disabled drops a verification that was still to be sent', async () => {
+    const { body: polled } = await create();
+    const { stream_id } = polled;
+    await receiver.api('POST', '/verification', { body: { stream_id } });
+    for (const status of ['disabled', 'enabled'])
+      await receiver.api('POST', '/status', { body: { stream_id, status } });
+    const poll = await receiver.api('POST', `/poll/${stream_id}`, { body: { returnImmediately: true } });
     expect(poll.body.sets).toEqual({});
   });
 
@@ -314,10 +327,11 @@ describe('openid-ssf-stream-verification', () => {
   it('repeats the state; without one there is none', async () => {
     const one = await newPush(receiver);
     const two = await newPush(receiver);
-    await receiver.api('POST', '/verification', { body: { stream_id: one.id, state: 'VGhpcyBpcyBh' } });
+    const asked = await receiver.api('POST', '/verification', { body: { stream_id: one.id, state: 'VGhpcyBpcyBh' } });
     await receiver.api('POST', '/verification', { body: { stream_id: two.id } });
     await until(() => expect(one.endpoint.got[0]?.event).toEqual({ state: 'VGhpcyBpcyBh' }));
     await until(() => expect(two.endpoint.got[0]?.event).toEqual({}));
+    expect(one.endpoint.got[0]!.claims.txn).toBe(asked.headers.get('X-Request-Id'));
   });
 
   it('is refused with 429 and Retry-After before min_verification_interval is over', async () => {

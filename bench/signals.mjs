@@ -7,19 +7,18 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { okta } from '../scripts/demo/idp.mjs';
 import { freePort, startService } from '../scripts/start/service.mjs';
 import { httpSource, sessionChecker } from '../src/sessions/client/index.ts';
 import { each, figuresOf } from './figures.mjs';
 import { cpuOf } from './processes.mjs';
+import { newTransmitter } from './transmitter.mjs';
 
 process.env.ALLOW_LOOPBACK_JWKS = 'true';
 /** Signals whose time until a refused session is taken, and deactivations in quiet. */
@@ -28,7 +27,6 @@ const TIMED = 100;
 const BESIDE = 400;
 const APART = 50;
 const PATIENCE = 600_000;
-const EVENT = 'https://schemas.openid.net/secevent/risc/event-type/account-purged';
 
 const { signals, users, parallel, json, push: isPushOnly } = options();
 const stateDir = mkdtempSync(join(tmpdir(), 'scim-worker-bench-'));
@@ -268,63 +266,6 @@ async function post(endpoint, token) {
 async function until(condition) {
   for (const end = Date.now() + PATIENCE; Date.now() < end; await sleep(20)) if (condition()) return;
   throw new Error(`not in ${PATIENCE / 1_000} s: ${condition}`);
-}
-
-/** On loopback: one key, one stream of each kind, a queue that is polled. */
-async function newTransmitter() {
-  const { publicKey, privateKey } = await generateKeyPair('ES256');
-  const jwk = { ...(await exportJWK(publicKey)), kid: 'bench', alg: 'ES256', use: 'sig' };
-  const at = await freePort();
-  const issuer = `http://127.0.0.1:${at}`;
-  const [queue, acked, sent] = [new Map(), new Set(), new Map()];
-  const answers = {
-    'GET /.well-known/ssf-configuration': () => ({
-      ...{ issuer, jwks_uri: `${issuer}/jwks` },
-      ...{ configuration_endpoint: `${issuer}/streams`, verification_endpoint: `${issuer}/verify` },
-    }),
-    'GET /jwks': () => ({ keys: [jwk] }),
-    'POST /streams': ({ delivery: { method } }) => ({
-      ...{ stream_id: randomUUID(), iss: issuer, aud: `bench ${method}` },
-      delivery: { method, endpoint_url: `${issuer}/poll` },
-    }),
-    'POST /verify': () => ({}),
-    'POST /poll': ({ ack = [], setErrs = {}, maxEvents }) => {
-      if (Object.keys(setErrs).length > 0) throw new Error(JSON.stringify(setErrs));
-      for (const jti of ack) if (queue.delete(jti)) acked.add(jti);
-      const page = [...queue.entries().take(maxEvents)];
-      for (const [jti] of page) sent.set(jti, (sent.get(jti) ?? 0) + 1);
-      return { sets: Object.fromEntries(page), moreAvailable: queue.size > page.length };
-    },
-  };
-  let server;
-  const start = () =>
-    new Promise((resolve) => {
-      server = createServer(async (request, response) => {
-        const chunks = await Array.fromAsync(request);
-        const answer = answers[`${request.method} ${request.url}`];
-        const body = chunks.length > 0 ? JSON.parse(Buffer.concat(chunks)) : {};
-        response.writeHead(answer ? 200 : 404, { 'content-type': 'application/json' });
-        response.end(JSON.stringify(answer?.(body) ?? {}));
-      }).listen(at, '127.0.0.1', resolve);
-    });
-  const stop = () =>
-    new Promise((resolve) => {
-      server.close(resolve);
-      server.closeAllConnections();
-    });
-  await start();
-  return {
-    ...{ issuer, queue, acked, start, stop },
-    repeated: () => [...sent.values()].filter((times) => times > 1).length,
-    set: ({ audience }, id, jti = randomUUID()) =>
-      new SignJWT({ events: { [EVENT]: {} }, sub_id: { format: 'opaque', id } })
-        .setProtectedHeader({ alg: 'ES256', kid: 'bench', typ: 'secevent+jwt' })
-        .setIssuer(issuer)
-        .setAudience(audience)
-        .setIssuedAt()
-        .setJti(jti)
-        .sign(privateKey),
-  };
 }
 
 function admin(method, path, body) {

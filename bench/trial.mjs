@@ -25,22 +25,27 @@ const running = new Set();
 
 export const say = (text) => process.stderr.write(`${text}\n`);
 
-/** @param most how many users and groups there are unless told. */
+/** What makes a trial. */
+const LEAST = { users: 100, groups: 4, signals: 60 };
+
+/** @param most how many of each there are unless told: users, groups, signals. */
 export function trialOptions(most) {
+  const counts = Object.keys(most);
   const { values } = parseArgs({
     options: {
-      users: { type: 'string', default: String(most.users) },
-      groups: { type: 'string', default: String(most.groups) },
+      ...Object.fromEntries(counts.map((name) => [name, { type: 'string', default: String(most[name]) }])),
       seed: { type: 'string', default: '1' },
       json: { type: 'boolean', default: false },
     },
   });
-  const [users, groups, seed] = [values.users, values.groups, values.seed].map(Number);
-  if (!(users >= 100 && groups >= 4 && Number.isSafeInteger(seed))) {
-    console.error('At least --users 100 --groups 4 are needed, and --seed is a number.');
+  const { json, ...texts } = values;
+  const numbers = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, Number(text)]));
+  if (!counts.every((name) => numbers[name] >= LEAST[name]) || !Number.isSafeInteger(numbers.seed)) {
+    const least = counts.map((name) => `--${name} ${LEAST[name]}`).join(' ');
+    console.error(`At least ${least} are needed, and --seed is a number.`);
     process.exit(1);
   }
-  return { users, groups, seed, json: values.json };
+  return { ...numbers, json };
 }
 
 /**

@@ -15,6 +15,7 @@ const script =
     run(process.execPath, [`bench/${name}.mjs`, ...args], { cwd: root });
 const bench = script('revocation');
 const trial = script('mirror-trial');
+const signalsTrial = script('signals-trial');
 const compare = script('bench');
 
 describe.concurrent('bench:revocation', () => {
@@ -109,5 +110,14 @@ describe.concurrent('trial:mirror', () => {
     expect(found).toMatchObject({ users: 300, groups: 12, differences: [], kills: { application: 7, service: 3 } });
     expect(found.rows.users).toBeGreaterThan(295);
     expect(found.changes).toBeGreaterThan(50);
+  });
+});
+
+describe.concurrent('trial:signals', () => {
+  it('has each signal act once and each event arrive in order, with all sides killed', async () => {
+    const { stdout } = await signalsTrial('--users', '100', '--signals', '60', '--json');
+    const found = JSON.parse(stdout);
+    expect(found).toMatchObject({ users: 100, signals: 60, differences: [], kills: { service: 1 } });
+    expect(found.events.expected).toBeGreaterThanOrEqual(60);
   });
 });

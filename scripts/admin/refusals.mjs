@@ -17,8 +17,8 @@ export const refusalCommands = [
 ];
 
 /** A line of facts, and below it what to do. */
-function showRefusal({ lastAt, count, reason, client, address, detail }) {
-  const from = [client, address].filter(Boolean).map(harmless).join(', ');
+function showRefusal({ lastAt, count, reason, client, address, source, detail }) {
+  const from = [source?.issuer, client, address].filter(Boolean).map(harmless).join(', ');
   return [
     `${paint('bold', harmless(reason))}  ${count}×, last ${instant(lastAt)}${from && paint('dim', `  ${from}`)}`,
     ...wrap(harmless(detail), 76).map((line) => `    ${line}`),

@@ -214,6 +214,7 @@ export const SCHEMAS = {
     address: orNull(text),
     mask: orNull(text),
     generation: orNull(number),
+    source: orNull(object({ type: text, issuer: text })),
   }),
   SignedOut: object({ id: text, userName: text, active: boolean, ...validAfter, published }),
   Protected: object({ id: text, userName: text, protected: boolean }),

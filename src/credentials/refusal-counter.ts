@@ -13,8 +13,10 @@ export class RefusalCounter extends BufferedCounter<Occurrence> {
     return orgId ?? slug ?? userName ?? '';
   }
 
-  protected override folded({ orgId, slug, userName, reason = 'unknown', count, firstAt, lastAt }: Occurrence) {
-    return { orgId, slug, userName, reason, hint: OTHERS, client: '', address: '', count, firstAt, lastAt };
+  /** Hints of signals are a few words of ours, which tell its administrator the most. */
+  protected override folded({ orgId, slug, userName, reason = 'unknown', hint, count, firstAt, lastAt }: Occurrence) {
+    const kept = reason === 'signal' ? hint : OTHERS;
+    return { orgId, slug, userName, reason, hint: kept, client: '', address: '', count, firstAt, lastAt };
   }
 
   protected override sum(one: Occurrence, other: Occurrence): Occurrence {

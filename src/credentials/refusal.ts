@@ -1,5 +1,5 @@
 /** Why a credential was refused: for the eyes of its org's administrator, never for the caller. Nothing is asked here. */
-import type { Counted, Presenter, Reason } from '../store/credentials/refusals';
+import type { ClaimedSource, Counted, Presenter, Reason } from '../store/credentials/refusals';
 import { lengthMeant, recognise } from './secret';
 import { stateOf } from './state';
 
@@ -17,6 +17,8 @@ export interface Refused {
   readonly userName?: string | undefined;
   readonly hash?: string | undefined;
   readonly credentialId?: string | undefined;
+  /** Of a signal that was refused before anybody looked for its source: whom its token names. */
+  readonly claimed?: ClaimedSource | undefined;
 }
 
 /** A hint: the request was not checked, for too many without a valid credential had come from its address. */
@@ -61,11 +63,22 @@ export async function faultOf(authorization: string | undefined, secret: string 
 
 /** @param presenter whose the presented credential is, if it is known. */
 export function accountOf(occurrence: Occurrence, presenter: Presenter | undefined): Counted {
-  const { count, firstAt, lastAt, client, address, credentialId = '', orgId = '', slug, userName } = occurrence;
+  const {
+    count,
+    firstAt,
+    lastAt,
+    client,
+    address,
+    credentialId = '',
+    claimed,
+    orgId = '',
+    slug,
+    userName,
+  } = occurrence;
   const why = reasonOf(occurrence, presenter);
   const where = { client, address, count, firstAt, lastAt };
   if (presenter) return { ...where, ...why, credentialId: presenter.credential.id, orgId: presenter.orgId, slug: '' };
-  return { ...where, ...why, credentialId, orgId, slug: slug ?? userName ?? '' };
+  return { ...where, ...why, credentialId, claimed, orgId, slug: slug ?? userName ?? '' };
 }
 
 function reasonOf(

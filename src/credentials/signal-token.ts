@@ -58,7 +58,8 @@ export type SignalFault =
 
 type Reading =
   | { readonly ok: true; readonly issuer: string; readonly jti: string; readonly issuedAt: number | undefined }
-  | { readonly ok: false; readonly fault: SignalFault };
+  /** `issuer`: the one that it names, which may be anybody's. */
+  | { readonly ok: false; readonly fault: SignalFault; readonly issuer?: string };
 
 const no = (fault: SignalFault) => ({ ok: false, fault }) as const;
 
@@ -73,21 +74,23 @@ export function readSignal(text: string, kind: Kind, now: number): Reading {
   } catch {
     return no('malformed');
   }
-  if (!ALGORITHMS.includes(header.alg ?? '')) return no('algorithm');
-  if (typeof header.typ !== 'string' || header.typ.toLowerCase().replace(/^application\//, '') !== kind.typ) {
-    return no('type');
-  }
   const { iss, jti, iat, nbf, exp } = claims as Record<string, unknown>;
-  if (typeof iss !== 'string' || iss === '' || iss.length > 2_000) return no('issuer');
-  if (typeof jti !== 'string' || jti === '' || jti.length > 500) return no('jti');
-  if ([iat, nbf, exp].some((at) => at !== undefined && !Number.isFinite(at))) return no('time');
+  const issuer = typeof iss === 'string' && iss !== '' && iss.length <= 2_000 ? iss : undefined;
+  const refused = (fault: SignalFault) => ({ ok: false, fault, ...(issuer !== undefined && { issuer }) }) as const;
+  if (!ALGORITHMS.includes(header.alg ?? '')) return refused('algorithm');
+  if (typeof header.typ !== 'string' || header.typ.toLowerCase().replace(/^application\//, '') !== kind.typ) {
+    return refused('type');
+  }
+  if (issuer === undefined) return refused('issuer');
+  if (typeof jti !== 'string' || jti === '' || jti.length > 500) return refused('jti');
+  if ([iat, nbf, exp].some((at) => at !== undefined && !Number.isFinite(at))) return refused('time');
   const seconds = now / 1_000;
-  if (exp === undefined ? kind.expires : false) return no('time');
-  if (exp !== undefined && (exp as number) <= seconds - TOLERANCE) return no('expired');
-  if (kind.expires && (exp as number) > seconds + LONGEST + TOLERANCE) return no('time');
-  if (!kind.expires && iat === undefined) return no('time');
-  if ([iat, nbf].some((at) => at !== undefined && (at as number) > seconds + TOLERANCE)) return no('clock');
-  return { ok: true, issuer: iss, jti, issuedAt: iat === undefined ? undefined : (iat as number) * 1_000 };
+  if (exp === undefined ? kind.expires : false) return refused('time');
+  if (exp !== undefined && (exp as number) <= seconds - TOLERANCE) return refused('expired');
+  if (kind.expires && (exp as number) > seconds + LONGEST + TOLERANCE) return refused('time');
+  if (!kind.expires && iat === undefined) return refused('time');
+  if ([iat, nbf].some((at) => at !== undefined && (at as number) > seconds + TOLERANCE)) return refused('clock');
+  return { ok: true, issuer, jti, issuedAt: iat === undefined ? undefined : (iat as number) * 1_000 };
 }
 
 /** Whom it must be of and for. */

@@ -74,7 +74,7 @@ const SIGNALS: Readonly<Record<string, string>> = {
   rate_limited: 'more signals came at once than are accepted',
   [RATE_LIMITED]:
     'a signal was not checked, because too many requests without a valid credential came from its address',
-  body: 'the request of a signal could not be understood',
+  body: 'the request of a signal could not be understood, or was too large',
   event: 'a stream sent an event that could not be understood',
   subject: 'a signal named a person who is not in this org',
   foreign: 'a signal named a person of another issuer',
@@ -99,6 +99,7 @@ const SIGNAL_HELP: Readonly<Record<string, string>> = {
   paused: 'the sender has to try again: see "signals resume"',
   rate_limited: 'the sender has to try again',
   [RATE_LIMITED]: 'find what sends them there',
+  body: 'see the error that the sender was told; events need the Content-Type application/secevent+jwt',
   subject: 'see whether the person is assigned, and which attribute "signals list" names as the subject',
   foreign: 'the subject has to be of the issuer of the source',
   format: 'choose an e-mail address or the issuer and subject in the identity provider',
@@ -125,7 +126,7 @@ export function explain(refusal: Refusal): string {
   return `${sentence({ ...refusal, hint: '' })} (too many on that day to list: they are counted together)`;
 }
 
-function sentence({ reason, hint, credential, successor }: Refusal): string {
+function sentence({ reason, hint, credential, source, successor }: Refusal): string {
   const by = (who: string | undefined, at: number | undefined) =>
     `${who ? ` by ${who}` : ''}${at === undefined ? '' : ` at ${new Date(at).toISOString()}`}`;
   const number = credential?.generation ? `generation ${credential.generation} ` : '';
@@ -191,7 +192,7 @@ function sentence({ reason, hint, credential, successor }: Refusal): string {
     case 'approval':
       return `the approval code was not accepted${more}: make a new one with "oauth approve"`;
     case 'signal':
-      return `${SIGNALS[hint] ?? `a signal was not accepted${more}`}: ${SIGNAL_HELP[hint] ?? 'compare the source with "signals list"'}`;
+      return `${SIGNALS[hint] ?? `a signal was not accepted${more}`}${source ? ` (source ${source.issuer})` : ''}: ${SIGNAL_HELP[hint] ?? 'compare the source with "signals list"'}`;
     case 'request':
       return sentenceOfRequest(hint);
   }

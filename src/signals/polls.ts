@@ -146,7 +146,7 @@ export class Polls {
         for (const [id] of fresh) done.add(id);
       }
     } finally {
-      await this.#tell(notes);
+      await this.#tell(source, notes);
     }
   }
 
@@ -269,11 +269,11 @@ export class Polls {
   }
 
   /** Counts for the org's administrator what came to nothing. */
-  async #tell(notes: ReadonlyMap<string, number>): Promise<void> {
+  async #tell({ id: credentialId }: PolledSource, notes: ReadonlyMap<string, number>): Promise<void> {
     if (notes.size === 0) return;
     const { orgId, databases } = this.holder();
     const now = Date.now();
-    const where = { orgId, slug: '', reason: 'signal' as const, credentialId: '', client: '', address: '' };
+    const where = { orgId, slug: '', reason: 'signal' as const, credentialId, client: '', address: '' };
     await countRefusals(
       await located(databases, orgId),
       [...notes].map(([hint, count]) => ({ ...where, hint, count, firstAt: now, lastAt: now })),

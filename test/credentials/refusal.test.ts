@@ -158,6 +158,7 @@ describe('the sentence for the administrator', () => {
     count: 1,
     firstAt: 0,
     lastAt: 0,
+    source: undefined,
     credential: undefined,
     successor: undefined,
     ...more,

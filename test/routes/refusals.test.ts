@@ -65,6 +65,7 @@ describe('the administrator is told that', () => {
       address: '192.0.2.7',
       mask: null,
       generation: null,
+      source: null,
     });
     expect(Date.parse(it.lastAt)).toBeGreaterThanOrEqual(before);
   });

@@ -34,6 +34,8 @@ refusals.get('/', query(asked), async (c) => {
       address: refusal.address || null,
       mask: refusal.credential?.mask ?? null,
       generation: refusal.credential?.generation || null,
+      /** Of a signal: whom its token names, if that is a source of the org. */
+      source: refusal.source ?? null,
     })),
   );
 });

@@ -39,7 +39,7 @@ export const contactOf = ({ look }: Visit, { supportContact }: OrgSettings): str
 export function faultOf(visit: Visit, refusal: Refusal, settings: OrgSettings): string {
   const { fault } = visit.texts;
   const { reason, hint, credential } = refusal;
-  const who = clientName(visit, refusal.client, settings);
+  const who = refusal.source?.issuer ?? clientName(visit, refusal.client, settings);
   const when = ago(visit, refusal.lastAt);
   const contact = contactOf(visit, settings);
   const on = (at: number | undefined) => (at === undefined ? '' : dayOf(visit, at));

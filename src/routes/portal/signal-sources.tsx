@@ -17,7 +17,11 @@ const HELP = {
   address: ['audience', 'missing'],
   person: ['subject'],
   naming: ['format', 'foreign', 'ambiguous', 'body'],
+  issuer: ['issuer'],
 } as const;
+
+/** About one person each. The others are over once a signal of the source is accepted. */
+const OF_PERSONS: readonly string[] = ['person', 'naming'];
 
 const helpOf = (hint: string) =>
   (Object.keys(HELP) as (keyof typeof HELP)[]).find((kind) => HELP[kind].some((one) => one === hint)) ?? 'other';
@@ -33,15 +37,35 @@ const MARKS: Readonly<Record<ReturnType<typeof stateOf>, Mark>> = {
   ...{ works: 'works', waiting: 'waiting', unverified: 'warn', paused: 'warn', failed: 'failed' },
 };
 
-/** The last one that is worth a look, of an org that has sources. @param refusals the latest first. */
-const refusedSignal = (sources: readonly SignalSource[], refusals: readonly Refusal[]) =>
-  sources.length === 0
-    ? undefined
-    : refusals.find(({ reason, hint }) => reason === 'signal' && !ORDINARY.includes(hint));
+const isWorthALook = ({ reason, hint }: Refusal) => reason === 'signal' && !ORDINARY.includes(hint);
+
+/** The last one of each kind of help. @param refusals the latest first. */
+function refusedOf({ type, issuer, lastSignalAt = 0 }: SignalSource, refusals: readonly Refusal[]): Refusal[] {
+  const kinds = new Map<string, Refusal>();
+  for (const refusal of refusals.filter(isWorthALook)) {
+    const kind = helpOf(refusal.hint);
+    const isOver = lastSignalAt > refusal.lastAt && !OF_PERSONS.includes(kind);
+    const isIts = refusal.source?.type === type && refusal.source.issuer === issuer;
+    if (isIts && !isOver && !kinds.has(kind)) kinds.set(kind, refusal);
+  }
+  return [...kinds.values()];
+}
+
+/**
+ * The last one that names no source. Anybody can send these, so they are shown only while a source waits for its first signal: it may
+ * be entered wrongly.
+ *
+ * @param refusals the latest first.
+ */
+const refusedOfNobody = (sources: readonly SignalSource[], refusals: readonly Refusal[]): Refusal[] =>
+  sources.some(({ lastSignalAt }) => lastSignalAt === undefined)
+    ? refusals.filter((one) => isWorthALook(one) && one.source === undefined).slice(0, 1)
+    : [];
 
 /** Whether something is to be done about signals. */
 export const needCare = (sources: readonly SignalSource[], refusals: readonly Refusal[]): boolean =>
-  refusedSignal(sources, refusals) !== undefined ||
+  refusedOfNobody(sources, refusals).length > 0 ||
+  sources.some((source) => refusedOf(source, refusals).length > 0) ||
   sources.some((source) => MARKS[stateOf(source)] === 'warn' || MARKS[stateOf(source)] === 'failed');
 
 /** Nothing, where the org has no sources. @param refusals the latest first. */
@@ -53,7 +77,17 @@ export const SignalSources: FC<{
 }> = ({ visit, sources, refusals, settings }) => {
   const { signals: words } = visit.texts;
   if (sources.length === 0) return null;
-  const refused = refusedSignal(sources, refusals);
+  const Refused: FC<{ of: readonly Refusal[] }> = ({ of }) => (
+    <>
+      {of.map(({ hint, lastAt }) => (
+        <Note mark="warn">
+          <span>
+            {words.refused} <Time visit={visit} at={lastAt} />: {words.help[helpOf(hint)](contactOf(visit, settings))}
+          </span>
+        </Note>
+      ))}
+    </>
+  );
   return (
     <Card id="signals" live title={words.title}>
       {sources.map((source) => (
@@ -68,16 +102,10 @@ export const SignalSources: FC<{
               [words.last, <Time visit={visit} at={source.lastSignalAt} />],
             ]}
           />
+          <Refused of={refusedOf(source, refusals)} />
         </>
       ))}
-      {refused && (
-        <Note mark="warn">
-          <span>
-            {words.refused} <Time visit={visit} at={refused.lastAt} />:{' '}
-            {words.help[helpOf(refused.hint)](contactOf(visit, settings))}
-          </span>
-        </Note>
-      )}
+      <Refused of={refusedOfNobody(sources, refusals)} />
     </Card>
   );
 };

@@ -13,6 +13,7 @@ import { settings } from '../../env';
 import type { Org } from '../../provisioning/org';
 import { ScimError } from '../../scim/error';
 import type { Once } from '../../store/credentials/oauth-clients';
+import type { ClaimedSource } from '../../store/credentials/refusals';
 import { findSource, type SignalSource, SourceGone, type SourceType } from '../../store/credentials/signal-sources';
 import type { OrgStore } from '../../store/org/open';
 import { becomeSeen, failedTooOften, Recent, signalsTooFast, strangerTooOften } from '../access/rate-limits';
@@ -69,9 +70,15 @@ const keyOf = (orgId: string, type: SourceType, issuer: string) => `${orgId} ${t
 export const forgetSource = (orgId: string, { type, issuer }: Pick<SignalSource, 'type' | 'issuer'>): void =>
   void seen.forget(keyOf(orgId, type, issuer));
 
-/** Notes for the org's administrator why a signal came to nothing. */
-export const noteSignal = (c: Context<App>, hint: string): void =>
-  noteRefusal(c, { reason: 'signal', hint, orgId: orgIdOf(c) });
+/**
+ * Notes for the org's administrator why a signal came to nothing.
+ *
+ * @param of its source, or whom its token names where nobody has looked for the source.
+ */
+export function noteSignal(c: Context<App>, hint: string, of?: SignalSource | ClaimedSource): void {
+  const source = of === undefined ? {} : 'id' in of ? { credentialId: of.id } : { claimed: of };
+  noteRefusal(c, { reason: 'signal', hint, orgId: orgIdOf(c), ...source });
+}
 
 /** Of the path; undefined: it can be no org's. */
 export function orgIdOf(c: Context<App>): string | undefined {
@@ -80,18 +87,25 @@ export function orgIdOf(c: Context<App>): string | undefined {
 }
 
 /** A signal that is not good: counted for its address, and noted. */
-async function refused(c: Context<App>, fault: SignalFault): Promise<Authentication> {
+async function refused(c: Context<App>, fault: SignalFault, claimed?: ClaimedSource): Promise<Authentication> {
   const seconds = await failedTooOften(c);
-  return refusedAlready(c, fault, seconds);
+  return refusedAlready(c, fault, claimed, seconds);
 }
 
 /**
  * One that was counted.
  *
+ * @param of its source, or whom it names.
  * @param wait seconds, when too many have come from its address. @param keysIn seconds until its keys may be there.
  */
-function refusedAlready(c: Context<App>, fault: SignalFault, wait?: number, keysIn = PAUSE / 1_000): Authentication {
-  noteSignal(c, fault);
+function refusedAlready(
+  c: Context<App>,
+  fault: SignalFault,
+  of?: SignalSource | ClaimedSource,
+  wait?: number,
+  keysIn = PAUSE / 1_000,
+): Authentication {
+  noteSignal(c, fault, of);
   if (fault === 'unavailable') return { ok: false, fault, wait: keysIn };
   return wait === undefined ? { ok: false, fault } : { ok: false, fault: 'rate_limited', wait };
 }
@@ -107,7 +121,10 @@ export async function authenticateSignal(
   const orgId = orgIdOf(c);
   if (text === undefined) return refused(c, 'missing');
   const read = readSignal(text, kind, now);
-  if (!read.ok) return refused(c, read.fault);
+  if (!read.ok) {
+    const { fault, issuer } = read;
+    return refused(c, fault, issuer === undefined ? undefined : { type, issuer });
+  }
   if (orgId === undefined) return refused(c, 'issuer');
   const key = keyOf(orgId, type, read.issuer);
   const remembered = seen.get(key);
@@ -130,8 +147,8 @@ export async function authenticateSignal(
     // An issuer's name is no secret: it takes nobody past the limit more than once in an isolate.
     const seconds = known === undefined ? await strangerTooOften(c, hash) : await failedTooOften(c);
     if (seconds !== undefined) {
-      if (verified?.ok === false) return refusedAlready(c, verified.fault, seconds, verified.wait);
-      noteSignal(c, RATE_LIMITED);
+      if (verified?.ok === false) return refusedAlready(c, verified.fault, source, seconds, verified.wait);
+      noteSignal(c, RATE_LIMITED, { type, issuer: read.issuer });
       return { ok: false, fault: 'rate_limited', wait: seconds };
     }
     // Another one with the same issuer may have taken the place of what is known here.
@@ -146,10 +163,10 @@ export async function authenticateSignal(
       verified = await verify(found);
     }
   }
-  if (!verified?.ok) return refusedAlready(c, verified?.fault ?? 'issuer', undefined, verified?.wait);
+  if (!verified?.ok) return refusedAlready(c, verified?.fault ?? 'issuer', source, undefined, verified?.wait);
   if (source.pausedAt !== undefined) {
     seen.forget(key); // it may go on at any moment
-    noteSignal(c, 'paused');
+    noteSignal(c, 'paused', source);
     return { ok: false, fault: 'paused', wait: PAUSED };
   }
   const { foundAt, isProved } = seen.get(key) ?? { foundAt: now, isProved: false };
@@ -159,7 +176,7 @@ export async function authenticateSignal(
   }
   const wait = await signalsTooFast(c, orgId);
   if (wait !== undefined) {
-    noteSignal(c, 'rate_limited');
+    noteSignal(c, 'rate_limited', source);
     return { ok: false, fault: 'rate_limited', wait };
   }
   const { claims, once } = verified;

@@ -25,6 +25,7 @@ export const events = new Hono<App>();
 
 events.post('/', async (c) => {
   if (!mediaTypesOf(c.req.header('Content-Type')).every((type) => type === 'application/secevent+jwt')) {
+    noteSignal(c, 'body');
     throw new Refused('invalid_request', 'Content-Type: application/secevent+jwt was expected');
   }
   const token = await readToken(c);
@@ -54,8 +55,9 @@ async function readToken(c: Context<App>): Promise<string | undefined> {
     const text = new TextDecoder().decode(await readBytes(c.req.raw, EVENT.longest)).trim();
     return text === '' ? undefined : text;
   } catch (error) {
-    if (error instanceof ScimError) throw new Refused('invalid_request', error.detail);
-    throw error;
+    if (!(error instanceof ScimError)) throw error;
+    noteSignal(c, 'body');
+    throw new Refused('invalid_request', error.detail);
   }
 }
 
@@ -84,7 +86,7 @@ const SAID: Partial<Record<SignalFault, string>> = {
 /** @returns once it is committed. @throws Refused, SourceGone. */
 async function received(c: Context<App>, signal: Signal): Promise<void> {
   try {
-    await receiveEvents(signal, (hint) => noteSignal(c, hint));
+    await receiveEvents(signal, (hint) => noteSignal(c, hint, signal.source));
   } catch (error) {
     if (error instanceof SourceGone) forgetSource(orgIdOf(c)!, signal.source);
     throw error instanceof Malformed ? new Refused(error.err, error.message) : error;

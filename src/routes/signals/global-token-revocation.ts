@@ -10,7 +10,7 @@ import { mediaTypesOf } from '../../scim/quirks';
 import { endSessionsOf, type Outcome } from '../../signals/receive';
 import { isGone } from '../../signals/receive-events';
 import { type Subject, subjectOf } from '../../signals/subject-identifier';
-import { receiving, SourceGone } from '../../store/credentials/signal-sources';
+import { receiving, type SignalSource, SourceGone } from '../../store/credentials/signal-sources';
 import { Taken } from '../../store/d1/batch';
 import { findMeant } from '../../store/directory/signal-subjects';
 import { expectUtf8, JSON_TYPES, readBytes } from '../body';
@@ -26,6 +26,7 @@ export const revocation = new Hono<App>();
 revocation.post('/', async (c) => {
   const token = /^\s*Bearer\s+(\S+)\s*$/i.exec(c.req.header('Authorization') ?? '')?.[1];
   let body: Promise<unknown> | undefined;
+  let source: SignalSource | undefined;
   const work = async () => {
     const authentication = await authenticateSignal(c, token, REVOCATION);
     if (!authentication.ok) {
@@ -37,12 +38,13 @@ revocation.post('/', async (c) => {
       throw unauthorized();
     }
     const { signal } = authentication;
-    body ??= readBody(c); // the same one for a second source
+    source = signal.source;
+    body ??= readBody(c, source); // the same one for a second source
     return carriedOut(c, signal, subjectIn(c, await body, signal));
   };
   const outcome = await onceMoreIfGone(c, work, unauthorized);
   if (outcome.became === 'ended') return c.body(null, outcome.isPublished ? 204 : 202);
-  noteSignal(c, outcome.became === 'nobody' ? 'subject' : 'ambiguous');
+  noteSignal(c, outcome.became === 'nobody' ? 'subject' : 'ambiguous', source);
   if (outcome.became === 'ambiguous') throw new ScimError(422, undefined, 'The subject means too many users');
   throw notFound('User');
 });
@@ -56,7 +58,7 @@ const unauthorized = () =>
   });
 
 /** @throws ScimError 400, 413, 415. */
-async function readBody(c: Context<App>): Promise<unknown> {
+async function readBody(c: Context<App>, source: SignalSource): Promise<unknown> {
   try {
     if (!mediaTypesOf(c.req.header('Content-Type')).every((type) => JSON_TYPES.has(type))) {
       throw new ScimError(415, undefined, 'Content-Type: application/json was expected');
@@ -66,7 +68,7 @@ async function readBody(c: Context<App>): Promise<unknown> {
     if (typeof body !== 'object' || body === null) throw invalidSyntax('The body: an object was expected');
     return body;
   } catch (error) {
-    noteSignal(c, 'body');
+    noteSignal(c, 'body', source);
     throw error;
   }
 }
@@ -77,7 +79,7 @@ function subjectIn(c: Context<App>, body: unknown, { source }: Signal): Extract<
   const { sub_id: named, subject: asOkta } = body as { sub_id?: unknown; subject?: unknown };
   const subject = subjectOf(named ?? asOkta, source);
   if ('lookups' in subject) return subject;
-  noteSignal(c, subject.fault === 'malformed' ? 'body' : subject.fault);
+  noteSignal(c, subject.fault === 'malformed' ? 'body' : subject.fault, source);
   if (subject.fault === 'foreign') throw notFound('User');
   throw invalidValue('sub_id: the format iss_sub, email or opaque was expected, with its members (RFC 9493)');
 }
@@ -94,7 +96,7 @@ async function carriedOut(
     return await endSessionsOf({ ...org, store }, meant!, { cause: 'signal', event: type, issuer });
   } catch (error) {
     if (error instanceof Taken && error.columns.startsWith('assertions.')) {
-      noteSignal(c, 'replayed');
+      noteSignal(c, 'replayed', source);
       throw unauthorized();
     }
     if (!isGone(error)) throw error;

@@ -5,6 +5,7 @@ import { orAbsent, type Row, rowOf } from '../d1/rows';
 import { credentials, refusals } from '../d1/tables';
 import type { OrgStore } from '../org/open';
 import { type Credential, credentialOf } from './credentials';
+import type { SignalSource } from './signal-sources';
 
 export type Reason =
   | 'missing'
@@ -43,7 +44,13 @@ export type Reason =
 export const OTHERS = 'others';
 /** Rows of their own that an org has for a day and reason, whatever the hints; the rest is one row more. */
 const MAX_ROWS = 50;
-const MAX_LISTED = 300;
+/**
+ * The same for a day and hint of signals. Anybody can send those, so that no hint takes the place of another one, and the rest is one
+ * row for each source: it leaves out the client and the address alone.
+ */
+const MAX_ROWS_OF_HINT = 10;
+/** Of those that name a credential or a source, and of the others: nobody has to prove anything for these. */
+const MAX_LISTED = 150;
 
 /** What is counted; text that is not known is empty. Instants are epoch milliseconds. */
 export interface Counted {
@@ -52,13 +59,19 @@ export interface Counted {
   readonly slug: string;
   readonly reason: Reason;
   readonly hint: string;
+  /** Of a signal: the id of its source. */
   readonly credentialId: string;
+  /** Of a signal in the place of that: whom its token names. Only a source that is registered so is kept. */
+  readonly claimed?: ClaimedSource | undefined;
   readonly client: string;
   readonly address: string;
   readonly count: number;
   readonly firstAt: number;
   readonly lastAt: number;
 }
+
+/** The source that the token of a signal names. Nobody may have checked it. */
+export type ClaimedSource = Pick<SignalSource, 'type' | 'issuer'>;
 
 /** A credential with facts that its holder must not learn. */
 export interface Held extends Credential {
@@ -107,26 +120,32 @@ export async function countRefusals(db: D1Database, refusals: readonly Counted[]
         SELECT ifnull((SELECT id FROM orgs WHERE id = value ->> '$.orgId'),
             (SELECT id FROM orgs WHERE slug = value ->> '$.slug')) AS org_id,
           (value ->> '$.firstAt') / 86400000 AS day, value ->> '$.reason' AS reason, value ->> '$.hint' AS hint,
-          value ->> '$.credentialId' AS credential_id, value ->> '$.client' AS client, value ->> '$.address' AS address,
+          value ->> '$.credentialId' AS credential_id, value ->> '$.claimed.type' AS type, value ->> '$.claimed.issuer' AS issuer,
+          value ->> '$.client' AS client, value ->> '$.address' AS address,
           value ->> '$.count' AS n, value ->> '$.firstAt' AS first_at, value ->> '$.lastAt' AS last_at
         FROM json_each(${JSON.stringify(refusals)})
+      ), named AS (
+        SELECT org_id, day, reason, hint, iif(issuer IS NULL, credential_id, ifnull((SELECT id FROM signal_sources AS source
+            WHERE source.org_id = given.org_id AND source.type = given.type AND source.issuer = given.issuer), '')) AS credential_id,
+          client, address, n, first_at, last_at
+        FROM given WHERE org_id IS NOT NULL
       ), merged AS MATERIALIZED (
-        SELECT ${KEY}, sum(n) AS n, min(first_at) AS first_at, max(last_at) AS last_at
-        FROM given WHERE org_id IS NOT NULL GROUP BY ${KEY}
+        SELECT ${KEY}, iif(reason = 'signal', hint, '') AS part, sum(n) AS n, min(first_at) AS first_at, max(last_at) AS last_at
+        FROM named GROUP BY ${KEY}
       ), used AS MATERIALIZED (
-        SELECT org_id, day, reason, count(*) AS places FROM (SELECT DISTINCT org_id, day, reason FROM merged)
-        JOIN refusals USING (org_id, day, reason) WHERE hint <> ${OTHERS} GROUP BY org_id, day, reason
+        SELECT org_id, day, reason, part, count(*) AS places FROM (SELECT DISTINCT org_id, day, reason, part FROM merged)
+        JOIN refusals USING (org_id, day, reason) WHERE hint <> ${OTHERS} AND part IN ('', hint) GROUP BY org_id, day, reason, part
       ), seen AS (
         SELECT merged.*, merged.hint = ${OTHERS} OR EXISTS (SELECT 1 FROM refusals AS kept WHERE ${isSameKey}) AS has_place
         FROM merged
       ), placed AS (
         SELECT seen.*, has_place OR ifnull(used.places, 0) + row_number() OVER (
-            PARTITION BY org_id, day, reason, has_place ORDER BY first_at, hint, credential_id, client, address
-          ) <= CAST(${MAX_ROWS} AS INTEGER) AS is_own
-        FROM seen LEFT JOIN used USING (org_id, day, reason)
+            PARTITION BY org_id, day, reason, part, has_place ORDER BY first_at, hint, credential_id, client, address
+          ) <= iif(part = '', CAST(${MAX_ROWS} AS INTEGER), CAST(${MAX_ROWS_OF_HINT} AS INTEGER)) AS is_own
+        FROM seen LEFT JOIN used USING (org_id, day, reason, part)
       )
-      SELECT org_id, day, reason, iif(is_own, hint, ${OTHERS}), iif(is_own, credential_id, ''), iif(is_own, client, ''),
-        iif(is_own, address, ''), sum(n), min(first_at), max(last_at)
+      SELECT org_id, day, reason, iif(is_own OR part <> '', hint, ${OTHERS}), iif(is_own OR part <> '', credential_id, ''),
+        iif(is_own, client, ''), iif(is_own, address, ''), sum(n), min(first_at), max(last_at)
       FROM placed GROUP BY 1, 2, 3, 4, 5, 6, 7
       ON CONFLICT (${KEY}) DO UPDATE SET count = count + excluded.count,
         first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at)`,
@@ -144,24 +163,36 @@ export interface Refusal {
   readonly lastAt: number;
   /** What was presented, where it is known and still there. */
   readonly credential: Held | undefined;
+  /** Of a signal: the source that its token names, if it is one of the org and still there. */
+  readonly source: ClaimedSource | undefined;
   /** The generation that took its place, if one has. */
   readonly successor: number | undefined;
 }
 
 const rowOfRefusal = rowOf(refusals, 'reason', 'hint', 'client', 'address', 'count', 'firstAt', 'lastAt');
 
-/** The latest first, a few hundred at most. @param since epoch milliseconds: those that have happened since. */
+/**
+ * The latest first, a few hundred at most. Those that name nobody do not crowd out the others.
+ *
+ * @param since epoch milliseconds: those that have happened since.
+ */
 export async function listRefusals(store: OrgStore, since: number): Promise<Refusal[]> {
   const [rows] = await store.read(
     sql<
-      Row & { readonly successor: number | null }
-    >`SELECT refusals.*, credentials.*, (SELECT min(next.generation) FROM credentials AS next
+      Row & {
+        readonly successor: number | null;
+        readonly source_type: SignalSource['type'] | null;
+        readonly source_issuer: string;
+      }
+    >`SELECT refusals.*, credentials.*, source.type AS source_type, source.issuer AS source_issuer, (SELECT min(next.generation) FROM credentials AS next
         WHERE next.org_id = credentials.org_id AND next.kind = credentials.kind AND next.subject = credentials.subject
         AND next.generation > credentials.generation AND next.created_at >= credentials.replaced_at) AS successor
-      FROM refusals LEFT JOIN credentials
-        ON credentials.org_id = refusals.org_id AND credentials.id = refusals.credential_id
-      WHERE refusals.org_id = ${store.org} AND last_at >= ${since} ORDER BY last_at DESC, count DESC
-      LIMIT CAST(${MAX_LISTED} AS INTEGER)`,
+      FROM (SELECT *, row_number() OVER (PARTITION BY credential_id = '' ORDER BY last_at DESC, count DESC) AS place FROM refusals
+          WHERE org_id = ${store.org} AND last_at >= ${since}) AS refusals
+        LEFT JOIN credentials ON credentials.org_id = refusals.org_id AND credentials.id = refusals.credential_id
+        LEFT JOIN signal_sources AS source
+          ON refusals.reason = 'signal' AND source.org_id = refusals.org_id AND source.id = refusals.credential_id
+      WHERE refusals.place <= CAST(${MAX_LISTED} AS INTEGER) ORDER BY last_at DESC, count DESC`,
   );
   return rows!.map((row) => {
     const { reason, ...counted } = rowOfRefusal(row);
@@ -169,6 +200,7 @@ export async function listRefusals(store: OrgStore, since: number): Promise<Refu
       ...counted,
       reason: reason as Reason,
       credential: row['id'] === null ? undefined : heldOf(row),
+      source: row.source_type === null ? undefined : { type: row.source_type, issuer: row.source_issuer },
       successor: orAbsent(row.successor),
     };
   });

@@ -65,6 +65,34 @@ describe('the overview', () => {
   });
 });
 
+describe('of several sources', () => {
+  it('each has its own refused signals, one of each kind, until a signal of it is accepted', async () => {
+    const entra = await newSender(idp);
+    await logout(okta, issSub(okta, '00uAda'));
+    await logout(entra, issSub(entra, '00uAda'));
+    const late = (sender: Sender) => logoutToken(sender, { iat: seconds() + 600 });
+    for (let i = 0; i < 2; i++) await postLogout(okta.endpoint, await late(okta), issSub(okta, '00uAda'));
+    await logout(okta, issSub(okta, 'nobody'));
+    await vi.waitFor(async () => expect(await refusedSignals(idp)).toEqual({ clock: 2, subject: 1 }));
+    const page = await show();
+    const [of, ofEntra] = [page.indexOf(okta.issuer), page.indexOf(entra.issuer)];
+    expect(of).toBeLessThan(ofEntra);
+    expect(page.slice(of, ofEntra)).toMatch(/names a person who is not here.*its time is wrong/);
+    expect(page.slice(of, ofEntra).match(/was not carried out/g)).toHaveLength(2);
+    expect(page.slice(ofEntra)).not.toContain('was not carried out');
+    await logout(okta, issSub(okta, '00uAda'));
+    expect(await show()).not.toContain('its time is wrong');
+  });
+
+  it('what a stranger sends is shown only while a source waits for its first signal', async () => {
+    await postLogout(okta.endpoint, await logoutToken(okta, { iss: 'https://other.okta.test' }), {});
+    await vi.waitFor(async () => expect(await refusedSignals(idp)).toEqual({ issuer: 1 }));
+    expect(await show()).toMatch(/it came from an issuer that is not registered here\./);
+    await logout(okta, issSub(okta, '00uAda'));
+    expect(await show()).not.toContain('was not carried out');
+  });
+});
+
 it('the activity can be narrowed to sources of signals', async () => {
   expect(await show('/activity?type=signals.*')).toContain('Source of sign-out signals added');
 });

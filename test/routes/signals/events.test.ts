@@ -341,6 +341,9 @@ describe('a token that is not good', () => {
     expect([answer.status, answer.body]).toEqual([400, { err, description: expect.stringMatching(/\S.{8,}/) }]);
     expect(await notBefore(ada)).toBeNull();
     expect(await refusedSignals(idp)).toEqual({ [hint]: 1 });
+    const { body } = await admin('GET', `/orgs/${idp.slug}/refusals`);
+    const isNamed = !['missing', 'malformed', 'issuer'].includes(hint);
+    expect(body[0].source).toEqual(isNamed ? { type: 'ssf', issuer: transmitter.issuer } : null);
   });
 
   it('is the same to a stranger, whether the org, its source or its key is wrong', async () => {
@@ -370,6 +373,7 @@ describe('a token that is not good', () => {
       'invalid_request',
     );
     expect(await notBefore(ada)).toBeNull();
+    expect(await refusedSignals(idp)).toEqual({ body: 2 });
   });
 
   it('of Universal Logout is none here, and the reverse', async () => {

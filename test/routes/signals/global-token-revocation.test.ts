@@ -7,7 +7,7 @@ import { PAUSE } from '../../../src/credentials/jwks';
 import { forgetSource } from '../../../src/routes/signals/authenticate';
 import { admin, ask, BASE, host, type Idp, newIdp } from '../../support/client';
 import { brokenKv, flagOf, NotedKv, rebind } from '../../support/coordinator';
-import { dump, journal, rows } from '../../support/database';
+import { dump, dumpAll, journal, rows } from '../../support/database';
 import { Meter } from '../../support/meter';
 import { newPair, signed } from '../../support/oauth';
 import {
@@ -292,6 +292,53 @@ describe('a token that is not good', () => {
     expect(await refusedSignals(idp)).toEqual({ [hint]: 1 });
     const { body } = await admin('GET', `/orgs/${idp.slug}/refusals`);
     expect(body[0].detail).toMatch(/^(?:a|the) .{10,}: .{8,}/);
+    // Whom the token names, unless it names nobody who is registered.
+    const isNamed = !['missing', 'malformed', 'issuer'].includes(hint);
+    const source = { type: 'global-token-revocation', issuer: okta.issuer };
+    expect(body[0].source).toEqual(isNamed ? source : null);
+    expect(body[0].detail.includes(`(source ${okta.issuer})`)).toBe(isNamed);
+    expect(await dumpAll()).not.toContain('evil.okta.test');
+  });
+
+  it('of strangers crowds out nothing that a source is refused for, and no hint the other', async () => {
+    const headers = (client: string) => ({ 'User-Agent': client, 'CF-Connecting-IP': '192.0.2.7' });
+    // As one isolate after the other: a made-up name for each request.
+    for (let i = 0; i < 60; i++)
+      await postLogout(okta.endpoint, 'let-me-in', {}, { headers: headers(`stranger-${i}`) });
+    for (let i = 0; i < 30; i++) {
+      const iss = i % 2 === 0 ? okta.issuer : 'https://evil.okta.test';
+      const token = await logoutToken(okta, { iss, iat: seconds() + 600, exp: seconds() + 900 });
+      await postLogout(okta.endpoint, token, {}, { headers: headers(`clock-${i}`) });
+    }
+    await postLogout(okta.endpoint, await logoutToken(okta, { aud: BASE }), {}, { headers: headers('Okta') });
+    const { body } = await admin('GET', `/orgs/${idp.slug}/refusals`);
+    const all = body as { hint: string; client: string | null; count: number; source: { issuer: string } | null }[];
+    const sum = (hint: string, isNamed: boolean) =>
+      all
+        .filter((one) => one.hint === hint && (one.source?.issuer === okta.issuer) === isNamed)
+        .reduce((total, { count }) => total + count, 0);
+    expect([sum('malformed', false), sum('clock', true), sum('clock', false)]).toEqual([60, 15, 15]);
+    expect(all.filter(({ hint }) => hint === 'malformed')).toHaveLength(11);
+    expect(all.find(({ hint }) => hint === 'audience')).toMatchObject({
+      client: 'Okta',
+      source: { issuer: okta.issuer },
+    });
+    expect(all.some(({ hint }) => hint === 'others')).toBe(false);
+  });
+
+  it('that names nobody leaves room in the list for those of its source and of credentials', async () => {
+    await logout(okta, issSub(okta, 'nobody'));
+    // Of a thousand days and reasons, all later.
+    const later = Date.now() + 1_000;
+    await env.DB.prepare(
+      `INSERT INTO refusals (org_id, day, reason, hint, credential_id, client, address, count, first_at, last_at)
+        SELECT ?1, value, 'missing', '', '', 'x', '', 1, ?2, ?2 FROM json_each(?3)`,
+    )
+      .bind(idp.orgId, later, JSON.stringify(Array.from({ length: 1_000 }, (_, i) => i)))
+      .run();
+    const { body } = await admin('GET', `/orgs/${idp.slug}/refusals`);
+    expect(body).toHaveLength(151);
+    expect(body.at(-1)).toMatchObject({ hint: 'subject', source: { issuer: okta.issuer } });
   });
 
   it('is 401 where the path names no org, or another one', async () => {

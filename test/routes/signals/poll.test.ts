@@ -157,6 +157,8 @@ describe('a polled stream', () => {
     expect(waiting.errors['bad']).toEqual({ err, description: expect.any(String) });
     expect(await signedOut()).toBe(1);
     await until(async () => (await refusedSignals(idp))[hint] === 1);
+    const { body } = await admin('GET', `/orgs/${idp.slug}/refusals`);
+    expect(body[0].source).toEqual({ type: 'ssf', issuer: transmitter.issuer });
   });
 
   it('leaves an event that could not be committed, and takes it the next time', async () => {

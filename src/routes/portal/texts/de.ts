@@ -366,6 +366,8 @@ export const de: Texts = {
       person: () => 'Es nennt jemanden, den es hier nicht gibt. Weisen Sie die Person im Identity-Provider zu.',
       naming: () =>
         'Es nennt Personen auf unbekannte Art. Wählen Sie als Subject-Format Issuer und Subject oder die E-Mail-Adresse.',
+      issuer: (contact) =>
+        `Es kam von einem Issuer, der hier nicht eingetragen ist. Vergleichen Sie den Issuer im Identity-Provider, oder wenden Sie sich an ${contact}.`,
       other: (contact) => `Wenden Sie sich an ${contact}.`,
     },
   },

@@ -372,6 +372,8 @@ export const en = {
       person: (_contact: string) => 'it names a person who is not here. Assign the person in your identity provider.',
       naming: (_contact: string) =>
         'it names people in an unknown way. Choose issuer and subject, or the e-mail address, as the subject format.',
+      issuer: (contact: string) =>
+        `it came from an issuer that is not registered here. Compare the issuer with your identity provider, or contact ${contact}.`,
       other: (contact: string) => `contact ${contact}.`,
     },
   },

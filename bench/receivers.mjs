@@ -110,7 +110,7 @@ export async function newReceivers(url, { clientId, clientSecret }, chance) {
           deaths.beforeAck++;
           ack = [];
         }
-        if (sets.length === 0) await sleep(100);
+        if (sets.length === 0) await sleep(300);
       }
     };
     const ended = run();

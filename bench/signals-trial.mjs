@@ -189,7 +189,7 @@ async function changeAll(ids, isOver) {
         : { op: 'replace', path: 'active', value: round % 3 === 2 };
       await scim('PATCH', `/Users/${id}`, { schemas: [PATCH], Operations: [change] });
       requests++;
-      await sleep(30);
+      await sleep(100);
     }
   }
   return requests;

@@ -94,6 +94,7 @@ const ADMIN: Readonly<Record<string, object | undefined>> = {
   'POST /admin/v1/signals/receivers': { name: 'stranger' },
   'GET /admin/v1/signals/receivers/:name': undefined,
   'DELETE /admin/v1/signals/receivers/:name': undefined,
+  'PATCH /admin/v1/signals/receivers/:name': {},
   'POST /admin/v1/signals/receivers/:name/rotate-secret': {},
   'POST /admin/v1/signals/receivers/:name/disable': {},
   'POST /admin/v1/signals/receivers/:name/enable': {},

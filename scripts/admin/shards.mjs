@@ -1,18 +1,30 @@
 /** The commands of databases: how full each is, and an org's move from one to another. */
-import { columns, heading } from '../terminal.mjs';
+import { columns, harmless, heading, paint } from '../terminal.mjs';
 import { org, post } from './api.mjs';
 import { by } from './options.mjs';
 import { facts, instant } from './show.mjs';
 import { AdminError } from './transport.mjs';
 
-const STATES = {
-  open: ['green', 'open'],
-  full: ['yellow', 'full'],
-  behind: ['yellow', 'lacks migrations'],
-  foreign: ['red', 'bound under another name before'],
-  failing: ['red', 'does not answer'],
-  missing: ['red', 'not bound'],
+/** As docs/shards.md has them: the colour of each state, what it means, and what to do. */
+export const STATES = {
+  open: ['green', 'new orgs may go there', ''],
+  full: ['yellow', '95 % of the 10 GB are used', 'move orgs away'],
+  behind: ['yellow', 'migrations are to come', '`npm run migrate`'],
+  failing: ['red', 'it did not answer', "look at Cloudflare's status; try again"],
+  missing: ['red', 'the catalogue names it, and it is not bound', 'bind it again'],
+  foreign: ['red', 'it was bound under another name before', 'bind it as it was'],
 };
+
+const stateOf = ({ state }) => (STATES[state] ? [STATES[state][0], state] : state);
+
+/** A line for each database that needs something. */
+const explained = (all) =>
+  all
+    .filter(({ state }) => state !== 'open' && STATES[state])
+    .map(({ name, state }) => {
+      const [color, meaning, remedy] = STATES[state];
+      return paint(color, `${harmless(name)} is ${state}: ${meaning}. To do: ${remedy.replaceAll('`', '')}.`);
+    });
 
 const size = (bytes) => (bytes === null ? undefined : `${(bytes / 1e6).toFixed(1)} MB`);
 const percent = (share) => (share === null ? undefined : `${(share * 100).toFixed(1)} %`);
@@ -25,13 +37,16 @@ export const shardCommands = [
     example: 'shard list',
     run: (callAdmin) => callAdmin('/shards'),
     show: (all) =>
-      columns([
-        heading('DATABASE', 'STATE', 'ORGS', 'PEOPLE', 'SIZE', 'OF 10 GB', 'REQUESTS TODAY', 'LATEST MIGRATION'),
-        ...all.map((it) => [
-          ...[it.name, STATES[it.state] ?? it.state, it.orgs, it.people ?? undefined, size(it.bytes)],
-          ...[percent(it.share), it.requestsToday ?? undefined, it.schema ?? undefined],
+      [
+        columns([
+          heading('DATABASE', 'STATE', 'ORGS', 'PEOPLE', 'SIZE', 'OF 10 GB', 'REQUESTS TODAY', 'LATEST MIGRATION'),
+          ...all.map((it) => [
+            ...[it.name, stateOf(it), it.orgs, it.people ?? undefined, size(it.bytes)],
+            ...[percent(it.share), it.requestsToday ?? undefined, it.schema ?? undefined],
+          ]),
         ]),
-      ]),
+        ...explained(all),
+      ].join('\n'),
   },
   {
     name: 'org move',

@@ -1,9 +1,11 @@
 // What the operator types: commands of one to three words, flags in any place, and errors that name the command that helps.
 
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { readCommandLine } from '../../scripts/admin/command-line.mjs';
 import { commands } from '../../scripts/admin/commands.mjs';
 import { confirm } from '../../scripts/admin/options.mjs';
+import { STATES } from '../../scripts/admin/shards.mjs';
 
 const table = [
   { name: 'org create', about: 'Add an org.', args: ['slug'], options: { name: { value: 'text', about: 'its name' } } },
@@ -338,6 +340,20 @@ describe('what is printed for people', () => {
       '! scim_aaaa…0001 (generation 1) used 7 s ago�',
     ]);
     expect(show('basic show', [])).toBe('No passwords.');
+  });
+
+  it('shard list: the words of docs/shards.md, one row for each database, and below what to do', () => {
+    const docs = readFileSync(new URL('../../docs/shards.md', import.meta.url), 'utf8');
+    const rows = docs.split('\n').filter((line) => line.startsWith('| `'));
+    for (const [state, [, meaning, remedy]] of Object.entries(STATES))
+      expect(rows).toContain(`| \`${state}\` | ${meaning} | ${remedy}${remedy && ' '}|`);
+    const nothing = { orgs: 12, people: null, bytes: null, share: null, requestsToday: null, schema: null };
+    const all = Object.keys(STATES).map((state, i) => ({ ...nothing, name: i ? `DB_${i}` : 'DB', state }));
+    const lines = show('shard list', all).split('\n');
+    for (const { name, state } of all)
+      expect(lines.filter((line) => new RegExp(`^${name} +${state} +12`).test(line))).toHaveLength(1);
+    expect(lines).toContain('DB_4 is missing: the catalogue names it, and it is not bound. To do: bind it again.');
+    expect(lines.filter((line) => line.startsWith('DB is'))).toEqual([]);
   });
 
   it('of a credential that has ended says since when, and of one that works until when', () => {

@@ -19,7 +19,10 @@ const credentials = (path, noun, name) => ({
 });
 
 export const OPERATIONS = {
-  'GET /health': says('Whether the service is set up correctly, and how far KV is behind.', ref('Health')),
+  'GET /health': says(
+    'Whether the service is set up correctly, how far KV is behind, and how the databases are.',
+    ref('Health'),
+  ),
   'GET /admin/v1/orgs': says('List the orgs, by slug.', list(ref('Org'))),
   'POST /admin/v1/orgs': says('Create an org. SCIM is off.', ref('Org'), 201),
   [`GET ${ORG}`]: says('Show an org.', ref('Org')),

@@ -295,5 +295,13 @@ export const SCHEMAS = {
     required: ['issuer', 'token_endpoint', 'authorization_endpoint', 'revocation_endpoint'],
     additionalProperties: true,
   },
-  Health: object({ status: { const: 'ok' }, kv: { ...anything, type: ['object', 'null'] } }),
+  Health: object({
+    status: { const: 'ok' },
+    kv: { ...anything, type: ['object', 'null'] },
+    databases: {
+      type: ['object', 'null'],
+      description: 'How many databases are in each state of docs/shards.md, as the cron found them.',
+      additionalProperties: { type: 'integer' },
+    },
+  }),
 };

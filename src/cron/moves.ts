@@ -6,6 +6,7 @@ import { adoptOldCopies, OLD_COPY, waitingMoves } from '../store/operations/move
 
 /** Milliseconds without progress. */
 const RESTING = 20_000;
+const MINUTE = 60_000;
 const MOVES_PER_SWEEP = 50;
 
 /** @throws AggregateError of the orgs whose coordinator did not answer. */
@@ -14,7 +15,7 @@ export async function remindOfMoves(
   now = Date.now(),
 ): Promise<void> {
   if (!isSpread(env)) return;
-  await adoptOldCopies(env, now);
+  if (Math.floor(now / MINUTE) % 10 === 0) await adoptOldCopies(env, now);
   const orgs = await waitingMoves(mainDatabase(env), now - RESTING, now - OLD_COPY, MOVES_PER_SWEEP);
   const reminded = await Promise.allSettled(orgs.map(async (orgId) => coordinatorOf(env, orgId).moveSoon()));
   const failed = reminded.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));

@@ -46,6 +46,11 @@ export function advise(org: Tenant, health: Health, now: number): Advice[] {
   );
   const refused = (reason: string) => health.refusals.find((one) => one.reason === reason)?.week ?? 0;
 
+  say(
+    health.isBehind,
+    'The database of the org is behind: requests that need a missing migration get 503. Apply the migrations: npm run migrate.',
+    'shard list',
+  );
   say(org.disabledAt !== undefined, 'The org is switched off: its users cannot be signed in.', `org enable ${slug}`);
   say(
     !isInPlan(settings),

@@ -1,7 +1,7 @@
-/** Whether the service answers, and how far behind KV is where it was asked. No D1 call: anyone may ask. */
+/** Whether the service answers, how far behind KV is where it was asked, and how the databases are. No D1 call: anyone may ask. */
 import { Hono } from 'hono';
 import { misconfigurations } from '../env';
-import { type KvLag, readKvLag } from '../sessions/kv-lag';
+import { readProbe } from '../sessions/kv-lag';
 import { misconfigured } from './access/guard';
 import type { App } from './context';
 
@@ -10,17 +10,17 @@ export const health = new Hono<App>();
 health.get('/', async (c) => {
   c.header('Cache-Control', 'no-store');
   const faults = misconfigurations(c.env);
-  if (faults.length === 0) return c.json({ status: 'ok', kv: await lagOf(c.env.REVOCATIONS) });
+  if (faults.length === 0) return c.json({ status: 'ok', ...(await probed(c.env.REVOCATIONS)) });
   for (const fault of faults) misconfigured(fault);
   const variables = faults.map(({ variable, message: detail }) => ({ variable, detail }));
   return c.json({ status: 'misconfigured', variables }, 503);
 });
 
-/** `kv`: the probe, null before the cron has written one, or that KV cannot be read. */
-async function lagOf(flags: KVNamespace): Promise<KvLag | null | { readonly error: string }> {
+/** What the cron has found: null before its first run. No names of databases: they are of no use to strangers. */
+async function probed(flags: KVNamespace) {
   try {
-    return (await readKvLag(flags, Date.now())) ?? null;
+    return (await readProbe(flags, Date.now())) ?? { kv: null, databases: null };
   } catch {
-    return { error: 'KV cannot be read' }; // its own line in the log would let anyone fill the log
+    return { kv: { error: 'KV cannot be read' }, databases: null }; // its own line in the log would let anyone fill the log
   }
 }

@@ -1,10 +1,12 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Env } from '../../src/env';
+import { writeKvProbe } from '../../src/sessions/kv-lag';
 import { type Databases, databaseOf } from '../../src/store/d1/databases';
 import { homes, Unbound } from '../../src/store/d1/homes';
 import { readPublication } from '../../src/store/journal/outbox';
 import { adopt } from '../../src/store/operations/shards';
-import { type Answer, type Ask, admin, host, idpOf } from '../support/client';
+import { type Answer, type Ask, admin, ask, BASE, host, idpOf } from '../support/client';
 import { count, databaseNamed, NAMES, newIdpIn, whereIs, without } from './databases';
 
 interface Listed {
@@ -231,6 +233,25 @@ describe('a database that cannot be had', () => {
     }
   });
 
+  it('is counted in /health, without its name, and again when it is back', async () => {
+    await newIdpIn('DB_3', 'counted');
+    const noon = Date.parse('2026-11-29T12:00:00Z');
+    const asked = async (minute: number, more: object = {}) => {
+      await writeKvProbe({ ...env, ...more } as unknown as Env, noon + minute * 60_000);
+      const { text, body } = await ask('GET', `${BASE}/health`);
+      expect(text).not.toContain('DB');
+      return body.databases;
+    };
+    await env.REVOCATIONS.delete('canary:v1');
+    const down = { prepare: () => ({ first: () => Promise.reject(new Error('D1_ERROR: lost')) }) };
+    const foreign = { DB_2: databaseNamed('DB_1') };
+    expect(await asked(0)).toEqual({ open: 4 });
+    expect(await asked(1, without('DB_3'))).toEqual({ open: 4 });
+    expect(await asked(5, without('DB_3'))).toEqual({ missing: 1, open: 3 });
+    expect(await asked(6, { DB_3: down, ...foreign })).toEqual({ failing: 1, foreign: 1, open: 2 });
+    expect(await asked(7)).toEqual({ open: 4 });
+  });
+
   it('is named when something is added to one of its orgs', async () => {
     await newIdpIn('DB_3', 'no-addition');
     const url = 'https://hooks.example.com/no-addition';
@@ -276,6 +297,10 @@ describe('a database that cannot be had', () => {
       expect((await idp.get('/Users')).status).toBe(503);
       const { body } = await admin('GET', '/shards');
       expect(body.find(({ name }: Listed) => name === 'DB_2')).toMatchObject({ state: 'behind' });
+      await db.prepare('ALTER TABLE users_later RENAME TO users').run();
+      const { advice } = (await admin('GET', '/orgs/old-schema/health')).body;
+      await db.prepare('ALTER TABLE users RENAME TO users_later').run();
+      expect(advice[0]).toMatchObject({ says: expect.stringContaining('is behind'), command: 'shard list' });
       expect((await admin('POST', '/orgs', { body: { slug: 'too-early', shard: 'DB_2' } })).body.detail).toContain(
         'DB_2 is behind',
       );

@@ -4,6 +4,7 @@ import { DAY } from '../../duration';
 import { isAlive } from '../credentials/credentials';
 import { type SignalSource, selectSources, sourcesIn } from '../credentials/signal-sources';
 import { orAbsent, type Row, selected } from '../d1/rows';
+import { isBehind, selectSchemaVersion } from '../d1/schema-version';
 import { credentials } from '../d1/tables';
 import { selectOpen } from '../directory/deactivation-limit';
 import type { OrgStore } from '../org/open';
@@ -18,6 +19,8 @@ const MAX_ERRORS = 30;
 
 /** Instants are epoch milliseconds. */
 export interface Health {
+  /** The org's database lacks migrations. */
+  readonly isBehind: boolean;
   /** Who has sent requests with a good credential, by User-Agent, the latest first: to five minutes. */
   readonly clients: readonly { readonly client: string; readonly address: string | undefined; readonly at: number }[];
   /** Who may send signals. */
@@ -135,7 +138,7 @@ export async function readHealth(store: OrgStore): Promise<Health> {
   const today = Math.floor(store.now / DAY);
   const recent = sql`SELECT at, actor, type FROM events
     WHERE org_id = ${store.org} AND at >= ${(today - DAYS + 1) * DAY} ORDER BY at DESC LIMIT ${MAX_COUNTED}`;
-  const [clients, current, oauth, days, refusals, pending, requests, errors, held, webhooks, sources, streams] =
+  const [clients, current, oauth, days, refusals, pending, requests, errors, held, webhooks, sources, streams, schema] =
     await store.read(
       sql<{
         client: string;
@@ -181,8 +184,10 @@ export async function readHealth(store: OrgStore): Promise<Health> {
           l.last_error, l.delivered_at, l.lost_through, ifnull(s.polled_at, s.created_at) AS polled_at, s.refused, s.last_refusal
         FROM signal_lines AS l JOIN signal_streams AS s ON s.id = l.stream_id JOIN signal_receivers AS r ON r.id = s.receiver_id
         WHERE l.org_id = ${store.org} ORDER BY r.name, s.created_at, s.id LIMIT CAST(${MAX_STREAMS_SHOWN} AS INTEGER)`,
+      selectSchemaVersion,
     );
   return {
+    isBehind: isBehind(schema[0]?.name),
     clients: clients.map(({ client, address, at }) => ({ client, address: orAbsent(address), at })),
     credentials: current.map(credentialOf),
     oauthClients: oauth[0]!.n,

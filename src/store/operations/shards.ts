@@ -7,6 +7,7 @@ import { Behind, Busy, runBatch, Taken, Unmet } from '../d1/batch';
 import { bindingsOf, type Databases, databaseNamed, isSpread, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { Foreign } from '../d1/homes';
+import { unboundDatabases } from '../d1/incomplete';
 import { isBehind, schemaVersionOf } from '../d1/schema-version';
 import { firstCopies } from './copies';
 import { hastenMove } from './moves';
@@ -65,13 +66,35 @@ async function shardOf(databases: Databases, name: string, known: number, now: n
     ]);
     const { orgs, people, requests, owner } = counts!;
     const isForeign = owner !== null && owner !== name;
-    const state = isForeign ? 'foreign' : bytes >= FULL * MAX_BYTES ? 'full' : 'open';
+    const state = isForeign ? 'foreign' : stateBySize(bytes);
     return { name, state, orgs, people, bytes, requests, schema };
   } catch (error) {
     console.error(JSON.stringify({ message: 'a database did not answer', binding: name, error: String(error) }));
     return { ...nothing, schema, state: 'failing' };
   }
 }
+
+/** How many databases are in each state, for the cron: it asks little of each, and does not fail. */
+export async function countStates(databases: Databases): Promise<Partial<Record<ShardState, number>>> {
+  const states: Promise<ShardState>[] = bindingsOf(databases).map((name) =>
+    stateOf(databaseNamed(databases)(name)!, name).catch(() => 'failing' as const),
+  );
+  const missing = await unboundDatabases(databases).catch(() => []);
+  const all = [...(await Promise.all(states)), ...missing.map(() => 'missing' as const)];
+  return Object.fromEntries(
+    [...new Set(all)].sort().map((state) => [state, all.filter((one) => one === state).length]),
+  );
+}
+
+/** The state of a database that is bound. @throws what it fails with. */
+export async function stateOf(db: D1Database, name: string): Promise<ShardState> {
+  if (isBehind(await schemaVersionOf(db))) return 'behind';
+  const { results, meta } = await db.prepare('SELECT binding FROM shards').run<{ binding: string }>();
+  const owner = results[0]?.binding ?? name;
+  return owner !== name ? 'foreign' : stateBySize(meta.size_after);
+}
+
+const stateBySize = (bytes: number): ShardState => (bytes >= FULL * MAX_BYTES ? 'full' : 'open');
 
 /** What the database takes. */
 async function bytesOf(db: D1Database): Promise<number> {

@@ -117,12 +117,14 @@ export const receiverCommands = [
   {
     name: 'signals keys rotate',
     about: 'Sign with the next key from now on. The one before stays published for 24 hours.',
+    more: 'Within these 24 hours a second rotation is refused. After a leak, rotate twice, the second time with --force.',
     options: {
       algorithm: { value: 'RS256|ES256', about: 'only this one (default: each that is in use)' },
+      force: { about: 'withdraw the key before at once: what it has signed cannot be verified any more' },
       by,
     },
-    example: 'signals keys rotate',
-    run: (callAdmin, { algorithm, by }) => callAdmin('/signals/keys/rotate', post({ algorithm, by })),
+    example: ['signals keys rotate', 'signals keys rotate --force'],
+    run: (callAdmin, { algorithm, force, by }) => callAdmin('/signals/keys/rotate', post({ algorithm, force, by })),
     show: showKeys,
   },
 ];

@@ -143,25 +143,48 @@ export const signingKeys = new Hono<App>();
 
 signingKeys.get('/', async (c) => c.json((await publishedKeys(c.env, Date.now())).map(shownKey)));
 
+const rotateKeysBody = z.strictObject({
+  algorithm: z.optional(algorithm),
+  /** Also while the key before is published: it is withdrawn, as after a leak. */
+  force: z._default(z.boolean('true or false was expected'), false),
+  by,
+});
+
 /** The next key signs from now on. Of each algorithm that is in use. */
-signingKeys.post('/rotate', body(z.strictObject({ algorithm: z.optional(algorithm), by })), async (c) => {
-  const { algorithm: asked, by = c.var.by } = c.req.valid('json');
+signingKeys.post('/rotate', body(rotateKeysBody), async (c) => {
+  const { algorithm: asked, force, by = c.var.by } = c.req.valid('json');
   const keys = encryptionKeys(c, 'the keys that sign signals');
   const now = Date.now();
-  const current = (await publishedKeys(c.env, now)).filter(
-    (key) => key.state === 'current' && (asked === undefined || key.algorithm === asked),
+  const meant = (await publishedKeys(c.env, now)).filter((key) => asked === undefined || key.algorithm === asked);
+  const signing = meant.filter(({ state }) => state === 'current');
+  if (signing.length === 0) throw conflict('There is no key to rotate: the first receiver makes them');
+  if (!force) checkCaches(meant);
+  const rotations = await Promise.all(
+    signing.map(async (current) => ({ current, next: await newSigningKey(keys, current.algorithm) })),
   );
-  if (current.length === 0) throw conflict('There is no key to rotate: the first receiver makes them');
-  for (const key of current) {
-    try {
-      await rotateKeys(c.env, key, await newSigningKey(keys, key.algorithm), now + RETIRED_FOR, by, now);
-    } catch (error) {
-      if (!(error instanceof Unmet)) throw error;
-      throw conflict('The keys were rotated by another request just now');
-    }
+  try {
+    await rotateKeys(c.env, rotations, { until: now + RETIRED_FOR, by, now, isForced: force });
+  } catch (error) {
+    if (!(error instanceof Unmet)) throw error;
+    throw conflict('The keys were rotated by another request just now');
   }
   return c.json((await publishedKeys(c.env, Date.now())).map(shownKey));
 });
+
+/**
+ * Receivers may know the key before, and not yet the next one: what it signs they could not verify, and what the one before has
+ * signed would be lost with it. @throws ScimError 409.
+ */
+function checkCaches(keys: readonly SigningKey[]): void {
+  const cached = keys.filter(({ state }) => state === 'previous');
+  if (cached.length === 0) return;
+  const until = Math.max(...cached.map(({ retiredUntil }) => retiredUntil ?? 0));
+  const algorithms = cached.map(({ algorithm }) => algorithm).join(', ');
+  throw conflict(
+    `The keys were rotated less than 24 hours ago (${algorithms}), and receivers still use the key before. ` +
+      `The next rotation is possible from ${iso(until)}; force withdraws the key before at once`,
+  );
+}
 
 /** The first receiver of an algorithm makes its keys: two, so that the next one is known before it signs. */
 async function ensureKeys(c: Context<App>, algorithm: Algorithm, by: string): Promise<void> {

@@ -47,6 +47,7 @@ export type Expectation =
   | 'receiver'
   | 'signal_stream'
   | 'signal_streams'
+  | 'previous_key'
   | 'signal_receivers'
   | 'signing_key'
   // Of an org among several databases (homes.ts).

@@ -68,26 +68,40 @@ export async function insertFirstKeys(
   await runBatch(mainDatabase(databases), [insert(current, 'current', by, now), insert(next, 'next', by, now)]);
 }
 
+/** A pair of keys that takes the place of another one. */
+export interface Rotation {
+  /** The key that signs now. */
+  readonly current: SigningKey;
+  /** Will be the next one. */
+  readonly next: NewKey;
+}
+
 /**
- * The next key signs from now on, a new one is the next. The one before is published until `until`, for what was signed
- * with it is still under way.
+ * Of each algorithm the next key signs from now on, and a new one is the next. The one before is published until `until`, for
+ * what was signed with it is still under way. All of them or none.
  *
- * @param expected the key that signs now. @throws Unmet `signing_key`: it does not any more.
+ * @param isForced the key before may still be published: it is withdrawn.
+ * @throws Unmet `signing_key`: one of them does not sign any more; `previous_key`: one before is still published.
  */
 export async function rotateKeys(
   databases: Databases,
-  expected: SigningKey,
-  next: NewKey,
-  until: number,
-  by: string,
-  now: number,
+  rotations: readonly Rotation[],
+  { until, by, now, isForced }: { until: number; by: string; now: number; isForced: boolean },
 ): Promise<void> {
-  const of = (state: KeyState) => sql`algorithm = ${next.algorithm} AND state = ${state}`;
-  await runBatch(mainDatabase(databases), [
-    expect('signing_key', sql`EXISTS (SELECT 1 FROM signing_keys WHERE ${of('current')} AND kid = ${expected.kid})`),
-    sql`DELETE FROM signing_keys WHERE ${of('previous')}`,
-    sql`UPDATE signing_keys SET state = 'previous', retired_until = ${until} WHERE ${of('current')}`,
-    sql`UPDATE signing_keys SET state = 'current' WHERE ${of('next')}`,
-    insert(next, 'next', by, now),
-  ]);
+  const statements = rotations.flatMap(({ current, next }) => {
+    const those = (state: KeyState) => sql`algorithm = ${next.algorithm} AND state = ${state}`;
+    const isCached = sql`EXISTS (SELECT 1 FROM signing_keys WHERE ${those('previous')} AND retired_until > ${now})`;
+    return [
+      expect(
+        'signing_key',
+        sql`EXISTS (SELECT 1 FROM signing_keys WHERE ${those('current')} AND kid = ${current.kid})`,
+      ),
+      ...(isForced ? [] : [expect('previous_key', sql`NOT ${isCached}`)]),
+      sql`DELETE FROM signing_keys WHERE ${those('previous')}`,
+      sql`UPDATE signing_keys SET state = 'previous', retired_until = ${until} WHERE ${those('current')}`,
+      sql`UPDATE signing_keys SET state = 'current' WHERE ${those('next')}`,
+      insert(next, 'next', by, now),
+    ];
+  });
+  await runBatch(mainDatabase(databases), statements);
 }

@@ -246,12 +246,61 @@ describe('the keys', () => {
     expect(endpoint.got[0]!.claims.aud).toBe('https://soc.example.com');
   });
 
-  it('rotated by two operators at the same time are rotated once', async () => {
-    const answers = await Promise.all(
-      [1, 2].map(() => admin('POST', '/signals/keys/rotate', { body: { algorithm: 'RS256' } })),
-    );
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, 409]);
-    expect((await published()).filter(({ alg }) => alg === 'RS256')).toHaveLength(3);
+  describe('rotated', () => {
+    const DAY = 86_400_000;
+    const rotate = (more: object = {}) =>
+      admin('POST', '/signals/keys/rotate', { body: { algorithm: 'RS256', ...more } });
+    const kids = async () => (await published()).flatMap(({ alg, kid }) => (alg === 'RS256' ? kid! : []));
+    /** As if the last rotation were 24 hours ago. */
+    const expire = () => env.DB.prepare("UPDATE signing_keys SET retired_until = 1 WHERE state = 'previous'").run();
+    beforeEach(async () => {
+      await expire();
+    });
+
+    it.each([[{}], [{ force: true }]])('by two operators at the same time (%j) are rotated once', async (more) => {
+      const before = await kids();
+      const answers = await Promise.all([rotate(more), rotate(more)]);
+      expect(answers.map(({ status }) => status).sort()).toEqual([200, 409]);
+      expect(await kids()).toHaveLength(3);
+      expect(await kids()).toEqual(expect.arrayContaining(before));
+    });
+
+    it('a second time within 24 hours are refused with the instant from which it is possible', async () => {
+      const begun = Date.now();
+      expect((await rotate()).status).toBe(200);
+      const before = await dump();
+      const refused = await rotate();
+      expect(refused.status).toBe(409);
+      const [instant] = /\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(refused.body.detail)!;
+      expect(Date.parse(instant) - begun).toBeGreaterThanOrEqual(DAY);
+      expect(Date.parse(instant) - begun).toBeLessThan(DAY + 60_000);
+      expect(await dump()).toBe(before);
+      await expire();
+      expect((await rotate()).status).toBe(200);
+    });
+
+    it('of every algorithm, if of one it is too early, are all left as they are', async () => {
+      await newReceiver([idp.slug], { algorithm: 'ES256' });
+      expect((await rotate({ algorithm: 'ES256' })).status).toBe(200);
+      const before = await dump();
+      expect(await rotate({ algorithm: undefined })).toMatchObject({ status: 409 });
+      expect(await dump()).toBe(before);
+      expect((await rotate()).status).toBe(200);
+    });
+
+    it('by force withdraw the key before at once, and sign with one that is published', async () => {
+      const { body: first } = await rotate();
+      const leaked = first.find(
+        ({ state, algorithm }: Record<string, string>) => state === 'previous' && algorithm === 'RS256',
+      );
+      expect(await kids()).toContain(leaked.kid);
+      expect((await rotate({ force: true })).status).toBe(200);
+      expect(await kids()).not.toContain(leaked.kid);
+      const { endpoint } = await newPush(receiver);
+      await idp.user('after@example.com');
+      await until(() => expect(endpoint.got).toHaveLength(1)); // the endpoint verifies it
+      expect((await rotate({ force: 'yes' })).status).toBe(400);
+    });
   });
 });
 

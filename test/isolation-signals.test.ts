@@ -93,6 +93,7 @@ const ADMIN: Readonly<Record<string, object | undefined>> = {
   'GET /admin/v1/signals/receivers': undefined,
   'POST /admin/v1/signals/receivers': { name: 'stranger' },
   'GET /admin/v1/signals/receivers/:name': undefined,
+  'PATCH /admin/v1/signals/receivers/:name': { subject: 'email' },
   'DELETE /admin/v1/signals/receivers/:name': undefined,
   'PATCH /admin/v1/signals/receivers/:name': {},
   'POST /admin/v1/signals/receivers/:name/rotate-secret': {},

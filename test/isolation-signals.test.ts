@@ -95,7 +95,6 @@ const ADMIN: Readonly<Record<string, object | undefined>> = {
   'GET /admin/v1/signals/receivers/:name': undefined,
   'PATCH /admin/v1/signals/receivers/:name': { subject: 'email' },
   'DELETE /admin/v1/signals/receivers/:name': undefined,
-  'PATCH /admin/v1/signals/receivers/:name': {},
   'POST /admin/v1/signals/receivers/:name/rotate-secret': {},
   'POST /admin/v1/signals/receivers/:name/disable': {},
   'POST /admin/v1/signals/receivers/:name/enable': {},

@@ -2,7 +2,8 @@
  * `npm run trial:signals`: an org is sent signals by Universal Logout, by push and by poll, while its directory changes, and two
  * streams tell a receiver of it. The transmitters repeat, reorder and die, the receiver dies before and after it acknowledges,
  * and the service is killed (kill -9). At the end each signal must have acted once, and each event must have arrived, in order.
- * `--users 300`, `--signals 3000`, `--seed 1`, `--json`. It ends with 1 when anything differs.
+ * `--users 300`, `--signals 3000`, `--seed 1`, `--json`. With `--databases 4` the org is moved meanwhile. It ends with 1 when
+ * anything differs.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newUser, randomOf } from './entra-cycle.mjs';
@@ -11,7 +12,6 @@ import { newReceivers } from './receivers.mjs';
 import { newTransmitter } from './transmitter.mjs';
 import { ADMIN_TOKEN, HOST_TOKEN, killService, ORG, report, say, startService, trialOptions, url } from './trial.mjs'; // first: it says so if this Node is too old
 
-const VARIABLES = { ALLOW_LOOPBACK_JWKS: 'true', ALLOW_LOOPBACK_WEBHOOKS: 'true' };
 const PATCH = 'urn:ietf:params:scim:api:messages:2.0:PatchOp';
 const LANES = 6;
 /** Milliseconds for the last signals and events. */
@@ -25,13 +25,15 @@ const TOLD = {
   'user.reactivated': ['account-enabled', 'activate'],
 };
 
-const { users, signals, seed, json } = trialOptions({ users: 300, signals: 3_000 });
+const { users, signals, seed, databases, json } = trialOptions({ users: 300, signals: 3_000, databases: 1 });
+const VARIABLES = { DATABASES: String(databases), ALLOW_LOOPBACK_JWKS: 'true', ALLOW_LOOPBACK_WEBHOOKS: 'true' };
 /** Of how many signals one is followed by a kill of the service, or by an absence of the transmitters. */
 const MISHAP = Math.max(50, Math.ceil(signals / 8));
 const random = randomOf(seed);
 const chance = (share) => random() < share;
 const differences = [];
 const kills = { service: 0, transmitters: 0 };
+let moves = 0;
 const retried = { logout: 0, push: 0, scim: 0 };
 /** User -> how many signals name this user, and when the last one was sent; epoch milliseconds. */
 const sent = new Map();
@@ -101,6 +103,7 @@ async function trial() {
     signals,
     changes: requests,
     kills: { ...kills, receiver: receivers.deaths },
+    moves,
     retried,
     sentMoreThanOnce: transmitters.polled.repeated(),
     events: { expected: expected.length, pushedAgain: byPush.repeats, polledAgain: byPoll.repeats },
@@ -173,8 +176,20 @@ async function mishap(n, { pushing, polled }) {
     for (const one of [pushing, polled]) await one.start();
     return;
   }
+  if (n % 3 === 1 && databases > 1) return move();
   kills.service++;
   service = await killService(service, VARIABLES);
+}
+
+/** To the next database. */
+async function move() {
+  const to = `DB_${1 + (moves++ % (databases - 1))}`;
+  await admin('POST', `/orgs/${ORG}/move`, { to });
+  for (;;) {
+    const { shard, move: last } = await admin('GET', `/orgs/${ORG}/move`);
+    if (shard === to && last?.state === 'done') return;
+    await sleep(100);
+  }
 }
 
 /** Titles, and active and back. @returns how many requests there were. */

@@ -26,9 +26,9 @@ const running = new Set();
 export const say = (text) => process.stderr.write(`${text}\n`);
 
 /** What makes a trial. */
-const LEAST = { users: 100, groups: 4, signals: 60 };
+const LEAST = { users: 100, groups: 4, signals: 60, databases: 1 };
 
-/** @param most how many of each there are unless told: users, groups, signals. */
+/** @param most how many of each there are unless told: users, groups, signals, databases. */
 export function trialOptions(most) {
   const counts = Object.keys(most);
   const { values } = parseArgs({

@@ -87,6 +87,11 @@ const SIGNALS: Readonly<Record<string, string>> = {
 /** What to do about it. */
 const SIGNAL_HELP: Readonly<Record<string, string>> = {
   missing: 'enter the endpoint in the identity provider again',
+  malformed: 'let the sender send a signed token (JWT)',
+  type: 'let the sender send the token that belongs to this endpoint',
+  algorithm: 'let the sender sign with an RSA or elliptic curve key',
+  signature: 'compare the jwks-url of the source; if it is right, another sender has made the token',
+  jti: 'let the sender give each token its own id',
   issuer: 'add the issuer with "signals add"',
   audience: 'enter the endpoint exactly as "signals list" prints it',
   key: 'compare the jwks-url of the source; RSA keys need 2048 bits',

@@ -4,6 +4,7 @@ import type { Refusal } from '../../store/credentials/refusals';
 import type { OrgSettings } from '../../store/org/settings';
 import GUIDES from './guides.json';
 import { ago, exact } from './parts';
+import { signalHelpOf } from './signal-help';
 import type { Visit } from './visit';
 
 /** User-Agents of identity providers. */
@@ -60,6 +61,8 @@ export function faultOf(visit: Visit, refusal: Refusal, settings: OrgSettings): 
     case 'storage':
     case 'protected':
       return fault[reason](who, when, contact);
+    case 'signal':
+      return fault.signal(who, when, visit.texts.signals.help[signalHelpOf(hint)](contact));
     case 'request':
       return faultOfRequest(visit, who, when, hint);
     default:

@@ -1,30 +1,12 @@
-/** Who may end sessions by signals, how that goes, and what to do about the last one that was refused. */
+/** Who may end sessions by signals, how that goes, and what to do about those that were refused. */
 import type { FC } from 'hono/jsx';
 import type { Refusal } from '../../store/credentials/refusals';
 import type { SignalSource } from '../../store/credentials/signal-sources';
 import type { OrgSettings } from '../../store/org/settings';
 import { contactOf } from './faults';
 import { Badge, Card, Facts, type Mark, Name, Note, Time } from './parts';
+import { isForAdministrator, isOfPerson, signalHelpOf } from './signal-help';
 import type { Visit } from './visit';
-
-/** From which nothing follows for the customer's administrator: an ordinary sign-out, a repetition. */
-const ORDINARY = ['initiator', 'replayed', 'rate_limited', 'paused'];
-
-/** What kind of help a refusal needs (operator/refusal-sentences.ts has the hints). */
-const HELP = {
-  clock: ['clock', 'expired'],
-  keys: ['key', 'signature', 'jwks', 'unavailable'],
-  address: ['audience', 'missing'],
-  person: ['subject'],
-  naming: ['format', 'foreign', 'ambiguous', 'body'],
-  issuer: ['issuer'],
-} as const;
-
-/** About one person each. The others are over once a signal of the source is accepted. */
-const OF_PERSONS: readonly string[] = ['person', 'naming'];
-
-const helpOf = (hint: string) =>
-  (Object.keys(HELP) as (keyof typeof HELP)[]).find((kind) => HELP[kind].some((one) => one === hint)) ?? 'other';
 
 function stateOf({ status, stream, verifiedAt, lastSignalAt, pausedAt, poll }: SignalSource) {
   if (pausedAt !== undefined) return 'paused';
@@ -37,14 +19,14 @@ const MARKS: Readonly<Record<ReturnType<typeof stateOf>, Mark>> = {
   ...{ works: 'works', waiting: 'waiting', unverified: 'warn', paused: 'warn', failed: 'failed' },
 };
 
-const isWorthALook = ({ reason, hint }: Refusal) => reason === 'signal' && !ORDINARY.includes(hint);
+const isWorthALook = ({ reason, hint }: Refusal) => reason === 'signal' && isForAdministrator(signalHelpOf(hint));
 
 /** The last one of each kind of help. @param refusals the latest first. */
 function refusedOf({ type, issuer, lastSignalAt = 0 }: SignalSource, refusals: readonly Refusal[]): Refusal[] {
   const kinds = new Map<string, Refusal>();
   for (const refusal of refusals.filter(isWorthALook)) {
-    const kind = helpOf(refusal.hint);
-    const isOver = lastSignalAt > refusal.lastAt && !OF_PERSONS.includes(kind);
+    const kind = signalHelpOf(refusal.hint);
+    const isOver = lastSignalAt > refusal.lastAt && !isOfPerson(kind);
     const isIts = refusal.source?.type === type && refusal.source.issuer === issuer;
     if (isIts && !isOver && !kinds.has(kind)) kinds.set(kind, refusal);
   }
@@ -77,12 +59,14 @@ export const SignalSources: FC<{
 }> = ({ visit, sources, refusals, settings }) => {
   const { signals: words } = visit.texts;
   if (sources.length === 0) return null;
-  const Refused: FC<{ of: readonly Refusal[] }> = ({ of }) => (
+  const contact = contactOf(visit, settings);
+  const Refused: FC<{ of: readonly Refusal[]; what: string }> = ({ of, what }) => (
     <>
       {of.map(({ hint, lastAt }) => (
         <Note mark="warn">
           <span>
-            {words.refused} <Time visit={visit} at={lastAt} />: {words.help[helpOf(hint)](contactOf(visit, settings))}
+            {what} (<Time visit={visit} at={lastAt} />
+            ): {words.help[signalHelpOf(hint)](contact)}
           </span>
         </Note>
       ))}
@@ -90,11 +74,12 @@ export const SignalSources: FC<{
   );
   return (
     <Card id="signals" live title={words.title}>
+      <Refused of={refusedOfNobody(sources, refusals)} what={words.refusedOfNobody} />
       {sources.map((source) => (
         <>
-          <p>
+          <h3>
             <Name of={source.issuer} /> <Badge mark={MARKS[stateOf(source)]}>{words.states[stateOf(source)]}</Badge>
-          </p>
+          </h3>
           <Facts
             of={[
               [words.kind, words.kinds[source.type]],
@@ -102,10 +87,14 @@ export const SignalSources: FC<{
               [words.last, <Time visit={visit} at={source.lastSignalAt} />],
             ]}
           />
-          <Refused of={refusedOf(source, refusals)} />
+          {stateOf(source) === 'failed' && (
+            <Note mark="failed">
+              {(source.poll?.failures ?? 0) > 0 ? words.unreachable(contact) : words.stopped(contact)}
+            </Note>
+          )}
+          <Refused of={refusedOf(source, refusals)} what={words.refused} />
         </>
       ))}
-      <Refused of={refusedOfNobody(sources, refusals)} />
     </Card>
   );
 };

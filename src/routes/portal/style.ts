@@ -36,7 +36,7 @@ code,.mono{font:.875em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 .row{display:flex;flex-wrap:wrap;align-items:center;gap:.625rem 1rem}.row .end{margin-left:auto}.row .grow{flex:1 1 14rem;width:auto}.row>.field{flex:0 1 12rem}.row:has(>.field){align-items:flex-end}
 .lead{color:var(--soft);max-width:44rem;margin-top:.375rem}
 .card{background:var(--card);border:1px solid var(--line);border-radius:.875rem;padding:1.125rem 1.25rem;display:flex;flex-direction:column;gap:.875rem}
-.card>header{display:flex;flex-wrap:wrap;gap:.25rem .75rem;align-items:center}.card>header .end{margin-left:auto}
+.card>.facts~h3{border-top:1px solid var(--line);padding-top:.875rem}.card>header{display:flex;flex-wrap:wrap;gap:.25rem .75rem;align-items:center}.card>header .end{margin-left:auto}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(13rem,100%),1fr));gap:1rem}
 .figure{display:flex;flex-direction:column;gap:.125rem}.figure b{font-size:1.5rem;font-weight:650;letter-spacing:-.02em;font-variant-numeric:tabular-nums}
 .two{display:grid;grid-template-columns:15rem minmax(0,1fr);gap:1.25rem;align-items:start}

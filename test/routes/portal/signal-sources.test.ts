@@ -48,12 +48,12 @@ describe('the overview', () => {
     [
       'whose clock is wrong',
       async () => postLogout(okta.endpoint, await logoutToken(okta, { iat: seconds() + 600 }), issSub(okta, '00uAda')),
-      /A signal was not carried out just now : its time is wrong\. Set the clock of the sender\./,
+      /A signal was not carried out \( just now \): its time is wrong\. Set the clock of the sender\./,
     ],
     [
       'that names a person who is not here',
       () => logout(okta, issSub(okta, 'nobody')),
-      /not carried out just now : it names a person who is not here\. Assign the person/,
+      /not carried out \( just now \): it names a person who is not here\. Assign the person/,
     ],
   ])('says what to do about a signal %s, and leaves the SCIM connection out of it', async (_, send, says) => {
     await send();
@@ -87,10 +87,33 @@ describe('of several sources', () => {
   it('what a stranger sends is shown only while a source waits for its first signal', async () => {
     await postLogout(okta.endpoint, await logoutToken(okta, { iss: 'https://other.okta.test' }), {});
     await vi.waitFor(async () => expect(await refusedSignals(idp)).toEqual({ issuer: 1 }));
-    expect(await show()).toMatch(/it came from an issuer that is not registered here\./);
+    expect(await show()).toMatch(
+      /names none of these sources was not carried out \( just now \): it came from an issuer/,
+    );
     await logout(okta, issSub(okta, '00uAda'));
     expect(await show()).not.toContain('was not carried out');
   });
+});
+
+it.each<[string, string, unknown, RegExp]>([
+  ['cannot be polled', 'poll_failures', 3, /does not work .*The sender cannot be reached\./],
+  ['is paused at its sender', 'status', 'paused', /does not work .*The sender has stopped its signals\./],
+])('a stream that %s is shown with what to do', async (_, column, value, says) => {
+  await env.DB.prepare(
+    "UPDATE signal_sources SET type = 'ssf', poll_url = 'https://x.test', credentials = 'x' WHERE id = ?",
+  )
+    .bind(okta.id)
+    .run();
+  await change(column, value);
+  expect(await show()).toMatch(says);
+});
+
+it('the activity says of each refused signal whose it was, and what to do', async () => {
+  await postLogout(okta.endpoint, await logoutToken(okta, { iat: seconds() + 600 }), issSub(okta, '00uAda'));
+  await vi.waitFor(async () => expect(await refusedSignals(idp)).toEqual({ clock: 1 }));
+  expect(await show('/activity')).toContain(
+    `${okta.issuer} sent a signal that was not carried out (just now): its time is wrong. Set the clock of the sender.`,
+  );
 });
 
 it('the activity can be narrowed to sources of signals', async () => {

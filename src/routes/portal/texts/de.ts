@@ -209,8 +209,7 @@ export const de: Texts = {
       `${who} fragte ${when} mit einer Signatur, die nicht passt: Vergleichen Sie Issuer, Subject und Audience.`,
     grant: (who, when) =>
       `Die Freigabe von ${who} ist beendet (${when}): Autorisieren Sie im Identity-Provider noch einmal.`,
-    signal: (who, when) =>
-      `${who} sandte ein Signal, das nicht ausgeführt wurde (${when}): Bitten Sie uns, Issuer und Adresse zu vergleichen.`,
+    signal: (who, when, help) => `${who} sandte ein Signal, das nicht ausgeführt wurde (${when}): ${help}`,
     approval: (_who, when) =>
       `Ein Freigabecode war falsch oder zu alt (${when}): Erzeugen Sie einen neuen und geben Sie ihn ein.`,
     seats: (_who, when, contact) =>
@@ -358,17 +357,24 @@ export const de: Texts = {
     verified: 'Bestätigt',
     last: 'Letztes Signal',
     refused: 'Ein Signal wurde nicht ausgeführt',
+    refusedOfNobody: 'Ein Signal, das keine dieser Quellen nennt, wurde nicht ausgeführt',
+    unreachable: (contact) =>
+      `Der Absender ist nicht erreichbar. Wir versuchen es von selbst wieder. Wenn das so bleibt, wenden Sie sich an ${contact}.`,
+    stopped: (contact) =>
+      `Der Absender hat seine Signale angehalten. Starten Sie sie dort wieder, oder wenden Sie sich an ${contact}.`,
     help: {
       clock: () => 'Seine Zeit ist falsch. Stellen Sie die Uhr des Absenders.',
       keys: (contact) => `Seine Unterschrift war nicht prüfbar. Wenn das so bleibt, wenden Sie sich an ${contact}.`,
-      address: () =>
+      endpoint: () =>
         'Es war für eine andere Adresse. Tragen Sie den Endpunkt genau so ein, wie Sie ihn erhalten haben.',
       person: () => 'Es nennt jemanden, den es hier nicht gibt. Weisen Sie die Person im Identity-Provider zu.',
       naming: () =>
         'Es nennt Personen auf unbekannte Art. Wählen Sie als Subject-Format Issuer und Subject oder die E-Mail-Adresse.',
       issuer: (contact) =>
         `Es kam von einem Issuer, der hier nicht eingetragen ist. Vergleichen Sie den Issuer im Identity-Provider, oder wenden Sie sich an ${contact}.`,
-      other: (contact) => `Wenden Sie sich an ${contact}.`,
+      nothing: () => 'Es ist nichts zu tun.',
+      again: () => 'Der Absender muss es noch einmal versuchen.',
+      other: (contact) => `Es ist kein gültiges Signal. Wenden Sie sich an ${contact}.`,
     },
   },
 

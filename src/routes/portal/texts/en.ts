@@ -214,8 +214,8 @@ export const en = {
       `${who} asked ${when} with a signature that does not fit: compare issuer, subject and audience.`,
     grant: (who: string, when: string) =>
       `The approval of ${who} has ended (${when}): authorize again in your identity provider.`,
-    signal: (who: string, when: string) =>
-      `${who} sent a signal that was not carried out (${when}): ask us to compare the issuer and its address.`,
+    signal: (who: string, when: string, help: string) =>
+      `${who} sent a signal that was not carried out (${when}): ${help}`,
     approval: (_who: string, when: string) =>
       `An approval code was wrong or too old (${when}): make a new one, and enter it.`,
     seats: (_who: string, when: string, contact: string) =>
@@ -364,17 +364,23 @@ export const en = {
     verified: 'Verified',
     last: 'Last signal',
     refused: 'A signal was not carried out',
+    refusedOfNobody: 'A signal that names none of these sources was not carried out',
+    unreachable: (contact: string) =>
+      `The sender cannot be reached. We try again by ourselves. If this goes on, contact ${contact}.`,
+    stopped: (contact: string) => `The sender has stopped its signals. Start them again there, or contact ${contact}.`,
     help: {
       clock: (_contact: string) => 'its time is wrong. Set the clock of the sender.',
       keys: (contact: string) => `its signature could not be checked. If this goes on, contact ${contact}.`,
-      address: (_contact: string) =>
+      endpoint: (_contact: string) =>
         'it was made for another address. Enter the endpoint exactly as you were given it.',
       person: (_contact: string) => 'it names a person who is not here. Assign the person in your identity provider.',
       naming: (_contact: string) =>
         'it names people in an unknown way. Choose issuer and subject, or the e-mail address, as the subject format.',
       issuer: (contact: string) =>
         `it came from an issuer that is not registered here. Compare the issuer with your identity provider, or contact ${contact}.`,
-      other: (contact: string) => `contact ${contact}.`,
+      nothing: (_contact: string) => 'nothing is to be done.',
+      again: (_contact: string) => 'the sender has to try again.',
+      other: (contact: string) => `it is not a valid signal. Contact ${contact}.`,
     },
   },
 

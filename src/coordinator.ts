@@ -28,6 +28,8 @@ import { type FlagWrite, flagWriteOf } from './sessions/publish';
 import { Streams } from './sessions/push';
 import { Settlement } from './sessions/settlement';
 import { WrittenStates } from './sessions/written-states';
+import type { Done, Ordered } from './signals/carry-out';
+import { Inbox, type Taken } from './signals/inbox';
 import { Polls } from './signals/polls';
 import type { Credential, Expected, Line } from './store/credentials/credentials';
 import { tokensThatMayCheck } from './store/credentials/host-tokens';
@@ -75,6 +77,9 @@ interface Turn {
   wanted: Wanted;
   done: Promise<void>;
 }
+
+/** What became of a signal. `isPublished`: KV has its flags, too; else the outbox goes on with it. */
+export type SignalAnswer = Exclude<Taken, Done> | (Done & { readonly isPublished: boolean });
 
 export class OrgCoordinator extends DurableObject<Env> {
   #tokens: Promise<unknown> = Promise.resolve();
@@ -125,6 +130,12 @@ export class OrgCoordinator extends DurableObject<Env> {
     this.#places,
   );
 
+  readonly #inbox = new Inbox({
+    store: () => this.#store(),
+    publish: (publication) => this.publish(publication),
+    later: (work) => this.ctx.waitUntil(work),
+  });
+
   readonly #polls = new Polls(() => {
     const { encryptionKeys, allowsLoopbackJwks } = settings(this.env);
     return {
@@ -133,6 +144,7 @@ export class OrgCoordinator extends DurableObject<Env> {
       keys: encryptionKeys && 'keys' in encryptionKeys ? encryptionKeys.keys : [],
       allowsLoopback: allowsLoopbackJwks,
       orgFor: (issuer) => this.#orgOfSignal(issuer),
+      take: (signal) => this.#inbox.take(signal),
       later: (work) => this.ctx.waitUntil(work),
       wakeAt: (at) => this.#wakeAt(at),
       rest: () => void this.ctx.storage.kv.delete(POLLS),
@@ -250,6 +262,18 @@ export class OrgCoordinator extends DurableObject<Env> {
     this.#polls.pumpNow();
   }
 
+  /**
+   * Carries out a signal that was pushed. Answers once it is committed, and KV has the flags, or does not answer.
+   *
+   * @throws what the database throws: the same signal may come again, and acts once.
+   */
+  async receive(signal: Ordered): Promise<SignalAnswer> {
+    const taken = await this.#inbox.take(signal);
+    if (!('published' in taken)) return taken;
+    const { published, ...done } = taken;
+    return { ...done, isPublished: await published };
+  }
+
   /** Opens a stream for a host (routes/sessions/stream.ts, which has checked everything). */
   override fetch(request: Request): Response {
     const { searchParams: asked } = new URL(request.url);
@@ -323,7 +347,7 @@ export class OrgCoordinator extends DurableObject<Env> {
     return openStore(this.env, { kind: 'id', id: this.#orgId }, Date.now(), { written });
   }
 
-  /** What a polled signal ends is published beside the poll, which does not wait for KV: the outbox holds the intent. */
+  /** For what a polled signal says of its stream. What it ends, the inbox publishes. */
   #orgOfSignal(issuer: string): Org {
     const begin = async (work: Promise<unknown>) => this.ctx.waitUntil(work.then(() => undefined));
     return {

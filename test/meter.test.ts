@@ -58,8 +58,8 @@ session: groups, page of 500     |     1 |          3 |       800 |       550 | 
 session: memberships, 1,000      |     1 |          3 |       950 |      3200 |            0 |            0 |        0 |         0 |     0
 session: changes, 500 users      |     1 |          7 |     12000 |      5500 |            0 |            0 |        0 |         0 |     0
 session: discover                |     1 |          1 |       250 |         5 |            0 |            0 |        0 |         0 |     0
-signal: Universal Logout         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
-signal: account-disabled         |     2 |         15 |      2800 |        45 |           14 |            1 |        0 |         1 |     0
+signal: Universal Logout         |     2 |         16 |      3150 |        46 |           14 |            1 |        0 |         1 |     0
+signal: account-disabled         |     2 |         16 |      3150 |        46 |           14 |            1 |        0 |         1 |     0
 signal out: poll of 20 tokens    |     4 |         18 |      6500 |       330 |            4 |            0 |        0 |         0 |     0
 signal out: a push               |     5 |         13 |      3900 |        60 |            2 |            0 |        0 |         0 |     0
 signal out: ten pushes           |    16 |         24 |      8000 |       240 |            4 |            0 |        0 |         0 |     0

@@ -11,16 +11,16 @@ import { noteFailedPoll, notePoll, type PolledSource, readPolledSources } from '
 import { countRefusals } from '../store/credentials/refusals';
 import { SourceGone } from '../store/credentials/signal-sources';
 import { type Databases, located } from '../store/d1/databases';
+import type { Ordered } from './carry-out';
+import type { Taken } from './inbox';
 import { MAX_EVENTS, type Page, poll, type SetError, type Settled } from './poll';
 import { Malformed, receiveEvents } from './receive-events';
 import { type AccessToken, accessTokenOf, openCredentials } from './transmitter-credentials';
 
 /** Milliseconds between two polls of a stream that has nothing. */
 export const INTERVAL = 10_000;
-/** Events in one go, of all streams; the alarm goes on. An event takes two queries, or a dozen where D1 counts statements. */
-const EVENTS_PER_RUN = 50;
-/** Events of one page under way at once. */
-const PARALLEL = 5;
+/** Events in one go, of all streams; the alarm goes on. A page takes two queries, or a hundred where D1 counts statements. */
+const EVENTS_PER_RUN = 100;
 const FIRST_PAUSE = 5_000;
 const LONGEST_PAUSE = 300_000;
 const TRIES_OF_KEY = 5;
@@ -37,6 +37,8 @@ export interface Holder {
   readonly allowsLoopback: boolean;
   /** For one event of this issuer. */
   orgFor(issuer: string): Org;
+  /** Carries it out, with others of the same page (inbox.ts). */
+  take(signal: Ordered): Promise<Taken>;
   /** Keeps the object alive for this work, which never fails. */
   later(work: Promise<void>): void;
   /** To call `pump` again then; epoch milliseconds. */
@@ -189,16 +191,13 @@ export class Polls {
     const acks: string[] = [];
     const errors: Record<string, SetError> = Object.create(null); // the ids are the transmitter's: one may be __proto__
     let undone: string | undefined;
-    const queue = sets.values();
-    const work = async () => {
-      for (const [id, text] of queue) {
-        const became = await this.#receive(source, text, (hint) => notes.set(hint, (notes.get(hint) ?? 0) + 1));
-        if (became === 'done') acks.push(id);
-        else if (typeof became === 'object') errors[id] = became;
-        else undone = became;
-      }
+    const work = async ([id, text]: readonly [string, string]) => {
+      const became = await this.#receive(source, text, (hint) => notes.set(hint, (notes.get(hint) ?? 0) + 1));
+      if (became === 'done') acks.push(id);
+      else if (typeof became === 'object') errors[id] = became;
+      else undone = became;
     };
-    await Promise.all(Array.from({ length: PARALLEL }, work));
+    await Promise.all(sets.map(work));
     return { settled: { acks, errors }, undone };
   }
 
@@ -208,7 +207,7 @@ export class Polls {
     text: string,
     note: (hint: string) => void,
   ): Promise<'done' | SetError | string> {
-    const { allowsLoopback, orgFor } = this.holder();
+    const { allowsLoopback, orgFor, take } = this.holder();
     const now = Date.now();
     const refused = (fault: SignalFault) => {
       note(fault);
@@ -223,7 +222,7 @@ export class Polls {
       const verified = await verifySignal(text, EVENT, { issuer, jwksUrl, audience, now, allowsLoopback });
       if (!verified.ok) return refused(verified.fault);
       const { claims, once } = verified;
-      await receiveEvents({ source, org: orgFor(issuer), claims, once, issuedAt: read.issuedAt }, note);
+      await receiveEvents({ source, org: orgFor(issuer), claims, once, issuedAt: read.issuedAt }, note, take);
       return 'done';
     } catch (error) {
       if (error instanceof Malformed) return { err: error.err, description: error.message };

@@ -1,13 +1,13 @@
 /** What a security event token does to the org that it is for, whether it was pushed or polled. */
 import type { JWTPayload } from 'jose';
 import { FRESH, TOLERANCE } from '../credentials/signal-token';
-import { type Org, publishAll } from '../provisioning/org';
-import { ScimError } from '../scim/error';
+import type { Org } from '../provisioning/org';
 import type { Once } from '../store/credentials/oauth-clients';
 import { type Noted, receiving, type SignalSource, SourceGone } from '../store/credentials/signal-sources';
-import { Taken, Unmet } from '../store/d1/batch';
-import { findMeant, type Lookups, MAX_MEANT, noteSignals } from '../store/directory/signal-subjects';
-import { type SignedOut, signOutUsers } from '../store/directory/user-changes';
+import type { Lookups } from '../store/directory/signal-subjects';
+import type { OrgStore } from '../store/org/open';
+import { type Act, type Done, isUsed, type Ordered } from './carry-out';
+import { isGone, type Taken } from './inbox';
 import { consequenceOf, eventsOf, type SecurityEvent } from './security-event';
 import { subjectOf } from './subject-identifier';
 
@@ -33,60 +33,71 @@ export class Malformed extends Error {
   }
 }
 
-/** The events of one token that name one person, and what follows from them. */
-interface Act {
-  readonly event: SecurityEvent;
-  readonly ends: boolean;
-  readonly lookups: Lookups;
-}
-
 /**
- * Carries out what the token asks for, in one write: all of it or nothing.
+ * Carries out what the token asks for: all of it or nothing.
  *
  * @param note tells the org's administrator why an event came to nothing, by a hint of refusals.
- * @returns once it is committed, or was before. @throws Malformed, SourceGone.
+ * @param take carries out what it orders (inbox.ts).
+ * @returns once it is committed, or was before. @throws Malformed, SourceGone, NotNow.
  */
-export async function receiveEvents(token: SecurityEventToken, note: (hint: string) => void): Promise<void> {
-  const { source, claims, org } = token;
+export async function receiveEvents<T extends Answer>(
+  token: SecurityEventToken,
+  note: (hint: string) => void,
+  take: (ordered: Ordered) => Promise<T>,
+): Promise<void> {
+  const { source, claims, org, once } = token;
   const events = eventsOf(claims['events']);
   if (events === undefined) {
     note('event');
     throw new Malformed('events: an object with one event was expected (RFC 8417, section 2.2)');
   }
   const { acts, stream } = judge(token, events, note);
-  const store = receiving(org.store, source, token.once, stream);
+  if (acts.length === 0) {
+    if (stream !== undefined) await noteStream(org.store, source, once, stream);
+    return;
+  }
+  const until = lateUntil(token);
+  const ordered: Ordered = {
+    ...{ source: { id: source.id, issuer: source.issuer }, once, acts, actor: org.actor },
+    ...(until !== undefined && { until }),
+    ...(stream && { stream }),
+  };
+  const answer = await take(ordered);
+  for (const hint of doneOf(answer).hints) note(hint);
+}
+
+/** What an inbox says of a signal, here or in another object. */
+export type Answer = Done | Exclude<Taken, Done>;
+
+/** Not carried out: it is to come again. */
+export class NotNow extends Error {
+  constructor(
+    readonly isFull: boolean,
+    /** Seconds. */
+    readonly wait: number,
+  ) {
+    super('the signal was not carried out yet');
+  }
+}
+
+/** @throws SourceGone, NotNow. */
+export function doneOf<T extends Answer>(answer: T): Extract<T, Done> {
+  if (answer.became === 'gone') throw new SourceGone('the source was removed or paused');
+  if (answer.became === 'busy') throw new NotNow(answer.isFull, answer.wait);
+  return answer as Extract<T, Done>;
+}
+
+/** @throws SourceGone. */
+async function noteStream(store: OrgStore, source: SignalSource, once: Once, stream: Noted): Promise<void> {
   try {
-    if (acts.length === 0) {
-      if (stream !== undefined) await store.write();
-      return;
-    }
-    const meant = await findMeant(store, ...acts.map(({ lookups }) => lookups));
-    for (const users of new Set(meant)) {
-      if (users.length === 0) note('subject');
-      if (users.length > MAX_MEANT) note('ambiguous');
-    }
-    const found = acts.map((act, i) => ({ ...act, users: meant[i]!.length > MAX_MEANT ? [] : meant[i]! }));
-    const [signedOut, noted] = [told(source, found, true), told(source, found, false)];
-    if (signedOut.length > 0) {
-      const ended = new Set(signedOut.flatMap(({ userIds }) => userIds));
-      const others = noted.map((one) => ({ ...one, userIds: one.userIds.filter((id) => !ended.has(id)) }));
-      const also = noteSignals(store, org.actor, others);
-      await publishAll({ ...org, store }, await signOutUsers(store, signedOut, org.actor, lateUntil(token), also));
-    } else if (noted.length > 0) await store.write(...noteSignals(store, org.actor, noted));
-    else if (stream !== undefined) await store.write();
+    await receiving(store, source, [once], stream).write();
   } catch (error) {
     // A transmitter repeats what it has no answer to: it was carried out.
-    if (error instanceof Taken && error.columns.startsWith('assertions.')) return;
+    if (isUsed(error)) return;
     if (isGone(error)) throw new SourceGone('the source was removed');
     throw error;
   }
 }
-
-/** The source, or its org, was removed meanwhile, or the source was paused. */
-export const isGone = (error: unknown): boolean =>
-  error instanceof SourceGone ||
-  (error instanceof Unmet && error.expectation === 'signal_source') ||
-  (error instanceof ScimError && error.status === 404);
 
 /**
  * What each event asks for, and of whom. The token's `sub_id` is the subject of all its events (SSF 1.0). Without it each event
@@ -109,7 +120,7 @@ function judge({ source, claims }: SecurityEventToken, events: readonly Security
     if ('lookups' in subject) {
       const lookups = subjects.get(identifier) ?? subject.lookups; // the same for the same, to be looked up once
       subjects.set(identifier, lookups);
-      acts.push({ event, ends: consequence === 'end', lookups });
+      acts.push({ event: event.name, ends: consequence === 'end', lookups });
     } else if (subject.fault === 'malformed') {
       note('event');
       throw new Malformed('sub_id: a subject identifier was expected (RFC 9493)');
@@ -117,22 +128,6 @@ function judge({ source, claims }: SecurityEventToken, events: readonly Security
   }
   for (const hint of hints.values()) note(hint);
   return { acts, stream };
-}
-
-/** Each person once, by the first event that names the person. */
-function told(
-  { issuer }: SignalSource,
-  found: readonly (Act & { readonly users: readonly string[] })[],
-  ends: boolean,
-): SignedOut[] {
-  const byEvent = new Map<string, string[]>();
-  const seen = new Set<string>();
-  for (const { event, users } of found.filter((act) => act.ends === ends)) {
-    const news = users.filter((id) => !seen.has(id));
-    for (const id of news) seen.add(id);
-    if (news.length > 0) byEvent.set(event.name, [...(byEvent.get(event.name) ?? []), ...news]);
-  }
-  return [...byEvent].map(([event, userIds]) => ({ userIds, details: { cause: 'signal', event, issuer } }));
 }
 
 /**

@@ -3,13 +3,14 @@ import { type Context, Hono } from 'hono';
 import { EVENT, type SignalFault } from '../../credentials/signal-token';
 import { ScimError } from '../../scim/error';
 import { mediaTypesOf } from '../../scim/quirks';
-import { Malformed, receiveEvents } from '../../signals/receive-events';
+import { Malformed, NotNow, receiveEvents } from '../../signals/receive-events';
 import { SourceGone } from '../../store/credentials/signal-sources';
 import { refuse } from '../access/guard';
 import { readBytes } from '../body';
 import type { App } from '../context';
 import { allowOnly } from '../method';
 import { authenticateSignal, forgetSource, noteSignal, onceMoreIfGone, orgIdOf, type Signal } from './authenticate';
+import { carryOut, toBeRepeated } from './carry-out';
 
 /** RFC 8935 §2.3. */
 class Refused extends Error {
@@ -86,9 +87,10 @@ const SAID: Partial<Record<SignalFault, string>> = {
 /** @returns once it is committed. @throws Refused, SourceGone. */
 async function received(c: Context<App>, signal: Signal): Promise<void> {
   try {
-    await receiveEvents(signal, (hint) => noteSignal(c, hint, signal.source));
+    await receiveEvents(signal, (hint) => noteSignal(c, hint, signal.source), carryOut(c));
   } catch (error) {
     if (error instanceof SourceGone) forgetSource(orgIdOf(c)!, signal.source);
+    if (error instanceof NotNow) throw toBeRepeated(error);
     throw error instanceof Malformed ? new Refused(error.err, error.message) : error;
   }
 }

@@ -7,19 +7,23 @@ import { REVOCATION } from '../../credentials/signal-token';
 import { invalidSyntax, invalidValue, notFound, ScimError, tooManyRequests, unavailable } from '../../scim/error';
 import { parseJson } from '../../scim/json';
 import { mediaTypesOf } from '../../scim/quirks';
-import { endSessionsOf, type Outcome } from '../../signals/receive';
-import { isGone } from '../../signals/receive-events';
+import { doneOf, NotNow } from '../../signals/receive-events';
 import { type Subject, subjectOf } from '../../signals/subject-identifier';
-import { receiving, type SignalSource, SourceGone } from '../../store/credentials/signal-sources';
-import { Taken } from '../../store/d1/batch';
-import { findMeant } from '../../store/directory/signal-subjects';
+import { type SignalSource, SourceGone } from '../../store/credentials/signal-sources';
 import { expectUtf8, JSON_TYPES, readBytes } from '../body';
 import type { App } from '../context';
 import { allowOnly } from '../method';
 import { authenticateSignal, forgetSource, noteSignal, onceMoreIfGone, orgIdOf, type Signal } from './authenticate';
+import { carryOut, toBeRepeated } from './carry-out';
 
 /** Bytes. */
 const MAX_BODY = 16_384;
+
+/** What became of one. `hint`: nobody, or too many, are meant. */
+interface Outcome {
+  readonly hint: 'subject' | 'ambiguous' | undefined;
+  readonly isPublished: boolean;
+}
 
 export const revocation = new Hono<App>();
 
@@ -43,9 +47,10 @@ revocation.post('/', async (c) => {
     return carriedOut(c, signal, subjectIn(c, await body, signal));
   };
   const outcome = await onceMoreIfGone(c, work, unauthorized);
-  if (outcome.became === 'ended') return c.body(null, outcome.isPublished ? 204 : 202);
-  noteSignal(c, outcome.became === 'nobody' ? 'subject' : 'ambiguous', source);
-  if (outcome.became === 'ambiguous') throw new ScimError(422, undefined, 'The subject means too many users');
+  const { hint, isPublished } = outcome;
+  if (hint === undefined) return c.body(null, isPublished ? 204 : 202);
+  noteSignal(c, hint, source);
+  if (hint === 'ambiguous') throw new ScimError(422, undefined, 'The subject means too many users');
   throw notFound('User');
 });
 
@@ -89,18 +94,18 @@ async function carriedOut(
   { org, source, once }: Signal,
   { lookups }: Extract<Subject, { lookups: unknown }>,
 ): Promise<Outcome> {
-  const store = receiving(org.store, source, once);
-  const { type, issuer } = source;
+  const { id, type, issuer } = source;
+  const acts = [{ event: type, ends: true, lookups }];
   try {
-    const [meant] = await findMeant(store, lookups);
-    return await endSessionsOf({ ...org, store }, meant!, { cause: 'signal', event: type, issuer });
-  } catch (error) {
-    if (error instanceof Taken && error.columns.startsWith('assertions.')) {
+    const answer = await carryOut(c)({ source: { id, issuer }, once, acts, actor: org.actor });
+    const { became, hints, isPublished } = doneOf(answer);
+    if (became === 'used') {
       noteSignal(c, 'replayed', source);
       throw unauthorized();
     }
-    if (!isGone(error)) throw error;
-    forgetSource(orgIdOf(c)!, source);
-    throw new SourceGone('the source was removed');
+    return { hint: hints[0], isPublished };
+  } catch (error) {
+    if (error instanceof SourceGone) forgetSource(orgIdOf(c)!, source);
+    throw error instanceof NotNow ? toBeRepeated(error) : error;
   }
 }

@@ -207,19 +207,20 @@ export interface Noted {
 }
 
 /**
- * The same store, for what one signal asks for. Each batch makes sure that the source is there and not paused. The first write that
- * succeeds uses the signal up, so that it acts once, whatever its sender repeats.
+ * The same store, for what signals of one source ask for. Each batch makes sure that the source is there and not paused. A write
+ * uses the signals up, so that each acts once, whatever its sender repeats.
  *
- * @throws (its batches) SourceGone. Taken (`assertions.…`): the signal was used up. Unmet `signal_source`.
+ * @param signals to be used up; none for a store that only reads.
+ * @throws (its batches) SourceGone. Taken (`assertions.…`): one of the signals was used up. Unmet `signal_source`.
  */
 export function receiving(
   store: OrgStore,
-  { id }: SignalSource,
-  once: Once,
+  { id }: Pick<SignalSource, 'id'>,
+  signals: readonly Once[],
   { verified, status }: Noted = {},
 ): OrgStore {
   const isThere = sql`EXISTS (SELECT 1 FROM signal_sources WHERE ${one(store, id)} AND paused_at IS NULL)`;
-  let isUsed = false;
+  const used = JSON.stringify(signals.map(({ hash, validUntil }) => [hash, validUntil]));
   return store.seat(async (kind, statements) => {
     if (kind === 'read') {
       const [found, ...rows] = await store.read(sql`SELECT ${isThere} AS there`, ...statements);
@@ -228,16 +229,12 @@ export function receiving(
     }
     const leading = [
       expect('signal_source', isThere),
-      ...(isUsed
-        ? []
-        : [
-            sql`INSERT INTO assertions (org_id, hash, valid_until) SELECT ${store.org}, ${once.hash}, ${once.validUntil}`,
-          ]),
+      sql`INSERT INTO assertions (org_id, hash, valid_until)
+        SELECT ${store.org}, value ->> 0, value ->> 1 FROM json_each(${used})`,
       sql`UPDATE signal_sources SET last_signal_at = ${store.now}, status = ifnull(${status ?? null}, status),
         verified_at = iif(${verified ? 1 : 0}, ${store.now}, verified_at) WHERE ${one(store, id)}`,
     ];
     const rows = await store.write(...leading, ...statements);
-    isUsed = true;
     return rows.slice(leading.length);
   });
 }

@@ -48,7 +48,10 @@ export async function signOutUser(
 
 /** Users who are signed out for one reason. */
 export interface SignedOut {
+  /** A user who is named twice is told of twice. */
   readonly userIds: readonly string[];
+  /** Of each of them; absent: that of the actor. */
+  readonly requestIds?: readonly string[];
   readonly details: Details;
 }
 
@@ -69,17 +72,15 @@ export async function signOutUsers(
   also: readonly SQL[] = [],
 ): Promise<Publication[]> {
   const isNews = until === undefined ? sql`` : sql` AND ifnull(users.not_before, 0) < ${until}`;
-  const whose = (
-    userIds: readonly string[],
-  ) => sql`SELECT users.id AS id FROM json_each(${JSON.stringify(userIds)}) AS named
-    CROSS JOIN users ON users.org_id = ${store.org} AND users.id = named.value WHERE users.deleted_at IS NULL${isNews}`;
+  const whose = ({ userIds, requestIds }: SignedOut) => {
+    const named = JSON.stringify(userIds.map((id, i) => [id, requestIds?.[i] ?? actor.requestId]));
+    return sql`SELECT users.id AS id, named.value ->> 1 AS request_id FROM json_each(${named}) AS named
+    CROSS JOIN users ON users.org_id = ${store.org} AND users.id = named.value ->> 0 WHERE users.deleted_at IS NULL${isNews}`;
+  };
   const results = await store.write(
-    ...each.flatMap(({ userIds, details }) => signOut(store, actor, whose(userIds), details, until)),
+    ...each.flatMap((one) => signOut(store, actor, whose(one), one.details, until, sql`target.request_id`)),
     ...also,
-    selectAllCommitted(
-      store,
-      each.flatMap(({ userIds }) => userIds),
-    ),
+    selectAllCommitted(store, [...new Set(each.flatMap(({ userIds }) => userIds))]),
   );
   return committedStates(results.at(-1));
 }

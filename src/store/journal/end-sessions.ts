@@ -71,14 +71,19 @@ export const FEW = 50;
  *
  * @param whose a query for the `id`s of live users of the org, asked before anything here is written.
  * @param until as in `ended`.
+ * @param requestId as in `recordEach`.
  * @returns the rows of the first statement are who it is: see `signedOut`.
  */
-export function signOut(store: OrgStore, actor: Actor, whose: SQL, details: Details, until?: number): SQL[] {
-  const { record, targets, settle } = recordEach(store, actor, whose, {
-    type: 'user.signed_out',
-    details,
-    publishes: true,
-  });
+export function signOut(
+  store: OrgStore,
+  actor: Actor,
+  whose: SQL,
+  details: Details,
+  until?: number,
+  requestId?: SQL,
+): SQL[] {
+  const event = { type: 'user.signed_out', details, publishes: true } as const;
+  const { record, targets, settle } = recordEach(store, actor, whose, event, requestId);
   return [
     sql`SELECT id FROM (${whose}) LIMIT ${FEW + 1}`,
     record,

@@ -96,17 +96,19 @@ export interface RecordEach {
  * To follow `count`, whose number stays its event's, or alone where nothing else is told: these have the next numbers.
  *
  * @param targets a query for their `id`s, in the order of the events.
+ * @param requestId an expression on `target`; absent: all of them are of one request.
  */
 export function recordEach(
   store: OrgStore,
   actor: Actor,
   targets: SQL,
   { type, details, publishes = false }: Omit<EventDraft, 'targetId'>,
+  requestId: SQL = sql`${actor.requestId}`,
 ): RecordEach {
   return {
     record: sql`INSERT INTO ${COLUMNS}
       SELECT orgs.id, orgs.event_seq + row_number() OVER (), ${store.now}, ${type}, ${actor.name}, ${store.credential},
-        target.id, ${actor.requestId}, ${JSON.stringify(toldBy(actor, details))}, ${publishes ? 1 : 0}
+        target.id, ${requestId}, ${JSON.stringify(toldBy(actor, details))}, ${publishes ? 1 : 0}
       FROM (${targets}) AS target CROSS JOIN orgs ON orgs.id = ${store.org}`,
     targets: sql`SELECT target_id AS id FROM events
       WHERE org_id = ${store.org} AND seq > (SELECT event_seq FROM orgs WHERE id = ${store.org})`,

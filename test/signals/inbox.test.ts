@@ -1,0 +1,85 @@
+/** Signals that wait: how many, and what becomes of them when the database fails. */
+import { env } from 'cloudflare:workers';
+import { beforeEach, expect, it } from 'vitest';
+import type { Ordered } from '../../src/signals/carry-out';
+import { type Holder, Inbox } from '../../src/signals/inbox';
+import { Busy } from '../../src/store/d1/batch';
+import { openStore } from '../../src/store/org/open';
+import { type Idp, newIdp } from '../support/client';
+import { journal } from '../support/database';
+import { newTransmitter, type TestTransmitter } from '../support/signals';
+
+let idp: Idp;
+let transmitter: TestTransmitter;
+let n = 0;
+beforeEach(async () => {
+  idp = await newIdp(`inbox-${++n}`);
+  transmitter = await newTransmitter(idp);
+  await idp.user('ada@example.com', { externalId: '00uAda' });
+});
+
+const signal = (more: Partial<Ordered> = {}): Ordered => ({
+  source: { id: transmitter.id, issuer: transmitter.issuer },
+  once: { hash: crypto.randomUUID(), validUntil: Date.now() + 60_000 },
+  acts: [{ event: 'account-disabled', ends: true, lookups: [['externalId', '00uAda']] }],
+  actor: { name: `signal:${transmitter.issuer}`, requestId: crypto.randomUUID() },
+  ...more,
+});
+const newInbox = (more: Partial<Holder> = {}) =>
+  new Inbox({
+    store: () => openStore(env, { kind: 'id', id: idp.orgId }, Date.now()),
+    publish: () => Promise.resolve(true),
+    later: (work) => void work,
+    ...more,
+  });
+const signedOut = async () => (await journal(idp.orgId)).filter(({ type }) => type === 'user.signed_out');
+
+it('beyond 500 that wait a signal is told to come again, and what was taken is carried out', async () => {
+  const inbox = newInbox();
+  const nobody = [{ event: 'account-disabled', ends: true, lookups: [['externalId', 'nobody']] }] as const;
+  const taken = await Promise.all(Array.from({ length: 502 }, () => inbox.take(signal({ acts: nobody }))));
+  const full = taken.filter((one) => one.became === 'busy');
+  expect(full).toEqual([{ became: 'busy', isFull: true, wait: expect.any(Number) }]);
+  expect(taken.filter(({ became }) => became === 'done')).toHaveLength(501);
+});
+
+it('a signal that another way has carried out meanwhile does not stop those that share its batch', async () => {
+  const twice = signal();
+  // Between the look whether it was used up and the write.
+  let isFirst = true;
+  const other = newInbox();
+  const store = () => {
+    const real = openStore(env, { kind: 'id', id: idp.orgId }, Date.now());
+    if (!isFirst) return real;
+    isFirst = false;
+    return real.seat(async (kind, statements) => {
+      if (kind === 'read') return real.read(...statements);
+      await other.take(twice);
+      return real.write(...statements);
+    });
+  };
+  const inbox = newInbox({ store });
+  const taken = await Promise.all([inbox.take(twice), inbox.take(signal()), inbox.take(signal())]);
+  expect(taken.map(({ became }) => became)).toEqual(['used', 'done', 'done']);
+  expect(await signedOut()).toHaveLength(3);
+});
+
+it('a database that is busy is told, and the next signal is carried out', async () => {
+  let isBusy = true;
+  const inbox = newInbox({
+    store() {
+      if (!isBusy) return openStore(env, { kind: 'id', id: idp.orgId }, Date.now());
+      isBusy = false;
+      throw new Busy('overloaded');
+    },
+  });
+  expect(await inbox.take(signal())).toMatchObject({ became: 'busy', isFull: false });
+  expect(await inbox.take(signal())).toMatchObject({ became: 'done' });
+});
+
+it('a signal that KV has no flag of is committed, and its sender is told so', async () => {
+  const taken = await newInbox({ publish: () => Promise.resolve(false) }).take(signal());
+  if (!('published' in taken)) throw new Error(taken.became);
+  expect(await taken.published).toBe(false);
+  expect(await signedOut()).toHaveLength(1);
+});

@@ -83,7 +83,9 @@ async function measure() {
     const cpuBefore = cpuOf(service.group());
     const began = performance.now();
     let isOver = false;
+    const sentAt = [];
     const load = each(some, parallel, async (token) => {
+      sentAt.push(performance.now() - began);
       while ((await post(push.endpoint, token)) === 429) {
         total.repeated++;
         await sleep(1_000);
@@ -99,7 +101,7 @@ async function measure() {
     total.cpu += cpu;
     note(`pushed ${some.length} in ${Math.round(seconds)} s`);
     await sleep(2_000);
-    const like = { milliseconds: cpu / some.length, perSecond: some.length / seconds };
+    const like = { milliseconds: cpu / some.length, sentAt };
     besideBurner.push(...(await deactivationsBesideBurner(beside, nextPeople(), like)));
   }
   const acted = (await signedOut('pushed')) - before;
@@ -195,8 +197,8 @@ async function deactivations(org, ids, isOver = () => false) {
   return took;
 }
 
-/** Deactivations while the other Worker uses as much CPU, in as many requests a second, with as many at a time. */
-async function deactivationsBesideBurner(org, ids, { milliseconds, perSecond }) {
+/** Deactivations while the other Worker uses as much CPU, in as many requests at the same moments, with as many at a time. */
+async function deactivationsBesideBurner(org, ids, { milliseconds, sentAt }) {
   const burn = async (rounds) => {
     const answer = await fetch(`http://127.0.0.1:${burnerPort}/?rounds=${Math.round(rounds)}`);
     await answer.text();
@@ -207,18 +209,14 @@ async function deactivationsBesideBurner(org, ids, { milliseconds, perSecond }) 
   for (let n = 0; n < tries; n++) await burn(rounds);
   const perMillisecond = (tries * rounds) / (cpuOf(service.group()) - before);
   let isOver = false;
-  const until = performance.now() + 120_000 / ROUNDS;
-  const load = each([...Array(parallel).keys()], parallel, async (n) => {
-    const apart = (1_000 * parallel) / perSecond;
-    await sleep((n * apart) / parallel);
-    for (let next = performance.now(); !isOver && performance.now() < until; ) {
-      await burn(milliseconds * perMillisecond);
-      next += apart;
-      await sleep(Math.max(0, next - performance.now()));
-    }
+  const began = performance.now();
+  const load = each(sentAt, parallel, async (at) => {
+    await sleep(Math.max(0, began + at - performance.now()));
+    await burn(milliseconds * perMillisecond);
+  }).finally(() => {
+    isOver = true;
   });
-  const took = await deactivations(org, ids, () => performance.now() > until);
-  isOver = true;
+  const took = await deactivations(org, ids, () => isOver);
   await load;
   return took;
 }

@@ -90,7 +90,7 @@ export class Inbox {
         this.holder.store(),
         together.map(({ signal }) => signal),
       );
-      const published = new Map(publications.map((one) => [one.userId, this.holder.publish(one)]));
+      const published = new Map(publications.map((one) => [one.userId, this.holder.publish(one).catch(() => false)]));
       for (const [i, { resolve }] of together.entries()) {
         const its = done[i]!.userIds.flatMap((id) => published.get(id) ?? []);
         resolve({ ...done[i]!, published: within(PATIENCE, Promise.all(its)) });

@@ -2,6 +2,7 @@
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { admin, ask, BASE, host, type Idp, newIdp } from '../../support/client';
+import { rebind } from '../../support/coordinator';
 import { journal, rows } from '../../support/database';
 import { Meter } from '../../support/meter';
 import { newPair } from '../../support/oauth';
@@ -275,6 +276,32 @@ describe('an event', () => {
   });
 });
 
+/** A D1 binding that counts the batches of signals, and how many of them are under way at once. */
+class SignalBatches {
+  count = 0;
+  mostAtOnce = 0;
+  #underWay = 0;
+  readonly #noted = new WeakSet<D1PreparedStatement>();
+
+  get binding(): D1Database {
+    return {
+      prepare: (text: string) => ({
+        bind: (...parameters: unknown[]) => {
+          const statement = env.DB.prepare(text).bind(...parameters);
+          if (text.includes('signal_sources')) this.#noted.add(statement);
+          return statement;
+        },
+      }),
+      batch: async <T>(statements: D1PreparedStatement[]) => {
+        if (!statements.some((statement) => this.#noted.has(statement))) return env.DB.batch<T>(statements);
+        this.count++;
+        this.mostAtOnce = Math.max(this.mostAtOnce, ++this.#underWay);
+        return env.DB.batch<T>(statements).finally(() => this.#underWay--);
+      },
+    } as unknown as D1Database;
+  }
+}
+
 describe('many events at once', () => {
   const signedOut = async () => (await journal(idp.orgId)).filter(({ type }) => type === 'user.signed_out');
   const about = (sub: string) => ({ sub_id: { format: 'iss_sub', iss: transmitter.issuer, sub } });
@@ -296,6 +323,21 @@ describe('many events at once', () => {
     expect(seqs).toEqual(seqs.map((_, i) => seqs[0]! + i));
     expect(await refusedSignals(idp)).toEqual({ subject: 1 });
     await vi.waitFor(async () => expect(await rows('SELECT * FROM outbox WHERE org_id = ?', idp.orgId)).toEqual([]));
+  });
+
+  it('ask the database for one batch at a time, and for far fewer batches than there are signals', async () => {
+    await tell(transmitter, uri, '00uAda'); // the source is known from here on
+    const batches = new SignalBatches();
+    await rebind(idp.orgId, { DB: batches.binding });
+    const sets = await Promise.all(Array.from({ length: 60 }, () => setOf(transmitter, uri, {}, about('00uAda'))));
+    const answers = await Promise.all(
+      sets.map((set) => push(transmitter.endpoint, set, { env: { DB: batches.binding } })),
+    );
+    await rebind(idp.orgId, {});
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 202));
+    expect(await signedOut()).toHaveLength(61);
+    expect(batches.mostAtOnce).toBe(1); // another org waits at D1 behind one of them at most
+    expect(batches.count).toBeLessThan(60);
   });
 
   it('of two transmitters and of all kinds keep their own actors and consequences', async () => {

@@ -10,8 +10,8 @@ import type { Publication } from '../store/journal/outbox';
 import type { OrgStore } from '../store/org/open';
 import { carryOut, type Done, isPlain, isUsed, type Ordered } from './carry-out';
 
-/** Signals that wait. Further ones are to come again. */
-const MAX_WAITING = 500;
+/** Signals that wait: they take a few seconds. Further ones are to come again. */
+export const MAX_WAITING = 1_000;
 /** Seconds. */
 const COME_AGAIN = 2;
 /** Signals in one batch. It takes a few statements for all, and up to three small look-ups for each. */

@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, expect, it } from 'vitest';
 import type { Ordered } from '../../src/signals/carry-out';
-import { type Holder, Inbox } from '../../src/signals/inbox';
+import { type Holder, Inbox, MAX_WAITING } from '../../src/signals/inbox';
 import { Busy } from '../../src/store/d1/batch';
 import { openStore } from '../../src/store/org/open';
 import { type Idp, newIdp } from '../support/client';
@@ -34,13 +34,13 @@ const newInbox = (more: Partial<Holder> = {}) =>
   });
 const signedOut = async () => (await journal(idp.orgId)).filter(({ type }) => type === 'user.signed_out');
 
-it('beyond 500 that wait a signal is told to come again, and what was taken is carried out', async () => {
+it('beyond 1,000 that wait a signal is told to come again, and what was taken is carried out', async () => {
   const inbox = newInbox();
   const nobody = [{ event: 'account-disabled', ends: true, lookups: [['externalId', 'nobody']] }] as const;
-  const taken = await Promise.all(Array.from({ length: 502 }, () => inbox.take(signal({ acts: nobody }))));
+  const taken = await Promise.all(Array.from({ length: MAX_WAITING + 2 }, () => inbox.take(signal({ acts: nobody }))));
   const full = taken.filter((one) => one.became === 'busy');
   expect(full).toEqual([{ became: 'busy', isFull: true, wait: expect.any(Number) }]);
-  expect(taken.filter(({ became }) => became === 'done')).toHaveLength(501);
+  expect(taken.filter(({ became }) => became === 'done')).toHaveLength(MAX_WAITING + 1);
 });
 
 it('a signal that another way has carried out meanwhile does not stop those that share its batch', async () => {

@@ -26,8 +26,8 @@ const explained = (all) =>
       return paint(color, `${harmless(name)} is ${state}: ${meaning}. To do: ${remedy.replaceAll('`', '')}.`);
     });
 
-const size = (bytes) => (bytes === null ? undefined : `${(bytes / 1e6).toFixed(1)} MB`);
-const percent = (share) => (share === null ? undefined : `${(share * 100).toFixed(1)} %`);
+const size = (bytes) => (bytes === null ? undefined : `${(bytes / 1e6).toFixed(1)}\u00a0MB`);
+const percent = (share) => (share === null ? undefined : `${(share * 100).toFixed(1)}\u00a0%`);
 
 export const shardCommands = [
   {

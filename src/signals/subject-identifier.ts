@@ -57,12 +57,22 @@ export function subjectOf(identifier: unknown, naming: Naming, depth = 0): Subje
       return found(['id', id], ['externalId', externalId]);
     }
     case 'complex': // SSF 1.0: the user beside the tenant, the session, the device
-      return depth > 0 ? { fault: 'malformed' } : subjectOf(members['user'], naming, depth + 1);
+      return complex(members, naming, depth);
     case 'aliases':
       return depth > 1 ? { fault: 'malformed' } : aliases(members['identifiers'], naming, depth);
     default:
+      // A quirk. Drafts of SSF before 2023, and the Security Events API that Okta describes, write a complex subject without a format.
+      if (format === undefined && typeof members['user'] === 'object') return complex(members, naming, depth);
       return { fault: typeof format === 'string' ? 'format' : 'malformed' };
   }
+}
+
+/** Without a user it is a good subject that means nobody here: a session, a device, a whole tenant. */
+function complex(members: Readonly<Record<string, unknown>>, naming: Naming, depth: number): Subject {
+  if (depth > 0) return { fault: 'malformed' };
+  const { user, ...others } = members;
+  if (user === undefined && Object.keys(others).length > 0) return { fault: 'format' };
+  return subjectOf(user, naming, depth + 1);
 }
 
 /** Names of one person: those that mean something here. */

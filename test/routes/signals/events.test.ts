@@ -156,6 +156,49 @@ describe('an event', () => {
     expect(await notBefore(ada)).not.toBeNull();
   });
 
+  it('names the person in a complex subject without a format, as Okta and the drafts before 2023 write it', async () => {
+    const subject = {
+      user: { format: 'iss_sub', iss: transmitter.issuer, sub: '00uAda' },
+      device: { format: 'opaque', id: 'device-1' },
+    };
+    const set = await setOf(transmitter, `${CAEP}session-revoked`, { ...byAdmin, subject });
+    expect((await push(transmitter.endpoint, set)).status).toBe(202);
+    expect(await notBefore(ada)).not.toBeNull();
+  });
+
+  it.each([
+    [{ format: 'complex', session: { format: 'opaque', id: 'session-1' } }],
+    [{ format: 'complex', tenant: { format: 'opaque', id: '00uAda' }, device: { format: 'opaque', id: '00uAda' } }],
+    [{ format: 'phone_number', phone_number: '+12065550100' }],
+    [{ format: 'did', url: 'did:example:123456' }],
+  ])('about %j is good, means nobody here, and ends nothing', async (subject) => {
+    expect((await tell(transmitter, `${CAEP}session-revoked`, '', byAdmin, { sub_id: subject })).status).toBe(202);
+    expect(await notBefore(ada)).toBeNull();
+    expect(await refusedSignals(idp)).toEqual({ format: 1 });
+  });
+
+  it.each<[string, () => object, object]>([
+    ['a type as a media type', () => ({}), { typ: 'application/secevent+jwt' }],
+    ['a type in capitals', () => ({}), { typ: 'secevent+JWT' }],
+    ['a list of one audience', () => ({ aud: [transmitter.audience] }), {}],
+    ['a txn and a toe', () => ({ txn: 'abc', toe: 1_700_000_000 }), {}],
+    ['a clock that is four minutes ahead', () => ({ iat: seconds() + 240 }), {}],
+    ['no kid, where the issuer has one key', () => ({}), { kid: undefined }],
+  ])('with %s is good', async (_, claims, header) => {
+    const about = { sub_id: { format: 'iss_sub', iss: transmitter.issuer, sub: '00uAda' } };
+    const set = await setOf(transmitter, `${RISC}account-disabled`, {}, { ...about, ...claims() }, header);
+    expect((await push(transmitter.endpoint, set)).status).toBe(202);
+    expect(await notBefore(ada)).not.toBeNull();
+  });
+
+  it.each([
+    { 'Content-Type': 'application/secevent+jwt; charset=utf-8' },
+    { 'Content-Type': 'Application/SecEvent+JWT' },
+  ])('sent with %j is good', async (headers) => {
+    expect((await tell(transmitter, `${RISC}account-disabled`, '00uAda', {}, {}, { headers })).status).toBe(202);
+    expect(await notBefore(ada)).not.toBeNull();
+  });
+
   describe('among several in one token', () => {
     const subject = (sub: string) => ({ format: 'iss_sub', iss: transmitter.issuer, sub });
     const told = async (id: string) =>

@@ -9,7 +9,7 @@ import { admin, ask, BASE, host, type Idp, newIdp } from '../../support/client';
 import { brokenKv, flagOf, NotedKv, rebind } from '../../support/coordinator';
 import { dump, dumpAll, journal, rows } from '../../support/database';
 import { Meter } from '../../support/meter';
-import { newPair, signed } from '../../support/oauth';
+import { type Claims, newPair, signed } from '../../support/oauth';
 import {
   issSub,
   logout,
@@ -63,6 +63,31 @@ describe('a request of a registered issuer', () => {
     expect([answer.status, answer.text]).toEqual([204, '']);
     expect(await check(ada, before)).toMatchObject({ valid: false, reason: 'revoked' });
     expect((await flagOf(idp.orgId, ada))!.notBefore).toBe(await notBefore(ada));
+  });
+
+  it.each<[string, () => Claims, object]>([
+    ['a type as a media type', () => ({}), { typ: 'application/global-token-revocation+jwt' }],
+    ['a list of one audience', () => ({ aud: [okta.endpoint] }), {}],
+    ['no iat and no nbf', () => ({ iat: undefined, nbf: undefined }), {}],
+    ['a clock that is four minutes ahead', () => ({ iat: seconds() + 240, nbf: seconds() + 240 }), {}],
+    [
+      'a clock that is four minutes behind',
+      () => ({ iat: seconds() - 540, nbf: seconds() - 540, exp: seconds() - 240 }),
+      {},
+    ],
+    ['no kid, where the issuer has one key', () => ({}), { kid: undefined }],
+  ])('is good with %s', async (_, claims, header) => {
+    const token = await logoutToken(okta, claims(), header);
+    expect((await postLogout(okta.endpoint, token, issSub(okta, '00uAda'))).status).toBe(204);
+  });
+
+  it('is good with an elliptic curve key, and with a body as Okta’s guide and Auth0 write it', async () => {
+    const pair = await newPair('ES256', 'ec');
+    okta.keys.answer = () => Response.json({ keys: [{ ...pair.publicJwk, alg: 'ES256' }] });
+    const token = await logoutToken({ ...okta, pair }, {}, { alg: 'ES256' });
+    const body = { subject: { format: 'iss_sub', iss: okta.issuer, sub: '00uAda' } };
+    const headers = { Authorization: `bearer ${token}`, 'Content-Type': 'application/json; charset=utf-8' };
+    expect((await postLogout(okta.endpoint, undefined, body, { headers })).status).toBe(204);
   });
 
   it('says why in the event, to the application and to the operator, and the person may sign in again at once', async () => {

@@ -90,6 +90,7 @@ const ADMIN: Readonly<Record<string, object | undefined>> = {
   'DELETE /admin/v1/orgs/:slug/signals/:source': undefined,
   'POST /admin/v1/orgs/:slug/signals/:source/pause': {},
   'POST /admin/v1/orgs/:slug/signals/:source/resume': {},
+  'POST /admin/v1/orgs/:slug/signals/:source/check': {},
   'GET /admin/v1/signals/receivers': undefined,
   'POST /admin/v1/signals/receivers': { name: 'stranger' },
   'GET /admin/v1/signals/receivers/:name': undefined,

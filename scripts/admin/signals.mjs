@@ -2,7 +2,7 @@
 import { columns, harmless, paint } from '../terminal.mjs';
 import { org, post } from './api.mjs';
 import { by } from './options.mjs';
-import { instant } from './show.mjs';
+import { facts, instant } from './show.mjs';
 import { AdminError } from './transport.mjs';
 
 const sources = (slug, rest = '') => org(slug, `/signals${rest}`);
@@ -110,6 +110,16 @@ export const signalCommands = [
     show: showSource,
   },
   {
+    name: 'signals check',
+    about: 'Ask a transmitter of shared signals for its stream, and say what is not as it was asked for.',
+    more: 'Nothing is changed. A stream that is polled is asked for with the kept credentials; others need --auth or --client-id.',
+    args: ['slug', 'id'],
+    options: authOptions,
+    example: ['signals check acme 7Hq2mP4vX9aB', 'signals check acme 7Hq2mP4vX9aB --auth "$TOKEN"'],
+    run: (callAdmin, { slug, id, ...input }) => callAdmin(oneOf(slug, id, '/check'), post(authOf(input))),
+    show: showCheck,
+  },
+  {
     name: 'signals pause',
     about: 'Let signals of an issuer wait. A stream is polled no more; other senders get 503 and try again.',
     args: ['slug', 'id'],
@@ -189,6 +199,33 @@ function showSource({ id, type, issuer, endpoint, ...it }) {
     [['dim', 'last signal'], instant(it.lastSignalAt)],
     [['dim', 'added'], `${instant(it.createdAt)} by ${it.createdBy}`],
   ]);
+}
+
+const eventNames = (uris) => uris?.map((uri) => uri.slice(uri.lastIndexOf('/') + 1)).join(', ') ?? 'not said';
+
+function showCheck({ issuer, stream, status, reason, differences }) {
+  const found = facts([
+    ['issuer', issuer],
+    ['stream', stream === null ? 'none' : (stream.id ?? 'without an id')],
+    ...(stream === null
+      ? []
+      : [
+          [
+            'delivery',
+            [stream.delivery.method, stream.delivery.endpointUrl].filter(Boolean).join(' to ') || 'not said',
+          ],
+          ['audience', stream.audience.join(', ') || 'not said'],
+          ['events asked for', eventNames(stream.eventsRequested)],
+          ['events delivered', eventNames(stream.eventsDelivered)],
+          ['status', [status ?? 'not said', reason].filter(Boolean).join(': ')],
+        ]),
+  ]);
+  if (differences.length === 0) return `${found}\n\n${paint('green', 'The stream is as it was asked for.')}`;
+  const lines = differences.flatMap(({ about, expected, found, meaning }) => [
+    `${paint('yellow', about)}: ${harmless(found)}, not ${harmless(expected)}`,
+    `  ${meaning}.`,
+  ]);
+  return [found, '', ...lines].join('\n');
 }
 
 function nextStep({ type, delivery, streamId, verification }) {

@@ -74,6 +74,9 @@ export const OPERATIONS = {
   [`POST ${ORG}/signals/{source}/resume`]: says(
     'Go on with an issuer of signals, or enter new credentials for its poll.',
   ),
+  [`POST ${ORG}/signals/{source}/check`]: says(
+    'Ask a transmitter for its stream, and say what is not as it was asked for.',
+  ),
   [`DELETE ${ORG}/signals/{source}`]: says('Remove an issuer of signals.'),
   [`GET ${ORG}/events`]: says('The journal.', ref('AdminEvents')),
   [`GET ${ORG}/health`]: says('How provisioning is doing, with advice.'),

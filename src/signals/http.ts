@@ -22,6 +22,8 @@ export interface Said {
   readonly status: number;
   /** Undefined: no JSON object, or too large a one. */
   readonly body: Readonly<Record<string, unknown>> | undefined;
+  /** In the place of an object: a JSON array. */
+  readonly list?: readonly unknown[];
   /** Milliseconds that it asks for (Retry-After). */
   readonly pause: number;
 }
@@ -46,19 +48,20 @@ export async function ask(method: string, url: string, asked: Asked = {}): Promi
     });
     const seconds = Number(response.headers.get('Retry-After') ?? 0);
     const pause = Number.isFinite(seconds) && seconds > 0 ? seconds * 1_000 : 0;
-    return { status: response.status, body: await jsonOf(response, most), pause };
+    return { status: response.status, ...(await jsonOf(response, most)), pause };
   } catch {
     return { status: 0, body: undefined, pause: 0 };
   }
 }
 
-async function jsonOf(response: Response, most: number): Promise<Said['body']> {
+async function jsonOf(response: Response, most: number): Promise<Pick<Said, 'body' | 'list'>> {
   try {
     const value: unknown = JSON.parse(await boundedText(response, most));
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Said['body']) : undefined;
+    if (Array.isArray(value)) return { body: undefined, list: value };
+    return { body: typeof value === 'object' && value !== null ? (value as Said['body']) : undefined };
   } catch (error) {
     if (error instanceof Error && error.name === 'TimeoutError') throw error;
-    return undefined;
+    return { body: undefined };
   }
 }
 

@@ -4,11 +4,11 @@ import { conflict, invalidValue } from '../scim/error';
 import type { Stream } from '../store/credentials/signal-sources';
 import { ask, isGood } from './http';
 
-const PUSH = 'urn:ietf:rfc:8935';
-const POLL = 'urn:ietf:rfc:8936';
+export const PUSH = 'urn:ietf:rfc:8935';
+export const POLL = 'urn:ietf:rfc:8936';
 
 /** What we ask to be told. Others come all the same, from some. */
-const EVENTS = [
+export const EVENTS = [
   ...['session-revoked', 'credential-change', 'token-claims-change', 'assurance-level-change'].map(
     (name) => `https://schemas.openid.net/secevent/caep/event-type/${name}`,
   ),
@@ -22,6 +22,7 @@ export interface Transmitter {
   readonly jwksUrl: string;
   readonly configurationUrl: string | undefined;
   readonly verificationUrl: string | undefined;
+  readonly statusUrl: string | undefined;
 }
 
 /**
@@ -47,6 +48,7 @@ export async function readTransmitter(issuer: string, allowsLoopback: boolean): 
     ...{ issuer, jwksUrl },
     configurationUrl: addressOf('configuration_endpoint'),
     verificationUrl: addressOf('verification_endpoint'),
+    statusUrl: addressOf('status_endpoint'),
   };
 }
 

@@ -4,8 +4,9 @@ import * as z from 'zod/mini';
 import { coordinatorOf } from '../../coordinator-stub';
 import { Unreadable } from '../../credentials/sealed-secret';
 import { settings } from '../../env';
-import { invalidValue, notFound, ScimError } from '../../scim/error';
-import { deleteStream } from '../../signals/transmitter';
+import { conflict, invalidValue, notFound, ScimError } from '../../scim/error';
+import { type CheckedStream, checkStream } from '../../signals/check';
+import { deleteStream, readTransmitter } from '../../signals/transmitter';
 import {
   accessTokenOf,
   openCredentials,
@@ -21,16 +22,19 @@ import {
   switchSource,
 } from '../../store/credentials/signal-sources';
 import { Taken, Unmet } from '../../store/d1/batch';
+import { signalUrl } from '../addresses';
 import { readJson } from '../body';
 import { type App, inBackground } from '../context';
+import { iso } from '../instants';
 import { forgetSource } from '../signals/authenticate';
 import { body, readAs } from '../validator';
 import { addBody, revocationOf, streamOf, taken, tooManySources } from './new-signal-source';
 import { by, orgOf } from './respond';
 import { shownSource } from './shown-signal-source';
-import { auth, credentialKeys, credentialsOf } from './signal-credentials';
+import { auth, credentialKeys, credentialsOf, tokenBy } from './signal-credentials';
 
 const removeBody = z.strictObject(auth);
+const checkBody = z.strictObject(auth);
 const pauseBody = z.strictObject({ by });
 const resumeBody = z.strictObject({ ...auth, by });
 
@@ -75,6 +79,50 @@ signals.delete('/:source', async (c) => {
   } catch (error) {
     throw meaning(error);
   }
+});
+
+/** What the transmitter says of the stream, and what of it is not as it was asked for. */
+signals.post('/:source/check', body(checkBody), async (c) => {
+  const { orgId, source } = await found(c);
+  const { type, id, issuer } = source;
+  if (type !== 'ssf') throw conflict('The source is one of Universal Logout: it has no stream to check');
+  const credentials = (await credentialsOf(c, issuer, c.req.valid('json'))) ?? (await keptCredentials(c, source));
+  if (credentials === undefined) {
+    throw invalidValue(
+      'auth, client: the source keeps no credentials: a token or a client of the transmitter was expected',
+    );
+  }
+  const { allowsLoopbackJwks } = settings(c.env);
+  const transmitter = await readTransmitter(issuer, allowsLoopbackJwks);
+  const access = await tokenBy(c, credentials);
+  const checked = await checkStream(source, transmitter, signalUrl(c, orgId, type), access, allowsLoopbackJwks);
+  return c.json(shownCheck(id, issuer, checked));
+});
+
+/** @throws ScimError 409: they cannot be read. */
+async function keptCredentials(c: Context<App>, { id, poll }: SignalSource) {
+  try {
+    return poll && (await openCredentials(credentialKeys(c), id, poll.credentials));
+  } catch (error) {
+    if (error instanceof Unreadable) throw conflict(`The credentials that are kept cannot be read: ${error.message}`);
+    throw error;
+  }
+}
+
+const shownCheck = (id: string, issuer: string, { stream, status, reason, differences }: CheckedStream) => ({
+  ...{ id, issuer, checkedAt: iso(Date.now()), isAsAsked: differences.length === 0 },
+  stream: stream
+    ? {
+        id: stream.id ?? null,
+        audience: stream.audience,
+        delivery: { method: stream.method ?? null, endpointUrl: stream.endpointUrl ?? null },
+        eventsRequested: stream.eventsRequested ?? null,
+        eventsDelivered: stream.eventsDelivered ?? null,
+      }
+    : null,
+  status: status ?? null,
+  reason: reason ?? null,
+  differences,
 });
 
 /** At the transmitter, with what was given or kept. @returns whether it is gone there. */

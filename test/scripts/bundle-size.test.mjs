@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { expect, inject, it } from 'vitest';
 
 /** Kilobytes of the script as it is uploaded, compressed. */
-const MOST = 316;
+const MOST = 319;
 
 it(`the Worker has at most ${MOST} KB, minified and compressed`, () => {
   const script = readFileSync(join(inject('packedWorker'), 'index.js'));

@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 
 const STEP = 4;
-const TRIES = 5;
+const TRIES = 3;
 const MOST_TRIES = 60;
 const FLOOR = 5;
 

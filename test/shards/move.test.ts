@@ -176,7 +176,7 @@ describe('a move that is cut off', () => {
       let [from, to]: Name[] = ['DB', 'DB_1'] as Name[];
       let cuts = 0;
       // Each round cuts a move a few batches later, until one is done before its cut.
-      for (let nth = isAfter ? 4 : 1, isDone = false; !isDone; nth += 6) {
+      for (let nth = isAfter ? 5 : 1, isDone = false; !isDone; nth += 9) {
         for (const name of NAMES) await adopt(env as unknown as Databases, name, Date.now());
         await insertMove(env.DB, { orgId: idp.orgId, slug, source: from!, target: to!, by: 'test' }, Date.now());
         await goOn(idp.orgId, 0, breaking(nth, isAfter)).catch(() => undefined);
@@ -187,7 +187,7 @@ describe('a move that is cut off', () => {
         expect((await idp.get(`/Users/${users[0]}`)).status).toBe(200);
         [from, to] = [to, from];
       }
-      expect(cuts).toBeGreaterThan(5);
+      expect(cuts).toBeGreaterThan(10);
       expect(told(await exported(slug))).toEqual(before);
       expect((await idp.patch(`/Users/${users[0]}`, [{ op: 'replace', path: 'active', value: false }])).status).toBe(
         200,

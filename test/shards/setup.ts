@@ -1,12 +1,12 @@
 /** Four databases with their tables, before each test file of this folder. */
-import { applyD1Migrations, reset } from 'cloudflare:test';
-import { env } from 'cloudflare:workers';
+import { reset } from 'cloudflare:test';
 import '../support/source-maps';
 import { keyWrites } from '../../src/coordinator';
 import { arrivals } from '../../src/routes/access/arrivals';
 import { traffic } from '../../src/routes/access/outcome';
 import { refusalCounter } from '../../src/routes/access/refusal';
 import { homes } from '../../src/store/d1/homes';
+import { migrate } from '../support/migrate';
 import { SHORT_SECOND } from '../support/platform';
 import { databases } from './databases';
 
@@ -18,7 +18,7 @@ for (let attempt = 0; ; attempt++) {
   if (left.every(({ results }) => results.length === 0)) break;
   if (attempt === 5) throw new Error('the storage of the file before is still there');
 }
-for (const db of databases) await applyD1Migrations(db, env.TEST_MIGRATIONS);
+await Promise.all(databases.map(migrate));
 homes.clear();
 refusalCounter.interval = 0;
 keyWrites.interval = SHORT_SECOND;

@@ -6,10 +6,11 @@ import { keyWrites } from '../../src/coordinator';
 import { arrivals } from '../../src/routes/access/arrivals';
 import { traffic } from '../../src/routes/access/outcome';
 import { refusalCounter } from '../../src/routes/access/refusal';
+import { migrate } from './migrate';
 import { enforceLimits, SHORT_SECOND } from './platform';
 
 await emptyStorage();
-await migrate();
+await migrate(env.DB);
 enforceLimits();
 // Each request of a test is waited for with all that follows from it: not for its turn to write, too.
 refusalCounter.interval = 0;
@@ -28,15 +29,4 @@ async function emptyStorage(): Promise<void> {
     if (results.length === 0 && keys.length === 0) return;
   }
   throw new Error('the storage of the file before is still there');
-}
-
-/** All in one batch. Each by itself, as `applyD1Migrations` does it, takes three times as long, and each file waits for it. */
-async function migrate(): Promise<void> {
-  const statements = env.TEST_MIGRATIONS.flatMap(({ queries }) => queries);
-  await env.DB.batch([
-    ...statements.map((statement) => env.DB.prepare(statement)),
-    // The Worker asks it which migrations there are when a table is missing.
-    env.DB.prepare('CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY, name TEXT UNIQUE)'),
-    env.DB.prepare('INSERT INTO d1_migrations (name) VALUES (?)').bind(env.TEST_MIGRATIONS.at(-1)!.name),
-  ]);
 }

@@ -29,8 +29,8 @@ import { Random } from '../support/random';
 const random = new Random(Number(env.PROPERTY_SEED));
 const USERS = 40;
 const GROUPS = 12;
-const FILTERS = 600;
-const GROUP_FILTERS = 200;
+const FILTERS = 300;
+const GROUP_FILTERS = 100;
 
 const BASE_URL = 'https://scim.test/scim/v2';
 const actor = { name: 'test', requestId: 'test' };

@@ -208,13 +208,15 @@ export const scenarios: Scenario[] = [
       const org = await stage.newOrg(slug);
       const ada = await org.newUser();
       const issuedAt = await moment();
-      const { stream, statuses, good, synced } = openStream(stage, [slug]);
+      // A stream that has just lost touch is not told that its org is deleted: it finds no org.
+      const patient = { heartbeat: 1_000, maxSilence: 2_100 };
+      const { stream, statuses, good, synced } = openStream(stage, [slug], patient);
       try {
         await synced(slug);
         await org.delete();
         await soon(() => expect(statuses.at(-1)).toMatchObject({ org: slug, is: 'gone' }));
         const connections = stage.wire.connections;
-        await new Promise((resolve) => setTimeout(resolve, 800));
+        await new Promise((resolve) => setTimeout(resolve, patient.maxSilence + 200));
         expect(stage.wire.connections).toBe(connections);
         // Longer out of touch than it may be, and still sure: nothing will bring it back.
         expect(await good(org, ada, issuedAt)).toMatchObject({ ...out, reason: 'inactive' });

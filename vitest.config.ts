@@ -42,6 +42,9 @@ const seed = asked === 'random' ? String(Date.now() % 1_000_000_000) : asked;
 const worker = async (d1Databases: Record<string, string> = {}) =>
   cloudflareTest({
     wrangler: { configPath: './wrangler.toml' },
+    // The runtime would print each error that a Durable Object answers with, and many tests cut the database off. A caller,
+    // and so its test, gets that error all the same.
+    verbose: false,
     miniflare: {
       d1Databases,
       bindings: {
@@ -63,6 +66,7 @@ const patience = { testTimeout: 90_000, hookTimeout: 90_000 };
 export default defineConfig(async () => ({
   test: {
     // Each runs a Worker, with storage, of its own: two for the cores that a build has, and two for the time that they wait.
+    // `npm test` runs two processes, and says how many each has (scripts/test.mjs).
     maxWorkers: 4,
     projects: [
       {

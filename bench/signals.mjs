@@ -203,16 +203,21 @@ async function deactivationsBesideBurner(org, ids, { milliseconds, sentAt }) {
     const answer = await fetch(`http://127.0.0.1:${burnerPort}/?rounds=${Math.round(rounds)}`);
     await answer.text();
   };
-  const [tries, rounds] = [20, 2_000_000];
-  await burn(rounds);
-  const before = cpuOf(service.group());
-  for (let n = 0; n < tries; n++) await burn(rounds);
-  const perMillisecond = (tries * rounds) / (cpuOf(service.group()) - before);
+  const cpuOfOne = async (rounds) => {
+    const tries = 50;
+    await burn(rounds);
+    const before = cpuOf(service.group());
+    for (let n = 0; n < tries; n++) await burn(rounds);
+    return (cpuOf(service.group()) - before) / tries;
+  };
+  // A request that burns nothing uses some, too.
+  const [least, rounds] = [await cpuOfOne(0), 2_000_000];
+  const perMillisecond = rounds / ((await cpuOfOne(rounds)) - least);
   let isOver = false;
   const began = performance.now();
   const load = each(sentAt, parallel, async (at) => {
     await sleep(Math.max(0, began + at - performance.now()));
-    await burn(milliseconds * perMillisecond);
+    await burn(Math.max(0, milliseconds - least) * perMillisecond);
   }).finally(() => {
     isOver = true;
   });

@@ -1,5 +1,5 @@
 /** SQL -> D1: statements are written with drizzle's `sql`, and run as one batch, which is one round trip and atomic. */
-import { is, Placeholder, SQL, type SQLChunk, StringChunk, sql } from 'drizzle-orm';
+import { Placeholder, SQL, type SQLChunk, StringChunk, sql } from 'drizzle-orm';
 import { CasingCache } from 'drizzle-orm/casing';
 import { type Attempt, type Database, isLocated } from './database';
 import type { Row, Rows } from './rows';
@@ -20,13 +20,14 @@ const SQLITE = {
 export const ORG: SQL = sql`${sql.placeholder('org')}`;
 
 /** A place for ORG takes at most so many characters. */
-const LONGEST_ORG = 340;
+const LONGEST_ORG = sql.raw('-'.repeat(340));
 
 /** Characters of the statement that this part of one becomes; D1 takes 100,000 in all. */
 export function lengthOf(part: SQL): number {
-  const { sql: text, params } = part.toQuery(SQLITE);
-  // Each parameter gets a number of one or two digits.
-  return text.length + 2 * params.length + LONGEST_ORG * params.filter((value) => is(value, Placeholder)).length;
+  const text = new Text(LONGEST_ORG);
+  text.add(part.queryChunks);
+  // In the whole statement, the number of a parameter may have a digit more.
+  return text.sql.length + text.sql.split('?').length;
 }
 
 /** A statement while its text is put together. */

@@ -1,5 +1,5 @@
 /** Which attributes a message names, and which of them the schemas do not have. Pure; values are not looked at. */
-import type { ResourceType } from './attribute';
+import { findAttribute, type ResourceType } from './attribute';
 import { isObject } from './resource';
 
 /** What a message names: at most so many names count. */
@@ -59,13 +59,12 @@ function nameOf(type: ResourceType, path: string): string {
   return short.slice(0, colon + 1) + short.slice(colon + 1).split('.', 1)[0]!;
 }
 
-function knownOf(type: ResourceType, key: string): { name: string; isKept: boolean } | undefined {
-  for (const attribute of type.attributes) {
-    if (attribute.name.toLowerCase() === key) return { name: attribute.name, isKept: attribute.returned !== 'never' };
-    const prefix = `${attribute.name.toLowerCase()}:`;
-    if (!attribute.name.startsWith('urn:') || !key.startsWith(prefix)) continue;
-    const inner = attribute.subAttributes?.find(({ name }) => name.toLowerCase() === key.slice(prefix.length));
-    return inner && { name: `${attribute.name}:${inner.name}`, isKept: inner.returned !== 'never' };
-  }
-  return undefined;
+function knownOf({ attributes }: ResourceType, key: string): { name: string; isKept: boolean } | undefined {
+  const attribute = findAttribute(attributes, key);
+  if (attribute) return { name: attribute.name, isKept: attribute.returned !== 'never' };
+  const colon = key.lastIndexOf(':');
+  const extension = colon < 0 ? undefined : findAttribute(attributes, key.slice(0, colon));
+  const inner = findAttribute(extension?.subAttributes, key.slice(colon + 1));
+  if (!extension?.name.startsWith('urn:') || !inner) return undefined;
+  return { name: `${extension.name}:${inner.name}`, isKept: inner.returned !== 'never' };
 }

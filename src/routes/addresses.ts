@@ -23,7 +23,16 @@ export const knowsPublicUrl = (c: Context<App>): boolean => settings(c.env).publ
 
 /** Where the service is reached from outside, without a slash at the end: PUBLIC_URL, or as it was reached just now. */
 export const publicUrl = (c: Context<App>): string =>
-  settings(c.env).publicUrl ?? (c.var.isBinding ? NO_PUBLIC_URL : new URL(c.req.url).origin);
+  settings(c.env).publicUrl ?? (c.var.isBinding ? NO_PUBLIC_URL : originOf(c.req.url));
+
+/** The latest origin, and what an address of it begins with. */
+let latest = { start: '', origin: '' };
+
+function originOf(url: string): string {
+  const start = url.slice(0, url.indexOf('/', url.indexOf('//') + 2) + 1);
+  if (start !== latest.start) latest = { start, origin: new URL(url).origin };
+  return latest.origin;
+}
 
 /** Where an org receives signals of a type. */
 export const signalUrl = (c: Context<App>, orgId: string, type: SourceType): string =>

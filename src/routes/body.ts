@@ -13,7 +13,8 @@ const CHARSETS = new Set(['utf-8', 'utf8', 'us-ascii', 'ascii']);
 
 /** @throws ScimError 415 when the media type names another charset: the text would be read as what it is not. */
 export function expectUtf8(contentType: string | undefined): void {
-  for (const [, quoted, plain] of (contentType ?? '').matchAll(/;\s*charset\s*=\s*(?:"([^"]*)"|([^;,\s]*))/gi)) {
+  if (!contentType?.includes(';')) return;
+  for (const [, quoted, plain] of contentType.matchAll(/;\s*charset\s*=\s*(?:"([^"]*)"|([^;,\s]*))/gi)) {
     if (!CHARSETS.has((quoted ?? plain ?? '').toLowerCase())) {
       throw new ScimError(415, undefined, 'Content-Type: the charset utf-8 was expected, or none');
     }
@@ -58,10 +59,17 @@ function decoded(request: Request): ReadableStream<Uint8Array> | null {
  */
 export async function readBytes(request: Request, limit = MAX_BODY): Promise<Uint8Array> {
   const tooLarge = () => payloadTooLarge(`The body is larger than ${limit} bytes`);
-  if (Number(request.headers.get('Content-Length') ?? 0) > limit) throw tooLarge();
+  const stated = request.headers.get('Content-Length');
+  if (Number(stated ?? 0) > limit) throw tooLarge();
+  const isCompressed = request.headers.has('Content-Encoding');
+  // HTTP ends a body at the length that it states. Most bodies come so, and one call is faster than a loop.
+  if (stated !== null && !isCompressed) {
+    const bytes = new Uint8Array(await request.arrayBuffer());
+    if (bytes.byteLength > limit) throw tooLarge();
+    return bytes;
+  }
   const chunks: Uint8Array[] = [];
   let length = 0;
-  const isCompressed = request.headers.has('Content-Encoding');
   try {
     for await (const chunk of decoded(request) ?? []) {
       length += chunk.byteLength;

@@ -84,16 +84,76 @@ const GUARDED = [false, true].map((isPresented) =>
   ['', `, 'is_followed', ${FOLLOWERS}`].map((followed) => sql.raw(`${foundAsJson(isPresented)}${followed}`)),
 );
 
+/** What a store puts into its statements, by who calls: its variants share it. */
+interface Parts {
+  /** The credential's id, or NULL. */
+  readonly credential: SQL;
+  /** A part of a statement from FROM on: the org's row, beside the credential's, where that is good. */
+  readonly from: SQL;
+  /** Of a credential: the org that it is of, where it is good, and the same part with another table joined to it. */
+  readonly presented?: { readonly orgId: string; from(join: SQL): SQL };
+  /** What ORG becomes: in a read, where it proves the credential; in a write, after the guard. */
+  readonly inReads: SQL;
+  readonly inWrites: SQL;
+}
+
+function partsOf(caller: Caller, now: number): Parts {
+  if (caller.kind === 'credential') {
+    const { hash, orgId } = caller;
+    const slug = caller.slug === undefined ? sql`` : sql` AND orgs.slug = ${caller.slug}`;
+    const good = sql`FROM credentials WHERE hash = ${hash} AND org_id = ${orgId} AND kind IN ('token', 'basic', 'oauth_access') AND ${isGood(now)}`;
+    const fromWith = (org: SQL, join: SQL) => sql`FROM credentials JOIN orgs ON orgs.id = ${org}${join}
+        WHERE hash = ${hash} AND ${org} = ${orgId} AND kind IN ('token', 'basic', 'oauth_access') AND ${isGood(now)}${slug}`;
+    return {
+      credential: sql`(SELECT id FROM credentials WHERE hash = ${hash})`,
+      from: fromWith(sql`org_id`, sql``),
+      presented: { orgId, from: (join) => fromWith(sql`credentials.org_id`, join) },
+      inReads: sql`(SELECT org_id ${good})`,
+      inWrites: sql`${orgId}`,
+    };
+  }
+  if (caller.kind === 'client') {
+    const { orgId, id, hash } = caller;
+    const named = sql`oauth_clients.org_id = ${orgId} AND oauth_clients.id = ${id}`;
+    const clients = sql`FROM oauth_clients JOIN orgs ON orgs.id = oauth_clients.org_id`;
+    const from =
+      hash === undefined
+        ? sql`${clients} WHERE ${named}`
+        : sql`${clients} JOIN credentials ON credentials.hash = ${hash} AND credentials.kind = 'oauth_client'
+          AND credentials.org_id = oauth_clients.org_id AND credentials.subject = oauth_clients.id
+          WHERE ${named} AND ${isGood(now)}`;
+    return {
+      credential: hash === undefined ? sql`NULL` : sql`(SELECT id FROM credentials WHERE hash = ${hash})`,
+      from,
+      inReads: sql`(SELECT orgs.id ${from})`,
+      inWrites: sql`${orgId}`,
+    };
+  }
+  if (caller.kind === 'host' && caller.token) {
+    const { hash, scope } = caller.token;
+    const good = isGoodHostToken(hash, now);
+    const its = sql`orgs ON ${meantBy(caller)} AND ${isOrgOfHostToken}`;
+    const inReads = sql`(SELECT orgs.id FROM host_tokens JOIN ${its} WHERE ${good} AND ${mayAsk(scope)})`;
+    // A good token of which there is no such org, or none that it may ask about, is told from a bad one.
+    return {
+      credential: sql`NULL`,
+      from: sql`FROM host_tokens LEFT JOIN ${its} WHERE ${good}`,
+      inReads,
+      inWrites: inReads,
+    };
+  }
+  const from = sql`FROM orgs WHERE ${meantBy(caller)}`;
+  const inReads = sql`(SELECT id ${from})`;
+  return { credential: sql`NULL`, from, inReads, inWrites: caller.kind === 'id' ? sql`${caller.id}` : inReads };
+}
+
 export class OrgStore {
   /** Stands for the org's id: one that equals nothing, when the caller's credential is not good. */
   readonly org: SQL = ORG;
   /** The credential's id, or NULL: for the journal. */
   readonly credential: SQL;
-  /** A part of a statement from FROM on: the org's row, beside the credential's, where that is good. */
   readonly #from: SQL;
-  /** Of a credential: the org that it is of, where it is good, and the same part with another table joined to it. */
-  readonly #presented: { readonly orgId: string; from(join: SQL): SQL } | undefined;
-  /** What ORG becomes: in a read, where it proves the credential; in a write, after the guard. */
+  readonly #presented: Parts['presented'];
   readonly #inReads: SQL;
   readonly #inWrites: SQL;
   #assumed: Profile | undefined;
@@ -105,47 +165,14 @@ export class OrgStore {
     readonly now: number,
     private readonly variant: Variant = {},
     private readonly latest: Found = { isChecked: false },
+    private readonly parts: Parts = partsOf(caller, now),
   ) {
     this.#assumed = variant.assumed;
-    this.credential = sql`NULL`;
-    if (caller.kind === 'credential') {
-      const { hash, orgId } = caller;
-      const slug = caller.slug === undefined ? sql`` : sql` AND orgs.slug = ${caller.slug}`;
-      const good = sql`FROM credentials WHERE hash = ${hash} AND org_id = ${orgId} AND kind IN ('token', 'basic', 'oauth_access') AND ${isGood(now)}`;
-      const fromWith = (org: SQL, join: SQL) => sql`FROM credentials JOIN orgs ON orgs.id = ${org}${join}
-        WHERE hash = ${hash} AND ${org} = ${orgId} AND kind IN ('token', 'basic', 'oauth_access') AND ${isGood(now)}${slug}`;
-      this.#presented = { orgId, from: (join) => fromWith(sql`credentials.org_id`, join) };
-      this.#from = fromWith(sql`org_id`, sql``);
-      this.#inReads = sql`(SELECT org_id ${good})`;
-      this.#inWrites = sql`${orgId}`;
-      this.credential = sql`(SELECT id FROM credentials WHERE hash = ${hash})`;
-    } else if (caller.kind === 'client') {
-      const { orgId, id, hash } = caller;
-      const named = sql`oauth_clients.org_id = ${orgId} AND oauth_clients.id = ${id}`;
-      const clients = sql`FROM oauth_clients JOIN orgs ON orgs.id = oauth_clients.org_id`;
-      if (hash === undefined) {
-        this.#from = sql`${clients} WHERE ${named}`;
-      } else {
-        this.#from = sql`${clients} JOIN credentials ON credentials.hash = ${hash} AND credentials.kind = 'oauth_client'
-          AND credentials.org_id = oauth_clients.org_id AND credentials.subject = oauth_clients.id
-          WHERE ${named} AND ${isGood(now)}`;
-        this.credential = sql`(SELECT id FROM credentials WHERE hash = ${hash})`;
-      }
-      this.#inReads = sql`(SELECT orgs.id ${this.#from})`;
-      this.#inWrites = sql`${orgId}`;
-    } else if (caller.kind === 'host' && caller.token) {
-      const { hash, scope } = caller.token;
-      const good = isGoodHostToken(hash, now);
-      const its = sql`orgs ON ${meantBy(caller)} AND ${isOrgOfHostToken}`;
-      // A good token of which there is no such org, or none that it may ask about, is told from a bad one.
-      this.#from = sql`FROM host_tokens LEFT JOIN ${its} WHERE ${good}`;
-      this.#inReads = sql`(SELECT orgs.id FROM host_tokens JOIN ${its} WHERE ${good} AND ${mayAsk(scope)})`;
-      this.#inWrites = this.#inReads;
-    } else {
-      this.#from = sql`FROM orgs WHERE ${meantBy(caller)}`;
-      this.#inReads = sql`(SELECT id ${this.#from})`;
-      this.#inWrites = caller.kind === 'id' ? sql`${caller.id}` : this.#inReads;
-    }
+    this.credential = parts.credential;
+    this.#from = parts.from;
+    this.#presented = parts.presented;
+    this.#inReads = parts.inReads;
+    this.#inWrites = parts.inWrites;
   }
 
   get #isGuest(): boolean {
@@ -217,7 +244,7 @@ export class OrgStore {
 
   /** The same, for work that is right only under this profile of the org: each batch compares. */
   assuming(profile: Profile): OrgStore {
-    return new OrgStore(this.db, this.caller, this.now, { ...this.variant, assumed: profile }, this.latest);
+    return new OrgStore(this.db, this.caller, this.now, { ...this.variant, assumed: profile }, this.latest, this.parts);
   }
 
   /** That the work is decided by; what was decided under another one is neither written nor answered. */
@@ -228,12 +255,12 @@ export class OrgStore {
 
   /** The same, with batches that another object carries out. */
   seat(ask: Ask): OrgStore {
-    return new OrgStore(this.db, this.caller, this.now, { ...this.variant, ask }, this.latest);
+    return new OrgStore(this.db, this.caller, this.now, { ...this.variant, ask }, this.latest, this.parts);
   }
 
   /** The same, for the import of an org (`only`), or for what may end one (`too`). */
   forImports(imports: 'only' | 'too'): OrgStore {
-    return new OrgStore(this.db, this.caller, this.now, { ...this.variant, imports }, this.latest);
+    return new OrgStore(this.db, this.caller, this.now, { ...this.variant, imports }, this.latest, this.parts);
   }
 
   /** Whether a batch has checked the caller. It has refused an invalid one. */

@@ -34,7 +34,7 @@ import { newReceiver, PUSH, type TestReceiver } from './support/ssf';
 
 const BOUNDS = parseBounds(`
 operation                        | trips | statements | SQL bytes | rows read | rows written | object calls | KV reads | KV writes | after
-user: POST                       |     1 |          6 |      3400 |        25 |           17 |            0 |        0 |         0 |     0
+user: POST                       |     1 |          5 |      3400 |        25 |           17 |            0 |        0 |         0 |     0
 user: GET                        |     1 |          1 |      2650 |        10 |            0 |            0 |        0 |         0 |     0
 users: page of 100               |     1 |          2 |      3150 |       705 |            0 |            0 |        0 |         0 |     0
 users: last page of 100          |     1 |          2 |      3150 |      2105 |            0 |            0 |        0 |         0 |     0
@@ -42,10 +42,10 @@ users: userName eq               |     1 |          1 |      2800 |        10 | 
 users: emails[type and value co] |     1 |          2 |      4400 |      4025 |            0 |            0 |        0 |         0 |     0
 user: PUT                        |     2 |         12 |      7000 |        45 |           17 |            0 |        0 |         0 |     0
 user: PATCH title                |     2 |          7 |      4800 |        30 |           12 |            0 |        0 |         0 |     0
-user: PATCH active false         |     2 |          8 |      5500 |        35 |           17 |            1 |        0 |         1 |     1
+user: PATCH active false         |     2 |          7 |      5500 |        35 |           17 |            1 |        0 |         1 |     1
 user: PATCH active true          |     3 |         11 |      5700 |        45 |           18 |            1 |        0 |         1 |     1
-user: DELETE                     |     1 |         10 |      3900 |        45 |           25 |            1 |        0 |         1 |     1
-group: POST                      |     1 |          9 |      5700 |        50 |           20 |            0 |        0 |         0 |     0
+user: DELETE                     |     1 |          9 |      3900 |        45 |           25 |            1 |        0 |         1 |     1
+group: POST                      |     1 |          8 |      5700 |        50 |           20 |            0 |        0 |         0 |     0
 group: GET, no members           |     1 |          1 |      1450 |         5 |            0 |            0 |        0 |         0 |     0
 group: GET, 1,000 members        |     1 |          3 |      3150 |      3010 |            0 |            0 |        0 |         0 |     0
 group: add 100                   |     1 |          8 |      4850 |       630 |          209 |            0 |        0 |         0 |     0

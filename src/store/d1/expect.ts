@@ -58,26 +58,35 @@ export type Expectation =
   | 'copy'
   | 'frozen';
 
-/** @param condition an expression that is 1 when the batch may go on. */
-export function expect(expectation: Expectation, condition: SQL): SQL {
-  return sql`INSERT INTO expect (is_met, name) SELECT ${condition}, ${expectation}`;
+/** A statement that aborts the batch, or does nothing. Where it comes first in a write, the guard carries it (org/open.ts). */
+export class Expected extends SQL {
+  /** @param insisted in this order: each a condition with its name, or an expression as `expectNone` takes it. */
+  constructor(private readonly insisted: readonly (readonly [Expectation, SQL] | SQL)[]) {
+    const each = insisted.map((one) => (is(one, SQL) ? none(one) : sql`SELECT ${one[1]}, ${one[0]}`));
+    super(sql`INSERT INTO expect (is_met, name) ${sql.join(each, sql` UNION ALL `)}`.queryChunks);
+  }
+
+  /** An expression: the first expectation that is not met, or NULL. */
+  get why(): SQL {
+    const each = this.insisted.map((one) => (is(one, SQL) ? one : sql`iif(${one[1]}, NULL, ${one[0]})`));
+    return each.length === 1 ? each[0]! : sql`coalesce(${sql.join(each, sql`, `)})`;
+  }
 }
+
+/** @param condition an expression that is 1 when the batch may go on. */
+export const expect = (expectation: Expectation, condition: SQL): SQL => new Expected([[expectation, condition]]);
 
 /**
  * Several in one statement.
  *
  * @param why an expression: the expectation that is not met, or NULL.
  */
-export const expectNone = (why: SQL): SQL => sql`INSERT INTO expect (is_met, name) ${none(why)}`;
+export const expectNone = (why: SQL): SQL => new Expected([why]);
 
 const none = (why: SQL): SQL => sql`SELECT why IS NULL, ifnull(why, '') FROM (SELECT ${why} AS why)`;
 
 /** Several in one statement, in this order: each a condition with its name, or what `expectNone` takes. */
-export const expectEach = (...insisted: (readonly [Expectation, SQL] | SQL)[]): SQL =>
-  sql`INSERT INTO expect (is_met, name) ${sql.join(
-    insisted.map((one) => (is(one, SQL) ? none(one) : sql`SELECT ${one[1]}, ${one[0]}`)),
-    sql` UNION ALL `,
-  )}`;
+export const expectEach = (...insisted: (readonly [Expectation, SQL] | SQL)[]): SQL => new Expected(insisted);
 
 /** The statement before this one changed exactly one row. */
 export const expectOneChange = (expectation: Expectation): SQL => expect(expectation, sql.raw('changes()'));

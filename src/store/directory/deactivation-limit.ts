@@ -8,6 +8,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import { foldCase } from '../../scim/fold';
+import { expectNone } from '../d1/expect';
 import type { Row } from '../d1/rows';
 import { orAbsent, rowOf } from '../d1/rows';
 import { brakeHeld } from '../d1/tables';
@@ -65,9 +66,9 @@ function expectMayLeave(store: OrgStore, id: string, { only = sql``, otherwise, 
   const limits = isLimited
     ? sql`${wasHeld === false ? sql`` : isRejected}${isLimitSet(store) ? isOver : sql``}`
     : sql``;
-  return sql`INSERT INTO expect (is_met, name) SELECT why = '', why FROM (SELECT ifnull((
+  return expectNone(sql`nullif(ifnull((
     SELECT CASE ${isClosed}WHEN protected = 1 THEN 'protected'${wasHeld === false ? isHeldNow : sql``}${limits} ELSE '' END FROM users
-    WHERE org_id = ${store.org} AND id = ${id} AND deleted_at IS NULL${only}), ${otherwise}) AS why)`;
+    WHERE org_id = ${store.org} AND id = ${id} AND deleted_at IS NULL${only}), ${otherwise}), '')`);
 }
 
 /** Who leaves is counted, and waits no more. To come before the change, too. */

@@ -11,7 +11,7 @@ import { forbidden, notFound, type ScimError, unauthorized } from '../../scim/er
 import { Busy, ORG, runBatch, Taken, Unmet } from '../d1/batch';
 import { confirmAbsence, type Database } from '../d1/database';
 import { type Databases, isSpread, mainDatabase } from '../d1/databases';
-import { expect } from '../d1/expect';
+import { Expected, expect } from '../d1/expect';
 import type { Row, Rows } from '../d1/rows';
 import {
   type Caller,
@@ -196,11 +196,17 @@ export class OrgStore {
   /**
    * The look-up and the guard of a write in one, where the profile is assumed: it finds the org, or aborts the batch. What it
    * has found comes back as the name of an expectation that is met.
+   *
+   * @param first the first statement of the work, which is carried along.
    */
-  get #guard(): SQL<{ readonly name: string }> {
-    const found = GUARDED[this.#isPresented ? 1 : 0]![this.variant.written ? 1 : 0]!;
-    return sql`INSERT INTO expect (is_met, name) SELECT found IS NOT NULL, ifnull(found, 'caller')
-      FROM (SELECT (SELECT json_object(${found}) ${this.#fromWhereItMayWork}) AS found) RETURNING name`;
+  #guard(first: Expected | undefined): SQL<{ readonly name: string }> {
+    const columns = GUARDED[this.#isPresented ? 1 : 0]![this.variant.written ? 1 : 0]!;
+    const found = sql`SELECT (SELECT json_object(${columns}) ${this.#fromWhereItMayWork}) AS found`;
+    if (!first)
+      return sql`INSERT INTO expect (is_met, name) SELECT found IS NOT NULL, ifnull(found, 'caller') FROM (${found}) RETURNING name`;
+    // Nothing is looked for on behalf of a bad caller.
+    return sql`INSERT INTO expect (is_met, name) SELECT why IS NULL, ifnull(why, found)
+      FROM (SELECT found, iif(found IS NULL, 'caller', ${first.why}) AS why FROM (${found})) RETURNING name`;
   }
 
   get #isPresented(): boolean {
@@ -364,13 +370,15 @@ export class OrgStore {
     if (this.#assumed !== undefined && this.#assumed.revision === undefined) await this.verify();
     try {
       const isGuardedAlone = this.#assumed !== undefined && !this.#hostToken;
-      const leading = isGuardedAlone ? [this.#guard] : [expect('caller', this.#mayWork), this.#lookupInWrite];
-      const results = await runBatch(this.db, [...leading, ...statements], this.#inWrites);
+      const first = isGuardedAlone && statements[0] instanceof Expected ? statements[0] : undefined;
+      const leading = isGuardedAlone ? [this.#guard(first)] : [expect('caller', this.#mayWork), this.#lookupInWrite];
+      const rest = first ? statements.slice(1) : statements;
+      const results = await runBatch(this.db, [...leading, ...rest], this.#inWrites);
       const row = results[leading.length - 1]![0]!;
       const found = (isGuardedAlone ? JSON.parse(row['name'] as string) : row) as FoundRow;
       this.#admit(found);
       if (found.is_followed === 1) this.variant.written?.(this.tenant.id);
-      return results.slice(leading.length) as unknown as Rows<S>;
+      return [...(first ? [[]] : []), ...results.slice(leading.length)] as unknown as Rows<S>;
     } catch (error) {
       // What was refused after the guard was refused to a good caller.
       if (error instanceof Taken || (error instanceof Unmet && error.expectation !== 'caller'))

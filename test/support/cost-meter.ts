@@ -3,6 +3,7 @@
  * `Meter` sees what a request sends through its binding; this sees every invocation (platform.ts).
  */
 import { type Answer, type Ask, type Idp, idpOf } from './client';
+import { published } from './database';
 import { NOTE } from './meter';
 import { type Invocation, observers } from './platform';
 
@@ -40,6 +41,8 @@ async function quiet(): Promise<void> {
     objectCalled: () => undefined,
   };
   observers.add(observer);
+  // On a busy machine, the outbox may be settled later than that.
+  await published();
   while (performance.now() - since < QUIET) await new Promise((resolve) => setTimeout(resolve, 20));
   observers.delete(observer);
 }

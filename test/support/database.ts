@@ -55,7 +55,7 @@ export async function dump(): Promise<string> {
 let stuck = '';
 
 /** What was published is settled a moment after the answer. Where a fault keeps it waiting, the dump shows it. */
-async function published(): Promise<void> {
+export async function published(): Promise<void> {
   let [left, since] = [-1, performance.now()];
   for (;;) {
     const [row] = await rows("SELECT count(*) AS n, max(seq) || ' ' || max(requested_at) AS newest FROM outbox");

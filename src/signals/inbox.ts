@@ -14,8 +14,10 @@ import { carryOut, type Done, isPlain, isUsed, type Ordered } from './carry-out'
 export const MAX_WAITING = 1_000;
 /** Seconds. */
 const COME_AGAIN = 2;
-/** Signals in one batch. It takes a few statements for all, and up to three small look-ups for each. */
+/** Signals in one batch. It takes a few statements for all, and two small look-ups for most. */
 const TOGETHER = 25;
+/** Look-ups in one batch, unless one signal alone has more: one that names many people by many aliases has 200. */
+const LOOKUPS = 100;
 /** Milliseconds for which KV is waited for: what it has not acknowledged by then, the outbox goes on with. */
 const PATIENCE = 10_000;
 
@@ -74,11 +76,14 @@ export class Inbox {
     if (!isPlain(first.signal)) return [first];
     const { source, actor } = first.signal;
     const together = [first];
+    let lookups = lookupsOf(first.signal);
     while (together.length < TOGETHER) {
       const { signal } = this.#waiting[0] ?? {};
       const isAlike =
         signal && isPlain(signal) && signal.source.id === source.id && signal.actor.client === actor.client;
       if (!isAlike) break;
+      lookups += lookupsOf(signal);
+      if (lookups > LOOKUPS) break;
       together.push(this.#waiting.shift()!);
     }
     return together;
@@ -102,6 +107,8 @@ export class Inbox {
     }
   }
 }
+
+const lookupsOf = ({ acts }: Ordered): number => acts.reduce((sum, { lookups }) => sum + lookups.length, 0);
 
 function settle({ resolve, reject }: Waiting, error: unknown): void {
   if (isUsed(error)) {

@@ -64,6 +64,37 @@ it('a signal that another way has carried out meanwhile does not stop those that
   expect(await signedOut()).toHaveLength(3);
 });
 
+it('signals that name many people by many aliases share a batch with few others, and none of them is lost', async () => {
+  const reads: number[] = [];
+  const store = () => {
+    const real = openStore(env, { kind: 'id', id: idp.orgId }, Date.now());
+    return real.seat(async (kind, statements) => {
+      if (kind === 'read') reads.push(statements.length);
+      return kind === 'read' ? real.read(...statements) : real.write(...statements);
+    });
+  };
+  const many = (length: number) =>
+    Array.from(
+      { length },
+      () =>
+        [
+          ['email', `${crypto.randomUUID()}@example.com`],
+          ['externalId', '00uAda'],
+        ] as const,
+    );
+  const act = (people: number) => ({ event: 'account-disabled', ends: true, lookups: many(people).flat() });
+  const inbox = newInbox({ store });
+  const signals = [
+    ...Array.from({ length: 26 }, () => signal({ acts: [act(10)] })),
+    signal({ acts: Array.from({ length: 10 }, () => act(10)) }),
+    ...Array.from({ length: 25 }, () => signal()),
+  ];
+  const taken = await Promise.all(signals.map((one) => inbox.take(one)));
+  expect(new Set(taken.map(({ became }) => became))).toEqual(new Set(['done']));
+  expect(await signedOut()).toHaveLength(signals.length);
+  expect(reads.filter((statements) => statements > 110)).toHaveLength(1); // that of the one that has so many alone
+});
+
 it('a database that is busy is told, and the next signal is carried out', async () => {
   let isBusy = true;
   const inbox = newInbox({

@@ -75,7 +75,7 @@ export const forgetSource = (orgId: string, { type, issuer }: Pick<SignalSource,
  *
  * @param of its source, or whom its token names where nobody has looked for the source.
  */
-export function noteSignal(c: Context<App>, hint: string, of?: SignalSource | ClaimedSource): void {
+export function noteSignal(c: Context<App>, hint: string, of?: Pick<SignalSource, 'id'> | ClaimedSource): void {
   const source = of === undefined ? {} : 'id' in of ? { credentialId: of.id } : { claimed: of };
   noteRefusal(c, { reason: 'signal', hint, orgId: orgIdOf(c), ...source });
 }

@@ -6,7 +6,7 @@ import { tooManyRequests, unavailable } from '../../scim/error';
 import type { Ordered } from '../../signals/carry-out';
 import type { NotNow } from '../../signals/receive-events';
 import type { App } from '../context';
-import { orgIdOf } from './authenticate';
+import { noteSignal, orgIdOf } from './authenticate';
 
 /** Milliseconds: of an answer that takes longer nothing is known. */
 const PATIENCE = 30_000;
@@ -22,7 +22,9 @@ export const carryOut =
       timer = setTimeout(() => reject(new Error(`no answer within ${PATIENCE} ms`)), PATIENCE);
     });
     try {
-      return await Promise.race([coordinatorOf(c.env, orgIdOf(c)!).receive(signal), patience]);
+      const answer = await Promise.race([coordinatorOf(c.env, orgIdOf(c)!).receive(signal), patience]);
+      if (answer.became === 'busy' && answer.isFull) noteSignal(c, 'rate_limited', signal.source);
+      return answer;
     } catch (error) {
       const { requestId } = signal.actor;
       console.error(JSON.stringify({ message: 'a signal was not carried out', requestId, error: String(error) }));

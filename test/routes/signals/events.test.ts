@@ -1,8 +1,9 @@
 /** Shared signals by push: what a transmitter tells ends sessions as the org's policy says, once, and nothing else does. */
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { MAX_WAITING } from '../../../src/signals/inbox';
 import { admin, ask, BASE, host, type Idp, newIdp } from '../../support/client';
-import { rebind } from '../../support/coordinator';
+import { coordinatorOf, rebind } from '../../support/coordinator';
 import { journal, rows } from '../../support/database';
 import { Meter } from '../../support/meter';
 import { newPair } from '../../support/oauth';
@@ -381,6 +382,38 @@ describe('many events at once', () => {
     expect(await signedOut()).toHaveLength(61);
     expect(batches.mostAtOnce).toBe(1); // another org waits at D1 behind one of them at most
     expect(batches.count).toBeLessThan(60);
+  });
+
+  it('beyond 1,000 that wait are told to come again, and the administrator is told whose they were', async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const slow = {
+      prepare: (text: string) => env.DB.prepare(text),
+      batch: (statements: D1PreparedStatement[]) => held.then(() => env.DB.batch(statements)),
+    } as unknown as D1Database;
+    const set = await setOf(transmitter, uri, {}, about('00uAda'));
+    await rebind(idp.orgId, { DB: slow });
+    const waiting = Array.from({ length: MAX_WAITING + 1 }, () =>
+      coordinatorOf(idp.orgId).receive({
+        source: { id: transmitter.id, issuer: transmitter.issuer },
+        once: { hash: crypto.randomUUID(), validUntil: Date.now() + 60_000 },
+        acts: [{ event: 'account-disabled', ends: true, lookups: [['externalId', 'nobody']] }],
+        actor: { name: `signal:${transmitter.issuer}`, requestId: crypto.randomUUID() },
+      }),
+    );
+    const answer = await push(transmitter.endpoint, set);
+    release();
+    await Promise.all(waiting);
+    await rebind(idp.orgId, {});
+    expect(answer.status).toBe(429);
+    expect(answer.headers.get('Retry-After')).toBe('2');
+    expect(await refusedSignals(idp)).toEqual({ rate_limited: 1 });
+    const { body } = await admin('GET', `/orgs/${idp.slug}/refusals`);
+    expect(body[0].detail).toContain(transmitter.issuer);
+    expect((await push(transmitter.endpoint, set)).status).toBe(202); // nothing was used up
+    expect(await signedOut()).toHaveLength(1);
   });
 
   it('of two transmitters and of all kinds keep their own actors and consequences', async () => {

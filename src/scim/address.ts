@@ -63,6 +63,21 @@ export function linkingAddress(resource: Resource): string | undefined {
   return addresses.size === 1 ? [...addresses.values()][0] : undefined;
 }
 
+/** By which address events call a user: the primary one, or the only one; else a userName that is one; else the first. */
+export function calledBy({
+  userName,
+  emails,
+}: {
+  readonly userName?: unknown;
+  readonly emails?: unknown;
+}): string | undefined {
+  const resource = { emails } as Resource;
+  return [linkingAddress(resource), userName, ...addressesOf(resource)].find(isAddress);
+}
+
+export const isAddress = (value: unknown): value is string =>
+  typeof value === 'string' && /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(value);
+
 const elementsOf = (emails: unknown) =>
   (Array.isArray(emails) ? emails : []) as { readonly value?: unknown; readonly primary?: unknown }[];
 

@@ -3,9 +3,9 @@
  * lasting order: what is sent twice has the same `jti`. Pure.
  */
 import { endCauseOf } from '../end-cause';
+import { isAddress } from '../scim/address';
 import type { Resource } from '../scim/resource';
 import type { SignalSource } from '../store/operations/signal-lines';
-import { isAddress } from './names';
 
 const CAEP = 'https://schemas.openid.net/secevent/caep/event-type/';
 const RISC = 'https://schemas.openid.net/secevent/risc/event-type/';

@@ -2,7 +2,7 @@
  * What a user was called when something happened: receivers are told in order, so that is what they know the user by. The journal
  * tells what has changed since. Pure.
  */
-import { addressesOf, addressKey, linkingAddress } from '../scim/address';
+import { addressKey, calledBy } from '../scim/address';
 import { isSame, type Json, type Resource } from '../scim/resource';
 import type { SignalSource } from '../store/operations/signal-lines';
 import type { NameChange } from '../store/operations/signal-names';
@@ -28,20 +28,11 @@ export function namesAt(user: Named, { seq, type }: Pick<SignalSource, 'seq' | '
 
 /** By which address the receiver knew the user before the event, and knows the user after it, if they are two. */
 export function addressChange(user: Named, { seq }: Pick<SignalSource, 'seq'>) {
-  const [before, after] = [addressIn(namesBefore(user, seq)), addressIn(namesBefore(user, seq + 1))];
+  const [before, after] = [namesBefore(user, seq), namesBefore(user, seq + 1)].map(calledBy);
   return before === undefined || after === undefined || addressKey(before) === addressKey(after)
     ? undefined
     : { before, after };
 }
-
-/** The primary address, or the only one; else a userName that is one; else the first. */
-export function addressIn({ userName, emails }: Names): string | undefined {
-  const resource = { emails } as Resource;
-  return [linkingAddress(resource), userName, ...addressesOf(resource)].find(isAddress);
-}
-
-export const isAddress = (value: unknown): value is string =>
-  typeof value === 'string' && /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(value);
 
 const namesBefore = ({ resource, changes }: Named, seq: number): Names => {
   const later = changes.filter((change) => change.seq >= seq);

@@ -1,6 +1,7 @@
 /** Security event tokens (RFC 8417), as SSF 1.0 and the CAEP interoperability profile want them: one event each. */
 import { SignJWT } from 'jose';
 import type { Details } from '../events';
+import { calledBy } from '../scim/address';
 import type { Person } from '../store/directory/people';
 import { externalIdOf, placeOf, type SignalSource, type Subjects } from '../store/operations/signal-lines';
 import type { ControlEvent, PushedStream } from '../store/operations/signal-streams';
@@ -8,7 +9,7 @@ import type { SigningKey } from '../store/operations/signing-keys';
 import type { Tenant } from '../store/org/tenant';
 import { type About, SCIM_EVENTS, type TokenDraft, userIn } from './events';
 import { openSigningKey } from './keys';
-import { addressChange, addressIn, type Named, type Names, namesAt } from './names';
+import { addressChange, type Named, type Names, namesAt } from './names';
 
 /** A token before it is signed. */
 export interface Unsigned {
@@ -107,7 +108,7 @@ function subjectOf(
 
 /** RFC 9493. A user who has no name of that format is named by ours, which each user has. */
 function userNamed({ subject, issuer }: Addressee, id: string, names: Names, { subjectIssuer }: Subjects): object {
-  const email = addressIn(names);
+  const email = calledBy(names);
   if (subject === 'email' && email !== undefined) return { format: 'email', email };
   const sub = subjectIssuer && (subjectIssuer.subject === 'email' ? email : names[subjectIssuer.subject]);
   return typeof sub === 'string' && sub !== ''

@@ -1,6 +1,7 @@
 /** What a user was called when something happened: a table of journals. */
 import { describe, expect, it } from 'vitest';
-import { addressChange, addressIn, namesAt } from '../../src/transmitter/names';
+import { calledBy } from '../../src/scim/address';
+import { addressChange, namesAt } from '../../src/transmitter/names';
 
 const mail = (value: string, primary?: boolean) => ({ value, ...(primary && { primary }) });
 const resource = { userName: 'ada', externalId: 'e2', emails: [mail('new@example.com', true)] };
@@ -26,7 +27,7 @@ describe('a user was called', () => {
       { seq: 5, emails: { added: [mail('mid@example.com', true)], removed: [mail('old@example.com', true)] } },
       { seq: 6, emails: { added: [mail('new@example.com', true)], removed: [mail('mid@example.com', true)] } },
     ];
-    const at = (seq: number) => addressIn(namesAt({ resource, changes }, updated(seq)));
+    const at = (seq: number) => calledBy(namesAt({ resource, changes }, updated(seq)));
     expect([5, 6, 7].map(at)).toEqual(['old@example.com', 'mid@example.com', 'new@example.com']);
   });
 
@@ -38,13 +39,13 @@ describe('a user was called', () => {
     };
     const readdressed = { seq: 9, emails: { before: [mail('a@x.example')], after: resource.emails } };
     const user = { resource, changes: [created, readdressed] };
-    expect(addressIn(namesAt(user, { seq: 3, type: 'user.created' }))).toBe('a@x.example');
-    expect(addressIn(namesAt(user, { seq: 9, type: 'user.restored' }))).toBe('new@example.com');
+    expect(calledBy(namesAt(user, { seq: 3, type: 'user.created' }))).toBe('a@x.example');
+    expect(calledBy(namesAt(user, { seq: 9, type: 'user.restored' }))).toBe('new@example.com');
   });
 
   it('nothing, once erased', () => {
-    expect(addressIn(namesAt({ resource: {}, changes: [] }, updated(5)))).toBeUndefined();
-    expect(addressIn(namesAt({ resource: undefined, changes: [] }, updated(5)))).toBeUndefined();
+    expect(calledBy(namesAt({ resource: {}, changes: [] }, updated(5)))).toBeUndefined();
+    expect(calledBy(namesAt({ resource: undefined, changes: [] }, updated(5)))).toBeUndefined();
   });
 });
 
@@ -69,7 +70,7 @@ describe('the address of a user', () => {
     ['the userName, if there are none', { userName: 'u@x.example' }, 'u@x.example'],
     ['none', { userName: 'u', emails: [mail('not an address', true)] }, undefined],
   ])('is %s', (_, names, address) => {
-    expect(addressIn(names)).toBe(address);
+    expect(calledBy(names)).toBe(address);
   });
 
   it('has changed, if another one has taken its place: not by its case alone', () => {

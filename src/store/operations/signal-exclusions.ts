@@ -1,6 +1,6 @@
 /** Users whom a stream leaves out, because its receiver has removed them (SSF 1.0 §8.1.3). */
 import { type SQL, sql } from 'drizzle-orm';
-import { addressKey, storedForms } from '../../scim/address';
+import { addressKey, calledBy, storedForms } from '../../scim/address';
 import { foldCase } from '../../scim/fold';
 import type { Resource } from '../../scim/resource';
 import { runBatch, Unmet } from '../d1/batch';
@@ -119,15 +119,27 @@ function isWanted({ id, externalId, email, named }: Wanted): SQL {
   return sql`u.seq IN (${seqs})`;
 }
 
+/**
+ * Who of one org has this name. An address means the users whom events call by it. Only where there is nobody like that, it means
+ * those who have it beside another one: a receiver that removes one user must not lose what happens to another.
+ */
 function usersIn(rows: readonly Row[], { email, named }: Wanted): User[] {
+  const users = rows.map((row) => ({
+    user: [row['org_id'] as string, row['id'] as string] as const,
+    attribute: row['attribute'],
+    resource: row['resource'] === null ? undefined : (JSON.parse(row['resource'] as string) as Resource),
+  }));
   const name = email ?? named?.sub;
-  const isMeant = (row: Row) => {
-    if (name === undefined) return true;
-    const resource = JSON.parse(row['resource'] as string) as Resource;
+  if (name === undefined) return users.map(({ user }) => user);
+  const key = addressKey(name);
+  const meant = users.filter(({ attribute, resource = {} }) => {
     const userName = resource['userName'] as string;
-    if (row['attribute'] === 'externalId') return resource['externalId'] === name;
-    if (row['attribute'] === 'userName') return foldCase(userName) === foldCase(name);
-    return row['attribute'] === 'email' && (hasAddress(resource, name) || addressKey(userName) === addressKey(name));
-  };
-  return rows.filter(isMeant).map((row) => [row['org_id'] as string, row['id'] as string]);
+    if (attribute === 'externalId') return resource['externalId'] === name;
+    if (attribute === 'userName') return foldCase(userName) === foldCase(name);
+    return attribute === 'email' && (hasAddress(resource, name) || addressKey(userName) === key);
+  });
+  const isCalled = ({ attribute, resource }: (typeof meant)[number]) =>
+    attribute === 'email' && addressKey(calledBy(resource!) ?? '') === key;
+  const called = new Set(meant.filter(isCalled).map(({ user: [org] }) => org));
+  return meant.filter((one) => isCalled(one) || !called.has(one.user[0])).map(({ user }) => user);
 }

@@ -153,6 +153,37 @@ describe('a receiver removes and adds subjects', () => {
     expect(JSON.stringify(subjects(endpoint, 'session-revoked')[1])).toContain('ada');
   });
 
+  it.each([
+    ['email', (email: string) => ({ format: 'email', email })],
+    ['iss_sub', (sub: string, iss: string) => ({ format: 'iss_sub', iss, sub })],
+  ])(
+    'as %s by an address that is another user\u2019s, too: only the user whom events call so',
+    async (subject, identifier) => {
+      const issuer = await addSource(idp, { subject: 'email' });
+      const receiver = await newReceiver([idp.slug], { subject });
+      const { endpoint, id: stream_id } = await newPush(receiver);
+      const ada = await idp.user('ada', { emails: emails('sales@example.com') });
+      const bob = await idp.user('bob', { emails: [...emails('bob@example.com'), { value: 'sales@example.com' }] });
+      const remove = async (address: string) => {
+        const body = { stream_id, subject: identifier(address, issuer) };
+        expect((await receiver.api('POST', '/subjects/remove', { body })).status).toBe(204);
+      };
+      await remove('SALES@example.com');
+      await signOut(ada.id);
+      await signOut(bob.id);
+      await until(() => expect(subjects(endpoint, 'session-revoked')).toEqual([identifier('bob@example.com', issuer)]));
+      await remove('bob@example.com');
+      const cyd = await idp.user('cyd', { emails: [...emails('cyd@example.com'), { value: 'desk@example.com' }] });
+      await remove('desk@example.com'); // nobody is called so
+      await signOut(bob.id);
+      await signOut(cyd.id);
+      const dan = await idp.user('dan', { emails: emails('dan@example.com') });
+      await signOut(dan.id);
+      await until(() => expect(subjects(endpoint, 'session-revoked')).toHaveLength(2));
+      expect(subjects(endpoint, 'session-revoked')[1]).toEqual(identifier('dan@example.com', issuer));
+    },
+  );
+
   it('and finds nobody by the subject of another issuer, another attribute, or an address that only looks alike', async () => {
     const issuer = await addSource(idp, { subject: 'userName' });
     const receiver = await newReceiver([idp.slug], { subject: 'iss_sub' });

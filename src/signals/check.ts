@@ -77,7 +77,9 @@ async function findStream(source: SignalSource, url: string, endpoint: string, a
   if (!isGood(said) || (said.body ?? said.list) === undefined)
     throw unusable(`${described(said)} for its configuration`);
   const all = [said.list ?? said.body].flat().flatMap((one) => streamIn(one) ?? []);
-  if (id !== undefined) return all.find((one) => one.id === id) ?? (said.list ? undefined : all[0]);
+  // What was asked for by its id need not repeat the id.
+  if (id !== undefined)
+    return all.find((one) => one.id === id) ?? (said.list ? undefined : all.find((one) => one.id === undefined));
   return all.find(({ endpointUrl }) => endpointUrl === (source.poll?.url ?? endpoint));
 }
 

@@ -101,6 +101,13 @@ describe('a stream', () => {
     expect((await check()).body).toMatchObject({ stream: null, differences: [{ about: 'stream', found: 'none' }] });
   });
 
+  it('is never another one that the transmitter answers with; one without an id is the one that was asked for', async () => {
+    Object.assign(stream, { stream_id: 'stream-2' });
+    expect((await check()).body).toMatchObject({ isAsAsked: false, stream: null, differences: [{ found: 'none' }] });
+    delete stream['stream_id'];
+    expect((await check()).body).toMatchObject({ isAsAsked: true, stream: { id: null } });
+  });
+
   it('that was made by hand is found by where it delivers', async () => {
     await admin('DELETE', `/orgs/${idp.slug}/signals/${transmitter.id}`, { body: {} });
     const body = { type: 'ssf', transmitter: transmitter.issuer, audience: 'https://receiver.test' };

@@ -26,12 +26,15 @@ export function namesAt(user: Named, { seq, type }: Pick<SignalSource, 'seq' | '
   return (before.userName ?? null) === null || type === 'user.restored' ? namesBefore(user, seq + 1) : before;
 }
 
-/** By which address the receiver knew the user before the event, and knows the user after it, if they are two. */
+/**
+ * By which address the receiver knew the user before the event, and knows the user after it, if they are two. Without `after` the user
+ * has none any more: the address may become somebody else's.
+ */
 export function addressChange(user: Named, { seq }: Pick<SignalSource, 'seq'>) {
   const [before, after] = [namesBefore(user, seq), namesBefore(user, seq + 1)].map(calledBy);
-  return before === undefined || after === undefined || addressKey(before) === addressKey(after)
-    ? undefined
-    : { before, after };
+  if (before === undefined) return undefined;
+  if (after === undefined) return { before };
+  return addressKey(before) === addressKey(after) ? undefined : { before, after };
 }
 
 const namesBefore = ({ resource, changes }: Named, seq: number): Names => {

@@ -56,7 +56,7 @@ export function tokenOf(
     ...draft.members,
     ...(draft.tellsClaims && { claims: claimsOf(person!) }),
     ...(draft.tellsAttributes && { attributes: Object.keys(person?.resource ?? {}).sort() }),
-    ...('becomes' in about && { 'new-value': about.becomes }),
+    ...('becomes' in about && about.becomes !== undefined && { 'new-value': about.becomes }),
   };
   const place = placeOf(event.seq, draft.token);
   return {

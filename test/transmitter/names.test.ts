@@ -86,4 +86,15 @@ describe('the address of a user', () => {
       undefined,
     ]);
   });
+
+  it('has changed, if there is none any more; not if there was none', () => {
+    const changes = [
+      { seq: 5, emails: { before: [mail('a@x.example')], after: null } },
+      { seq: 6, emails: { before: null, after: resource.emails } },
+    ];
+    expect([5, 6].map((seq) => addressChange({ resource, changes }, { seq }))).toEqual([
+      { before: 'a@x.example' },
+      undefined,
+    ]);
+  });
 });

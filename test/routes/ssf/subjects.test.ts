@@ -86,6 +86,23 @@ describe('a receiver that knows e-mail addresses', () => {
     expect(subjects(endpoint, 'session-revoked')).toEqual([{ format: 'email', email: 'new@example.com' }]);
   });
 
+  it('is told that an address is not the user\u2019s any more, before it becomes somebody else\u2019s', async () => {
+    const { endpoint } = await newPush(await newReceiver([idp.slug], { subject: 'email' }));
+    const ada = await idp.user('ada', { emails: emails('desk@example.com') });
+    await idp.patch(`/Users/${ada.id}`, [{ op: 'remove', path: 'emails' }]);
+    const bob = await idp.user('bob', { emails: emails('desk@example.com') });
+    await signOut(bob.id);
+    await set(ada.id, 'emails', emails('ada@example.com')); // known by no address before
+    await signOut(ada.id);
+    await until(() => expect(subjects(endpoint, 'session-revoked')).toHaveLength(2));
+    const changed = endpoint.got.filter((_, i) => endpoint.told[i] === 'identifier-changed');
+    expect(changed.map(({ claims, event }) => [claims.sub_id, event])).toEqual([
+      [{ format: 'email', email: 'desk@example.com' }, {}],
+    ]);
+    expect(subjects(endpoint, 'session-revoked')[1]).toEqual({ format: 'email', email: 'ada@example.com' });
+    expect(endpoint.told.indexOf('identifier-changed')).toBeLessThan(endpoint.told.indexOf('session-revoked'));
+  });
+
   it('is told of somebody without an address, or erased, by our issuer and the SCIM id', async () => {
     const { endpoint } = await newPush(await newReceiver([idp.slug], { subject: 'email' }));
     const ada = await idp.user('ada');

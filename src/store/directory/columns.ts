@@ -6,21 +6,29 @@ import type { AttributePath } from '../../scim/path';
 export interface Columns {
   /** The folded document. */
   readonly document: SQL;
-  /** An expression instead of a place in the document. */
-  column(path: string): SQL | undefined;
-  /** Of the column: an index finds a value in it, at most once or several times; or there is none; or it reads another row. */
-  kindOf(path: string): 'unique' | 'indexed' | 'own' | 'joined' | undefined;
+  /** What stands for the attribute in place of the document. */
+  column(path: string): Column | undefined;
   /** The number of the row, by which look-ups find it. */
   readonly seq: SQL;
   /** Of a list in another table: a query for the numbers of the rows whose list has this value, answered by an index. */
   lookup(path: string, value: SQL): SQL | undefined;
   /** Of a list in the document: the index of its values. */
   narrow(path: string): NarrowRows | undefined;
-  /** Whether the attribute stands in the index that a search goes through. */
-  isBeside(path: string): boolean;
   /** A top-level attribute whose list stands in no document. */
   derived(attribute: string): DerivedList | undefined;
 }
+
+export interface Column {
+  /** An index finds a value in it, at most once or several times; or there is none; or it reads another row. */
+  readonly kind: 'unique' | 'indexed' | 'own' | 'joined';
+  /** It stands in the index that a search goes through. */
+  readonly isBeside?: true;
+  readonly sql: () => SQL;
+}
+
+/** The column of this path, in a table of columns by their paths. */
+export const columnIn = (columns: Readonly<Record<string, Column>>, path: string): Column | undefined =>
+  Object.hasOwn(columns, path) ? columns[path] : undefined;
 
 /** A row for each distinct value of a list that is not empty. It is read instead of the documents. */
 export interface NarrowRows {
@@ -54,25 +62,18 @@ export const inside = (columns: Columns, path: AttributePath): Columns => {
     document: columns.document,
     seq: columns.seq,
     column: (path) => columns.column(prefix + path),
-    kindOf: (path) => columns.kindOf(prefix + path),
     lookup: (path, value) => columns.lookup(prefix + path, value),
     narrow: (path) => columns.narrow(prefix + path),
-    isBeside: (path) => columns.isBeside(prefix + path),
     derived: () => undefined,
   };
 };
 
 /** The columns as seen from inside an element of a derived list. */
-export const columnsOfElement = (element: Element): Columns => {
-  const column = (path: string) => (Object.hasOwn(element, path) ? element[path] : undefined);
-  return {
-    document: sql`NULL`,
-    seq: sql`NULL`,
-    column,
-    kindOf: (path) => (column(path) ? 'own' : undefined),
-    lookup: () => undefined,
-    narrow: () => undefined,
-    isBeside: () => true,
-    derived: () => undefined,
-  };
-};
+export const columnsOfElement = (element: Element): Columns => ({
+  document: sql`NULL`,
+  seq: sql`NULL`,
+  column: (path) => (Object.hasOwn(element, path) ? { kind: 'own', sql: () => element[path]! } : undefined),
+  lookup: () => undefined,
+  narrow: () => undefined,
+  derived: () => undefined,
+});

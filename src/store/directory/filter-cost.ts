@@ -54,7 +54,7 @@ function mostRows(condition: Condition, columns: Columns): number {
     case 'or':
       return sum(condition.terms.map((term) => mostRows(term, columns)));
     case 'compare':
-      return condition.operator === 'eq' && columns.kindOf(pathKey(condition.path)) === 'unique'
+      return condition.operator === 'eq' && columns.column(pathKey(condition.path))?.kind === 'unique'
         ? 1
         : Number.POSITIVE_INFINITY;
     default:
@@ -81,7 +81,7 @@ function isIndexed(condition: Condition, columns: Columns): boolean {
     case 'element':
       return isIndexedElement(condition, columns);
     case 'compare': {
-      const kind = columns.kindOf(pathKey(condition.path));
+      const kind = columns.column(pathKey(condition.path))?.kind;
       if (kind === 'unique' || kind === 'indexed') return condition.operator === 'eq' || condition.operator === 'sw';
       return isIndexedLeaf(condition, columns);
     }
@@ -136,9 +136,12 @@ function isBeside(condition: Condition, columns: Columns): boolean {
     case 'not':
       return isBeside(condition.term, columns);
     default:
-      return columns.isBeside(pathKey(condition.path)) || narrowing(condition, columns)?.isExact === true;
+      return isColumnBeside(condition.path, columns) || narrowing(condition, columns)?.isExact === true;
   }
 }
+
+const isColumnBeside = (path: AttributePath, columns: Columns): boolean =>
+  columns.column(pathKey(path))?.isBeside === true;
 
 const isLookupOf = (key: string, columns: Columns): boolean => columns.lookup(key, columns.document) !== undefined;
 
@@ -150,7 +153,7 @@ const isLookupOf = (key: string, columns: Columns): boolean => columns.lookup(ke
 export function costOfSearch({ filter, sort }: Pick<Query, 'filter' | 'sort'>, columns: Columns): number {
   if (filter && isIndexed(filter, columns)) return costOf(filter, columns);
   if (filter === undefined && sort === undefined) return 0;
-  const isWalk = (!filter || isBeside(filter, columns)) && (!sort || columns.isBeside(pathKey(sort.path)));
+  const isWalk = (!filter || isBeside(filter, columns)) && (!sort || isColumnBeside(sort.path, columns));
   const through = isWalk ? COST.walk : COST.scan;
   return through + (filter ? costOf(filter, columns) : 0) + (sort ? costOfValue(sort.path, columns) : 0);
 }
@@ -205,7 +208,7 @@ function costOfRow(condition: Condition, columns: Columns): number {
 /** Of reading a value, and comparing it. */
 function costOfValue(path: AttributePath, columns: Columns): number {
   if (columns.derived(path[0].name)) return COST.derived + COST.document;
-  const kind = columns.kindOf(pathKey(path));
+  const kind = columns.column(pathKey(path))?.kind;
   if (kind !== undefined) return kind === 'joined' ? COST.joined : COST.column;
   return isPlural(path) ? COST.list + COST.element : COST.document;
 }

@@ -36,7 +36,7 @@ export function filterSql(condition: Condition, columns: Columns): SQL {
 /** The value to sort by; of several, the primary's or the first (RFC 7644 §3.4.2.3). */
 function sortSql(path: AttributePath, columns: Columns): { readonly value: SQL; readonly isColumn: boolean } {
   const column = columns.column(pathKey(path));
-  if (column !== undefined) return { value: column, isColumn: true };
+  if (column !== undefined) return { value: column.sql(), isColumn: true };
   const list = path.findIndex((attribute) => attribute.multiValued);
   if (list < 0) return { value: sql`json_extract(${columns.document}, ${jsonPath(path)})`, isColumn: false };
   const elements = path.slice(0, list + 1);
@@ -195,7 +195,7 @@ class Compiler {
 
   #present(scope: Scope, path: AttributePath): SQL {
     const column = scope.columns?.column(pathKey(path));
-    if (column !== undefined) return sql`ifnull(${column}, '') <> ''`;
+    if (column !== undefined) return sql`ifnull(${column.sql()}, '') <> ''`;
     const derived = this.#derived(scope, path, (inner, rest) => (rest ? this.#present(inner, rest) : sql`1`));
     if (derived !== undefined) return derived;
     if (path.at(-1)!.multiValued) {
@@ -211,9 +211,9 @@ class Compiler {
     const column = scope.columns?.column(pathKey(path));
     if (column !== undefined) {
       // Of a column a range, which an index serves. There is none for a column that reads another row.
-      const isRange = operator === 'sw' && scope.columns?.kindOf(pathKey(path)) !== 'joined';
+      const isRange = operator === 'sw' && column.kind !== 'joined';
       const end = isRange && typeof wanted === 'string' ? afterPrefix(wanted) : undefined;
-      return compare(column, operator, value, end === undefined ? undefined : this.#value(end));
+      return compare(column.sql(), operator, value, end === undefined ? undefined : this.#value(end));
     }
     const derived = this.#derived(scope, path, (inner, rest) => this.#compare(inner, rest!, operator, value, wanted));
     if (derived !== undefined) return derived;
@@ -268,7 +268,8 @@ class Compiler {
     const derived = this.#derived(scope, path, (element) => this.#in(element, filter), new Set(namesIn(filter)));
     if (derived !== undefined) return derived;
     if (!isPlural(path)) {
-      const object = scope.columns?.column(pathKey(path)) ?? sql`json_extract(${scope.document}, ${jsonPath(path)})`;
+      const object =
+        scope.columns?.column(pathKey(path))?.sql() ?? sql`json_extract(${scope.document}, ${jsonPath(path)})`;
       const columns = scope.columns && inside(scope.columns, path);
       return sql`(${object} IS NOT NULL AND ${this.#in({ ...scope, document: object, ...(columns && { columns }) }, filter)})`;
     }

@@ -11,7 +11,7 @@ import type { Row } from '../d1/rows';
 import { selected } from '../d1/rows';
 import { groups } from '../d1/tables';
 import type { OrgStore } from '../org/open';
-import type { Columns } from './columns';
+import { type Column, type Columns, columnIn } from './columns';
 import { membersOfGroups } from './derived';
 import { type Before, type List, listed, listOf, readList, withLarge } from './list';
 import { groupsWithMember, memberOf, selectMembers } from './memberships';
@@ -149,32 +149,23 @@ const limited = (page: SQL) => sql`SELECT seq FROM (
   WHERE members <= iif(place = 1, ${MAX_MEMBERS}, ${MAX_LISTED_MEMBERS})`;
 
 function columnsOf(store: OrgStore, baseUrl: string): Columns {
-  const unique: Record<string, () => SQL> = {
-    id: () => sql`groups.id`,
-    displayName: () => sql`groups.display_name_key`,
-  };
-  const expressions: Record<string, () => SQL> = {
-    ...unique,
-    externalId: () => sql`groups.external_id`,
-    meta: () => sql`1`, // it stands in no document, and is never absent
-    'meta.resourceType': () => sql`'Group'`,
-    'meta.created': () => isoText(sql`groups.created_at`),
-    'meta.lastModified': () => isoText(sql`groups.modified_at`),
-    'meta.version': () => sql`'W/"' || groups.version || '"'`,
-    'meta.location': () => sql`${`${baseUrl}${groupType.endpoint}/`} || groups.id`,
+  const columns: Record<string, Column> = {
+    id: { kind: 'unique', sql: () => sql`groups.id` },
+    displayName: { kind: 'unique', sql: () => sql`groups.display_name_key` },
+    externalId: { kind: 'indexed', sql: () => sql`groups.external_id` },
+    meta: { kind: 'own', sql: () => sql`1` }, // it stands in no document, and is never absent
+    'meta.resourceType': { kind: 'own', sql: () => sql`'Group'` },
+    'meta.created': { kind: 'own', sql: () => isoText(sql`groups.created_at`) },
+    'meta.lastModified': { kind: 'own', sql: () => isoText(sql`groups.modified_at`) },
+    'meta.version': { kind: 'own', sql: () => sql`'W/"' || groups.version || '"'` },
+    'meta.location': { kind: 'own', sql: () => sql`${`${baseUrl}${groupType.endpoint}/`} || groups.id` },
   };
   return {
     document: sql`groups.folded`,
     seq: sql`groups.seq`,
-    column: (path) => (Object.hasOwn(expressions, path) ? expressions[path]!() : undefined),
-    kindOf: (path) => {
-      if (Object.hasOwn(unique, path)) return 'unique';
-      if (path === 'externalId') return 'indexed';
-      return Object.hasOwn(expressions, path) ? 'own' : undefined;
-    },
+    column: (path) => columnIn(columns, path),
     lookup: (path, value) => (path === 'members.value' ? groupsWithMember(store, value) : undefined),
     narrow: () => undefined,
-    isBeside: () => false,
     derived: (attribute) => (attribute === 'members' ? membersOfGroups(store, baseUrl) : undefined),
   };
 }

@@ -11,7 +11,7 @@ import { orAbsent, selected } from '../d1/rows';
 import { users } from '../d1/tables';
 import type { Publication } from '../journal/outbox';
 import type { OrgStore } from '../org/open';
-import type { Columns, NarrowRows } from './columns';
+import { type Column, type Columns, columnIn, type NarrowRows } from './columns';
 import { groupsOfUsers } from './derived';
 import { likenessOf, restorable, withAddress, withExternalId } from './identity';
 import { type Before, type List, listed, listOf, readList, withLarge } from './list';
@@ -175,21 +175,24 @@ export function listUsers(store: OrgStore, query: Query, baseUrl: string, before
 
 function columnsOf(store: OrgStore, baseUrl: string): Columns {
   const manager = (member: string) => sql.raw(`json_extract(${MANAGER}, '$.${member}')`);
-  const joined: Record<string, () => SQL> = {
-    [`${ENTERPRISE_USER}.manager.$ref`]: () => sql`${`${baseUrl}${userType.endpoint}/`} || ${manager('id')}`,
-    [`${ENTERPRISE_USER}.manager.displayName`]: () =>
-      sql.raw(`(SELECT json_extract(m.folded, '$.displayName') FROM users AS m WHERE m.org_id = users.org_id
-        AND m.deleted_at IS NULL AND m.id = json_extract(users.folded, '$."${ENTERPRISE_USER}".manager.value'))`),
-  };
-  const unique: Record<string, () => SQL> = { id: () => sql`users.id`, userName: () => sql`users.user_name_key` };
-  const expressions: Record<string, () => SQL> = {
-    ...unique,
-    ...joined,
-    externalId: () => sql`users.external_id`,
-    // To the letter as in the index users_search.
-    displayName: () => sql.raw(`json_extract(users.folded, '$."displayName"')`),
-    active: () => sql`users.active`,
-    'meta.location': () => sql`${`${baseUrl}${userType.endpoint}/`} || users.id`,
+  // Those that are `isBeside` stand in the index users_search, expressions to the letter.
+  const columns: Record<string, Column> = {
+    id: { kind: 'unique', sql: () => sql`users.id` },
+    userName: { kind: 'unique', isBeside: true, sql: () => sql`users.user_name_key` },
+    externalId: { kind: 'indexed', isBeside: true, sql: () => sql`users.external_id` },
+    displayName: { kind: 'own', isBeside: true, sql: () => sql.raw(`json_extract(users.folded, '$."displayName"')`) },
+    active: { kind: 'own', sql: () => sql`users.active` },
+    'meta.location': { kind: 'own', sql: () => sql`${`${baseUrl}${userType.endpoint}/`} || users.id` },
+    [`${ENTERPRISE_USER}.manager.$ref`]: {
+      kind: 'joined',
+      sql: () => sql`${`${baseUrl}${userType.endpoint}/`} || ${manager('id')}`,
+    },
+    [`${ENTERPRISE_USER}.manager.displayName`]: {
+      kind: 'joined',
+      sql: () =>
+        sql.raw(`(SELECT json_extract(m.folded, '$.displayName') FROM users AS m WHERE m.org_id = users.org_id
+          AND m.deleted_at IS NULL AND m.id = json_extract(users.folded, '$."${ENTERPRISE_USER}".manager.value'))`),
+    },
   };
   const emails: NarrowRows = {
     name: 'value',
@@ -198,16 +201,9 @@ function columnsOf(store: OrgStore, baseUrl: string): Columns {
   return {
     document: sql`users.folded`,
     seq: sql`users.seq`,
-    column: (path) => (Object.hasOwn(expressions, path) ? expressions[path]!() : undefined),
-    kindOf: (path) => {
-      if (Object.hasOwn(unique, path)) return 'unique';
-      if (Object.hasOwn(joined, path)) return 'joined';
-      if (path === 'externalId') return 'indexed';
-      return Object.hasOwn(expressions, path) ? 'own' : undefined;
-    },
+    column: (path) => columnIn(columns, path),
     lookup: (path, value) => (path === 'groups.value' ? usersInGroup(store, value) : undefined),
     narrow: (path) => (path === 'emails' ? emails : undefined),
-    isBeside: (path) => ['userName', 'externalId', 'displayName'].includes(path),
     derived: (attribute) => (attribute === 'groups' ? groupsOfUsers(store, baseUrl) : undefined),
   };
 }

@@ -44,6 +44,15 @@ function anchorsOf(path) {
   });
 }
 
+it('docs/scim.md has a row for each quirk, and a test shows it', () => {
+  const list = /export type Quirk =([\s\S]*?);\n/.exec(read('src/scim/quirks.ts'))[1];
+  const quirks = [...list.matchAll(/\| ['`]([a-z-]+)/g)].map(([, name]) => name);
+  const tests = `${read('test/scim/quirks.test.ts')}${read('test/routes/client-spellings.test.ts')}`;
+  expect(quirks.length).toBeGreaterThan(20);
+  expect(quirks.filter((name) => !read('docs/scim.md').includes(`\`${name}`))).toEqual([]);
+  expect(quirks.filter((name) => !tests.includes(`'${name}`))).toEqual([]);
+});
+
 describe('a link', () => {
   it.each(PAGES)('in %s leads to a file and an anchor that are there', (path) => {
     const broken = [];

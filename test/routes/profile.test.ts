@@ -209,7 +209,7 @@ describe('the cost', () => {
     [
       'POST',
       () => idp.post('/Users', { userName: 'new', externalId: 'new', emails: [{ value: 'n@x.example' }] }, metered),
-      [6],
+      [5],
       3_400,
     ],
     [
@@ -218,7 +218,7 @@ describe('the cost', () => {
       [2, 5],
       4_800,
     ],
-    ['DELETE', (id) => idp.delete(`/Users/${id}`, metered), [10], 3_900],
+    ['DELETE', (id) => idp.delete(`/Users/${id}`, metered), [9], 3_900],
   ])('of %s is a few short statements where the org has set nothing', async (_, request, batches, bytes) => {
     const { id } = await idp.user('ada');
     meter.reset();

@@ -12,12 +12,16 @@ import { hostToken, type Server, startServer, type TestOrg } from '../support/se
 
 let server: Server;
 let org: TestOrg;
+let postgres: PGlite;
 const folder = newFolder('scim-worker-mirror-');
 beforeAll(async () => {
+  // First: it can block this process for seconds, and the server closes connections that stay unused.
+  postgres = await PGlite.create();
   server = await startServer();
   org = await server.newOrg('mirrored');
 });
 afterAll(async () => {
+  await postgres?.close();
   await server?.stop();
   folder.remove();
 });
@@ -65,7 +69,6 @@ it('Postgres is filled, follows and holds rows that other tables can be joined w
   const users = await people(0, 30, its);
   const zoe = await scim(its, 'POST', '/Users', { userName: 'zoe', ...texts, emails: [{ value: 'zoe@example.com' }] });
   const group = await scim(its, 'POST', '/Groups', { displayName: 'Team', members: [{ value: zoe.id }] });
-  const postgres = new PGlite();
   for (const table of TABLES) await postgres.exec(table);
   const options = {
     source: httpDirectory({ url: server.url, token: hostToken, org: its.slug }),
@@ -92,5 +95,4 @@ it('Postgres is filled, follows and holds rows that other tables can be joined w
   );
   expect((await reconcile({ ...options, repair: true })).length).toBe(3);
   expect(await reconcile(options)).toEqual([]);
-  await postgres.close();
 });

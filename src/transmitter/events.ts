@@ -5,7 +5,7 @@
 import { endCauseOf } from '../end-cause';
 import { isAddress } from '../scim/address';
 import type { Resource } from '../scim/resource';
-import type { SignalSource } from '../store/operations/signal-lines';
+import type { SignalSource } from '../store/operations/signal-journal';
 
 const CAEP = 'https://schemas.openid.net/secevent/caep/event-type/';
 const RISC = 'https://schemas.openid.net/secevent/risc/event-type/';

@@ -4,7 +4,7 @@
  */
 import { addressKey, calledBy } from '../scim/address';
 import { isSame, type Json, type Resource } from '../scim/resource';
-import type { SignalSource } from '../store/operations/signal-lines';
+import type { SignalSource } from '../store/operations/signal-journal';
 import type { NameChange } from '../store/operations/signal-names';
 
 const NAMES = ['userName', 'emails', 'externalId'] as const;

@@ -1,6 +1,7 @@
 /** What comes next for a stream in one org: tokens that are made of the journal when they are sent. */
 import type { Databases } from '../store/d1/databases';
-import { placeOf, readSources, readSubjects } from '../store/operations/signal-lines';
+import { readSources, readSubjects } from '../store/operations/signal-journal';
+import { placeOf } from '../store/operations/signal-lines';
 import type { PushedStream } from '../store/operations/signal-streams';
 import type { SigningKey } from '../store/operations/signing-keys';
 import { draftsOf, SOURCES, SUPPORTED, userIn } from './events';

@@ -2,14 +2,8 @@
  * One poll (RFC 8936): what is acknowledged is done, and what is not is handed out again, until it is. Of each org a window of
  * the journal is under way; the next one begins when all of it is acknowledged, so order holds whatever a receiver does.
  */
-import {
-  LINES_PER_POLL,
-  moveLines,
-  type PolledLine,
-  type Refusals,
-  readPolled,
-  type SignalLine,
-} from '../store/operations/signal-lines';
+import { LINES_PER_POLL, moveLines, type PolledLine, readPolled } from '../store/operations/polled-lines';
+import type { Refusals, SignalLine } from '../store/operations/signal-lines';
 import { type PushedStream, type ReceiverStore, type SignalStream, sendable } from '../store/operations/signal-streams';
 import { currentKey, type SigningKey } from '../store/operations/signing-keys';
 import { readPage } from './page';

@@ -5,7 +5,6 @@ import { hashOf, maskOf, newSecret, randomText } from '../../credentials/secret'
 import { parseDuration } from '../../duration';
 import { conflict, notFound } from '../../scim/error';
 import { Taken, Unmet } from '../../store/d1/batch';
-import { listStreamsOfReceiver, type WatchedStream } from '../../store/operations/signal-lines';
 import {
   type Algorithm,
   changeSubject,
@@ -20,6 +19,7 @@ import {
   switchReceiver,
 } from '../../store/operations/signal-receivers';
 import { insertFirstKeys, publishedKeys, rotateKeys, type SigningKey } from '../../store/operations/signing-keys';
+import { listStreamsOfReceiver, type WatchedStream } from '../../store/operations/watched-streams';
 import { newSigningKey } from '../../transmitter/keys';
 import { publicUrl } from '../addresses';
 import { type App, actorOf } from '../context';

@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import * as z from 'zod/mini';
 import { Unreadable } from '../../credentials/sealed-secret';
 import { notFound, unavailable } from '../../scim/error';
-import { hasTokens } from '../../store/operations/signal-lines';
+import { hasTokens } from '../../store/operations/polled-lines';
 import { NoKey, poll as pollOnce } from '../../transmitter/poll';
 import type { App } from '../context';
 import { encryptionKeys } from '../encryption-keys';

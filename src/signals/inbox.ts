@@ -1,6 +1,7 @@
 /**
- * Signals of one org that wait until they are carried out: in their order, one batch at a time, and what waits of one source
- * together. So however many come at once, other orgs find the database as free as beside one signal.
+ * Signals of one org that wait until they are carried out: one batch at a time, and what waits of one source together. So however
+ * many come at once, other orgs find the database as free as beside one signal. Those of a source keep their order. The sources take
+ * turns: one that floods the org delays the others by a batch.
  */
 
 import { ScimError } from '../scim/error';
@@ -12,6 +13,8 @@ import { carryOut, type Done, isPlain, isUsed, type Ordered } from './carry-out'
 
 /** Signals that wait: they take a few seconds. Further ones are to come again. */
 export const MAX_WAITING = 1_000;
+/** Of one source: there is always room for another one. */
+export const MAX_OF_SOURCE = 900;
 /** Seconds. */
 const COME_AGAIN = 2;
 /** Signals in one batch. It takes a few statements for all, and two small look-ups for most. */
@@ -47,18 +50,24 @@ interface Waiting {
 }
 
 export class Inbox {
-  readonly #waiting: Waiting[] = [];
+  /** By the id of their source. The first is the next one. */
+  readonly #waiting = new Map<string, Waiting[]>();
+  #count = 0;
   #isRunning = false;
 
   constructor(private readonly holder: Holder) {}
 
   /** @throws what the database throws, where it is not known whether the signal was carried out. It acts once if it is repeated. */
   take(signal: Ordered): Promise<Taken> {
-    if (this.#waiting.length >= MAX_WAITING) {
+    const { id } = signal.source;
+    const queue = this.#waiting.get(id) ?? [];
+    if (this.#count >= MAX_WAITING || queue.length >= MAX_OF_SOURCE) {
       return Promise.resolve({ became: 'busy', isFull: true, wait: COME_AGAIN });
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ signal, resolve, reject });
+      this.#count++;
+      queue.push({ signal, resolve, reject });
+      this.#waiting.set(id, queue);
       if (this.#isRunning) return;
       this.#isRunning = true;
       this.holder.later(this.#run());
@@ -66,27 +75,14 @@ export class Inbox {
   }
 
   async #run(): Promise<void> {
-    while (this.#waiting.length > 0) await this.#carryOut(this.#next());
-    this.#isRunning = false;
-  }
-
-  /** The first one, with what may share its batch. What stays keeps its order. */
-  #next(): Waiting[] {
-    const first = this.#waiting.shift()!;
-    if (!isPlain(first.signal)) return [first];
-    const { source, actor } = first.signal;
-    const together = [first];
-    let lookups = lookupsOf(first.signal);
-    while (together.length < TOGETHER) {
-      const { signal } = this.#waiting[0] ?? {};
-      const isAlike =
-        signal && isPlain(signal) && signal.source.id === source.id && signal.actor.client === actor.client;
-      if (!isAlike) break;
-      lookups += lookupsOf(signal);
-      if (lookups > LOOKUPS) break;
-      together.push(this.#waiting.shift()!);
+    for (const [id, queue] of this.#waiting) {
+      const together = nextOf(queue);
+      this.#count -= together.length;
+      this.#waiting.delete(id);
+      if (queue.length > 0) this.#waiting.set(id, queue); // behind the others: this loop comes to it again
+      await this.#carryOut(together);
     }
-    return together;
+    this.#isRunning = false;
   }
 
   async #carryOut(together: readonly Waiting[]): Promise<void> {
@@ -106,6 +102,21 @@ export class Inbox {
       else for (const one of together) settle(one, error);
     }
   }
+}
+
+/** Takes the first one, with what may share its batch. */
+function nextOf(queue: Waiting[]): Waiting[] {
+  const first = queue.shift()!;
+  const together = [first];
+  let lookups = lookupsOf(first.signal);
+  while (isPlain(first.signal) && together.length < TOGETHER) {
+    const { signal } = queue[0] ?? {};
+    if (!signal || !isPlain(signal) || signal.actor.client !== first.signal.actor.client) break;
+    lookups += lookupsOf(signal);
+    if (lookups > LOOKUPS) break;
+    together.push(queue.shift()!);
+  }
+  return together;
 }
 
 const lookupsOf = ({ acts }: Ordered): number => acts.reduce((sum, { lookups }) => sum + lookups.length, 0);

@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, expect, it } from 'vitest';
 import type { Ordered } from '../../src/signals/carry-out';
-import { type Holder, Inbox, MAX_WAITING } from '../../src/signals/inbox';
+import { type Holder, Inbox, MAX_OF_SOURCE, MAX_WAITING } from '../../src/signals/inbox';
 import { Busy } from '../../src/store/d1/batch';
 import { openStore } from '../../src/store/org/open';
 import { type Idp, newIdp } from '../support/client';
@@ -34,13 +34,55 @@ const newInbox = (more: Partial<Holder> = {}) =>
   });
 const signedOut = async () => (await journal(idp.orgId)).filter(({ type }) => type === 'user.signed_out');
 
-it('beyond 1,000 that wait a signal is told to come again, and what was taken is carried out', async () => {
+it('beyond 900 of a source that wait its next one is told to come again, and what was taken is carried out', async () => {
   const inbox = newInbox();
   const nobody = [{ event: 'account-disabled', ends: true, lookups: [['externalId', 'nobody']] }] as const;
-  const taken = await Promise.all(Array.from({ length: MAX_WAITING + 2 }, () => inbox.take(signal({ acts: nobody }))));
+  const taken = await Promise.all(
+    Array.from({ length: MAX_OF_SOURCE + 2 }, () => inbox.take(signal({ acts: nobody }))),
+  );
   const full = taken.filter((one) => one.became === 'busy');
   expect(full).toEqual([{ became: 'busy', isFull: true, wait: expect.any(Number) }]);
-  expect(taken.filter(({ became }) => became === 'done')).toHaveLength(MAX_WAITING + 1);
+  expect(taken.filter(({ became }) => became === 'done')).toHaveLength(MAX_OF_SOURCE + 1);
+});
+
+it('a source that floods the org leaves room for another one, which waits for a batch or two', async () => {
+  const other = await newTransmitter(idp);
+  const inbox = newInbox();
+  let done = 0;
+  const flood = Array.from({ length: MAX_OF_SOURCE + 100 }, () => inbox.take(signal()).then(() => done++));
+  const [of, doneBefore] = await inbox
+    .take(signal({ source: { id: other.id, issuer: other.issuer } }))
+    .then(({ became }) => [became, done]);
+  expect(of).toBe('done');
+  expect(doneBefore).toBeLessThan(160); // those that were told to come again, the first one, and a batch
+  await Promise.all(flood);
+});
+
+it('never more than 1,000 wait, of however many sources', async () => {
+  const inbox = newInbox();
+  const ids = Array.from({ length: 12 }, (_, i) => `source-${i}`);
+  const taken = await Promise.all(
+    ids.flatMap((id) => Array.from({ length: 100 }, () => inbox.take(signal({ source: { id, issuer: 'x' } })))),
+  );
+  expect(taken.filter(({ became }) => became === 'busy')).toHaveLength(1_200 - MAX_WAITING - 1);
+});
+
+it('signals of two sources that come by turns share batches all the same', async () => {
+  const other = await newTransmitter(idp);
+  let writes = 0;
+  const store = () => {
+    const real = openStore(env, { kind: 'id', id: idp.orgId }, Date.now());
+    return real.seat((kind, statements) => {
+      if (kind === 'write') writes++;
+      return kind === 'read' ? real.read(...statements) : real.write(...statements);
+    });
+  };
+  const inbox = newInbox({ store });
+  const sources = [transmitter, other].map(({ id, issuer }) => ({ source: { id, issuer } }));
+  const taken = await Promise.all(Array.from({ length: 50 }, (_, i) => inbox.take(signal(sources[i % 2]!))));
+  expect(new Set(taken.map(({ became }) => became))).toEqual(new Set(['done']));
+  expect(await signedOut()).toHaveLength(50);
+  expect(writes).toBeLessThanOrEqual(3);
 });
 
 it('a signal that another way has carried out meanwhile does not stop those that share its batch', async () => {

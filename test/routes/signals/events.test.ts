@@ -1,7 +1,7 @@
 /** Shared signals by push: what a transmitter tells ends sessions as the org's policy says, once, and nothing else does. */
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { MAX_WAITING } from '../../../src/signals/inbox';
+import { MAX_OF_SOURCE } from '../../../src/signals/inbox';
 import { admin, ask, BASE, host, type Idp, newIdp } from '../../support/client';
 import { coordinatorOf, rebind } from '../../support/coordinator';
 import { journal, rows } from '../../support/database';
@@ -384,7 +384,7 @@ describe('many events at once', () => {
     expect(batches.count).toBeLessThan(60);
   });
 
-  it('beyond 1,000 that wait are told to come again, and the administrator is told whose they were', async () => {
+  it('beyond 900 of a source that wait are told to come again, and the administrator is told whose they were', async () => {
     let release = () => {};
     const held = new Promise<void>((resolve) => {
       release = resolve;
@@ -395,7 +395,7 @@ describe('many events at once', () => {
     } as unknown as D1Database;
     const set = await setOf(transmitter, uri, {}, about('00uAda'));
     await rebind(idp.orgId, { DB: slow });
-    const waiting = Array.from({ length: MAX_WAITING + 1 }, () =>
+    const waiting = Array.from({ length: MAX_OF_SOURCE + 1 }, () =>
       coordinatorOf(idp.orgId).receive({
         source: { id: transmitter.id, issuer: transmitter.issuer },
         once: { hash: crypto.randomUUID(), validUntil: Date.now() + 60_000 },

@@ -3,7 +3,7 @@ import { type Context, Hono } from 'hono';
 import * as z from 'zod/mini';
 import { conflict, invalidValue, notFound } from '../../scim/error';
 import { Unmet } from '../../store/d1/batch';
-import { includeSubject, MAX_EXCLUSIONS, type Wanted } from '../../store/operations/signal-exclusions';
+import { includeSubject, MAX_EXCLUSIONS, MAX_FOUND, type Wanted } from '../../store/operations/signal-exclusions';
 import type { App } from '../context';
 import { allowOnly } from '../method';
 import { body } from '../validator';
@@ -42,6 +42,8 @@ function meaning(error: unknown): unknown {
   if (!(error instanceof Unmet)) return error;
   if (error.expectation === 'signal_stream') return notFound('Stream');
   if (error.expectation === 'found') return notFound('Subject');
+  if (error.expectation === 'few')
+    return invalidValue(`subject: more than ${MAX_FOUND} users have this name: the format scim was expected`);
   return conflict(`The stream leaves out ${MAX_EXCLUSIONS} users, which is as many as it may`);
 }
 

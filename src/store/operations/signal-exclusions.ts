@@ -26,14 +26,15 @@ export interface Wanted {
   readonly org?: string | undefined;
 }
 
-/** More than these share a name in the orgs of one receiver: it is not acted on. */
-const MAX_FOUND = 100;
+/** If more than these share a name in the orgs of one receiver, it is not acted on. */
+export const MAX_FOUND = 100;
 
 /**
  * Leaves a user out of the stream, or takes them in again.
  *
  * @returns false: the receiver is of all orgs, and the org has to be said.
- * @throws Unmet `signal_stream`; `found`: there is nobody like that in its orgs; `signal_streams`: it leaves out as many as it may.
+ * @throws Unmet `signal_stream`; `found`: there is nobody like that in its orgs; `few`: more than MAX_FOUND share the name;
+ *   `signal_streams`: it leaves out as many as it may.
  */
 export async function includeSubject(
   store: ReceiverStore,
@@ -52,6 +53,7 @@ export async function includeSubject(
   if (its === 1 && is_all === 1) return false;
   if (its !== 1) throw new Unmet('signal_stream');
   if (!isSplit) {
+    if (here!.length > MAX_FOUND) throw new Unmet('few');
     const users = usersIn(here!, wanted);
     if (users.length === 0) throw new Unmet('found');
     await store.write(expect('signal_stream', isIts), ...change(streamId, users, isIncluded));
@@ -60,10 +62,12 @@ export async function includeSubject(
   // Where there are several databases, `DB` alone knows the token, and has just checked it.
   const found = await eachDatabase(store.databases, async (db) => {
     const [rows] = await runBatch(db, [selectWanted(sql`${store.caller.id}`, streamId, wanted)]);
+    if (rows!.length > MAX_FOUND) return Number.POSITIVE_INFINITY;
     const users = usersIn(rows!, wanted);
     if (users.length > 0) await runBatch(db, change(streamId, users, isIncluded));
     return users.length;
   });
+  if (found.includes(Number.POSITIVE_INFINITY)) throw new Unmet('few');
   if (!found.some((users) => users > 0)) throw new Unmet('found');
   return true;
 }
@@ -94,7 +98,7 @@ function selectWanted(receiver: SQL, streamId: string, { org, ...wanted }: Wante
           AND EXISTS (SELECT 1 FROM signal_lines AS l WHERE l.org_id = o.id AND l.stream_id = ${streamId})`;
   const resource = wanted.email === undefined && wanted.named === undefined ? sql`NULL` : sql`u.resource`;
   return sql`SELECT u.org_id, u.id, ${attributeOf(wanted)} AS attribute, ${resource} AS resource FROM (${orgs}) AS o
-    CROSS JOIN users AS u ON u.org_id = o.id AND ${isWanted(wanted)} LIMIT CAST(${MAX_FOUND} AS INTEGER)`;
+    CROSS JOIN users AS u ON u.org_id = o.id AND ${isWanted(wanted)} LIMIT CAST(${MAX_FOUND + 1} AS INTEGER)`;
 }
 
 /** Which attribute is looked at, of the org `o`: NULL where the issuer is not known to it. */

@@ -201,6 +201,21 @@ describe('a receiver removes and adds subjects', () => {
     },
   );
 
+  it('not by an address that more than a hundred users have: some of them at random would be left out', async () => {
+    const receiver = await newReceiver([idp.slug], { subject: 'email' });
+    const { endpoint, id: stream_id } = await newPush(receiver);
+    const people = await Promise.all(
+      Array.from({ length: 101 }, (_, i) =>
+        idp.user(`person-${i}`, { emails: [...emails(`p${i}@example.com`), { value: 'all@example.com' }] }),
+      ),
+    );
+    const body = { stream_id, subject: { format: 'email', email: 'all@example.com' } };
+    const { status: answer, body: told } = await receiver.api('POST', '/subjects/remove', { body });
+    expect([answer, told.detail]).toEqual([400, expect.stringContaining('more than 100 users')]);
+    await signOut(people[0]!.id);
+    await until(() => expect(subjects(endpoint, 'session-revoked')).toHaveLength(1));
+  });
+
   it('and finds nobody by the subject of another issuer, another attribute, or an address that only looks alike', async () => {
     const issuer = await addSource(idp, { subject: 'userName' });
     const receiver = await newReceiver([idp.slug], { subject: 'iss_sub' });

@@ -5,7 +5,7 @@
 import { endCauseOf } from '../end-cause';
 import { isAddress } from '../scim/address';
 import type { Resource } from '../scim/resource';
-import type { SignalSource } from '../store/operations/signal-journal';
+import type { JournalEvent } from '../store/operations/signal-journal';
 
 const CAEP = 'https://schemas.openid.net/secevent/caep/event-type/';
 const RISC = 'https://schemas.openid.net/secevent/risc/event-type/';
@@ -76,7 +76,7 @@ const CLAIMS = new Set(['roles', 'entitlements']);
 type Unnumbered = Omit<TokenDraft, 'token'>;
 
 /** All tokens of the event, whatever a stream has asked for. */
-export function draftsOf(event: SignalSource): TokenDraft[] {
+export function draftsOf(event: JournalEvent): TokenDraft[] {
   const drafts = event.type.startsWith('group.')
     ? ofGroup(event)
     : event.target === undefined
@@ -85,7 +85,7 @@ export function draftsOf(event: SignalSource): TokenDraft[] {
   return drafts.map((draft, token) => ({ token, ...draft }));
 }
 
-function ofUser(event: SignalSource, id: string): Unnumbered[] {
+function ofUser(event: JournalEvent, id: string): Unnumbered[] {
   const about: About = { kind: 'user', id };
   const says = (uri: string, members: Unnumbered['members'] = {}): Unnumbered => ({ uri, about, members });
   const prov = (name: string, members = {}) => says(PROV + name, members);
@@ -129,12 +129,12 @@ function ofUser(event: SignalSource, id: string): Unnumbered[] {
 }
 
 /** A change by a PUT says so. */
-const noticeOf = ({ details }: SignalSource) => (details['replaced'] === true ? 'put:notice' : 'patch:notice');
+const noticeOf = ({ details }: JournalEvent) => (details['replaced'] === true ? 'put:notice' : 'patch:notice');
 
 /** Everybody's sessions are over: the subject is the tenant (SSF 1.0, complex subjects). */
-const ofOrg = (event: SignalSource): Unnumbered[] => [revoked(event, { kind: 'org' })];
+const ofOrg = (event: JournalEvent): Unnumbered[] => [revoked(event, { kind: 'org' })];
 
-function ofGroup(event: SignalSource): Unnumbered[] {
+function ofGroup(event: JournalEvent): Unnumbered[] {
   const { target: id, type } = event;
   if (id === undefined) return [];
   const before = event.details['before'] as Resource | undefined;
@@ -154,27 +154,27 @@ function ofGroup(event: SignalSource): Unnumbered[] {
   return [...notice, ...moved.map((user) => claimsOf(event, { kind: 'user', id: user }))];
 }
 
-const idsIn = ({ details }: SignalSource, name: 'joined' | 'left'): string[] =>
+const idsIn = ({ details }: JournalEvent, name: 'joined' | 'left'): string[] =>
   ((details[name] as string[] | undefined) ?? []).filter((id) => typeof id === 'string');
 
-const claims = (event: SignalSource, about: About, changed: readonly string[]): Unnumbered[] =>
+const claims = (event: JournalEvent, about: About, changed: readonly string[]): Unnumbered[] =>
   changed.some((name) => CLAIMS.has(name)) ? [claimsOf(event, about)] : [];
 
-const claimsOf = (event: SignalSource, about: About): Unnumbered => ({
+const claimsOf = (event: JournalEvent, about: About): Unnumbered => ({
   uri: CLAIMS_CHANGE,
   about,
   members: causeOf(event),
   tellsClaims: true,
 });
 
-const revoked = (event: SignalSource, about: About): Unnumbered => ({
+const revoked = (event: JournalEvent, about: About): Unnumbered => ({
   uri: SESSION_REVOKED,
   about,
   members: { ...causeOf(event), reason_admin: { en: REASONS[endCauseOf({ name: event.actor }).cause] } },
 });
 
 /** CAEP 1.0 §2: when, and who began it. */
-const causeOf = ({ at, actor }: SignalSource) => ({
+const causeOf = ({ at, actor }: JournalEvent) => ({
   event_timestamp: Math.floor(at / 1_000),
   initiating_entity: INITIATORS[endCauseOf({ name: actor }).cause],
 });
@@ -190,7 +190,7 @@ const REASONS = {
 } as const;
 
 /** Names alone: of `name.givenName` the attribute. */
-function attributesOf({ details }: SignalSource): string[] {
+function attributesOf({ details }: JournalEvent): string[] {
   const names = [
     ...Object.keys((details['changed'] as object) ?? {}),
     ...Object.keys((details['leftOut'] as object) ?? {}),
@@ -199,7 +199,7 @@ function attributesOf({ details }: SignalSource): string[] {
 }
 
 /** RISC 1.0 §2.7: the subject is the address before, and only an address is an identifier. */
-function renamed({ details }: SignalSource, userId: string): Unnumbered[] {
+function renamed({ details }: JournalEvent, userId: string): Unnumbered[] {
   const change = (details['changed'] as Record<string, { before?: unknown; after?: unknown }> | undefined)?.[
     'userName'
   ];

@@ -4,7 +4,7 @@
  */
 import { addressKey, calledBy } from '../scim/address';
 import { isSame, type Json, type Resource } from '../scim/resource';
-import type { SignalSource } from '../store/operations/signal-journal';
+import type { JournalEvent } from '../store/operations/signal-journal';
 import type { NameChange } from '../store/operations/signal-names';
 
 const NAMES = ['userName', 'emails', 'externalId'] as const;
@@ -21,7 +21,7 @@ export interface Named {
 }
 
 /** As the event found the user. Of an event that made the user, or brought the user back: as it left the user. */
-export function namesAt(user: Named, { seq, type }: Pick<SignalSource, 'seq' | 'type'>): Names {
+export function namesAt(user: Named, { seq, type }: Pick<JournalEvent, 'seq' | 'type'>): Names {
   const before = namesBefore(user, seq);
   return (before.userName ?? null) === null || type === 'user.restored' ? namesBefore(user, seq + 1) : before;
 }
@@ -30,7 +30,7 @@ export function namesAt(user: Named, { seq, type }: Pick<SignalSource, 'seq' | '
  * By which address the receiver knew the user before the event, and knows the user after it, if they are two. Without `after` the user
  * has none any more: the address may become somebody else's.
  */
-export function addressChange(user: Named, { seq }: Pick<SignalSource, 'seq'>) {
+export function addressChange(user: Named, { seq }: Pick<JournalEvent, 'seq'>) {
   const [before, after] = [namesBefore(user, seq), namesBefore(user, seq + 1)].map(calledBy);
   if (before === undefined) return undefined;
   if (after === undefined) return { before };

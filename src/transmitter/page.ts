@@ -1,6 +1,6 @@
 /** What comes next for a stream in one org: tokens that are made of the journal when they are sent. */
 import type { Databases } from '../store/d1/databases';
-import { readSources, readSubjects } from '../store/operations/signal-journal';
+import { readEventsFrom, readSubjects } from '../store/operations/signal-journal';
 import { placeOf } from '../store/operations/signal-lines';
 import type { PushedStream } from '../store/operations/signal-streams';
 import type { SigningKey } from '../store/operations/signing-keys';
@@ -37,7 +37,7 @@ export async function readPage(
   stream: PushedStream,
   place: number,
 ): Promise<TokenPage> {
-  const found = await readSources(databases, orgId, place, SOURCES);
+  const found = await readEventsFrom(databases, orgId, place, SOURCES);
   const { tenant, events, lostThrough, isEnd } = found;
   const isAsked = new Set(eventsDelivered(stream));
   const all = events.flatMap((event) =>

@@ -3,7 +3,7 @@ import { SignJWT } from 'jose';
 import type { Details } from '../events';
 import { calledBy } from '../scim/address';
 import type { Person } from '../store/directory/people';
-import { externalIdOf, type SignalSource, type Subjects } from '../store/operations/signal-journal';
+import { externalIdOf, type JournalEvent, type Subjects } from '../store/operations/signal-journal';
 import { placeOf } from '../store/operations/signal-lines';
 import type { ControlEvent, PushedStream } from '../store/operations/signal-streams';
 import type { SigningKey } from '../store/operations/signing-keys';
@@ -41,7 +41,7 @@ export function placeIn(streamId: string, jti: string): { readonly orgId: string
 export function tokenOf(
   stream: Addressee,
   tenant: Tenant,
-  event: SignalSource,
+  event: JournalEvent,
   draft: TokenDraft,
   subjects: Subjects,
 ): Placed | undefined {
@@ -80,7 +80,7 @@ const namedIn = ({ names }: Subjects, userId: string, person: Person | undefined
 });
 
 /** By which address the user was known, and what it became. Undefined: it is the same, or the userName has told it already. */
-function addressOf(event: SignalSource, userId: string, person: Person | undefined, subjects: Subjects) {
+function addressOf(event: JournalEvent, userId: string, person: Person | undefined, subjects: Subjects) {
   const change = addressChange(namedIn(subjects, userId, person), event);
   const told = (event.details['changed'] as Details['changed'])?.['userName'];
   if (change === undefined) return undefined;
@@ -90,7 +90,7 @@ function addressOf(event: SignalSource, userId: string, person: Person | undefin
 
 /** RFC 9493, RFC 9967; of everybody the tenant, as a complex subject (SSF 1.0). */
 function subjectOf(
-  { stream, tenant, event }: { stream: Addressee; tenant: Tenant; event: SignalSource },
+  { stream, tenant, event }: { stream: Addressee; tenant: Tenant; event: JournalEvent },
   { uri: type }: TokenDraft,
   about: Exclude<About, { kind: 'address' }>,
   person: Person | undefined,

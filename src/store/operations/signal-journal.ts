@@ -19,7 +19,7 @@ import type { PushedStream } from './signal-streams';
 import { currentKey, type SigningKey, selectSigner, signingKeyOf } from './signing-keys';
 
 /** An event of the journal, as signals are made of it. */
-export interface SignalSource {
+export interface JournalEvent {
   readonly seq: number;
   /** Epoch milliseconds. */
   readonly at: number;
@@ -30,9 +30,9 @@ export interface SignalSource {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
-export interface SourcePage {
+export interface EventPage {
   readonly tenant: Tenant;
-  readonly events: readonly SignalSource[];
+  readonly events: readonly JournalEvent[];
   /** Once all of it is delivered, everything up to here is. */
   readonly through: number;
   /** Nothing follows in the journal. */
@@ -51,12 +51,12 @@ const READ = 20;
  * @param types of the journal that signals are made of.
  * @throws ScimError 404: the org is gone.
  */
-export async function readSources(
+export async function readEventsFrom(
   databases: Databases,
   orgId: string,
   place: number,
   types: readonly string[],
-): Promise<SourcePage> {
+): Promise<EventPage> {
   const store = openStore(databases, { kind: 'id', id: orgId }, Date.now());
   const from = place === endOf(seqOf(place)) ? seqOf(place) + 1 : seqOf(place);
   const recent = sql`SELECT seq, type FROM events WHERE org_id = ${store.org} AND seq >= ${from} ORDER BY seq LIMIT ${SCANNED}`;
@@ -73,7 +73,7 @@ export async function readSources(
   const isCut = rows!.length > READ;
   const looked = ends![0]!['n'] === SCANNED ? (ends![0]!['through'] as number) : current;
   const events = rows!.slice(0, READ).map(
-    (row): SignalSource => ({
+    (row): JournalEvent => ({
       seq: row['seq'] as number,
       at: row['at'] as number,
       type: row['type'] as string,

@@ -3,7 +3,6 @@
  * events are gone through in windows. What a window bears on comes in pages, so that a group of any size can be renamed.
  */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Row } from '../d1/rows';
 import { MAX_NOTED } from '../journal/record';
 import type { OrgStore } from '../org/open';
 import { type Person, type Role, rolesIn, selectPeople, selectRoles, withinBytes } from './people';
@@ -63,8 +62,11 @@ export async function readChanges(store: OrgStore, { after, within }: Progress, 
     FROM events WHERE org_id = ${store.org} AND seq > ${after} AND seq <= ${through})`;
   const query = selectPeople(store, withinBytes(touched(store, events, within?.user, limit), limit));
   const [heads, windows, roles, ids, ...people] = await store.read(
-    sql`SELECT event_seq, pruned_through FROM orgs WHERE id = ${store.org}`,
-    sql`WITH ${events} SELECT count(*) AS n, ${through} AS through,
+    sql<{
+      event_seq: number;
+      pruned_through: number;
+    }>`SELECT event_seq, pruned_through FROM orgs WHERE id = ${store.org}`,
+    sql<{ n: number; through: number; is_lost: number }>`WITH ${events} SELECT count(*) AS n, ${through} AS through,
       ifnull(max(${IS_OF_EVERYBODY} OR ${IS_UNTOLD}), 0) AS is_lost FROM recent`,
     // Groups come with the first page of their window.
     within === undefined
@@ -73,24 +75,20 @@ export async function readChanges(store: OrgStore, { after, within }: Progress, 
           sql`WITH ${events} SELECT DISTINCT target_id AS id FROM recent
             WHERE type >= 'group.' AND type < 'group/' AND target_id IS NOT NULL`,
         )
-      : sql`SELECT 1 WHERE false`,
-    sql`SELECT count(*) AS n FROM (${touched(store, events, within?.user, limit + 1)})`,
+      : sql<never>`SELECT 1 WHERE false`,
+    sql<{ n: number }>`SELECT count(*) AS n FROM (${touched(store, events, within?.user, limit + 1)})`,
     ...query.statements,
   );
-  const current = heads![0]!['event_seq'] as number;
-  const window = windows![0]!;
-  const end = window['through'] as number;
+  const { event_seq: current, pruned_through: pruned } = heads[0]!;
+  const { n: found, through: end, is_lost } = windows[0]!;
   // The journal has no gap, unless events are gone by their age.
-  const isLost =
-    after < (heads![0]!['pruned_through'] as number) ||
-    (after < current && (end === after || (window['n'] as number) < end - after)) ||
-    window['is_lost'] === 1;
+  const isLost = after < pruned || (after < current && (end === after || found < end - after)) || is_lost === 1;
   if (isLost) return { users: [], groups: [], next: { after }, current, isLost };
   const users = query.read(people);
-  const hasMore = (ids![0]!['n'] as number) > users.length && users.length > 0;
+  const hasMore = ids[0]!.n > users.length && users.length > 0;
   return {
     users,
-    groups: rolesIn(roles as Row[]),
+    groups: rolesIn(roles),
     next: hasMore ? { after, within: { through: end, user: users.at(-1)!.person.id } } : { after: end },
     current,
     isLost,

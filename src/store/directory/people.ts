@@ -5,7 +5,8 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { EndCause } from '../../end-cause';
 import type { Related, Resource } from '../../scim/resource';
-import type { Row } from '../d1/rows';
+import { orAbsent, type Row, selected } from '../d1/rows';
+import { users } from '../d1/tables';
 import type { OrgStore } from '../org/open';
 
 /** A user as an application may know it. */
@@ -65,6 +66,8 @@ export interface PeopleQuery {
   read(results: readonly Row[][]): { readonly person: Person; readonly deletedAt: number | undefined }[];
 }
 
+const PERSON = selected(users, ...(['id', 'version', 'active', 'validAfter', 'deletedAt', 'resource'] as const));
+
 /**
  * These users, whole. The groups of all of them are read once, however many are in each.
  *
@@ -73,7 +76,7 @@ export interface PeopleQuery {
 export function selectPeople(store: OrgStore, seqs: SQL): PeopleQuery {
   return {
     statements: [
-      sql`SELECT users.id, users.version, users.active, users.not_before, users.deleted_at, users.resource,
+      sql`SELECT ${PERSON.sql},
           (SELECT json_group_array(group_seq) FROM memberships AS m
             WHERE m.org_id = users.org_id AND m.is_group = 0 AND m.member_seq = users.seq) AS direct
         FROM users WHERE users.seq IN (${seqs}) ORDER BY users.seq`,
@@ -89,19 +92,22 @@ export function selectPeople(store: OrgStore, seqs: SQL): PeopleQuery {
             WHERE p.org_id = ${store.org} AND p.group_seq = g.seq) AS permissions
         FROM up CROSS JOIN groups AS g ON g.seq = up.seq`,
     ],
-    read([users = [], groups = []]) {
-      const known = new Groups(groups);
-      return users.map((row) => ({
-        person: {
-          id: row['id'] as string,
-          version: row['version'] as number,
-          resource: JSON.parse(row['resource'] as string) as Resource,
-          isActive: row['active'] === 1,
-          validAfter: (row['not_before'] as number | null) ?? undefined,
-          ...known.of(JSON.parse(row['direct'] as string) as number[]),
-        },
-        deletedAt: (row['deleted_at'] as number | null) ?? undefined,
-      }));
+    read([people = [], groups = []]) {
+      const known = new Groups(groups as unknown as readonly GroupRow[]);
+      return people.map((row) => {
+        const { id, version, active, validAfter, deletedAt, resource } = PERSON.rowOf(row);
+        return {
+          person: {
+            id,
+            version,
+            resource: JSON.parse(resource),
+            isActive: active === 1,
+            validAfter: orAbsent(validAfter),
+            ...known.of(JSON.parse(row['direct'] as string)),
+          },
+          deletedAt: orAbsent(deletedAt),
+        };
+      });
     },
   };
 }
@@ -114,22 +120,19 @@ interface Group {
   readonly permissions: readonly string[];
 }
 
+/** The lists as JSON. */
+type GroupRow = Pick<Group, 'seq' | 'id' | 'display'> & { readonly above: string; readonly permissions: string };
+
 /** The groups of a page, and what comes of them. A group that is being deleted is in no row, and counts for nothing. */
 class Groups {
   readonly #bySeq: ReadonlyMap<number, Group>;
   readonly #found = new Map<string, Pick<Person, 'groups' | 'permissions'>>();
 
-  constructor(rows: readonly Row[]) {
+  constructor(rows: readonly GroupRow[]) {
     this.#bySeq = new Map(
-      rows.map((row) => [
-        row['seq'] as number,
-        {
-          seq: row['seq'] as number,
-          id: row['id'] as string,
-          display: row['display'] as string | null,
-          above: JSON.parse(row['above'] as string) as number[],
-          permissions: JSON.parse(row['permissions'] as string) as string[],
-        },
+      rows.map(({ seq, id, display, above, permissions }) => [
+        seq,
+        { seq, id, display, above: JSON.parse(above), permissions: JSON.parse(permissions) },
       ]),
     );
   }
@@ -156,8 +159,8 @@ class Groups {
   }
 }
 
-const selectCurrent = (store: OrgStore): SQL => sql`SELECT event_seq FROM orgs WHERE id = ${store.org}`;
-const currentIn = (rows: readonly Row[] | undefined) => rows![0]!['event_seq'] as number;
+const selectCurrent = (store: OrgStore) =>
+  sql<{ event_seq: number }>`SELECT event_seq FROM orgs WHERE id = ${store.org}`;
 
 /**
  * Live users in a lasting order: of one who was there all the time, each is in exactly one page. One round trip.
@@ -177,22 +180,29 @@ export async function listPeople(
   const query = selectPeople(store, withinBytes(rows(limit), limit));
   const [current, ahead, ...results] = await store.read(
     selectCurrent(store),
-    sql`SELECT count(*) AS n FROM (${rows(limit + 1)})`,
+    sql<{ n: number }>`SELECT count(*) AS n FROM (${rows(limit + 1)})`,
     ...query.statements,
   );
   const entries = query.read(results).map(({ person }) => person);
-  return { entries, isCut: (ahead![0]!['n'] as number) > entries.length, asOfSeq: currentIn(current) };
+  return { entries, isCut: ahead[0]!.n > entries.length, asOfSeq: current[0]!.event_seq };
 }
 
 const ROLE = sql.raw(`groups.id, groups.external_id, groups.resource ->> '$.displayName' AS display,
   (SELECT json_group_array(permission) FROM (SELECT permission FROM group_permissions AS p
     WHERE p.org_id = groups.org_id AND p.group_seq = groups.seq ORDER BY permission)) AS permissions`);
 
-const roleOf = (row: Row): Role => ({
-  id: row['id'] as string,
-  displayName: (row['display'] as string | null) ?? '',
-  externalId: row['external_id'] as string | null,
-  permissions: JSON.parse(row['permissions'] as string) as string[],
+interface RoleRow {
+  readonly id: string;
+  readonly external_id: string | null;
+  readonly display: string | null;
+  readonly permissions: string;
+}
+
+const roleOf = ({ id, external_id: externalId, display, permissions }: RoleRow): Role => ({
+  id,
+  displayName: display ?? '',
+  externalId,
+  permissions: JSON.parse(permissions),
 });
 
 /** Groups by id, for of a deleted one nothing stays that would say where it stood. One round trip. */
@@ -202,19 +212,21 @@ export async function listRoles(
 ): Promise<ListPage<Role>> {
   const [current, rows] = await store.read(
     selectCurrent(store),
-    sql`SELECT ${ROLE} FROM groups WHERE groups.org_id = ${store.org} AND groups.id > ${after}
+    sql<RoleRow>`SELECT ${ROLE} FROM groups WHERE groups.org_id = ${store.org} AND groups.id > ${after}
       ORDER BY groups.id LIMIT CAST(${limit + 1} AS INTEGER)`,
   );
-  return { entries: rows!.slice(0, limit).map(roleOf), isCut: rows!.length > limit, asOfSeq: currentIn(current) };
+  return { entries: rows.slice(0, limit).map(roleOf), isCut: rows.length > limit, asOfSeq: current[0]!.event_seq };
 }
 
+type AskedRole = { readonly asked: string } & (RoleRow | { readonly id: null });
+
 /** For a list of groups by their ids: those that are there. @param ids a query for `id`s. */
-export const selectRoles = (store: OrgStore, ids: SQL): SQL =>
-  sql`SELECT it.id AS asked, ${ROLE} FROM (${ids}) AS it LEFT JOIN groups ON groups.org_id = ${store.org} AND groups.id = it.id`;
+export const selectRoles = (store: OrgStore, ids: SQL) =>
+  sql<AskedRole>`SELECT it.id AS asked, ${ROLE} FROM (${ids}) AS it LEFT JOIN groups ON groups.org_id = ${store.org} AND groups.id = it.id`;
 
 /** What `selectRoles` has found; undefined: it is not there any more. */
-export const rolesIn = (rows: readonly Row[]): { readonly id: string; readonly role: Role | undefined }[] =>
-  rows.map((row) => ({ id: row['asked'] as string, role: row['id'] === null ? undefined : roleOf(row) }));
+export const rolesIn = (rows: readonly AskedRole[]): { readonly id: string; readonly role: Role | undefined }[] =>
+  rows.map((row) => ({ id: row.asked, role: row.id === null ? undefined : roleOf(row) }));
 
 /**
  * Direct memberships by the group's id. One round trip. If a group that was the last member of a page is deleted, the next
@@ -240,15 +252,19 @@ export async function listMemberships(
     : select(sql`true`);
   const [current, rows] = await store.read(
     selectCurrent(store),
-    sql`SELECT found.group_id, found.is_group, ifnull(u.id, g.id) AS id FROM (${found}) AS found
+    sql<{
+      group_id: string;
+      is_group: number;
+      id: string;
+    }>`SELECT found.group_id, found.is_group, ifnull(u.id, g.id) AS id FROM (${found}) AS found
       LEFT JOIN users AS u ON found.is_group = 0 AND u.seq = found.member_seq
       LEFT JOIN groups AS g ON found.is_group = 1 AND g.seq = found.member_seq
       ORDER BY found.group_id, found.is_group, found.member_seq`,
   );
-  const entries = rows!.slice(0, limit).map((row) => ({
-    group: row['group_id'] as string,
-    type: row['is_group'] === 1 ? ('Group' as const) : ('User' as const),
-    id: row['id'] as string,
+  const entries = rows.slice(0, limit).map(({ group_id, is_group, id }) => ({
+    group: group_id,
+    type: is_group === 1 ? ('Group' as const) : ('User' as const),
+    id,
   }));
-  return { entries, isCut: rows!.length > limit, asOfSeq: currentIn(current) };
+  return { entries, isCut: rows.length > limit, asOfSeq: current[0]!.event_seq };
 }

@@ -2,7 +2,8 @@
 import { sql } from 'drizzle-orm';
 import type { Resource } from '../../scim/resource';
 import { type Databases, isSpread } from '../d1/databases';
-import { orAbsent } from '../d1/rows';
+import { orAbsent, type Row, rowOf } from '../d1/rows';
+import { events } from '../d1/tables';
 import { type Person, selectPeople } from '../directory/people';
 import { openStore } from '../org/open';
 import type { Tenant } from '../org/tenant';
@@ -28,6 +29,13 @@ export interface JournalEvent {
   readonly target: string | undefined;
   readonly requestId: string;
   readonly details: Readonly<Record<string, unknown>>;
+}
+
+const rowOfEvent = rowOf(events, 'seq', 'at', 'type', 'actor', 'targetId', 'requestId', 'details');
+
+function eventOf(row: Row): JournalEvent {
+  const { targetId, details, ...event } = rowOfEvent(row);
+  return { ...event, target: orAbsent(targetId), details: JSON.parse(details) };
 }
 
 export interface EventPage {
@@ -61,32 +69,23 @@ export async function readEventsFrom(
   const from = place === endOf(seqOf(place)) ? seqOf(place) + 1 : seqOf(place);
   const recent = sql`SELECT seq, type FROM events WHERE org_id = ${store.org} AND seq >= ${from} ORDER BY seq LIMIT ${SCANNED}`;
   const [heads, ends, rows] = await store.read(
-    sql`SELECT pruned_through, event_seq FROM orgs WHERE id = ${store.org}`,
-    sql`SELECT max(seq) AS through, count(*) AS n FROM (${recent})`,
+    sql<{
+      pruned_through: number;
+      event_seq: number;
+    }>`SELECT pruned_through, event_seq FROM orgs WHERE id = ${store.org}`,
+    sql<{ through: number; n: number }>`SELECT max(seq) AS through, count(*) AS n FROM (${recent})`,
     sql`SELECT e.* FROM (SELECT seq FROM (${recent}) WHERE type IN (SELECT value FROM json_each(${JSON.stringify(types)}))
         ORDER BY seq LIMIT ${READ + 1}) AS it
       CROSS JOIN events AS e ON e.org_id = ${store.org} AND e.seq = it.seq ORDER BY e.seq`,
   );
-  const [{ pruned_through: pruned, event_seq: current }] = heads as unknown as [
-    { pruned_through: number; event_seq: number },
-  ];
-  const isCut = rows!.length > READ;
-  const looked = ends![0]!['n'] === SCANNED ? (ends![0]!['through'] as number) : current;
-  const events = rows!.slice(0, READ).map(
-    (row): JournalEvent => ({
-      seq: row['seq'] as number,
-      at: row['at'] as number,
-      type: row['type'] as string,
-      actor: row['actor'] as string,
-      target: orAbsent(row['target_id'] as string | null),
-      requestId: row['request_id'] as string,
-      details: JSON.parse(row['details'] as string) as Record<string, unknown>,
-    }),
-  );
+  const { pruned_through: pruned, event_seq: current } = heads[0]!;
+  const isCut = rows.length > READ;
+  const looked = ends[0]!.n === SCANNED ? ends[0]!.through : current;
+  const found = rows.slice(0, READ).map(eventOf);
   return {
     tenant: store.tenant,
-    events,
-    through: endOf(isCut ? events.at(-1)!.seq : Math.max(looked, from - 1)),
+    events: found,
+    through: endOf(isCut ? found.at(-1)!.seq : Math.max(looked, from - 1)),
     isEnd: !isCut && looked >= current,
     lostThrough: from <= pruned ? pruned : undefined,
   };

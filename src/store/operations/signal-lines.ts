@@ -3,7 +3,8 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Actor } from '../../events';
 import { runBatch } from '../d1/batch';
 import { askEach, type Databases, databaseOf, isSpread, mainDatabase } from '../d1/databases';
-import { orAbsent, type Row } from '../d1/rows';
+import { orAbsent, type Row, rowOf } from '../d1/rows';
+import { signalLines } from '../d1/tables';
 import { count, record } from '../journal/record';
 import { openStore } from '../org/open';
 import { copyChanges } from './copies';
@@ -40,18 +41,19 @@ export interface DueSignalLine extends SignalLine {
   readonly stream: PushedStream;
 }
 
-export const LINE =
-  sql.raw(`l.org_id AS line_org, l.place AS line_place, l.due_at AS line_due, l.failures AS line_failures,
-  l.failing_since AS line_failing, l.handed_out AS line_handed_out`);
+/** Neither a stream nor a receiver has columns of these names. */
+export const LINE = sql.raw('l.org_id, l.place, l.due_at, l.failures, l.failing_since, l.handed_out');
+const rowOfLine = rowOf(signalLines, 'orgId', 'place', 'dueAt', 'failures', 'failingSince', 'handedOut');
 
-export const lineOf = (row: Row): SignalLine => ({
-  orgId: row['line_org'] as string,
-  place: row['line_place'] as number,
-  dueAt: orAbsent(row['line_due'] as number | null),
-  failures: row['line_failures'] as number,
-  failingSince: orAbsent(row['line_failing'] as number | null),
-  handedOut: row['line_handed_out'] === null ? undefined : JSON.parse(row['line_handed_out'] as string),
-});
+export function lineOf(row: Row): SignalLine {
+  const { dueAt, failingSince, handedOut, ...line } = rowOfLine(row);
+  return {
+    ...line,
+    dueAt: orAbsent(dueAt),
+    failingSince: orAbsent(failingSince),
+    handedOut: handedOut === null ? undefined : JSON.parse(handedOut),
+  };
+}
 
 const SELECT = sql`SELECT s.*, r.audience, r.algorithm, r.subject, ${LINE} FROM signal_lines AS l
   JOIN signal_streams AS s ON s.id = l.stream_id JOIN signal_receivers AS r ON r.id = s.receiver_id`;
@@ -71,7 +73,7 @@ export async function readDueSignalLines(databases: Databases, orgId: string): P
       CROSS JOIN signal_streams AS s ON s.id = it.value JOIN signal_receivers AS r ON r.id = s.receiver_id
       WHERE s.method = 'push' AND s.status = 'enabled' AND r.disabled_at IS NULL`,
   ]);
-  const streams = new Map(originals!.map((row) => [row['id'] as string, pushedStreamOf(row)]));
+  const streams = new Map(originals!.map(pushedStreamOf).map((stream) => [stream.id, stream]));
   return lines.flatMap((line) => {
     const stream = streams.get(line.stream.id);
     return stream === undefined ? [] : [{ ...line, stream }];
@@ -174,10 +176,10 @@ export async function pauseStream(
 export async function orgsToPush(databases: Databases, receiverId: string, limit: number): Promise<string[]> {
   const found = await askEach(databases, (db) =>
     runBatch(db, [
-      sql`SELECT DISTINCT l.org_id FROM signal_streams AS s CROSS JOIN signal_lines AS l
+      sql<{ org_id: string }>`SELECT DISTINCT l.org_id FROM signal_streams AS s CROSS JOIN signal_lines AS l
         ON l.stream_id = s.id AND l.due_at IS NOT NULL AND l.pushes = 1
       WHERE s.receiver_id = ${receiverId} LIMIT CAST(${limit} AS INTEGER)`,
     ]),
   );
-  return found.flatMap(([rows]) => rows!.map((row) => row['org_id'] as string)).slice(0, limit);
+  return found.flatMap(([rows]) => rows.map((row) => row.org_id)).slice(0, limit);
 }

@@ -8,7 +8,8 @@ import { runBatch, Unmet } from '../d1/batch';
 import { allDatabases, type Databases, eachDatabase, isSpread, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
 import { list } from '../d1/incomplete';
-import { orAbsent, type Row } from '../d1/rows';
+import { orAbsent, type Row, rowOf } from '../d1/rows';
+import { signalReceivers } from '../d1/tables';
 import { recordInOrgs } from '../journal/record';
 import { copyChanges } from './copies';
 
@@ -48,19 +49,17 @@ interface NewSecret {
   readonly mask: string;
 }
 
-const receiverOf = (row: Row): SignalReceiver => ({
-  id: row['id'] as string,
-  name: row['name'] as string,
-  orgs: row['all_orgs'] === 1 ? undefined : (JSON.parse(row['slugs'] as string) as string[]),
-  audience: row['audience'] as string,
-  algorithm: row['algorithm'] as Algorithm,
-  subject: row['subject'] as SubjectFormat,
-  mask: row['mask'] as string,
-  previousUntil: orAbsent(row['previous_until'] as number | null),
-  createdAt: row['created_at'] as number,
-  createdBy: row['created_by'] as string,
-  disabledAt: orAbsent(row['disabled_at'] as number | null),
-});
+const rowOfReceiver = rowOf(signalReceivers);
+
+function receiverOf(row: Row): SignalReceiver {
+  const { allOrgs, hash: _, previousHash: __, ...receiver } = rowOfReceiver(row);
+  return {
+    ...receiver,
+    orgs: allOrgs === 1 ? undefined : JSON.parse(row['slugs'] as string),
+    previousUntil: orAbsent(receiver.previousUntil),
+    disabledAt: orAbsent(receiver.disabledAt),
+  };
+}
 
 const SELECT = sql`SELECT r.*, (SELECT json_group_array(slug) FROM (SELECT slug FROM orgs WHERE id IN
   (SELECT org_id FROM signal_receiver_orgs WHERE receiver_id = r.id) ORDER BY slug)) AS slugs FROM signal_receivers AS r`;

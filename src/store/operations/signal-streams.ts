@@ -8,7 +8,8 @@ import { forbidden, unauthorized } from '../../scim/error';
 import { runBatch, Unmet } from '../d1/batch';
 import { type Databases, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
-import { orAbsent, type Row } from '../d1/rows';
+import { orAbsent, type Row, type Rows, rowOf } from '../d1/rows';
+import { signalReceivers, signalStreams } from '../d1/tables';
 import { recordInOrgs } from '../journal/record';
 import { type Algorithm, orgsOfReceiver, type SubjectFormat, tellOthers } from './signal-receivers';
 
@@ -63,26 +64,24 @@ export type StreamDraft = Pick<
   'method' | 'endpointUrl' | 'authorization' | 'eventsRequested' | 'description'
 >;
 
-export const streamOf = (row: Row): SignalStream => ({
-  id: row['id'] as string,
-  receiverId: row['receiver_id'] as string,
-  issuer: row['issuer'] as string,
-  method: row['method'] as 'push' | 'poll',
-  endpointUrl: orAbsent(row['endpoint_url'] as string | null),
-  authorization: orAbsent(row['authorization'] as string | null),
-  eventsRequested:
-    row['events_requested'] === null ? undefined : (JSON.parse(row['events_requested'] as string) as string[]),
-  description: orAbsent(row['description'] as string | null),
-  status: row['status'] as StreamStatus,
-  reason: orAbsent(row['reason'] as string | null),
-  control: JSON.parse(row['control'] as string) as ControlEvent[],
-  verificationAt: orAbsent(row['verification_at'] as number | null),
-  verifiedAt: orAbsent(row['verified_at'] as number | null),
-  refused: row['refused'] as number,
-  lastRefusal: orAbsent(row['last_refusal'] as string | null),
-  polledAt: orAbsent(row['polled_at'] as number | null),
-  createdAt: row['created_at'] as number,
-});
+const rowOfStream = rowOf(signalStreams);
+
+export function streamOf(row: Row): SignalStream {
+  const { eventsRequested, control, controlDueAt: _, ...stream } = rowOfStream(row);
+  return {
+    ...stream,
+    endpointUrl: orAbsent(stream.endpointUrl),
+    authorization: orAbsent(stream.authorization),
+    eventsRequested: eventsRequested === null ? undefined : JSON.parse(eventsRequested),
+    description: orAbsent(stream.description),
+    reason: orAbsent(stream.reason),
+    control: JSON.parse(control),
+    verificationAt: orAbsent(stream.verificationAt),
+    verifiedAt: orAbsent(stream.verifiedAt),
+    lastRefusal: orAbsent(stream.lastRefusal),
+    polledAt: orAbsent(stream.polledAt),
+  };
+}
 
 /** The receiver that a token turned out to be of. */
 export interface Caller {
@@ -90,6 +89,10 @@ export interface Caller {
   readonly name: string;
   readonly audience: string;
   readonly algorithm: Algorithm;
+}
+
+interface Found extends Caller {
+  readonly may: number;
 }
 
 /** What one request of a receiver may read and write. */
@@ -127,32 +130,32 @@ export class ReceiverStore {
     return this.#isChecked;
   }
 
-  get #lookup(): SQL {
-    return sql`SELECT r.id, r.name, r.audience, r.algorithm, ${this.#may} AS may ${this.#good}`;
+  get #lookup(): SQL<Found> {
+    return sql<Found>`SELECT r.id, r.name, r.audience, r.algorithm, ${this.#may} AS may ${this.#good}`;
   }
 
-  #admit(row: Row | undefined): void {
+  #admit(row: Found | undefined): void {
     this.#isChecked = true;
     if (row === undefined) throw unauthorized();
-    if (row['may'] !== 1) throw forbidden(`The token has not the scope ${this.scope}`);
-    const { id, name, audience, algorithm } = row as unknown as Caller;
-    this.#caller = { id, name, audience, algorithm };
+    if (row.may !== 1) throw forbidden(`The token has not the scope ${this.scope}`);
+    const { may: _, ...caller } = row;
+    this.#caller = caller;
   }
 
   /** One round trip, to `DB`. @throws ScimError 401, 403. */
-  async read(...statements: readonly SQL[]): Promise<Row[][]> {
+  async read<S extends readonly SQL[]>(...statements: S): Promise<Rows<S>> {
     const [found, ...rows] = await runBatch(mainDatabase(this.databases), [this.#lookup, ...statements]);
     this.#admit(found![0]);
-    return rows;
+    return rows as Rows<S>;
   }
 
   /** One round trip to `DB`, atomic. @throws ScimError 401, 403. Unmet. */
-  async write(...statements: readonly SQL[]): Promise<Row[][]> {
+  async write<S extends readonly SQL[]>(...statements: S): Promise<Rows<S>> {
     try {
       const guard = expect('receiver', sql`${this.receiver} IS NOT NULL`);
       const [found, , ...rows] = await runBatch(mainDatabase(this.databases), [this.#lookup, guard, ...statements]);
       this.#admit(found![0]);
-      return rows;
+      return rows as Rows<S>;
     } catch (error) {
       // What was refused after the guard was refused to a good caller.
       if (error instanceof Unmet && error.expectation !== 'receiver') this.#isChecked = true;
@@ -305,12 +308,15 @@ export async function askVerification(
 ): Promise<'queued' | 'disabled' | number> {
   const [, rows, changed] = await store.write(
     isThere(store, id),
-    sql`SELECT verification_at AS at, status FROM signal_streams WHERE ${one(store, id)}`,
+    sql<{
+      at: number;
+      status: StreamStatus;
+    }>`SELECT verification_at AS at, status FROM signal_streams WHERE ${one(store, id)}`,
     sql`UPDATE signal_streams SET ${queued(event)}, verification_at = ${store.now}
       WHERE ${one(store, id)} AND ifnull(verification_at, 0) <= ${before} AND status <> 'disabled' RETURNING id`,
   );
   if (changed!.length > 0) return 'queued';
-  const { at, status } = rows![0] as { at: number; status: StreamStatus };
+  const { at, status } = rows[0]!;
   return status === 'disabled' ? 'disabled' : at;
 }
 
@@ -321,12 +327,9 @@ export interface PushedStream extends SignalStream {
   readonly subject: SubjectFormat;
 }
 
-export const pushedStreamOf = (row: Row): PushedStream => ({
-  ...streamOf(row),
-  audience: row['audience'] as string,
-  algorithm: row['algorithm'] as Algorithm,
-  subject: row['subject'] as SubjectFormat,
-});
+const rowOfReceiver = rowOf(signalReceivers, 'audience', 'algorithm', 'subject');
+
+export const pushedStreamOf = (row: Row): PushedStream => ({ ...streamOf(row), ...rowOfReceiver(row) });
 
 /** What the service itself has changed about a stream is told in any status (SSF 1.0 §8.1.5), all else while it is enabled. */
 const UPDATED = '/stream-updated';
@@ -342,11 +345,13 @@ export const HAS_SENDABLE: SQL = sql`(CASE WHEN s.status = 'enabled' THEN s.cont
 /** Streams whose own events are to be pushed now. */
 export async function streamsWithControl(databases: Databases, now: number, limit: number): Promise<string[]> {
   const [rows] = await runBatch(mainDatabase(databases), [
-    sql`SELECT s.id FROM signal_streams AS s JOIN signal_receivers AS r ON r.id = s.receiver_id AND r.disabled_at IS NULL
+    sql<{
+      id: string;
+    }>`SELECT s.id FROM signal_streams AS s JOIN signal_receivers AS r ON r.id = s.receiver_id AND r.disabled_at IS NULL
       WHERE s.control_due_at IS NOT NULL AND s.control_due_at <= ${now} AND ${HAS_SENDABLE}
       ORDER BY s.control_due_at LIMIT CAST(${limit} AS INTEGER)`,
   ]);
-  return rows!.map((row) => row['id'] as string);
+  return rows.map(({ id }) => id);
 }
 
 /** Undefined also while its receiver is switched off. */

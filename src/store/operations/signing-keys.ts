@@ -3,7 +3,8 @@ import { type SQL, sql } from 'drizzle-orm';
 import { runBatch } from '../d1/batch';
 import { type Databases, mainDatabase } from '../d1/databases';
 import { expect } from '../d1/expect';
-import { orAbsent, type Row } from '../d1/rows';
+import { orAbsent, type Row, rowOf } from '../d1/rows';
+import { signingKeys } from '../d1/tables';
 import type { Algorithm } from './signal-receivers';
 
 export type KeyState = 'next' | 'current' | 'previous';
@@ -25,16 +26,12 @@ export interface SigningKey {
 
 export type NewKey = Pick<SigningKey, 'kid' | 'algorithm' | 'jwk' | 'privateKey'>;
 
-export const signingKeyOf = (row: Row): SigningKey => ({
-  kid: row['kid'] as string,
-  algorithm: row['algorithm'] as Algorithm,
-  state: row['state'] as KeyState,
-  jwk: JSON.parse(row['jwk'] as string) as Record<string, string>,
-  privateKey: row['private_key'] as string,
-  createdAt: row['created_at'] as number,
-  createdBy: row['created_by'] as string,
-  retiredUntil: orAbsent(row['retired_until'] as number | null),
-});
+const rowOfKey = rowOf(signingKeys);
+
+export function signingKeyOf(row: Row): SigningKey {
+  const { jwk, retiredUntil, ...key } = rowOfKey(row);
+  return { ...key, jwk: JSON.parse(jwk), retiredUntil: orAbsent(retiredUntil) };
+}
 
 /** The key that signs now. */
 export const selectSigner = (algorithm: Algorithm): SQL =>

@@ -141,7 +141,7 @@ export async function readChunk(databases: Databases, orgId: string, line: DueLi
   const [[heads, present, ends, events, roles, ...found], original] = await Promise.all([reading, asked]);
   const pruned = heads![0]!['pruned_through'] as number;
   const users = new Map(people.read(found).map((one) => [one.person.id, one]));
-  const groups = new Map(rolesIn(roles as Row[]).map(({ id, role }) => [id, role]));
+  const groups = new Map(rolesIn(roles).map(({ id, role }) => [id, role]));
   const page = events!.slice(0, TOLD).map((row): Told => {
     const [type, id] = [row['type'] as string, (row['target_id'] as string | null) ?? undefined];
     const event = { seq: row['seq'] as number, at: row['at'] as number, type };

@@ -4,6 +4,7 @@ import { endCauseIn } from '../../end-cause';
 import { addressesOf, addressKey, storedForms } from '../../scim/address';
 import { foldCase, isBlank } from '../../scim/fold';
 import type { Resource } from '../../scim/resource';
+import { orAbsent } from '../d1/rows';
 import type { OrgStore } from '../org/open';
 import { GROUPS_OF_USER, groupsIn, PERMISSIONS_OF_USER } from './memberships';
 import type { Person } from './people';
@@ -24,6 +25,17 @@ export interface Found {
   readonly removedAt: number | undefined;
 }
 
+interface PersonRow {
+  readonly id: string;
+  readonly resource: string;
+  readonly version: number;
+  readonly active: number;
+  readonly not_before: number | null;
+  readonly ended_by: string | null;
+  readonly groups: string;
+  readonly permissions: string;
+}
+
 /**
  * The userName is compared as SCIM compares it, without case; an e-mail address as mail would (scim/address.ts), and it is
  * anyone's who has it, whichever of theirs it is. A blank value means nobody. Somebody erased is known by the id alone.
@@ -33,29 +45,32 @@ export async function findPeople(store: OrgStore, key: Key, value: string): Prom
   const most = key === 'email' ? MAX_ALIKE : 2;
   const sought = isBlank(value) ? '' : value;
   const [rows, deleted] = await store.read(
-    sql`SELECT users.id, users.resource, users.version, users.active, users.not_before, users.ended_by, ${sql.raw(GROUPS_OF_USER)} AS groups,
+    sql<PersonRow>`SELECT users.id, users.resource, users.version, users.active, users.not_before, users.ended_by, ${sql.raw(GROUPS_OF_USER)} AS groups,
         ${sql.raw(PERMISSIONS_OF_USER)} AS permissions
       FROM users WHERE users.seq IN (${seqsOf(store, key, sought)} LIMIT CAST(${most} AS INTEGER))`,
-    sql`SELECT users.deleted_at, users.resource -> '$.emails' AS emails FROM users WHERE users.seq IN (
+    sql<{
+      deleted_at: number;
+      emails: string | null;
+    }>`SELECT users.deleted_at, users.resource -> '$.emails' AS emails FROM users WHERE users.seq IN (
         ${deletedSeqsOf(store, key, sought)} LIMIT ${MAX_TOMBSTONES})`,
   );
   if (isBlank(value)) return { people: [], removedAt: undefined };
-  const people = rows!.map((row) => ({
-    id: row['id'] as string,
-    resource: JSON.parse(row['resource'] as string) as Resource,
-    version: row['version'] as number,
-    isActive: row['active'] === 1,
-    validAfter: (row['not_before'] as number | null) ?? undefined,
-    endedBy: endCauseIn(row['ended_by']),
-    groups: groupsIn(row['groups']),
-    permissions: JSON.parse(row['permissions'] as string) as string[],
-  }));
+  const people = rows.map(
+    (row): Person => ({
+      id: row.id,
+      resource: JSON.parse(row.resource),
+      version: row.version,
+      isActive: row.active === 1,
+      validAfter: orAbsent(row.not_before),
+      endedBy: endCauseIn(row.ended_by),
+      groups: groupsIn(row.groups),
+      permissions: JSON.parse(row.permissions),
+    }),
+  );
   const meant = key === 'email' ? holdersOf(people, value) : people;
-  const instants = deleted!
-    .filter(
-      (row) => key !== 'email' || hasAddress({ emails: JSON.parse((row['emails'] as string | null) ?? '[]') }, value),
-    )
-    .map((row) => row['deleted_at'] as number);
+  const instants = deleted
+    .filter(({ emails }) => key !== 'email' || hasAddress({ emails: JSON.parse(emails ?? '[]') }, value))
+    .map((row) => row.deleted_at);
   return { people: meant, removedAt: meant.length === 0 && instants.length > 0 ? Math.max(...instants) : undefined };
 }
 

@@ -71,21 +71,25 @@ export interface Arrived {
   readonly lastAt: number;
 }
 
+interface ArrivedRow extends Pick<Arrived, 'name' | 'today' | 'week'> {
+  readonly resource_type: Arrived['resourceType'];
+  readonly is_ignored: number;
+  readonly last_at: number;
+}
+
 /** Of the last seven days. One round trip. */
 export async function readArrivals(store: OrgStore): Promise<Arrived[]> {
   const today = dayOf(store.now);
   const [rows] = await store.read(
-    sql`SELECT resource_type, name, is_ignored, sum(iif(day = ${today}, count, 0)) AS today, sum(count) AS week,
+    sql<ArrivedRow>`SELECT resource_type, name, is_ignored, sum(iif(day = ${today}, count, 0)) AS today, sum(count) AS week,
         max(last_at) AS last_at
       FROM attribute_counts WHERE org_id = ${store.org} AND day > ${today - 7}
       GROUP BY resource_type, name, is_ignored ORDER BY is_ignored DESC, week DESC, name LIMIT 500`,
   );
-  return rows!.map((row) => ({
-    resourceType: row['resource_type'] as Arrived['resourceType'],
-    name: row['name'] as string,
-    isIgnored: row['is_ignored'] === 1,
-    today: row['today'] as number,
-    week: row['week'] as number,
-    lastAt: row['last_at'] as number,
+  return rows.map(({ resource_type: resourceType, is_ignored, last_at: lastAt, ...row }) => ({
+    ...row,
+    resourceType,
+    isIgnored: is_ignored === 1,
+    lastAt,
   }));
 }

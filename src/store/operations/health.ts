@@ -180,7 +180,7 @@ export async function readHealth(store: OrgStore): Promise<Health> {
       >`SELECT w.id, w.url, ${LINE} FROM webhook_lines AS l JOIN webhooks AS w ON w.id = l.webhook_id
       WHERE l.org_id = ${store.org} AND (l.disabled_at IS NOT NULL OR l.failures > 0) ORDER BY w.id`,
       selectSources(store),
-      sql<Row>`SELECT s.id, r.name, s.method, s.status, s.reason, r.disabled_at, l.due_at, l.failures, l.failing_since,
+      sql<StreamRow>`SELECT s.id, r.name, s.method, s.status, s.reason, r.disabled_at, l.due_at, l.failures, l.failing_since,
           l.last_error, l.delivered_at, l.lost_through, ifnull(s.polled_at, s.created_at) AS polled_at, s.refused, s.last_refusal
         FROM signal_lines AS l JOIN signal_streams AS s ON s.id = l.stream_id JOIN signal_receivers AS r ON r.id = s.receiver_id
         WHERE l.org_id = ${store.org} ORDER BY r.name, s.created_at, s.id LIMIT CAST(${MAX_STREAMS_SHOWN} AS INTEGER)`,
@@ -208,24 +208,30 @@ export async function readHealth(store: OrgStore): Promise<Health> {
   };
 }
 
-const optional = <T>(value: unknown) => (value as T | null) ?? undefined;
+interface StreamRow extends Pick<OrgStream, 'id' | 'method' | 'status' | 'failures' | 'refused'> {
+  readonly name: string;
+  readonly reason: string | null;
+  readonly disabled_at: number | null;
+  readonly due_at: number | null;
+  readonly failing_since: number | null;
+  readonly last_error: string | null;
+  readonly delivered_at: number | null;
+  readonly lost_through: number | null;
+  readonly polled_at: number;
+  readonly last_refusal: string | null;
+}
 
-const streamOf = (row: Row): OrgStream => ({
-  id: row['id'] as string,
-  receiver: row['name'] as string,
-  method: row['method'] as 'push' | 'poll',
-  status: row['status'] as string,
-  reason: optional<string>(row['reason']),
-  isReceiverDisabled: row['disabled_at'] !== null,
-  isBehind: row['due_at'] !== null,
-  failures: row['failures'] as number,
-  failingSince: optional<number>(row['failing_since']),
-  lastError: optional<string>(row['last_error']),
-  deliveredAt: optional<number>(row['delivered_at']),
-  lostThrough: optional<number>(row['lost_through']),
-  polledAt: row['polled_at'] as number,
-  refused: row['refused'] as number,
-  lastRefusal: optional<string>(row['last_refusal']),
+const streamOf = ({ id, method, status, failures, refused, ...row }: StreamRow): OrgStream => ({
+  ...{ id, receiver: row.name, method, status, failures, refused },
+  reason: orAbsent(row.reason),
+  isReceiverDisabled: row.disabled_at !== null,
+  isBehind: row.due_at !== null,
+  failingSince: orAbsent(row.failing_since),
+  lastError: orAbsent(row.last_error),
+  deliveredAt: orAbsent(row.delivered_at),
+  lostThrough: orAbsent(row.lost_through),
+  polledAt: row.polled_at,
+  lastRefusal: orAbsent(row.last_refusal),
 });
 
 const waitingIn = ([row]: readonly Waiting[]) => ({ users: row!.users, since: orAbsent(row!.since) });

@@ -1,7 +1,7 @@
 /** What shows that an identity provider is connected: its credentials' uses, and the first events of each kind. */
 import { sql } from 'drizzle-orm';
 import { isAlive } from '../credentials/credentials';
-import type { Row } from '../d1/rows';
+import { orAbsent } from '../d1/rows';
 import type { OrgStore } from '../org/open';
 
 /** What an identity provider does first. */
@@ -35,8 +35,6 @@ export interface Evidence {
 const MAX_SCANNED = 500;
 const MAX_UNLINKED = 1_000;
 
-const optional = <T>(value: unknown) => (value as T | null) ?? undefined;
-
 /** One round trip, of a bounded size: an open page asks every few seconds. */
 export async function readEvidence(store: OrgStore): Promise<Evidence> {
   const kind = sql.raw(`CASE WHEN type IN ('user.created', 'user.linked', 'user.restored') THEN 'person'
@@ -46,7 +44,7 @@ export async function readEvidence(store: OrgStore): Promise<Evidence> {
   const end = (order: string) => sql`SELECT * FROM (SELECT seq, at, actor, type FROM events WHERE org_id = ${store.org}
     ORDER BY at ${sql.raw(order)}, seq ${sql.raw(order)} LIMIT ${MAX_SCANNED})`;
   const [deeds, uses, credentials, counts] = await store.read(
-    sql`SELECT found.kind, found.first_at, found.last_at, events.target_id, events.details ->> '$.client' AS client, ifnull(
+    sql<DeedRow>`SELECT found.kind, found.first_at, found.last_at, events.target_id, events.details ->> '$.client' AS client, ifnull(
         (SELECT resource ->> '$.userName' FROM users WHERE users.org_id = ${store.org} AND users.id = events.target_id),
         (SELECT resource ->> '$.displayName' FROM groups WHERE groups.org_id = ${store.org} AND groups.id = events.target_id)
       ) AS subject
@@ -55,39 +53,56 @@ export async function readEvidence(store: OrgStore): Promise<Evidence> {
           WHERE actor = 'idp' OR actor GLOB 'client:*')
         WHERE kind IS NOT NULL GROUP BY kind) AS found
       JOIN events ON events.org_id = ${store.org} AND events.seq = found.seq`,
-    sql`SELECT last_used_client AS client, last_used_address AS address, last_used_at AS at FROM (
+    sql<{
+      client: string | null;
+      address: string | null;
+      at: number;
+    }>`SELECT last_used_client AS client, last_used_address AS address, last_used_at AS at FROM (
         SELECT * FROM credentials WHERE org_id = ${store.org} AND kind IN ('token', 'basic') AND subject = '' AND ${isAlive}
         UNION ALL SELECT * FROM credentials WHERE org_id = ${store.org} AND subject <> '' AND revoked_at IS NULL)
       WHERE last_used_at IS NOT NULL ORDER BY at DESC LIMIT 50`,
-    sql`SELECT kind, created_at, created_by FROM credentials WHERE org_id = ${store.org}
+    sql<{
+      kind: string;
+      created_at: number;
+      created_by: string;
+    }>`SELECT kind, created_at, created_by FROM credentials WHERE org_id = ${store.org}
       AND kind IN ('token', 'basic', 'oauth_client') AND ${isAlive} ORDER BY created_at DESC LIMIT 20`,
-    sql`SELECT (SELECT count(*) FROM oauth_clients WHERE org_id = ${store.org}) AS clients,
+    sql<{
+      clients: number;
+      unlinked: number;
+    }>`SELECT (SELECT count(*) FROM oauth_clients WHERE org_id = ${store.org}) AS clients,
       (SELECT count(*) FROM (SELECT 1 FROM users INDEXED BY users_unlinked WHERE org_id = ${store.org}
         AND origin = 'host' AND linked_at IS NULL AND deleted_at IS NULL LIMIT ${MAX_UNLINKED + 1})) AS unlinked`,
   );
-  const latest = uses![0];
+  const latest = uses[0];
+  const { clients, unlinked } = counts[0]!;
   return {
-    used: latest && {
-      at: latest['at'] as number,
-      client: optional<string>(latest['client']) ?? '',
-      address: optional<string>(latest['address']) ?? '',
-    },
-    firstUsedAt: uses!.at(-1)?.['at'] as number | undefined,
-    credentials: credentials!.map((row) => ({
-      kind: row['kind'] as string,
-      createdAt: row['created_at'] as number,
-      createdBy: row['created_by'] as string,
+    used: latest && { at: latest.at, client: latest.client ?? '', address: latest.address ?? '' },
+    firstUsedAt: uses.at(-1)?.at,
+    credentials: credentials.map(({ kind, created_at: createdAt, created_by: createdBy }) => ({
+      kind,
+      createdAt,
+      createdBy,
     })),
-    oauthClients: counts![0]!['clients'] as number,
-    deeds: Object.fromEntries(deeds!.map((row) => [row['kind'] as Deed, proofOf(row)])),
-    unlinked: counts![0]!['unlinked'] as number,
+    oauthClients: clients,
+    deeds: Object.fromEntries(deeds.map((row) => [row.kind, proofOf(row)])),
+    unlinked,
   };
 }
 
-const proofOf = (row: Row): Proof => ({
-  firstAt: row['first_at'] as number,
-  lastAt: row['last_at'] as number,
-  subject: optional<string>(row['subject']),
-  targetId: optional<string>(row['target_id']),
-  client: optional<string>(row['client']),
+interface DeedRow {
+  readonly kind: Deed;
+  readonly first_at: number;
+  readonly last_at: number;
+  readonly subject: string | null;
+  readonly target_id: string | null;
+  readonly client: string | null;
+}
+
+const proofOf = (row: DeedRow): Proof => ({
+  firstAt: row.first_at,
+  lastAt: row.last_at,
+  subject: orAbsent(row.subject),
+  targetId: orAbsent(row.target_id),
+  client: orAbsent(row.client),
 });

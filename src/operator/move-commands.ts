@@ -110,7 +110,9 @@ export async function statusOfMoving(env: Env, name: string) {
   const move = await findMoveOf(main, name);
   if (move === undefined || move.state === 'done') {
     const home = await findHome(main, name);
-    return home && { org: home.slug, shard: home.binding, move: null };
+    // A move that is done may be of an earlier org with this slug.
+    const latest = home && move?.orgId === home.orgId ? describeMove(move) : null;
+    return home && { org: home.slug, shard: home.binding, move: latest };
   }
   return { org: move.slug, shard: await homeOf(main, move.orgId), move: describeMove(move) };
 }

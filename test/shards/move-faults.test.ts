@@ -270,6 +270,16 @@ describe('an old copy in a third database that is missing', () => {
   });
 });
 
+describe('after a move', () => {
+  it('its status is told while the database that it led to is missing', async () => {
+    const { slug } = await filled('DB_1');
+    await moveTo('DB_2', slug);
+    const { body } = await admin('GET', `/orgs/${slug}/move`, { env: without('DB_2') });
+    expect(body).toEqual(await statusOf(slug));
+    expect(body).toMatchObject({ org: slug, shard: 'DB_2', move: { from: 'DB_1', to: 'DB_2', state: 'done' } });
+  });
+});
+
 describe('while an org is moved', () => {
   it('it can be deleted: the move ends, nothing is left, and it can be imported again', async () => {
     const { idp, slug } = await filled('DB_1');

@@ -241,9 +241,13 @@ export async function homeOf(main: D1Database, orgId: string): Promise<string> {
 export async function findHome(
   main: D1Database,
   name: string,
-): Promise<{ readonly slug: string; readonly binding: string } | undefined> {
+): Promise<{ readonly orgId: string; readonly slug: string; readonly binding: string } | undefined> {
   const [rows] = await runBatch(main, [
-    sql<{ slug: string; binding: string }>`SELECT slug, binding FROM catalogue WHERE slug IS NOT NULL
+    sql<{
+      orgId: string;
+      slug: string;
+      binding: string;
+    }>`SELECT org_id AS orgId, slug, binding FROM catalogue WHERE slug IS NOT NULL
       AND (org_id = ${name} OR slug = ${name}) ORDER BY org_id <> ${name} LIMIT 1`,
   ]);
   return rows[0];

@@ -7,7 +7,7 @@ import { homes, Unbound } from '../../src/store/d1/homes';
 import { readPublication } from '../../src/store/journal/outbox';
 import { adopt } from '../../src/store/operations/shards';
 import { type Answer, type Ask, admin, ask, BASE, host, idpOf } from '../support/client';
-import { count, databaseNamed, NAMES, newIdpIn, whereIs, without } from './databases';
+import { count, databaseNamed, databases, NAMES, newIdpIn, whereIs, without } from './databases';
 
 interface Listed {
   name: string;
@@ -309,6 +309,22 @@ describe('a database that cannot be had', () => {
       await db.prepare('INSERT INTO d1_migrations (name) VALUES (?)').bind(results[0]!.name).run();
     }
     expect((await idp.get('/Users')).status).toBe(200);
+  });
+
+  it('is not taken for a full one when every database lacks migrations', async () => {
+    const last = 'SELECT name FROM d1_migrations ORDER BY name DESC LIMIT 1';
+    const latest = (await env.DB.prepare(last).first<string>('name'))!;
+    for (const db of databases) await db.prepare('DELETE FROM d1_migrations WHERE name = ?').bind(latest).run();
+    try {
+      const all = 'DB is behind, DB_1 is behind, DB_2 is behind, DB_3 is behind';
+      for (const [shard, detail] of [
+        [undefined, `shard: no database of the org's region takes new orgs: ${all} (shard list)`],
+        ['DB_2', 'shard: DB_2 is behind: no other takes orgs (shard list)'],
+      ])
+        expect((await admin('POST', '/orgs', { body: { slug: 'nowhere', shard } })).body.detail).toBe(detail);
+    } finally {
+      for (const db of databases) await db.prepare('INSERT INTO d1_migrations (name) VALUES (?)').bind(latest).run();
+    }
   });
 
   it('is bound under the name of another: its orgs are 503, and nobody is signed out', async () => {

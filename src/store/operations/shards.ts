@@ -184,9 +184,13 @@ export async function placeFor(
 }
 
 async function anyShard(databases: Databases, suits: (database: string) => boolean, now: number): Promise<string> {
-  const found = roomiest((await listShards(databases, now)).filter(({ name }) => suits(name)));
-  if (found === undefined) throw new Unplaceable("no database of the org's region has room: bind another one");
-  return found.name;
+  const candidates = (await listShards(databases, now)).filter(({ name }) => suits(name));
+  const found = roomiest(candidates);
+  if (found !== undefined) return found.name;
+  if (candidates.length === 0) throw new Unplaceable("no database is in the org's region: bind one there");
+  // Only a full one asks for another database: the others are to be repaired.
+  const states = candidates.map(({ name, state }) => `${name} is ${state}`).join(', ');
+  throw new Unplaceable(`no database of the org's region takes new orgs: ${states} (shard list)`);
 }
 
 /** @throws Unplaceable: no org can go there. */
@@ -195,7 +199,8 @@ export async function openShard(databases: Databases, name: string, now: number)
   const found = shards.find((shard) => shard.name === name);
   const open = shards.filter(({ state }) => state === 'open').map((shard) => shard.name);
   if (found?.state === 'open') return name;
-  throw new Unplaceable(`${name} is ${found?.state ?? 'not bound'}: one of ${open.join(', ')} was expected`);
+  const instead = open.length > 0 ? `one of ${open.join(', ')} was expected` : 'no other takes orgs (shard list)';
+  throw new Unplaceable(`${name} is ${found?.state ?? 'not bound'}: ${instead}`);
 }
 
 /**

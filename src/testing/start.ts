@@ -1,4 +1,5 @@
 /** The service for an application's own tests: in memory, on a free port, filled with a seed. */
+import { expectKnown } from './options.ts';
 import type { PackedWorker } from './packed-worker.ts';
 import { openRuntime, type Runtime } from './runtime.ts';
 import { checkedOrg, readSeed, type Seed, type SeedOrg } from './seed.ts';
@@ -21,6 +22,11 @@ export interface ScimOptions {
   /** Warnings and errors of the Worker. Dropped unless told. */
   readonly onLog?: (message: string) => void;
 }
+
+/** A name that is missing here does not compile. */
+const OPTIONS = {
+  ...{ seed: true, folder: true, port: true, loopbackWebhooks: true, rateLimits: true, variables: true, onLog: true },
+} satisfies Record<keyof ScimOptions, true>;
 
 /** The running service. */
 export interface Scim {
@@ -54,6 +60,7 @@ const WEBHOOK_KEY = 'scim-worker-testing-webhook-key-0123456789';
 
 /** @throws SeedError; Error when the runtime cannot be started. Nothing keeps running then. */
 export async function startService(worker: PackedWorker, options: ScimOptions): Promise<Scim> {
+  expectKnown('startScim', options, OPTIONS);
   const seed = await readSeed(options.seed);
   const { port = 0, folder, rateLimits = false, loopbackWebhooks = true, onLog = () => {} } = options;
   const adminToken = newToken();
@@ -86,7 +93,7 @@ async function scimOf(runtime: Runtime, adminToken: string, hostToken: string, s
       orgs[slug] = await sowOrg(admin, slug, checkedOrg(slug, org));
       return orgs[slug];
     },
-    simulate({ org, ...options }) {
+    async simulate({ org, ...options }) {
       const found = Object.hasOwn(orgs, org) ? orgs[org] : undefined;
       if (!found) throw new TypeError(`simulate: there is no org ${org}; there are ${Object.keys(orgs).join(', ')}`);
       return simulate({ ...options, scimUrl: found.scimUrl, token: found.token });

@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { checkedSeed, readSeed, SeedError } from '../../src/testing/seed';
 import { SimulationError, type SimulationOptions, simulate } from '../../src/testing/simulate/index';
+import { startService } from '../../src/testing/start';
 import { deviations } from '../support/recordings';
 import { type Fault, type StubScim, stubScim } from '../support/stub-scim';
 
@@ -140,7 +141,7 @@ it('a request in the dialect of another provider is not what was recorded', asyn
   expect(await forms('jumpcloud', 'replace', 'False')).toEqual(['operation on /Users: replace active string']);
 });
 
-it.each<[Partial<Record<keyof SimulationOptions, unknown>>, string]>([
+it.each<[Record<string, unknown>, string]>([
   [{ idp: 'octa' }, 'idp must be one of okta'],
   [{ idp: 'toString' }, 'idp must be one of okta'],
   [{ scimUrl: '/scim' }, 'scimUrl must be'],
@@ -151,6 +152,9 @@ it.each<[Partial<Record<keyof SimulationOptions, unknown>>, string]>([
   [{ share: 2 }, 'share must be'],
   [{ seed: 0.5 }, 'seed must be'],
   [{ concurrency: 0 }, 'concurrency must be'],
+  [{ users: [{ name: 'ada' }] }, 'each of users must have a userName'],
+  [{ users: 1, groups: [{}] }, 'each of groups must have a displayName'],
+  [{ phase: ['deactivate'] }, 'there is no option phase. Options are idp, scimUrl'],
   [{ groups: [{ displayName: 'Team', members: ['nobody'] }] }, 'a group has the member "nobody"'],
 ])('wrong options are refused before a request is sent: %j', async (options, message) => {
   const server = stubScim();
@@ -218,3 +222,8 @@ function caught(work: () => unknown): SeedError {
   }
   throw new Error('nothing was thrown');
 }
+
+it('startScim refuses an option that does not exist, before anything starts', async () => {
+  const options = { sead: 'test/seed.json' } as never;
+  await expect(startService(undefined as never, options)).rejects.toThrow('startScim: there is no option sead');
+});

@@ -100,6 +100,7 @@ interface Ran {
   readonly told: { readonly webhook: string; readonly stream: boolean };
   readonly wrongSeed: string;
   readonly secondAcme: string;
+  readonly noOrg: string;
   readonly reopened: { readonly isSame: boolean; readonly users: string[] };
   readonly sent: Readonly<Record<string, readonly SentRequest[]>>;
   readonly ended: Readonly<Record<string, { readonly expected: string[]; readonly listed: string[] }>>;
@@ -118,6 +119,7 @@ it('a fresh Node project tests its sign-out against the service in memory, with 
     /^The seed is wrong:\n {2}orgs\.wrong\.settings: .* answered 400: .*There is no setting colour/,
   );
   expect(ran.secondAcme).toMatch(/orgs\.acme: .* answered 409: .*exists already/);
+  expect(ran.noOrg).toBe('simulate: there is no org nobody; there are acme');
   expect(ran.reopened).toEqual({ isSame: true, users: ['ada@example.com', 'grace@example.com'] });
   expect(Object.keys(ran.sent)).toEqual(IDP_NAMES);
   for (const idp of IDP_NAMES) {

@@ -40,6 +40,8 @@ receiver.close();
 const wrongSeed = await scim.addOrg('wrong', { settings: { colour: 'red' } }).catch(({ message }) => message);
 const secondAcme = await scim.addOrg('acme').catch(({ message }) => message);
 
+const noOrg = await scim.simulate({ idp: 'okta', org: 'nobody' }).catch(({ message }) => message);
+
 const sent = {};
 const ended = {};
 await Promise.all(IDP_NAMES.map(playIn));
@@ -51,7 +53,9 @@ const list = await listed(again.orgs.acme);
 const reopened = { isSame: again.orgs.acme.id === acme.id, users: list.map((line) => line.split(' ')[0]) };
 await again.stop();
 
-console.log(JSON.stringify({ before, after, told, wrongSeed, secondAcme, reopened, sent: inOrder(sent), ended }));
+console.log(
+  JSON.stringify({ before, after, told, wrongSeed, secondAcme, noOrg, reopened, sent: inOrder(sent), ended }),
+);
 
 async function playIn(idp) {
   const org = await scim.addOrg(`org-of-${idp}`);

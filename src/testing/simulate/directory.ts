@@ -73,7 +73,7 @@ export const departmentOf = (person: Person) => (person.isChanged ? 'Research' :
 export const titleOf = (person: Person) => (person.isChanged ? 'Lead Engineer' : 'Engineer');
 export const groupNameOf = (group: Group) => group.names[group.isRenamed ? 1 : 0];
 
-/** @throws RangeError for a count that is none, TypeError for a member that is none of the people. */
+/** @throws RangeError for a count that is none, TypeError for a missing name, or a member that is none of the people. */
 export function directoryOf(
   naming: Naming,
   people: number | readonly PersonOptions[],
@@ -93,6 +93,11 @@ function counted(name: string, count: number): number {
   throw new RangeError(`simulate: ${name} must be a whole number up to 100000, or a list`);
 }
 
+function named(list: string, attribute: string, name: unknown): void {
+  if (typeof name === 'string' && name !== '') return;
+  throw new TypeError(`simulate: each of ${list} must have a ${attribute}`);
+}
+
 function inventedPeople(naming: Naming, count: number, seed: number, random: Random): PersonOptions[] {
   return Array.from({ length: count }, (_, at) => {
     const givenName = GIVEN[random.below(GIVEN.length)]!;
@@ -105,6 +110,7 @@ function inventedPeople(naming: Naming, count: number, seed: number, random: Ran
 }
 
 function personOf(naming: Naming, options: PersonOptions, random: Random): Person {
+  named('users', 'userName', options?.userName);
   const { userName, email = userName.includes('@') ? userName : `${userName}@example.com` } = options;
   const { givenName = 'Ada', familyName = 'Lovelace' } = options;
   return {
@@ -120,6 +126,7 @@ const inventedGroups = (count: number, seed: number): GroupOptions[] =>
   Array.from({ length: count }, (_, at) => ({ displayName: `${TEAMS[at % TEAMS.length]} ${seed}-${at + 1}` }));
 
 function groupOf(options: GroupOptions, people: readonly Person[], groups: number, random: Random): Group {
+  named('groups', 'displayName', options?.displayName);
   const { displayName, members } = options;
   return {
     names: [displayName, `${displayName} renamed`],

@@ -1,4 +1,6 @@
 /** Plays an identity provider against a SCIM API: what it really sends, for some people and groups, phase by phase. */
+
+import { expectKnown } from '../options.ts';
 import { Client, SimulationError } from './client.ts';
 import {
   type Directory,
@@ -63,6 +65,12 @@ export interface SimulationOptions {
   readonly signal?: AbortSignal;
   readonly fetch?: typeof fetch;
 }
+
+/** A name that is missing here does not compile. */
+const OPTIONS = {
+  ...{ idp: true, scimUrl: true, token: true, users: true, groups: true, phases: true, seed: true, share: true },
+  ...{ concurrency: true, verify: true, onPhase: true, signal: true, fetch: true },
+} satisfies Record<keyof SimulationOptions, true>;
 
 export interface PhaseReport {
   readonly phase: Phase;
@@ -146,6 +154,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 }
 
 function checked(options: SimulationOptions) {
+  // A typing error in `phases` must not play all of them.
+  expectKnown('simulate', options, OPTIONS);
   const idp: Idp | undefined = Object.hasOwn(IDPS, options.idp) ? IDPS[options.idp] : undefined;
   if (!idp) throw new TypeError(`simulate: idp must be one of ${IDP_NAMES.join(', ')}`);
   if (!URL.canParse(options.scimUrl)) throw new TypeError('simulate: scimUrl must be the SCIM base address');

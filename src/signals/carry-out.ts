@@ -59,17 +59,12 @@ export async function carryOut(
   signals: readonly Ordered[],
 ): Promise<{ done: Done[]; publications: Publication[] }> {
   const [{ source, actor, until, stream }] = signals as [Ordered];
-  const [used, meant] = [
-    selectUsed(
-      store,
-      signals.map(({ once }) => once.hash),
-    ),
-    selectMeant(
-      store,
-      signals.flatMap(({ acts }) => acts.map(({ lookups }) => lookups)),
-    ),
-  ];
-  const [usedRows, ...rows] = await receiving(store, source, []).read(used, ...meant.statements);
+  const hashes = signals.map(({ once }) => once.hash);
+  const meant = selectMeant(
+    store,
+    signals.flatMap(({ acts }) => acts.map(({ lookups }) => lookups)),
+  );
+  const [usedRows, ...rows] = await receiving(store, source, []).read(selectUsed(store, hashes), ...meant.statements);
   const known = new Set(usedRows!.map(({ hash }) => hash));
   const usersOf = meant.read(rows);
   const found = signals.map((signal) => {
@@ -90,7 +85,8 @@ export async function carryOut(
     };
   });
   const acting = found.filter((one) => one !== undefined);
-  const [ended, noted] = [told(acting, true), told(acting, false)];
+  const ended = told(acting, true);
+  const noted = told(acting, false);
   const isEnding = new Set(ended.flatMap(({ userIds }) => userIds));
   const others = noted.map((one) => ({ ...one, userIds: one.userIds.filter((id) => !isEnding.has(id)) }));
   if (ended.length + noted.length === 0 && (stream === undefined || acting.length === 0)) {
@@ -114,7 +110,7 @@ export const isUsed = (error: unknown): boolean => error instanceof Taken && err
 
 const isFound = (users: readonly string[]) => users.length > 0 && users.length <= MAX_MEANT;
 
-/** What an act is of, with the users that it means. */
+/** A signal, and each of its acts with the users that it means. */
 interface Found {
   readonly signal: Ordered;
   readonly acts: readonly (Act & { readonly users: readonly string[] })[];

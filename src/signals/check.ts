@@ -19,7 +19,7 @@ export interface FoundStream {
 }
 
 /** What is not as this service asked for it, with what follows from it. */
-export interface Deviation {
+export interface Difference {
   readonly about: string;
   readonly expected: string;
   readonly found: string;
@@ -31,7 +31,7 @@ export interface CheckedStream {
   /** Undefined: the transmitter does not say. */
   readonly status: string | undefined;
   readonly reason: string | undefined;
-  readonly differences: readonly Deviation[];
+  readonly differences: readonly Difference[];
 }
 
 /** Texts that are shown are cut, and lists too: they are the transmitter's. */
@@ -113,8 +113,8 @@ function differencesOf(
   endpoint: string,
   stream: FoundStream | undefined,
   { status, reason }: Pick<CheckedStream, 'status' | 'reason'>,
-): Deviation[] {
-  const all: Deviation[] = [];
+): Difference[] {
+  const all: Difference[] = [];
   const compare = (about: string, expected: string | undefined, found: string | undefined, meaning: string) => {
     if (expected !== undefined && found !== undefined && found !== expected)
       all.push({ about, expected, found, meaning });

@@ -3,7 +3,6 @@
  * many come at once, other orgs find the database as free as beside one signal. Those of a source keep their order. The sources take
  * turns: one that floods the org delays the others by a batch.
  */
-
 import { ScimError } from '../scim/error';
 import { SourceGone } from '../store/credentials/signal-sources';
 import { Busy, Unmet } from '../store/d1/batch';
@@ -32,7 +31,7 @@ export type Taken =
     })
   /** The source, or its org, was removed or paused meanwhile. */
   | { readonly became: 'gone' }
-  /** Not carried out. `wait`: seconds until it is to come again. `full`: too many wait. */
+  /** Not carried out. `wait`: seconds until it is to come again. `isFull`: too many wait. */
   | { readonly became: 'busy'; readonly isFull: boolean; readonly wait: number };
 
 /** What it needs of the object that holds it. */

@@ -50,7 +50,7 @@ export interface RotationRequest extends IssueRequest {
   readonly expected?: Expected;
 }
 
-export const MAX_GRACE = 24 * 3_600_000;
+const MAX_GRACE = 24 * 3_600_000;
 /** What is left of the grace when the new credential is used first, for requests that are under way with the old one. */
 export const OVERLAP = 30_000;
 

@@ -1,7 +1,7 @@
 /** Ids that come from elsewhere: of imported people, and of the lines of an org's file. */
 
 /** Characters of an id that an import may choose. */
-export const MAX_ID_LENGTH = 64;
+const MAX_ID_LENGTH = 64;
 
 /** An id stands in URLs and in keys of KV. One that begins with a dot means something else there. */
 export const isId = (id: string, longest = MAX_ID_LENGTH): boolean =>

@@ -8,7 +8,7 @@ import { countStates, type ShardState } from '../store/operations/shards';
 
 const KEY = 'canary:v1';
 /** Seconds between two writes. The cron runs each minute; a write each minute would cost 1,440 KV writes a day. */
-export const PROBE_INTERVAL = 300;
+const PROBE_INTERVAL = 300;
 /** Seconds: the run of the cron that is nearest to the interval writes, whatever its second. */
 const SLACK = 30;
 /** As applications read their flags (check.ts), so that the probe is cached as they are. */

@@ -4,7 +4,7 @@
  */
 
 /** Milliseconds from the first publication to the batch, so that those of a burst share it. */
-export const SETTLE_DELAY = 200;
+const SETTLE_DELAY = 200;
 /** Subjects in one batch. */
 const MAX_SETTLED = 1_000;
 

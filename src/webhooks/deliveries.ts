@@ -28,7 +28,7 @@ export const SENDING_AT_ONCE = 4;
 const FIRST_PAUSE = 2_000;
 const LONGEST_PAUSE = 3_600_000;
 /** Milliseconds of failures after which an endpoint is given up. */
-export const GIVEN_UP_AFTER = DAY;
+const GIVEN_UP_AFTER = DAY;
 
 /** What the deliveries need of the object that holds them. */
 export interface Holder {

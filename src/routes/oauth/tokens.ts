@@ -5,7 +5,7 @@ import { ACCESS_LIFE, type IssuedToken } from '../../store/credentials/issued-to
 import type { Client, TokenAnswer } from './grant';
 
 /** Milliseconds from each exchange on: a client that is not used for a year must be approved again. */
-export const REFRESH_LIFE = 365 * DAY;
+const REFRESH_LIFE = 365 * DAY;
 
 export interface Tokens {
   /** What is kept of them. */

@@ -17,9 +17,9 @@ import type { Extension } from './types';
 /** Extensions of one org. */
 export const MAX_EXTENSIONS = 20;
 /** Attributes of one schema, sub-attributes counted. */
-export const MAX_ATTRIBUTES = 200;
+const MAX_ATTRIBUTES = 200;
 /** Characters of one schema as JSON, with all defaults. */
-export const MAX_SCHEMA_LENGTH = 65_536;
+const MAX_SCHEMA_LENGTH = 65_536;
 /** Characters of a URN and of an attribute's name: both stand in SQL for each time that a filter names them. */
 const MAX_URN_LENGTH = 128;
 const MAX_NAME_LENGTH = 64;

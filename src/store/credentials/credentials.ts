@@ -169,7 +169,7 @@ export async function listCredentials(store: OrgStore, line: Line): Promise<Cred
 }
 
 /** Milliseconds between two notes of the use of one credential. */
-export const USE_INTERVAL = 5 * 60_000;
+const USE_INTERVAL = 5 * 60_000;
 
 /** What a use of a credential leaves behind. */
 export interface Use {

@@ -18,7 +18,7 @@ import { IS_UNLINKED } from './linking';
 import { milliseconds } from './policy';
 
 const SLOTS = 60;
-export const DEFAULT_WINDOW = '1h';
+const DEFAULT_WINDOW = '1h';
 export type Operation = 'deactivate' | 'delete';
 
 // All are expressions on a row of `orgs`.

@@ -35,7 +35,7 @@ const COST = {
   derived: 80,
 } as const;
 
-export const MAX_COST = 400;
+const MAX_COST = 400;
 /** An org with more users or groups may ask for less at once. */
 const MAX_COST_ROWS = 30_000;
 /** So much is answered whatever the size of the org: one term, but for one about `groups` or `members`. */

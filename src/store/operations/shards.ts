@@ -142,7 +142,7 @@ export async function adoptAll(databases: Databases, now = Date.now()): Promise<
 const SAME_ROOM = 100_000_000;
 
 /** The database with most room among these; of several, the one with the fewest orgs. */
-export function roomiest(shards: readonly Shard[]): Shard | undefined {
+function roomiest(shards: readonly Shard[]): Shard | undefined {
   const rank = ({ bytes = 0, orgs }: Shard) => Math.floor(bytes / SAME_ROOM) * 1e9 + orgs;
   const open = shards.filter(({ state }) => state === 'open');
   const least = Math.min(...open.map(rank));
@@ -208,7 +208,7 @@ export async function openShard(databases: Databases, name: string, now: number)
  *
  * @returns whether it was free.
  */
-export async function reserveSlug(
+async function reserveSlug(
   databases: Databases,
   org: { readonly id: string; readonly slug: string },
   name: string,

@@ -8,7 +8,7 @@ import { type Link, linkOf, NO_ORG } from './links';
 /** Milliseconds. A session is over after so long, whatever happens in it … */
 export const SESSION_LIFE = 8 * 3_600_000;
 /** … and after so long without a request of its person. */
-export const SESSION_IDLE = 3_600_000;
+const SESSION_IDLE = 3_600_000;
 /** It is noted as seen so often at most. */
 const NOTED = 60_000;
 

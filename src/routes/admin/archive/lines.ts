@@ -36,7 +36,7 @@ const hash = z.string('a hash was expected').check(z.regex(/^[0-9a-f]{64}$/, 'SH
 const object = z.record(z.string(), z.json(), 'an object was expected');
 const orNull = <T extends z.ZodMiniType>(schema: T) => z.nullable(schema);
 
-export const orgLine = z.strictObject({
+const orgLine = z.strictObject({
   kind: z.literal('org', 'the line of the org was expected: {"kind":"org","v":1,…}'),
   v: z.literal(VERSION, `version ${VERSION} was expected: the file was written by another version of the service`),
   id: z.string('an id was expected').check(z.regex(/^[0-9A-Za-z]{12}$/, 'the id of an org was expected')),
@@ -51,7 +51,7 @@ export const orgLine = z.strictObject({
   withoutCredentials: boolean,
 });
 
-export const endLine = z.strictObject({
+const endLine = z.strictObject({
   kind: z.literal('end', 'the last line was expected: {"kind":"end",…}'),
   counts: z.partialRecord(z.enum(KINDS), whole(1_000_000_000), 'an object was expected'),
   eventSeq: seq,

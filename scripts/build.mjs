@@ -3,7 +3,7 @@
  * `npm pack ./dist` makes the tarball. dist/worker is the Worker for `scim-worker/testing`; a deployment is built by wrangler.
  */
 import { execFile } from 'node:child_process';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
@@ -28,6 +28,7 @@ await compile(Object.values(manifest.exports));
 await writeDeclarationsOfModules();
 await writeFile(join(dist, 'package.json'), `${JSON.stringify(packageOf(manifest), null, 2)}\n`);
 await writeFile(join(dist, 'README.md'), readme(manifest));
+await copyFile(join(root, 'LICENSE'), join(dist, 'LICENSE'));
 await packing;
 console.log(`dist/ has ${manifest.name} ${manifest.version}. Make the tarball: npm pack ./dist`);
 

@@ -30,8 +30,9 @@ it('the package has built files alone, no dependency and every path that the REA
   const { files, manifest } = tarball;
   const ofWorker = ['worker/LICENSES.md', 'worker/index.js', 'worker/worker.json'];
   expect(files.filter((file) => file.startsWith('worker/')).sort()).toEqual(ofWorker);
-  const built = /(?:\.js|\.d\.ts|^package\.json|^README\.md)$/;
+  const built = /(?:\.js|\.d\.ts|^package\.json|^README\.md|^LICENSE)$/;
   expect(files.filter((file) => !built.test(file) && !ofWorker.includes(file))).toEqual([]);
+  expect(files).toContain('LICENSE');
   expect(Object.keys(manifest)).not.toEqual(expect.arrayContaining(['dependencies']));
   expect(manifest).not.toHaveProperty('optionalDependencies');
   expect(Object.keys(manifest.exports)).toEqual(PATHS.map((path) => `./${path}`));

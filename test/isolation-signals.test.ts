@@ -198,7 +198,7 @@ const strangers = (...opening: string[]): [string, string | undefined][] => [
 const seen = (answer: Answer) => JSON.stringify(visible(answer));
 
 describe('what everybody may read', () => {
-  it.each(PUBLIC)('%s is the same whoever asks, and for an org that is not there', async (route) => {
+  it.each(PUBLIC)('%s is the same for every caller, and for an org that does not exist', async (route) => {
     const [method, path] = split(route);
     const at = (org: string) => path.replace(':org', org);
     const expected = await send(method, at(ours.orgId), undefined);

@@ -4,7 +4,7 @@ import { readOwn, writeOwn } from './state-dir.mjs';
 
 const MOST = 100;
 
-/** How many databases the folder has: as many as any service had that ran with it. */
+/** The file that keeps the largest number of databases that a service used with this folder. */
 const countIn = (stateDir) => join(stateDir, 'databases');
 
 /**

@@ -17,7 +17,7 @@ export interface Refused {
   readonly userName?: string | undefined;
   readonly hash?: string | undefined;
   readonly credentialId?: string | undefined;
-  /** Of a signal that was refused before anybody looked for its source: whom its token names. */
+  /** The source that the token of a signal names. Set where the signal was refused before its source was looked up. */
   readonly claimed?: ClaimedSource | undefined;
 }
 

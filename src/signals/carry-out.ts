@@ -11,7 +11,7 @@ import { type SignedOut, signOutUsers } from '../store/directory/user-changes';
 import type { Publication } from '../store/journal/outbox';
 import type { OrgStore } from '../store/org/open';
 
-/** What an event of a signal asks for, and of whom. */
+/** One event of a signal: what is to be done, and for which users. */
 export interface Act {
   /** Its name, for the journal. */
   readonly event: string;

@@ -34,7 +34,7 @@ refusals.get('/', query(asked), async (c) => {
       address: refusal.address || null,
       mask: refusal.credential?.mask ?? null,
       generation: refusal.credential?.generation || null,
-      /** Of a signal: whom its token names, if that is a source of the org. */
+      /** The source that the token of a signal names, if it is one of the org. */
       source: refusal.source ?? null,
     })),
   );

@@ -73,7 +73,7 @@ export const forgetSource = (orgId: string, { type, issuer }: Pick<SignalSource,
 /**
  * Notes for the org's administrator why a signal came to nothing.
  *
- * @param of its source, or whom its token names where nobody has looked for the source.
+ * @param of its source, or, before that was looked up, the source that its token names.
  */
 export function noteSignal(c: Context<App>, hint: string, of?: Pick<SignalSource, 'id'> | ClaimedSource): void {
   const source = of === undefined ? {} : 'id' in of ? { credentialId: of.id } : { claimed: of };
@@ -95,7 +95,7 @@ async function refused(c: Context<App>, fault: SignalFault, claimed?: ClaimedSou
 /**
  * One that was counted.
  *
- * @param of its source, or whom it names.
+ * @param of its source, or the source that it names.
  * @param wait seconds, when too many have come from its address. @param keysIn seconds until its keys may be there.
  */
 function refusedAlready(

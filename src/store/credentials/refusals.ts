@@ -61,7 +61,7 @@ export interface Counted {
   readonly hint: string;
   /** Of a signal: the id of its source. */
   readonly credentialId: string;
-  /** Of a signal in the place of that: whom its token names. Only a source that is registered so is kept. */
+  /** In place of `credentialId`: the source that the token of a signal names. It is kept only if it is registered. */
   readonly claimed?: ClaimedSource | undefined;
   readonly client: string;
   readonly address: string;

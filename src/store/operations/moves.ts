@@ -202,8 +202,8 @@ export async function ownerOf(db: D1Database): Promise<string | undefined> {
 const MAX_OLD_COPIES = 50;
 
 /**
- * Old copies that no move knows any more: their database was missing when the org moved on. Each becomes a move that is done, so
- * that it is removed as any old copy.
+ * Finds old copies that no move knows any more: their database was missing when the org moved on. It notes each as a finished move.
+ * Then the copy is removed like every other old copy.
  */
 export async function adoptOldCopies(databases: Databases, now: number): Promise<void> {
   const main = mainDatabase(databases);

@@ -1,4 +1,4 @@
-/** Users whom a stream leaves out, because its receiver has removed them (SSF 1.0 §8.1.3). */
+/** Users that a stream leaves out, because its receiver has removed them (SSF 1.0 §8.1.3). */
 import { type SQL, sql } from 'drizzle-orm';
 import { addressKey, calledBy, storedForms } from '../../scim/address';
 import { foldCase } from '../../scim/fold';
@@ -124,8 +124,8 @@ function isWanted({ id, externalId, email, named }: Wanted): SQL {
 }
 
 /**
- * Who of one org has this name. An address means the users whom events call by it. Only where there is nobody like that, it means
- * those who have it beside another one: a receiver that removes one user must not lose what happens to another.
+ * The users of one org that have this name. An address means the users that events name by it. If there are none, it means the users
+ * that have it as a further address. So a receiver that removes one user keeps the events of another.
  */
 function usersIn(rows: readonly Row[], { email, named }: Wanted): User[] {
   const users = rows.map((row) => ({

@@ -1,4 +1,4 @@
-/** What tokens of signals are made of: events of the journal, and whom they are about. */
+/** What tokens of signals are made of: events of the journal, and the users and groups that they name. */
 import { sql } from 'drizzle-orm';
 import type { Resource } from '../../scim/resource';
 import { type Databases, isSpread } from '../d1/databases';
@@ -91,12 +91,12 @@ export async function readEventsFrom(
   };
 }
 
-/** What tokens say of whom they are about: the present state, and what users were called before. */
+/** The users and groups that tokens name: their present state, and the names that users had before. */
 export interface Subjects {
   readonly users: ReadonlyMap<string, Person>;
   /** The externalIds of groups that are there. */
   readonly groups: ReadonlyMap<string, string | undefined>;
-  /** Users whom the receiver has removed from the stream. */
+  /** Users that the receiver has removed from the stream. */
   readonly excluded: ReadonlySet<string>;
   /** What changed of the names of users since the first event that tells of them. Empty where they are named by `scim`. */
   readonly names: ReadonlyMap<string, readonly NameChange[]>;

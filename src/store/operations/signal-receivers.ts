@@ -218,7 +218,7 @@ export const rotateReceiver = (
       WHERE id = ${receiver.id}`,
   );
 
-/** What is sent from now on names users so, also what happened before. */
+/** All later tokens name users in this format, also tokens of earlier events. */
 export const changeSubject = (
   databases: Databases,
   receiver: SignalReceiver,

@@ -316,7 +316,7 @@ describe('a token that is not good', () => {
     expect(await refusedSignals(idp)).toEqual({ [hint]: 1 });
     const { body } = await admin('GET', `/orgs/${idp.slug}/refusals`);
     expect(body[0].detail).toMatch(/^(?:a|the) .{10,}: .{8,}/);
-    // Whom the token names, unless it names nobody who is registered.
+    // The source that the token names. An issuer that is not registered is not kept.
     const isNamed = !['missing', 'malformed', 'issuer'].includes(hint);
     const source = { type: 'global-token-revocation', issuer: okta.issuer };
     expect(body[0].source).toEqual(isNamed ? source : null);
